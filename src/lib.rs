@@ -1,0 +1,10 @@
+//! The library behind the program `agent`.
+
+pub mod protocol;
+
+pub mod model;
+pub mod sandbox;
+pub mod shell;
+pub mod tools;
+
+pub mod cli;

@@ -1,0 +1,128 @@
+//! Talking to models: one trait, one file a wire.
+//!
+//! A model turns a prompt into a stream of chunks. It does not retry, does not know the session, and keeps
+//! nothing but what makes the next request cheaper.
+
+use std::{io, sync::Arc, time::Duration};
+
+use futures::stream::BoxStream;
+
+use crate::protocol::{BlobId, Effort, Item, ToolSpec, Usage, Verbosity};
+
+/// A model behind some wire.
+#[async_trait::async_trait]
+pub trait Model: Send + Sync {
+    /// Asks for one answer. The request is on its way when this returns; chunks follow as they come.
+    ///
+    /// # Errors
+    /// When no answer began. Errors after that are in the stream, which ends with [`Chunk::Finished`] or an error.
+    async fn respond(
+        &self,
+        prompt: &Prompt,
+    ) -> Result<BoxStream<'static, Result<Chunk, ModelError>>, ModelError>;
+}
+
+/// All that a request is made of.
+#[derive(Clone)]
+pub struct Prompt {
+    /// The model's name at its provider.
+    pub model: String,
+    /// Stable name of the conversation, for the provider's prompt cache.
+    pub cache_key: String,
+    pub effort: Option<Effort>,
+    pub verbosity: Option<Verbosity>,
+    /// JSON Schema that the answer must follow.
+    pub output_schema: Option<serde_json::Value>,
+    pub tools: Arc<[ToolSpec]>,
+    /// Changes whenever `items` changed otherwise than by growing at its end, so that a wire can keep what it
+    /// has encoded.
+    pub epoch: u64,
+    pub items: Arc<Vec<Arc<Item>>>,
+    /// Items that an earlier try of this same answer completed before it broke off.
+    pub kept: Vec<Arc<Item>>,
+    pub blobs: Arc<dyn ReadBlob>,
+}
+
+/// Where the bytes of pictures come from.
+pub trait ReadBlob: Send + Sync {
+    /// The whole content of a blob.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    fn read(&self, blob: &BlobId) -> io::Result<Vec<u8>>;
+}
+
+/// A piece of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Chunk {
+    /// More text of the message that is being written.
+    Text(String),
+    /// More of the summary of the reasoning.
+    Reasoning(String),
+    /// More of the arguments of a call.
+    Arguments(String),
+    /// A whole item: a message, a reasoning, a call.
+    Item(Item),
+    /// The answer is complete.
+    Finished { usage: Option<Usage> },
+}
+
+/// Why there is no answer, or only a part of one.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct ModelError {
+    pub kind: ModelErrorKind,
+    /// For people, with the server's own words. Never holds a key.
+    pub message: String,
+    pub retry: Retry,
+    /// Tokens were counted although the answer failed.
+    pub usage: Option<Usage>,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelErrorKind {
+    /// No key, or a wrong one (401, 403).
+    Auth,
+    /// The request itself is wrong (400, 404, 413, 422).
+    Request,
+    /// Too many requests (429).
+    RateLimit,
+    /// The server's fault (5xx, `response.failed`).
+    Server,
+    /// No connection, or it was lost, or nothing came for too long.
+    Network,
+    /// The conversation does not fit into the model's window.
+    ContextWindow,
+    /// The answer stopped early, by the provider's decision (`response.incomplete`).
+    Incomplete,
+    /// The server sent what is not in its protocol.
+    Garbage,
+}
+
+/// Whether to ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    No,
+    /// After a time of our own choice.
+    Backoff,
+    /// After the time that the server named.
+    After(Duration),
+}
+
+impl ModelErrorKind {
+    /// The word for it in logs and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Request => "request",
+            Self::RateLimit => "rate_limit",
+            Self::Server => "server",
+            Self::Network => "network",
+            Self::ContextWindow => "context",
+            Self::Incomplete => "incomplete",
+            Self::Garbage => "garbage",
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a front end may ask for, and what it hears.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CallId, Content, Delta, Event, Grant, InputId, Settings};
+
+/// A wish of a person. It is refused, or becomes facts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Command {
+    /// Say something. While a turn runs, `delivery` says when the model hears it.
+    Submit {
+        content: Vec<Content>,
+        delivery: Delivery,
+    },
+    /// Take back a message that is not delivered yet.
+    Retract {
+        input: InputId,
+    },
+    /// Stop whatever runs.
+    Interrupt,
+    /// Answer a pending approval.
+    Decide {
+        call: CallId,
+        verdict: Verdict,
+    },
+    /// Run with other settings from the next request on.
+    Configure {
+        settings: Box<Settings>,
+    },
+    Rename {
+        title: String,
+    },
+    /// End the session's process. Nothing is lost: what was going on goes on with the next resume.
+    Shutdown,
+}
+
+/// When a message that comes during a turn is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// With the next request, after the results of the calls that run now.
+    Steer,
+    /// As a turn of its own, when this one has ended.
+    AfterTurn,
+}
+
+/// A person's answer to an approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Verdict {
+    /// Yes, this once.
+    Allow,
+    /// Yes, and whatever else the grant covers.
+    AllowAlways { grant: Grant },
+    /// No; the note goes to the model.
+    Deny {
+        #[serde(default)]
+        note: String,
+    },
+}
+
+/// A command that could not be obeyed, and why. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    #[error("the message is empty")]
+    Empty,
+    #[error("no turn is running")]
+    Idle,
+    #[error("call {0} is not waiting for an approval")]
+    NotWaiting(CallId),
+    #[error("that message was delivered already, or never queued")]
+    NotQueued(InputId),
+    #[error("the session can't be written, and takes no more work: {0}")]
+    Unwritable(String),
+}
+
+/// What a front end hears, in order. Channels that carry events never drop one.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Update {
+    Event(Event),
+    Delta(Delta),
+    Rejected(Rejection),
+}

@@ -1,0 +1,225 @@
+//! Facts: durable, numbered, logged, replayed.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    BlobId, CallId, Content, Delivery, Grant, InputId, Intent, Item, ProcessId, ResponseId, Seq, SessionId,
+    Settings, TurnId,
+};
+
+/// Version of the log format, carried by the first line.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A moment, in milliseconds precision, written as RFC 3339.
+pub type Time = jiff::Timestamp;
+
+/// A fact with its place in the log and its time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub seq: Seq,
+    pub at: Time,
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// Something that has become true. Few a turn; never changed, never taken back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Fact {
+    SessionStarted {
+        session: SessionId,
+        /// [`FORMAT_VERSION`] of the writer.
+        version: u32,
+        /// Version of the program.
+        agent: String,
+        workspace: PathBuf,
+    },
+    Configured {
+        settings: Settings,
+    },
+    Renamed {
+        title: String,
+    },
+    /// Something worth telling the person, such as a retry.
+    Noted {
+        level: Level,
+        text: String,
+    },
+    TurnStarted {
+        turn: TurnId,
+    },
+    TurnFinished {
+        turn: TurnId,
+        outcome: Outcome,
+        duration_ms: u64,
+    },
+    /// A message that came while a turn ran. It becomes an item when it is delivered.
+    InputQueued {
+        input: InputId,
+        content: Vec<Content>,
+        delivery: Delivery,
+    },
+    /// The person took a queued message back.
+    InputRetracted {
+        input: InputId,
+    },
+    ItemAdded {
+        item: Item,
+    },
+    ResponseStarted {
+        response: ResponseId,
+    },
+    ResponseFinished {
+        response: ResponseId,
+        outcome: ResponseOutcome,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
+    },
+    ApprovalRequested {
+        call: CallId,
+        intent: Intent,
+        reason: String,
+    },
+    CallAllowed {
+        call: CallId,
+        by: By,
+        intent: Intent,
+    },
+    CallRefused {
+        call: CallId,
+        by: By,
+        /// What the model is told.
+        reason: String,
+    },
+    /// The tool begins. On disk before it does, so that a crash can tell what may have happened.
+    ToolStarted {
+        call: CallId,
+    },
+    /// A command outlived its call.
+    ProcessStarted {
+        process: ProcessId,
+        call: CallId,
+        command: String,
+    },
+    ProcessExited {
+        process: ProcessId,
+        /// Missing when it was killed or lost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit: Option<i32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<BlobId>,
+    },
+    /// Written by a newer version: kept, and folded to nothing.
+    #[serde(untagged)]
+    Unknown(serde_json::Map<String, serde_json::Value>),
+}
+
+/// How loud a note is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    Info,
+    Warning,
+    Error,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Outcome {
+    Done,
+    Interrupted,
+    Failed {
+        /// `auth`, `network`, `provider`, `context`, `sandbox`, `internal`.
+        kind: String,
+        message: String,
+    },
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How an answer of the model ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ResponseOutcome {
+    /// The model said all that it wanted to say.
+    Completed,
+    /// The connection was lost after a whole tool call had come: the call is answered, and the model goes on.
+    Cut,
+    /// A person interrupted, or the program died.
+    Interrupted,
+    Failed {
+        kind: String,
+        message: String,
+    },
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Who decided about a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum By {
+    Policy,
+    Grant {
+        grant: Grant,
+    },
+    /// A person, for this once or (with a grant) from now on.
+    Person {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grant: Option<Grant>,
+    },
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Tokens of one answer, as the provider counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// All that was sent, cached or not.
+    pub input: u64,
+    /// The part of `input` that came from the provider's cache.
+    #[serde(default)]
+    pub cached: u64,
+    /// All that was received, reasoning included.
+    pub output: u64,
+    /// The part of `output` that was reasoning.
+    #[serde(default)]
+    pub reasoning: u64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.input += other.input;
+        self.cached += other.cached;
+        self.output += other.output;
+        self.reasoning += other.reasoning;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_of_a_newer_version_is_kept_and_written_back() {
+        let line = r#"{"seq":3,"at":"2026-11-20T10:00:00Z","type":"dreamt","of":["sheep"]}"#;
+        let event: Event = serde_json::from_str(line).unwrap();
+        assert!(matches!(event.fact, Fact::Unknown(_)), "{event:?}");
+        assert_eq!(serde_json::to_string(&event).unwrap(), line);
+    }
+
+    #[test]
+    fn an_item_of_a_newer_version_is_kept_and_written_back() {
+        let line =
+            r#"{"seq":3,"at":"2026-11-20T10:00:00Z","type":"item_added","item":{"type":"dream","of":1}}"#;
+        let event: Event = serde_json::from_str(line).unwrap();
+        assert!(matches!(event.fact, Fact::ItemAdded { item: Item::Unknown(_) }), "{event:?}");
+        assert_eq!(serde_json::to_string(&event).unwrap(), line);
+    }
+}

@@ -1,0 +1,151 @@
+//! A piece of conversation: the one type used by the log, the session, the request and the screen.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{BlobId, CallId, InputId, Shown};
+
+/// A piece of conversation, in the order in which the model sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Item {
+    /// What the program tells the model: instructions, rules, facts about the machine.
+    Context { context: Context, text: String },
+    /// What the person said.
+    User {
+        content: Vec<Content>,
+        /// The queued message that this delivers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<InputId>,
+    },
+    /// What the model said to the person.
+    Assistant {
+        /// The provider's own id, sent back with the item.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        text: String,
+        /// Cut off by an interrupt: the rest was never received.
+        #[serde(default, skip_serializing_if = "is_false")]
+        partial: bool,
+    },
+    /// The model's reasoning: a summary that people may read, and the sealed original.
+    Reasoning {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        #[serde(default)]
+        summary: Vec<String>,
+        /// Sent back to the same provider as it came; nobody else can read it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        encrypted: Option<String>,
+    },
+    /// The model wants a tool to run.
+    ToolCall {
+        call: CallId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        tool: String,
+        args: Args,
+    },
+    /// What came of a tool call. Exactly one for each call.
+    ToolResult { call: CallId, content: Vec<Content>, shown: Shown },
+    /// Written by a newer version.
+    #[serde(untagged)]
+    Unknown(serde_json::Value),
+}
+
+/// Which part of the program's own words a context item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Context {
+    /// The system prompt.
+    System,
+    /// What may be done: sandbox, network, approvals, in words.
+    Permissions,
+    /// Instruction files (`AGENTS.md`).
+    Instructions,
+    /// Facts about the machine: directory, shell, date.
+    Environment,
+    /// Something that the model should know and that nobody said, such as a pruned process.
+    Notice,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A part of a message or of a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Content {
+    Text {
+        text: String,
+    },
+    /// A picture, kept as a blob of the session. Sizes in pixels.
+    Image {
+        blob: BlobId,
+        mime: String,
+        width: u32,
+        height: u32,
+    },
+}
+
+/// The arguments of a tool call, byte for byte as the model wrote them.
+///
+/// They are parsed by the tool, so that wrong ones become a result that the model can learn from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Args {
+    /// Of a function tool: meant to be a JSON object, but nobody has checked.
+    Json(String),
+    /// Of a freeform tool.
+    Text(String),
+}
+
+impl Args {
+    /// The arguments as they were written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Json(text) | Self::Text(text) => text,
+        }
+    }
+
+    /// The arguments as JSON, if that is what they are.
+    #[must_use]
+    pub fn raw(&self) -> Option<&RawValue> {
+        match self {
+            Self::Json(text) => serde_json::from_str(text).ok(),
+            Self::Text(_) => None,
+        }
+    }
+}
+
+impl Content {
+    /// A text part.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text { text: text.into() }
+    }
+}
+
+impl Item {
+    /// A plain message of the person.
+    pub fn user(text: impl Into<String>) -> Self {
+        Self::User { content: vec![Content::text(text)], input: None }
+    }
+
+    /// The call that this item makes or answers.
+    #[must_use]
+    pub fn call(&self) -> Option<&CallId> {
+        match self {
+            Self::ToolCall { call, .. } | Self::ToolResult { call, .. } => Some(call),
+            Self::Context { .. }
+            | Self::User { .. }
+            | Self::Assistant { .. }
+            | Self::Reasoning { .. }
+            | Self::Unknown(_) => None,
+        }
+    }
+}
+
+pub(super) fn is_false(value: &bool) -> bool {
+    !value
+}

@@ -1,0 +1,25 @@
+//! The vocabulary: every type that the log, the harness and the front ends share.
+//!
+//! Plain data with serde derives. No IO, no clock, and nothing imported from the rest of the program.
+//! Rules for changing it: only add; never rename or reuse a tag; new fields have defaults; what an older
+//! program does not know it keeps as `Unknown` and folds to nothing.
+
+mod command;
+mod delta;
+mod event;
+mod id;
+mod intent;
+mod item;
+mod settings;
+mod shown;
+mod tool;
+
+pub use command::{Command, Delivery, Rejection, Update, Verdict};
+pub use delta::Delta;
+pub use event::{By, Event, FORMAT_VERSION, Fact, Level, Outcome, ResponseOutcome, Time, Usage};
+pub use id::{BlobId, CallId, InputId, ProcessId, ResponseId, Seq, SessionId, TurnId};
+pub use intent::{FileChange, FileOperation, Grant, Intent};
+pub use item::{Args, Content, Context, Item};
+pub use settings::{Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Verbosity};
+pub use shown::{Excerpt, PatchedFile, PlanStep, Shown, StepStatus};
+pub use tool::{ToolForm, ToolSpec};

@@ -1,0 +1,68 @@
+//! Where commands run: a sandbox turns one command line into another.
+//!
+//! It knows nothing of terminals, tools or sessions, so that every backend shares one path for output and input.
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
+
+use crate::protocol::SandboxMode;
+
+/// A program to start, whole: nothing is inherited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine {
+    pub program: OsString,
+    pub args: Vec<OsString>,
+    /// The whole environment of the child.
+    pub env: Vec<(OsString, OsString)>,
+    /// Absolute. Inside the sandbox it has the same path.
+    pub cwd: PathBuf,
+    /// The command gets a terminal as its standard streams (else pipes).
+    pub tty: bool,
+}
+
+/// What the sandbox is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    pub mode: SandboxMode,
+    /// The directory that the session is about. Absolute, links resolved.
+    pub workspace: PathBuf,
+    /// Further directories that may be written.
+    pub writable: Vec<PathBuf>,
+    /// A directory of this session's own, made on first use and removed by whoever made the session's folder.
+    pub scratch: PathBuf,
+    /// This program, to be started again as the sandbox's helper.
+    pub helper: PathBuf,
+}
+
+/// A place where commands run.
+#[async_trait::async_trait]
+pub trait Sandbox: Send + Sync {
+    /// The command line that runs `command` inside. Starts what must be started, once.
+    ///
+    /// # Errors
+    /// When the sandbox can't be had; the command must then not run.
+    fn wrap(&self, command: CommandLine) -> Result<CommandLine, SandboxError>;
+
+    /// In one line, what holds: for the status line, `doctor`, and the model.
+    fn describe(&self) -> String;
+
+    /// Ends everything inside.
+    async fn stop(&self);
+}
+
+/// Why there is no sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SandboxError {
+    /// What is missing, and how to get it.
+    pub message: String,
+}
+
+/// A sandbox, shared by all that runs commands.
+pub type SharedSandbox = Arc<dyn Sandbox>;
+
+/// Runs as the sandbox's helper process, if `args` say so. Called before anything else of the program: it
+/// runs once for every command, without threads and without a runtime.
+#[must_use]
+pub fn helper(_args: &[OsString]) -> Option<ExitCode> {
+    None
+}

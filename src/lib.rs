@@ -2,9 +2,12 @@
 
 pub mod protocol;
 
+pub mod session;
+
 pub mod model;
 pub mod sandbox;
 pub mod shell;
+pub mod store;
 pub mod tools;
 
 pub mod cli;

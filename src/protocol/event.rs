@@ -1,6 +1,6 @@
 //! Facts: durable, numbered, logged, replayed.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,7 @@ pub enum Fact {
         input: InputId,
     },
     ItemAdded {
-        item: Item,
+        item: Arc<Item>,
     },
     ResponseStarted {
         response: ResponseId,
@@ -193,6 +193,14 @@ pub struct Usage {
     pub reasoning: u64,
 }
 
+impl Fact {
+    /// The fact that a piece of conversation was added.
+    #[must_use]
+    pub fn item(item: Item) -> Self {
+        Self::ItemAdded { item: Arc::new(item) }
+    }
+}
+
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
         self.input += other.input;
@@ -219,7 +227,8 @@ mod tests {
         let line =
             r#"{"seq":3,"at":"2026-11-20T10:00:00Z","type":"item_added","item":{"type":"dream","of":1}}"#;
         let event: Event = serde_json::from_str(line).unwrap();
-        assert!(matches!(event.fact, Fact::ItemAdded { item: Item::Unknown(_) }), "{event:?}");
+        let Fact::ItemAdded { item } = &event.fact else { panic!("{event:?}") };
+        assert!(matches!(**item, Item::Unknown(_)), "{item:?}");
         assert_eq!(serde_json::to_string(&event).unwrap(), line);
     }
 }

@@ -1,0 +1,251 @@
+//! What is true of a session, folded from its facts; what may be done; what is due.
+//!
+//! Pure: no IO, no clock, nothing async. The harness owns one and makes things happen; each front end folds
+//! the same facts through the same code.
+
+mod decide;
+mod next;
+mod reconcile;
+mod turn;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use crate::protocol::{
+    BlobId, By, Content, Delivery, Event, Fact, Grant, InputId, Item, Outcome, PlanStep, ProcessId, Seq,
+    SessionId, Settings, Shown, TurnId, Usage,
+};
+
+pub use next::Step;
+pub use turn::{Call, CallState, Turn};
+
+/// Everything that the facts so far have made true.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Session {
+    pub id: Option<SessionId>,
+    pub workspace: PathBuf,
+    pub title: Option<String>,
+    pub settings: Option<Settings>,
+    /// The last fact that was folded.
+    pub seq: Seq,
+    /// The conversation as the model sees it. Results stand in the order of their calls.
+    pub items: Arc<Vec<Arc<Item>>>,
+    /// Changes whenever `items` changes otherwise than by growing at its end.
+    pub epoch: u64,
+    /// The turn that is going on.
+    pub turn: Option<Turn>,
+    /// The last turn that was started.
+    pub turns: TurnId,
+    /// How the last turn ended.
+    pub outcome: Option<Outcome>,
+    /// Messages that wait to be delivered.
+    pub queue: VecDeque<Queued>,
+    /// Commands that outlived their call, by the number that the model knows.
+    pub processes: BTreeMap<ProcessId, Process>,
+    /// What people allowed for longer than one call.
+    pub grants: Vec<Grant>,
+    pub plan: Vec<PlanStep>,
+    /// Tokens of the whole session.
+    pub usage: Usage,
+    /// What the provider counted last, and how many items it had then seen.
+    pub counted: Option<Counted>,
+    responses: u32,
+    inputs: u32,
+}
+
+/// A message that waits to be delivered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queued {
+    pub input: InputId,
+    pub content: Vec<Content>,
+    pub delivery: Delivery,
+}
+
+/// A command that outlived its call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Process {
+    pub command: String,
+    pub state: ProcessState,
+}
+
+/// Whether it still runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ProcessState {
+    Running,
+    Ended { exit: Option<i32>, output: Option<BlobId> },
+}
+
+/// The provider's count of the conversation at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    pub usage: Usage,
+    /// How many items the conversation had when this was counted, the answer included.
+    pub items: usize,
+}
+
+impl Session {
+    /// Folds a whole log.
+    pub fn replay<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut session = Self::default();
+        for event in events {
+            session.apply(event);
+        }
+        session
+    }
+
+    /// Takes in what has become true. Can't fail: it already happened.
+    pub fn apply(&mut self, event: &Event) {
+        self.seq = event.seq;
+        match &event.fact {
+            Fact::SessionStarted { session, workspace, .. } => {
+                self.id = Some(*session);
+                self.workspace.clone_from(workspace);
+            }
+            Fact::Configured { settings } => self.settings = Some(settings.clone()),
+            Fact::Renamed { title } => self.title = Some(title.clone()),
+            Fact::TurnStarted { turn } => {
+                self.turns = *turn;
+                self.outcome = None;
+                self.turn = Some(Turn::new(*turn, event.at));
+            }
+            Fact::TurnFinished { outcome, .. } => {
+                self.turn = None;
+                self.outcome = Some(outcome.clone());
+            }
+            Fact::InputQueued { input, content, delivery } => {
+                self.inputs = self.inputs.max(input.0);
+                self.queue.push_back(Queued { input: *input, content: content.clone(), delivery: *delivery });
+            }
+            Fact::InputRetracted { input } => self.queue.retain(|queued| queued.input != *input),
+            Fact::ItemAdded { item } => self.add(item),
+            Fact::ResponseStarted { response } => {
+                self.responses = self.responses.max(response.0);
+                if let Some(turn) = &mut self.turn {
+                    turn.response = Some(*response);
+                    turn.due = false;
+                }
+            }
+            Fact::ResponseFinished { outcome, usage, .. } => {
+                if let Some(usage) = usage {
+                    self.usage += *usage;
+                    self.counted = Some(Counted { usage: *usage, items: self.items.len() });
+                }
+                if let Some(turn) = &mut self.turn {
+                    turn.answered(outcome, *usage);
+                }
+            }
+            Fact::ApprovalRequested { call, intent, reason } => {
+                self.call_becomes(call, CallState::Asked { intent: intent.clone(), reason: reason.clone() });
+            }
+            Fact::CallAllowed { call, by, intent } => {
+                if let By::Person { grant: Some(grant) } = by {
+                    self.grants.push(grant.clone());
+                }
+                self.call_becomes(call, CallState::Allowed { intent: intent.clone() });
+            }
+            Fact::CallRefused { call, reason, .. } => {
+                self.call_becomes(call, CallState::Refused { reason: reason.clone() });
+            }
+            Fact::ToolStarted { call } => {
+                if let Some(call) = self.turn.as_mut().and_then(|turn| turn.call_mut(call)) {
+                    call.start(event.at);
+                }
+            }
+            Fact::ProcessStarted { process, command, .. } => {
+                let started = Process { command: command.clone(), state: ProcessState::Running };
+                self.processes.insert(*process, started);
+            }
+            Fact::ProcessExited { process, exit, output } => {
+                if let Some(process) = self.processes.get_mut(process) {
+                    process.state = ProcessState::Ended { exit: *exit, output: output.clone() };
+                }
+            }
+            Fact::Noted { .. } | Fact::Unknown(_) => {}
+        }
+    }
+
+    /// Whether nothing is going on and nothing waits to be started.
+    #[must_use]
+    pub fn idle(&self) -> bool {
+        self.turn.is_none() && self.queue.is_empty()
+    }
+
+    /// The calls that wait for a person, in the order in which the model made them.
+    pub fn asked(&self) -> impl Iterator<Item = &Call> {
+        self.calls().filter(|call| matches!(call.state, CallState::Asked { .. }))
+    }
+
+    /// Whether a person is all that the turn waits for.
+    #[must_use]
+    pub fn waits_for_person(&self) -> bool {
+        self.next().is_none()
+            && self.asked().next().is_some()
+            && self.turn.as_ref().is_some_and(|turn| turn.response.is_none())
+            && !self.calls().any(|call| matches!(call.state, CallState::Running { .. }))
+    }
+
+    /// The calls without a result, in the order in which the model made them.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.turn.iter().flat_map(|turn| turn.open())
+    }
+
+    /// A call without a result.
+    #[must_use]
+    pub fn call(&self, id: &crate::protocol::CallId) -> Option<&Call> {
+        self.calls().find(|call| call.id == *id)
+    }
+
+    /// What the model said last.
+    #[must_use]
+    pub fn last_answer(&self) -> Option<&str> {
+        self.items.iter().rev().find_map(|item| match &**item {
+            Item::Assistant { text, .. } => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    fn call_becomes(&mut self, call: &crate::protocol::CallId, state: CallState) {
+        if let Some(call) = self.turn.as_mut().and_then(|turn| turn.call_mut(call)) {
+            call.state = state;
+        }
+    }
+
+    fn add(&mut self, item: &Arc<Item>) {
+        match &**item {
+            Item::ToolCall { call, tool, args, .. } => {
+                self.push(item);
+                if let Some(turn) = &mut self.turn {
+                    turn.calls.push_back(Call::new(call.clone(), tool.clone(), args.clone()));
+                }
+            }
+            Item::ToolResult { call, shown, .. } => {
+                if let Shown::Plan { steps, .. } = shown {
+                    self.plan.clone_from(steps);
+                }
+                let Some(turn) = &mut self.turn else { return self.push(item) };
+                for result in turn.finish(call, item) {
+                    self.push(&result);
+                }
+            }
+            Item::User { input, .. } => {
+                if let Some(input) = input {
+                    self.queue.retain(|queued| queued.input != *input);
+                }
+                self.push(item);
+                if let Some(turn) = &mut self.turn {
+                    turn.due = true;
+                }
+            }
+            Item::Context { .. } | Item::Assistant { .. } | Item::Reasoning { .. } | Item::Unknown(_) => {
+                self.push(item);
+            }
+        }
+    }
+
+    fn push(&mut self, item: &Arc<Item>) {
+        Arc::make_mut(&mut self.items).push(Arc::clone(item));
+    }
+}

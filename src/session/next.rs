@@ -1,0 +1,74 @@
+//! What is due. Computed from what is true, never remembered, so that a crash loses no intention.
+
+use crate::protocol::{CallId, Delivery, InputId, Outcome, ResponseId, TurnId};
+
+use super::{Call, CallState, Session};
+
+/// The next thing to do. Starting it records a fact that makes it not due.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Find out what a call would do, and whether it may.
+    Judge(CallId),
+    /// Let an allowed call begin.
+    Run(CallId),
+    /// Tell the model that a call may not run.
+    Refuse(CallId, String),
+    /// Let the model hear a message that came meanwhile.
+    Deliver(InputId),
+    /// Ask the model for an answer.
+    AskModel(ResponseId),
+    /// End the turn.
+    EndTurn(TurnId, Outcome),
+    /// Begin a turn with a message that waited.
+    StartQueued(InputId),
+}
+
+impl Session {
+    /// The next thing to do; nothing when something outside is owed: a person, a running job, a new message.
+    #[must_use]
+    pub fn next(&self) -> Option<Step> {
+        let Some(turn) = &self.turn else {
+            return self.queue.front().map(|queued| Step::StartQueued(queued.input));
+        };
+        if turn.response.is_some() {
+            return None;
+        }
+        if let Some(step) = turn.calls.iter().enumerate().find_map(|(at, call)| self.due_of_call(at, call)) {
+            return Some(step);
+        }
+        if turn.open().next().is_some() {
+            return None;
+        }
+        if let Some((kind, message)) = &turn.failed {
+            let outcome = Outcome::Failed { kind: kind.clone(), message: message.clone() };
+            return Some(Step::EndTurn(turn.id, outcome));
+        }
+        if let Some(steer) = self.queue.iter().find(|queued| queued.delivery == Delivery::Steer) {
+            return Some(Step::Deliver(steer.input));
+        }
+        if turn.due {
+            return Some(Step::AskModel(ResponseId(self.responses + 1)));
+        }
+        Some(Step::EndTurn(turn.id, Outcome::Done))
+    }
+
+    fn due_of_call(&self, at: usize, call: &Call) -> Option<Step> {
+        match &call.state {
+            CallState::Proposed => Some(Step::Judge(call.id.clone())),
+            CallState::Refused { reason } => Some(Step::Refuse(call.id.clone(), reason.clone())),
+            CallState::Allowed { .. } => self.may_start(at, call).then(|| Step::Run(call.id.clone())),
+            CallState::Asked { .. } | CallState::Running { .. } | CallState::Done { .. } => None,
+        }
+    }
+
+    /// Calls run side by side, but one that needs the workspace for itself waits for all before it, and all
+    /// after it wait for it.
+    fn may_start(&self, at: usize, call: &Call) -> bool {
+        let alone = call.intent().is_some_and(crate::protocol::Intent::exclusive);
+        let earlier = self.turn.iter().flat_map(|turn| turn.calls.iter().take(at));
+        !earlier.filter(|call| call.is_open()).any(|other| {
+            let other_alone = other.intent().is_some_and(crate::protocol::Intent::exclusive);
+            alone || other_alone
+        })
+    }
+}

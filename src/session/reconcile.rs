@@ -1,0 +1,32 @@
+//! Closing what a dead process left open. Once, after replay, before anything else is done.
+
+use crate::protocol::{Fact, ResponseOutcome};
+
+use super::{CallState, ProcessState, Session, decide::result};
+
+impl Session {
+    /// The facts that bring the log back to the truth: the answer that was being received is not coming, a call
+    /// that had begun will not tell how it ended, and no process survived.
+    ///
+    /// A call that was allowed and had not begun simply runs; one that waits for a person goes on waiting.
+    #[must_use]
+    pub fn reconcile(&self) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        if let Some(response) = self.turn.as_ref().and_then(|turn| turn.response) {
+            facts.push(Fact::ResponseFinished { response, outcome: ResponseOutcome::Interrupted, usage: None });
+        }
+        for call in self.calls() {
+            if matches!(call.state, CallState::Running { .. }) {
+                let text = "The agent was stopped while this ran, and its output is lost. It may have had all, \
+                            some or none of its effects: look before you do it again.";
+                facts.push(result(&call.id, text.to_owned()));
+            }
+        }
+        for (process, known) in &self.processes {
+            if known.state == ProcessState::Running {
+                facts.push(Fact::ProcessExited { process: *process, exit: None, output: None });
+            }
+        }
+        facts
+    }
+}

@@ -1,0 +1,383 @@
+//! The log of a session: one fact a line, appended, never changed.
+//!
+//! A line is the event as JSON, with a field `sum` at its end: the first 128 bits of the BLAKE3 hash over the
+//! sum of the line before (nothing, for the first) and this line without its sum. So a line that was cut,
+//! changed, lost or put elsewhere is found, and lines stay readable with ordinary tools.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::protocol::{Event, FORMAT_VERSION, Fact, Seq, Time};
+
+/// Bytes of `,"sum":"` + 32 hex digits + `"}`.
+const SUM_FIELD: usize = 8 + SUM_DIGITS + 2;
+const SUM_DIGITS: usize = 32;
+/// A longer line is damage. Larger content belongs into blobs.
+const MAX_LINE: u64 = 64 << 20;
+
+/// The log of an open session. There is one writer: the file is locked as long as this lives.
+#[derive(Debug)]
+pub struct Log {
+    file: File,
+    path: PathBuf,
+    /// Bytes that are known to be whole lines.
+    len: u64,
+    seq: Seq,
+    sum: [u8; SUM_DIGITS],
+    /// Set when a line could not be written and could not be taken back either.
+    broken: Option<String>,
+    buffer: Vec<u8>,
+    unsynced: bool,
+}
+
+/// Why a log can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("the session is open in another process")]
+    Locked,
+    #[error("{}: {error}", path.display())]
+    Io { path: PathBuf, error: io::Error },
+    #[error("{}: {damage}", path.display())]
+    Damaged { path: PathBuf, damage: Damage },
+}
+
+/// A line that is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} is damaged: {what}. Lines before it are whole")]
+pub struct Damage {
+    /// Counted from 1.
+    pub line: u64,
+    pub what: String,
+}
+
+impl Log {
+    /// Begins a log in a folder that is made for it.
+    ///
+    /// # Errors
+    /// When there is one already, or it can't be made.
+    pub fn create(path: &Path) -> Result<Self, LogError> {
+        let io = |error| LogError::Io { path: path.to_owned(), error };
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(io)?;
+        }
+        let file = private().create_new(true).open(path).map_err(io)?;
+        flock(&file)?;
+        Ok(Self::at(file, path, 0, Seq(0), [b'0'; SUM_DIGITS]))
+    }
+
+    /// Opens a log, reads it, and cuts off a torn last line: what it was about to say never became true.
+    ///
+    /// # Errors
+    /// When somebody else has it open, it can't be read, or a line that is not the last one is damaged.
+    pub fn open(path: &Path) -> Result<(Self, Vec<Event>), LogError> {
+        let io = |error| LogError::Io { path: path.to_owned(), error };
+        let file = private().open(path).map_err(io)?;
+        flock(&file)?;
+        let read = read(&file, u64::MAX).map_err(io)?;
+        if let Some(damage) = read.damage {
+            return Err(LogError::Damaged { path: path.to_owned(), damage });
+        }
+        if read.len < file.metadata().map_err(io)?.len() {
+            file.set_len(read.len).map_err(io)?;
+        }
+        let seq = read.events.last().map_or(Seq(0), |event| event.seq);
+        Ok((Self::at(file, path, read.len, seq, read.sum), read.events))
+    }
+
+    fn at(file: File, path: &Path, len: u64, seq: Seq, sum: [u8; SUM_DIGITS]) -> Self {
+        Self { file, path: path.to_owned(), len, seq, sum, broken: None, buffer: Vec::new(), unsynced: false }
+    }
+
+    /// Writes facts, all or none, and gives them their places in the log.
+    ///
+    /// # Errors
+    /// When they can't be written (the disk is full, say). None of them has then become true, and the log takes
+    /// more as soon as there is room again.
+    pub fn append(&mut self, facts: Vec<Fact>, at: Time) -> Result<Vec<Event>, LogError> {
+        if let Some(reason) = &self.broken {
+            return Err(self.io(io::Error::other(reason.clone())));
+        }
+        self.buffer.clear();
+        let mut sum = self.sum;
+        let mut seq = self.seq;
+        let mut events = Vec::with_capacity(facts.len());
+        for fact in facts {
+            seq = Seq(seq.0 + 1);
+            let event = Event { seq, at, fact };
+            let start = self.buffer.len();
+            serde_json::to_writer(&mut self.buffer, &event).map_err(|error| self.io(error.into()))?;
+            // The closing brace comes after the sum.
+            self.buffer.pop();
+            sum = chain(&sum, self.buffer.get(start..).unwrap_or_default());
+            self.buffer.extend_from_slice(b",\"sum\":\"");
+            self.buffer.extend_from_slice(&sum);
+            self.buffer.extend_from_slice(b"\"}\n");
+            events.push(event);
+        }
+        if let Err(error) = self.file.seek(SeekFrom::Start(self.len)).and_then(|_| self.file.write_all(&self.buffer))
+        {
+            if let Err(worse) = self.file.set_len(self.len) {
+                self.broken = Some(format!("{error}; and what was half written could not be taken back: {worse}"));
+            }
+            return Err(self.io(error));
+        }
+        self.len += self.buffer.len() as u64;
+        self.seq = seq;
+        self.sum = sum;
+        self.unsynced = true;
+        Ok(events)
+    }
+
+    /// Returns when all that was appended is on the disk.
+    ///
+    /// # Errors
+    /// When the disk says no. What was appended may then be lost by a power failure, and nothing more is taken:
+    /// a second try could claim success for pages that the kernel has dropped.
+    pub fn sync(&mut self) -> Result<(), LogError> {
+        if self.unsynced {
+            if let Err(error) = self.file.sync_data() {
+                self.broken = Some(format!("the disk refused to keep it: {error}"));
+                return Err(self.io(error));
+            }
+            self.unsynced = false;
+        }
+        Ok(())
+    }
+
+    fn io(&self, error: io::Error) -> LogError {
+        LogError::Io { path: self.path.clone(), error }
+    }
+}
+
+/// Reads a log that somebody may be writing. A torn last line is left out.
+///
+/// # Errors
+/// When it can't be read, or a line that is not the last one is damaged.
+pub fn read_events(path: &Path) -> Result<Vec<Event>, LogError> {
+    let io = |error| LogError::Io { path: path.to_owned(), error };
+    let read = read(&File::open(path).map_err(io)?, u64::MAX).map_err(io)?;
+    match read.damage {
+        Some(damage) => Err(LogError::Damaged { path: path.to_owned(), damage }),
+        None => Ok(read.events),
+    }
+}
+
+/// Reads the beginning of a log: enough to know what it is about.
+pub(super) fn read_head(path: &Path) -> io::Result<Vec<Event>> {
+    Ok(read(&File::open(path)?, 64 << 10)?.events)
+}
+
+/// Locks a log without reading it.
+pub(super) fn lock(path: &Path) -> Result<File, LogError> {
+    let file = private().open(path).map_err(|error| LogError::Io { path: path.to_owned(), error })?;
+    flock(&file)?;
+    Ok(file)
+}
+
+struct Read {
+    events: Vec<Event>,
+    /// Bytes up to the end of the last whole line.
+    len: u64,
+    sum: [u8; SUM_DIGITS],
+    damage: Option<Damage>,
+}
+
+fn read(file: &File, limit: u64) -> io::Result<Read> {
+    let mut reader = BufReader::with_capacity(256 << 10, file);
+    let mut read = Read { events: Vec::new(), len: 0, sum: [b'0'; SUM_DIGITS], damage: None };
+    let mut line = Vec::new();
+    let mut number = 0;
+    while read.len < limit {
+        line.clear();
+        let size = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+        if size == 0 {
+            break;
+        }
+        number += 1;
+        match parse(&line, &read.sum, read.events.last().map_or(0, |event: &Event| event.seq.0)) {
+            Ok((event, sum)) => {
+                read.events.push(event);
+                read.sum = sum;
+                read.len += size as u64;
+            }
+            Err(what) => {
+                // A torn last line is a crash in the middle of writing: the fact never became true. It has no
+                // end, or holes where the disk did not get to.
+                let torn = !line.ends_with(b"\n") || line.contains(&0);
+                if !torn || !reader.fill_buf()?.is_empty() {
+                    read.damage = Some(Damage { line: number, what });
+                }
+                break;
+            }
+        }
+    }
+    Ok(read)
+}
+
+fn parse(line: &[u8], before: &[u8; SUM_DIGITS], last: u64) -> Result<(Event, [u8; SUM_DIGITS]), String> {
+    let line = line.strip_suffix(b"\n").ok_or("it has no end")?;
+    let at = line.len().checked_sub(SUM_FIELD).ok_or("it is too short")?;
+    let (body, tail) = line.split_at(at);
+    let sum = tail.strip_prefix(b",\"sum\":\"").and_then(|tail| tail.strip_suffix(b"\"}"));
+    let sum: [u8; SUM_DIGITS] = sum.and_then(|sum| sum.try_into().ok()).ok_or("it has no checksum")?;
+    if chain(before, body) != sum {
+        return Err("its checksum does not fit".to_owned());
+    }
+    let event = decode(line).map_err(|error| format!("it is whole, but can't be understood: {error}"))?;
+    if event.seq.0 != last + 1 {
+        return Err(format!("it has number {}, after number {last}", event.seq.0));
+    }
+    if let Fact::SessionStarted { version, .. } = &event.fact
+        && *version > FORMAT_VERSION
+    {
+        // Newer facts fold to nothing; a newer *format* is a promise that this is not enough.
+        return Err(format!("it was written in format {version}; this program knows up to {FORMAT_VERSION}"));
+    }
+    Ok((event, sum))
+}
+
+/// The same as deserialising an [`Event`], without collecting its fields twice.
+fn decode(line: &[u8]) -> serde_json::Result<Event> {
+    #[derive(Deserialize)]
+    struct Head {
+        seq: Seq,
+        at: Time,
+    }
+    let Head { seq, at } = serde_json::from_slice(line)?;
+    let mut fact: Fact = serde_json::from_slice(line)?;
+    if let Fact::Unknown(fields) = &mut fact {
+        for field in ["seq", "at", "sum"] {
+            fields.shift_remove(field);
+        }
+    }
+    Ok(Event { seq, at, fact })
+}
+
+fn chain(before: &[u8; SUM_DIGITS], body: &[u8]) -> [u8; SUM_DIGITS] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(before);
+    hasher.update(body);
+    let hex = hasher.finalize().to_hex();
+    let mut sum = [b'0'; SUM_DIGITS];
+    for (digit, hex) in sum.iter_mut().zip(hex.as_bytes()) {
+        *digit = *hex;
+    }
+    sum
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn flock(file: &File) -> Result<(), LogError> {
+    use rustix::fs::{FlockOperation, flock};
+    flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|_| LogError::Locked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Item, Level, TurnId};
+
+    fn facts() -> Vec<Fact> {
+        vec![
+            Fact::TurnStarted { turn: TurnId(1) },
+            Fact::item(Item::user("é\n\"x\"")),
+            Fact::Noted { level: Level::Info, text: "n".into() },
+        ]
+    }
+
+    fn written() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s/log.jsonl");
+        let mut log = Log::create(&path).unwrap();
+        log.append(facts(), Time::UNIX_EPOCH).unwrap();
+        log.sync().unwrap();
+        let bytes = fs::read(&path).unwrap();
+        (folder, path, bytes)
+    }
+
+    #[test]
+    fn what_was_appended_is_read_back_and_goes_on() {
+        let (_folder, path, _) = written();
+        let (mut log, events) = Log::open(&path).unwrap();
+        assert_eq!(events.iter().map(|event| event.fact.clone()).collect::<Vec<_>>(), facts());
+        let more = log.append(vec![Fact::Renamed { title: "t".into() }], Time::UNIX_EPOCH).unwrap();
+        assert_eq!(more.first().unwrap().seq, Seq(4));
+        assert_eq!(read_events(&path).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn a_log_cut_at_any_byte_opens_with_its_whole_lines() {
+        let (_folder, path, bytes) = written();
+        for cut in 0..=bytes.len() {
+            let kept = bytes.get(..cut).unwrap();
+            fs::write(&path, kept).unwrap();
+            let whole = kept.iter().filter(|byte| **byte == b'\n').count();
+            let (mut log, events) = Log::open(&path).unwrap();
+            assert_eq!(events.len(), whole, "cut at {cut}");
+            log.append(vec![Fact::Renamed { title: "t".into() }], Time::UNIX_EPOCH).unwrap();
+            assert_eq!(read_events(&path).unwrap().len(), whole + 1);
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_in_a_line_that_is_not_the_last_is_damage() {
+        let (_folder, path, bytes) = written();
+        let last_line = bytes.iter().rposition(|byte| *byte == b'{').unwrap();
+        let first_lines = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(1).unwrap().0;
+        assert!(last_line > first_lines);
+        for at in 0..=first_lines {
+            let mut changed = bytes.clone();
+            *changed.get_mut(at).unwrap() ^= 1;
+            fs::write(&path, changed).unwrap();
+            assert!(matches!(Log::open(&path), Err(LogError::Damaged { .. })), "at {at}");
+        }
+    }
+
+    #[test]
+    fn a_lost_line_and_a_foreign_line_are_damage() {
+        let (_folder, path, bytes) = written();
+        let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        for order in [vec![1, 2], vec![0, 2], vec![1, 0, 2], vec![0, 0, 1, 2], vec![0, 1, 1, 2]] {
+            let mixed: Vec<u8> = order.iter().flat_map(|at| lines.get(*at).unwrap().to_vec()).collect();
+            fs::write(&path, &mixed).unwrap();
+            let read = read_events(&path);
+            assert!(read.is_err() || read.unwrap().len() < order.len(), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_writer_is_refused() {
+        let (_folder, path, _) = written();
+        let first = Log::open(&path).unwrap();
+        assert!(matches!(Log::open(&path), Err(LogError::Locked)));
+        drop(first);
+        assert!(Log::open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let mut log = Log::create(&path).unwrap();
+        let fact = Fact::SessionStarted {
+            session: crate::protocol::SessionId(uuid::Uuid::nil()),
+            version: FORMAT_VERSION + 1,
+            agent: "9".into(),
+            workspace: "/".into(),
+        };
+        log.append(vec![fact, Fact::Renamed { title: "t".into() }], Time::UNIX_EPOCH).unwrap();
+        drop(log);
+        assert!(Log::open(&path).unwrap_err().to_string().contains("written in format 2"));
+    }
+}

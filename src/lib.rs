@@ -2,6 +2,7 @@
 
 pub mod protocol;
 
+pub mod policy;
 pub mod session;
 
 pub mod model;

@@ -1,0 +1,199 @@
+//! What may happen unasked: judges what a tool says it would do.
+//!
+//! Pure: it looks at the intent, the settings and what a person granted before. It enforces nothing. Inside the
+//! sandbox the kernel is the border; here is only decided whether a person has to be asked first. Reading a
+//! command can therefore take a question away, or word it, and never makes anything safe.
+
+pub mod command;
+pub mod destructive;
+mod grants;
+pub mod harmless;
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::protocol::{Approval, By, FileChange, Grant, Intent, SandboxMode};
+
+pub use grants::too_broad;
+
+/// What the models know to be told when they ask for more and nobody may be asked.
+pub const ESCALATION_REFUSED: &str = "approval policy is Never; reject command — you cannot ask for escalated \
+                                      permissions if the approval policy is Never";
+/// What the models know to be told when a patch leaves the project and nobody may be asked.
+pub const WRITE_REFUSED: &str =
+    "patch rejected: writing outside of the project; rejected by user approval settings";
+/// The same, where nothing at all may be written.
+pub const READ_ONLY_REFUSED: &str =
+    "patch rejected: the sandbox mode is read-only; rejected by user approval settings";
+
+/// What the person settled beforehand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    pub approval: Approval,
+    pub sandbox: SandboxMode,
+    /// The workspace and the further directories that may be written. Absolute, links resolved.
+    pub roots: Vec<PathBuf>,
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    Allow(By),
+    /// A person decides; the reason is for that person.
+    Ask {
+        reason: String,
+    },
+    /// It does not happen; the reason is for the model.
+    Refuse {
+        reason: String,
+    },
+}
+
+/// Judges one call.
+#[must_use]
+pub fn judge(intent: &Intent, policy: &Policy, grants: &[Grant]) -> Judgement {
+    match intent {
+        // What is typed goes to a process that was allowed with all that it can do.
+        Intent::None | Intent::Input { .. } => Judgement::Allow(By::Policy),
+        Intent::Read { paths } => judge_read(paths, policy),
+        Intent::Write { files } => judge_write(files, policy, grants),
+        Intent::Command { command, escalated, justification, .. } => {
+            // Without a sandbox there is nothing to get out of.
+            if *escalated && policy.sandbox != SandboxMode::DangerFullAccess {
+                judge_escalated(command, justification.as_deref(), policy, grants)
+            } else {
+                judge_command(command, policy, grants)
+            }
+        }
+        Intent::Unknown => policy.ask_or(
+            "this call says nothing that this version understands about what it would do".into(),
+            "call rejected: what it would do is unknown; rejected by user approval settings".into(),
+        ),
+    }
+}
+
+fn judge_command(command: &str, policy: &Policy, grants: &[Grant]) -> Judgement {
+    let reason = match (policy.approval, policy.sandbox) {
+        (Approval::Never, _) | (Approval::OnRequest, SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite) => {
+            return Judgement::Allow(By::Policy);
+        }
+        (Approval::OnRequest, SandboxMode::DangerFullAccess) => match destructive::find(command) {
+            None => return Judgement::Allow(By::Policy),
+            Some(found) => format!("it {found}, and there is no sandbox"),
+        },
+        (Approval::Untrusted, _) => {
+            if harmless::is_harmless(command) {
+                return Judgement::Allow(By::Policy);
+            }
+            "it is not known to be harmless".to_owned()
+        }
+    };
+    match grants::for_command(command, grants) {
+        Some(grant) => Judgement::Allow(By::Grant { grant: grant.clone() }),
+        None => Judgement::Ask { reason },
+    }
+}
+
+fn judge_escalated(
+    command: &str,
+    justification: Option<&str>,
+    policy: &Policy,
+    grants: &[Grant],
+) -> Judgement {
+    if policy.approval == Approval::Never {
+        return Judgement::Refuse { reason: ESCALATION_REFUSED.to_owned() };
+    }
+    match grants::for_command(command, grants) {
+        Some(grant) => Judgement::Allow(By::Grant { grant: grant.clone() }),
+        None => {
+            let given = justification.map(str::trim).filter(|text| !text.is_empty());
+            Judgement::Ask {
+                reason: given
+                    .unwrap_or("it wants to run outside the sandbox, and does not say why")
+                    .to_owned(),
+            }
+        }
+    }
+}
+
+fn judge_write(files: &[FileChange], policy: &Policy, grants: &[Grant]) -> Judgement {
+    let mut used = None;
+    for file in files {
+        let outside = file.outside || !file_paths(file).all(|path| policy.holds(path));
+        let free = match (policy.approval, policy.sandbox) {
+            (Approval::Untrusted, _) | (_, SandboxMode::ReadOnly) => false,
+            (_, SandboxMode::WorkspaceWrite) => !outside,
+            (_, SandboxMode::DangerFullAccess) => true,
+        };
+        if free {
+            continue;
+        }
+        // Inside by its name and outside in truth: a link leads out, and no grant spoke of where it leads.
+        let misleading = file.outside && file_paths(file).all(|path| policy.holds(path));
+        match grants::for_file(file, grants) {
+            Some(grant) if !misleading => {
+                used.get_or_insert(grant);
+            }
+            _ => {
+                return if policy.sandbox == SandboxMode::ReadOnly {
+                    policy.ask_or(
+                        format!("it changes {}, and the sandbox mode is read-only", file.path.display()),
+                        READ_ONLY_REFUSED.to_owned(),
+                    )
+                } else if outside {
+                    policy.ask_or(
+                        format!("it writes outside the workspace: {}", file.path.display()),
+                        WRITE_REFUSED.to_owned(),
+                    )
+                } else {
+                    policy.ask_or(format!("it changes {}", file.path.display()), WRITE_REFUSED.to_owned())
+                };
+            }
+        }
+    }
+    Judgement::Allow(used.map_or(By::Policy, |grant| By::Grant { grant: grant.clone() }))
+}
+
+fn judge_read(paths: &[PathBuf], policy: &Policy) -> Judgement {
+    if policy.sandbox == SandboxMode::DangerFullAccess {
+        return Judgement::Allow(By::Policy);
+    }
+    match paths.iter().find(|path| !policy.holds(path)) {
+        None => Judgement::Allow(By::Policy),
+        Some(path) => policy.ask_or(
+            format!("it reads outside the workspace: {}", path.display()),
+            format!(
+                "read rejected: {} is outside of the project; rejected by user approval settings",
+                path.display()
+            ),
+        ),
+    }
+}
+
+impl Policy {
+    /// Whether the path lies, by its name, in one of the roots.
+    fn holds(&self, path: &Path) -> bool {
+        self.roots.iter().any(|root| below(path, root))
+    }
+
+    fn ask_or(&self, question: String, refusal: String) -> Judgement {
+        match self.approval {
+            Approval::Never => Judgement::Refuse { reason: refusal },
+            Approval::OnRequest | Approval::Untrusted => Judgement::Ask { reason: question },
+        }
+    }
+}
+
+fn file_paths(file: &FileChange) -> impl Iterator<Item = &Path> {
+    std::iter::once(file.path.as_path()).chain(file.moved_to.as_deref())
+}
+
+/// Whether `path` is `root` or lies below it. A path that climbs (`..`) or is not absolute is below nothing.
+fn below(path: &Path, root: &Path) -> bool {
+    let honest = |path: &Path| {
+        path.is_absolute() && !path.components().any(|part| matches!(part, Component::ParentDir))
+    };
+    honest(path) && honest(root) && path.starts_with(root)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+use super::*;
+use crate::protocol::{FileOperation, ProcessId};
+
+use Approval::{Never, OnRequest, Untrusted};
+use SandboxMode::{DangerFullAccess, ReadOnly, WorkspaceWrite};
+
+fn policy(approval: Approval, sandbox: SandboxMode) -> Policy {
+    Policy { approval, sandbox, roots: vec!["/ws".into(), "/extra".into()] }
+}
+
+fn command(text: &str, escalated: bool) -> Intent {
+    Intent::Command {
+        command: text.into(),
+        workdir: "/ws".into(),
+        escalated,
+        justification: escalated.then(|| "May I?".to_owned()),
+        prefix: Vec::new(),
+    }
+}
+
+fn prefix(words: &[&str]) -> Grant {
+    Grant::CommandPrefix { words: words.iter().map(|word| (*word).to_owned()).collect() }
+}
+
+fn change(path: &str, outside: bool) -> FileChange {
+    FileChange {
+        path: path.into(),
+        operation: FileOperation::Update,
+        moved_to: None,
+        outside,
+        diff: String::new(),
+    }
+}
+
+/// One letter a judgement: (a)llowed, by (g)rant, (?) asked, (x) refused.
+fn letter(judgement: &Judgement) -> char {
+    match judgement {
+        Judgement::Allow(By::Policy) => 'a',
+        Judgement::Allow(By::Grant { .. }) => 'g',
+        Judgement::Allow(_) => '!',
+        Judgement::Ask { .. } => '?',
+        Judgement::Refuse { .. } => 'x',
+    }
+}
+
+/// The judgements in all nine settings: `read-only workspace-write danger-full-access`, each under `untrusted`,
+/// `on-request`, `never`.
+fn everywhere(intent: &Intent, grants: &[Grant]) -> String {
+    [ReadOnly, WorkspaceWrite, DangerFullAccess]
+        .map(|sandbox| {
+            [Untrusted, OnRequest, Never]
+                .map(|approval| letter(&judge(intent, &policy(approval, sandbox), grants)))
+                .iter()
+                .collect::<String>()
+        })
+        .join(" ")
+}
+
+#[test]
+fn commands_are_judged_by_sandbox_and_approval() {
+    for (text, escalated, verdicts) in [
+        ("ls -la", false, "aaa aaa aaa"),
+        ("cargo test", false, "?aa ?aa ?aa"),
+        ("cargo test > log", false, "?aa ?aa ?aa"),
+        ("rm -rf build", false, "?aa ?aa ??a"),
+        ("git reset --hard", false, "?aa ?aa ??a"),
+        ("ls -la", true, "??x ??x aaa"),
+        ("cargo test", true, "??x ??x ?aa"),
+        ("rm -rf build", true, "??x ??x ??a"),
+    ] {
+        assert_eq!(everywhere(&command(text, escalated), &[]), verdicts, "{text} {escalated}");
+    }
+}
+
+#[test]
+fn a_grant_covers_commands_that_begin_with_its_words() {
+    let grants = [prefix(&["cargo", "test"]), prefix(&["npm", "run", "build"])];
+    for (text, verdicts) in [
+        ("cargo test", "ggx ggx gaa"),
+        ("cargo test --all", "ggx ggx gaa"),
+        ("cargo 'test' --all", "ggx ggx gaa"),
+        ("cargo test && npm run build", "ggx ggx gaa"),
+        ("cargo testing", "??x ??x ?aa"),
+        ("cargo", "??x ??x ?aa"),
+        ("cargo +nightly test", "??x ??x ?aa"),
+        ("cargo test && rm f", "??x ??x ?aa"),
+        ("cargo test; ls", "??x ??x ?aa"),
+        ("cargo test $X", "??x ??x ?aa"),
+        ("cargo test > f", "??x ??x ?aa"),
+        ("A=1 cargo test", "??x ??x ?aa"),
+        ("cargo test &", "??x ??x ?aa"),
+        ("cargo test\nrm f", "??x ??x ?aa"),
+        ("cargo test | sh", "??x ??x ?aa"),
+        ("cargo test `x`", "??x ??x ?aa"),
+        ("./cargo test", "??x ??x ?aa"),
+    ] {
+        assert_eq!(everywhere(&command(text, true), &grants), verdicts, "{text}");
+    }
+}
+
+#[test]
+fn a_grant_that_would_cover_everything_covers_nothing() {
+    for words in [
+        &[][..],
+        &[""],
+        &["bash"],
+        &["bash", "-c"],
+        &["/bin/sh"],
+        &["python3"],
+        &["python3.12", "-c"],
+        &["node", "-e"],
+        &["git"],
+        &["git", "-c"],
+        &["env"],
+        &["env", "A=1"],
+        &["sudo", "ls"],
+        &["xargs", "rm"],
+        &["find", "."],
+        &["npx"],
+        &["npm"],
+        &["timeout", "5"],
+        &["."],
+        &["source", "x"],
+    ] {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        assert!(too_broad(&words), "{words:?}");
+        let text = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ") + " x";
+        let grants = [Grant::CommandPrefix { words }];
+        assert_eq!(letter(&judge(&command(&text, true), &policy(OnRequest, WorkspaceWrite), &grants)), '?');
+    }
+    for words in
+        [&["git", "push"][..], &["cargo", "build"], &["npm", "run", "x"], &["curl"], &["python3", "x.py"]]
+    {
+        assert!(!too_broad(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()), "{words:?}");
+    }
+}
+
+#[test]
+fn changes_of_files_are_judged_by_place() {
+    let mut moved = change("/ws/a", false);
+    moved.moved_to = Some("/etc/a".into());
+    for (files, verdicts) in [
+        (vec![], "aaa aaa aaa"),
+        (vec![change("/ws/a", false)], "??x ?aa ?aa"),
+        (vec![change("/extra/a", false)], "??x ?aa ?aa"),
+        (vec![change("/etc/a", true)], "??x ??x ?aa"),
+        // A tool that forgot to say so, a link that leads out, names that climb or only begin alike.
+        (vec![change("/etc/a", false)], "??x ??x ?aa"),
+        (vec![change("/ws/link/a", true)], "??x ??x ?aa"),
+        (vec![change("/ws/../etc/a", false)], "??x ??x ?aa"),
+        (vec![change("/wsx/a", false)], "??x ??x ?aa"),
+        (vec![change("ws/a", false)], "??x ??x ?aa"),
+        (vec![moved], "??x ??x ?aa"),
+        (vec![change("/ws/a", false), change("/etc/a", true)], "??x ??x ?aa"),
+    ] {
+        assert_eq!(everywhere(&Intent::Write { files: files.clone() }, &[]), verdicts, "{files:?}");
+    }
+}
+
+#[test]
+fn a_grant_to_write_covers_what_lies_below_it() {
+    let grants =
+        [Grant::WriteBelow { path: "/other/p".into() }, Grant::WriteBelow { path: "/ws/src".into() }];
+    // Under `never` nobody is asked, and what was granted before stays granted.
+    for (files, verdicts) in [
+        (vec![change("/other/p", true)], "ggg ggg gaa"),
+        (vec![change("/other/p/a", true)], "ggg ggg gaa"),
+        (vec![change("/other/p/a", true), change("/ws/src/b", false)], "ggg ggg gaa"),
+        (vec![change("/other/px", true)], "??x ??x ?aa"),
+        (vec![change("/other/p/../q", true)], "??x ??x ?aa"),
+        (vec![change("/other/p/a", true), change("/etc/b", true)], "??x ??x ?aa"),
+        // Granted by its name, but a link leads out of the workspace.
+        (vec![change("/ws/src/link/a", true)], "??x ??x ?aa"),
+    ] {
+        let seen = everywhere(&Intent::Write { files: files.clone() }, &grants);
+        assert_eq!(seen, verdicts, "{files:?}");
+    }
+}
+
+#[test]
+fn reading_is_free_inside_the_workspace() {
+    for (path, verdicts) in [
+        ("/ws/a.png", "aaa aaa aaa"),
+        ("/ws", "aaa aaa aaa"),
+        ("/extra/a.png", "aaa aaa aaa"),
+        ("/etc/passwd", "??x ??x aaa"),
+        ("/ws/../etc/passwd", "??x ??x aaa"),
+        ("a.png", "??x ??x aaa"),
+    ] {
+        assert_eq!(everywhere(&Intent::Read { paths: vec![path.into()] }, &[]), verdicts, "{path}");
+    }
+}
+
+#[test]
+fn the_rest_is_judged_by_kind() {
+    assert_eq!(everywhere(&Intent::None, &[]), "aaa aaa aaa");
+    assert_eq!(everywhere(&Intent::Input { process: ProcessId(1), text: "y\n".into() }, &[]), "aaa aaa aaa");
+    assert_eq!(everywhere(&Intent::Unknown, &[Grant::Unknown]), "??x ??x ??x");
+}
+
+#[test]
+fn the_words_are_those_that_the_models_know() {
+    let never = policy(Never, WorkspaceWrite);
+    assert_eq!(
+        judge(&command("ls", true), &never, &[]),
+        Judgement::Refuse {
+            reason:
+                "approval policy is Never; reject command — you cannot ask for escalated permissions if the \
+                     approval policy is Never"
+                    .into()
+        }
+    );
+    assert_eq!(
+        judge(&Intent::Write { files: vec![change("/etc/a", true)] }, &never, &[]),
+        Judgement::Refuse {
+            reason: "patch rejected: writing outside of the project; rejected by user approval settings"
+                .into()
+        }
+    );
+    assert_eq!(
+        judge(&command("ls", true), &policy(OnRequest, WorkspaceWrite), &[]),
+        Judgement::Ask { reason: "May I?".into() }
+    );
+    assert_eq!(
+        judge(&command("rm -rf build", false), &policy(OnRequest, DangerFullAccess), &[]),
+        Judgement::Ask { reason: "it deletes recursively (`rm -rf build`), and there is no sandbox".into() }
+    );
+}

@@ -2,6 +2,21 @@
 //!
 //! A model turns a prompt into a stream of chunks. It does not retry, does not know the session, and keeps
 //! nothing but what makes the next request cheaper.
+//!
+//! - [`catalog`]: which providers and models there are, and how to open one
+//! - [`auth`]: where a provider's key comes from
+//! - [`http`], [`sse`], [`stream`], [`fault`]: what all wires over HTTP share
+//! - [`responses`]: the OpenAI Responses wire
+//! - [`replay`]: a model that answers from a file
+
+pub mod auth;
+pub mod catalog;
+pub mod fault;
+pub mod http;
+pub mod replay;
+pub mod responses;
+pub mod sse;
+pub mod stream;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -63,6 +78,8 @@ pub enum Chunk {
     Arguments(String),
     /// A whole item: a message, a reasoning, a call.
     Item(Item),
+    /// The answer is good, but something about it should be told to the person.
+    Note(String),
     /// The answer is complete.
     Finished { usage: Option<Usage> },
 }
@@ -108,6 +125,30 @@ pub enum Retry {
     Backoff,
     /// After the time that the server named.
     After(Duration),
+}
+
+impl ModelError {
+    /// An error of a kind, to be tried again or not as is usual for that kind.
+    pub fn new(kind: ModelErrorKind, message: impl Into<String>) -> Self {
+        let retry = match kind {
+            ModelErrorKind::Auth
+            | ModelErrorKind::Request
+            | ModelErrorKind::ContextWindow
+            | ModelErrorKind::Incomplete => Retry::No,
+            ModelErrorKind::RateLimit
+            | ModelErrorKind::Server
+            | ModelErrorKind::Network
+            | ModelErrorKind::Garbage => Retry::Backoff,
+        };
+        Self { kind, message: message.into(), retry, usage: None }
+    }
+
+    /// The same error, to be tried again like this.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
 }
 
 impl ModelErrorKind {

@@ -1,0 +1,399 @@
+//! Which providers and models there are, what they take, and how to open one.
+//!
+//! Says nothing of keys (see [`super::auth`]) and asks no server anything.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::{Model, ModelError, ModelErrorKind, http::Http, replay::Replay, responses::Responses};
+use crate::protocol::{Effort, Limits, ModelRef, Verbosity};
+
+/// Providers and models by name.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalog {
+    providers: BTreeMap<String, ProviderSettings>,
+    models: BTreeMap<String, ModelSettings>,
+}
+
+/// A provider as it is written in a file. What is missing is taken from the provider that is already known by
+/// the same name.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderSettings {
+    /// Address of the API up to its version, such as `https://api.openai.com/v1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// The language that it speaks; `responses` if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wire: Option<Wire>,
+    /// Environment variable that holds the key. Without one (or with an empty name) no key is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env_key: Option<String>,
+    /// Further headers of each request.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// File that the wire `replay` answers from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script: Option<PathBuf>,
+    /// Seconds without a byte after which an answer is given up; 300 if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub idle_timeout_s: Option<u32>,
+}
+
+/// What is known of a model, as it is written in a file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSettings {
+    /// Tokens of a request and its answer together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<u64>,
+    /// How much of the window may be used, as token counts are estimates; 95 if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub usable_percent: Option<u64>,
+    /// Tokens that one tool result may bring in; 10,000 if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_output: Option<u64>,
+    /// How hard it thinks when nobody says. Missing for a model that does not reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<Effort>,
+    /// How much it says when nobody says. Missing for a model that knows no such setting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verbosity: Option<Verbosity>,
+}
+
+/// The language that a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Wire {
+    /// `OpenAI`'s Responses API.
+    #[default]
+    Responses,
+    /// No provider: answers come from a script.
+    Replay,
+}
+
+/// A provider, with everything decided.
+#[derive(Clone, PartialEq)]
+pub struct Provider {
+    pub name: String,
+    pub base_url: String,
+    pub wire: Wire,
+    /// Missing when it takes no key.
+    pub env_key: Option<String>,
+    pub headers: BTreeMap<String, String>,
+    pub script: Option<PathBuf>,
+    pub idle_timeout: Duration,
+}
+
+/// A model with its provider, ready to be opened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    pub model: ModelRef,
+    pub provider: Provider,
+    pub limits: Limits,
+    /// What the model runs with when nobody says otherwise.
+    pub effort: Option<Effort>,
+    pub verbosity: Option<Verbosity>,
+    /// What the person should know, such as that the model is unknown here.
+    pub notes: Vec<String>,
+}
+
+/// Why a model can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogError {
+    #[error("there is no provider `{name}`{}; add one to config.toml:\n\n{EXAMPLE}", did_you_mean(.nearest))]
+    UnknownProvider { name: String, nearest: Option<String> },
+    #[error("provider `{0}` has no `base_url`")]
+    NoAddress(String),
+    #[error("provider `{0}` has no `script` to answer from")]
+    NoScript(String),
+}
+
+const EXAMPLE: &str = "[providers.NAME]\nbase_url = \"https://HOST/v1\"\nenv_key = \"NAME_API_KEY\"";
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// Small enough for nearly every model that can use tools at all.
+const UNKNOWN_WINDOW: u64 = 128_000;
+const USABLE_PERCENT: u64 = 95;
+const TOOL_OUTPUT: u64 = 10_000;
+
+impl Catalog {
+    /// What ships with the program.
+    #[must_use]
+    pub fn builtin() -> Self {
+        toml::from_str(include_str!("../../assets/models.toml")).expect("a test reads the built-in catalog")
+    }
+
+    /// The same with a user's providers: new ones, and changes to known ones.
+    #[must_use]
+    pub fn with(mut self, providers: &BTreeMap<String, ProviderSettings>) -> Self {
+        for (name, settings) in providers {
+            self.providers.entry(name.clone()).or_default().overlay(settings);
+        }
+        self
+    }
+
+    /// The same with a user's models: new ones, and changes to known ones.
+    #[must_use]
+    pub fn with_models(mut self, models: &BTreeMap<String, ModelSettings>) -> Self {
+        for (name, settings) in models {
+            self.models.entry(name.clone()).or_default().overlay(settings);
+        }
+        self
+    }
+
+    /// The names of all providers.
+    pub fn providers(&self) -> impl Iterator<Item = &str> {
+        self.providers.keys().map(String::as_str)
+    }
+
+    /// Everything that is known about a model.
+    ///
+    /// # Errors
+    /// When its provider is unknown, or incomplete. An unknown model is no error: it gets careful limits and a
+    /// note.
+    pub fn resolve(&self, model: &ModelRef) -> Result<Resolved, CatalogError> {
+        let provider = self.provider(&model.provider)?;
+        let mut notes = Vec::new();
+        // A gateway names models as `vendor/model`.
+        let short = model.model.rsplit('/').next().unwrap_or_default();
+        let known = self.models.get(&model.model).or_else(|| self.models.get(short));
+        if known.is_none() && provider.wire != Wire::Replay {
+            notes.push(format!(
+                "model {} is not known here: a window of {UNKNOWN_WINDOW} tokens is assumed, and no effort or \
+                 verbosity is sent unless set; [models.\"{}\"] in config.toml can say better",
+                model, model.model
+            ));
+        }
+        let known = known.cloned().unwrap_or_default();
+        let window = known.window.unwrap_or(UNKNOWN_WINDOW);
+        let percent = known.usable_percent.unwrap_or(USABLE_PERCENT).clamp(1, 100);
+        Ok(Resolved {
+            model: model.clone(),
+            provider,
+            limits: Limits {
+                window: (u128::from(window) * u128::from(percent) / 100).try_into().unwrap_or(window),
+                tool_output: known.tool_output.unwrap_or(TOOL_OUTPUT),
+            },
+            effort: known.effort,
+            verbosity: known.verbosity,
+            notes,
+        })
+    }
+
+    fn provider(&self, name: &str) -> Result<Provider, CatalogError> {
+        let Some(settings) = self.providers.get(name).cloned() else {
+            return Err(CatalogError::UnknownProvider { name: name.to_owned(), nearest: self.nearest(name) });
+        };
+        let wire = settings.wire.unwrap_or_default();
+        match wire {
+            Wire::Responses if settings.base_url.is_none() => {
+                return Err(CatalogError::NoAddress(name.to_owned()));
+            }
+            Wire::Replay if settings.script.is_none() => return Err(CatalogError::NoScript(name.to_owned())),
+            Wire::Responses | Wire::Replay => {}
+        }
+        Ok(Provider {
+            name: name.to_owned(),
+            base_url: settings.base_url.unwrap_or_default(),
+            wire,
+            env_key: settings.env_key.filter(|name| !name.is_empty()),
+            headers: settings.headers,
+            script: settings.script,
+            idle_timeout: match settings.idle_timeout_s {
+                Some(seconds) => Duration::from_secs(u64::from(seconds.max(1))),
+                None => IDLE_TIMEOUT,
+            },
+        })
+    }
+
+    fn nearest(&self, name: &str) -> Option<String> {
+        let likeness = |known: &str| strsim::jaro_winkler(known, name);
+        let nearest = self.providers().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+        (likeness(nearest) > 0.7).then(|| nearest.to_owned())
+    }
+}
+
+/// A model that can be asked.
+///
+/// # Errors
+/// When the provider's settings or the key can't be used.
+pub fn open(resolved: &Resolved, key: Option<&SecretString>) -> Result<Arc<dyn Model>, ModelError> {
+    let provider = &resolved.provider;
+    Ok(match provider.wire {
+        Wire::Responses => Arc::new(Responses::new(Http::new(provider, key)?)),
+        Wire::Replay => {
+            let script = provider.script.as_deref().ok_or_else(|| {
+                ModelError::new(
+                    ModelErrorKind::Request,
+                    CatalogError::NoScript(provider.name.clone()).to_string(),
+                )
+            })?;
+            Arc::new(Replay::open(script)?)
+        }
+    })
+}
+
+impl ProviderSettings {
+    /// Takes over whatever the other one says.
+    pub fn overlay(&mut self, other: &Self) {
+        let Self { base_url, wire, env_key, headers, script, idle_timeout_s } = other.clone();
+        self.base_url = base_url.or(self.base_url.take());
+        self.wire = wire.or(self.wire);
+        self.env_key = env_key.or(self.env_key.take());
+        self.headers.extend(headers);
+        self.script = script.or(self.script.take());
+        self.idle_timeout_s = idle_timeout_s.or(self.idle_timeout_s);
+    }
+}
+
+impl ModelSettings {
+    /// Takes over whatever the other one says.
+    pub fn overlay(&mut self, other: &Self) {
+        let Self { window, usable_percent, tool_output, effort, verbosity } = *other;
+        self.window = window.or(self.window);
+        self.usable_percent = usable_percent.or(self.usable_percent);
+        self.tool_output = tool_output.or(self.tool_output);
+        self.effort = effort.or(self.effort);
+        self.verbosity = verbosity.or(self.verbosity);
+    }
+}
+
+impl Default for Provider {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            base_url: String::new(),
+            wire: Wire::default(),
+            env_key: None,
+            headers: BTreeMap::new(),
+            script: None,
+            idle_timeout: IDLE_TIMEOUT,
+        }
+    }
+}
+
+// A header may hold a key, so its value is never shown.
+
+impl fmt::Debug for ProviderSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { base_url, wire, env_key, headers, script, idle_timeout_s } = self;
+        f.debug_struct("ProviderSettings")
+            .field("base_url", base_url)
+            .field("wire", wire)
+            .field("env_key", env_key)
+            .field("headers", &headers.keys())
+            .field("script", script)
+            .field("idle_timeout_s", idle_timeout_s)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, base_url, wire, env_key, headers, script, idle_timeout } = self;
+        f.debug_struct("Provider")
+            .field("name", name)
+            .field("base_url", base_url)
+            .field("wire", wire)
+            .field("env_key", env_key)
+            .field("headers", &headers.keys())
+            .field("script", script)
+            .field("idle_timeout", idle_timeout)
+            .finish()
+    }
+}
+
+fn did_you_mean(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(text: &str) -> BTreeMap<String, ProviderSettings> {
+        toml::from_str(text).unwrap()
+    }
+
+    fn resolve(catalog: &Catalog, model: &str) -> Result<Resolved, CatalogError> {
+        catalog.resolve(&model.parse().unwrap())
+    }
+
+    #[test]
+    fn a_known_model_comes_with_its_limits() {
+        let resolved = resolve(&Catalog::builtin(), "openai/gpt-5.5").unwrap();
+        assert_eq!(resolved.limits, Limits { window: 258_400, tool_output: 10_000 });
+        assert_eq!((resolved.effort, resolved.verbosity), (Some(Effort::Medium), Some(Verbosity::Low)));
+        assert_eq!(resolved.provider.env_key.as_deref(), Some("OPENAI_API_KEY"));
+        assert_eq!(resolved.notes, Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_unknown_model_gets_careful_limits_and_a_note() {
+        let resolved = resolve(&Catalog::builtin(), "openai/gpt-99").unwrap();
+        assert_eq!(resolved.limits, Limits { window: 121_600, tool_output: 10_000 });
+        assert_eq!((resolved.effort, resolved.notes.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_gateways_name_for_a_model_is_understood() {
+        let catalog = Catalog::builtin().with(&user("gate.base_url = 'http://localhost:1'"));
+        let resolved = resolve(&catalog, "gate/openai/gpt-5.5").unwrap();
+        assert_eq!(resolved.limits.window, 258_400);
+        assert_eq!(resolved.model.model, "openai/gpt-5.5");
+    }
+
+    #[test]
+    fn a_user_changes_single_keys_of_a_known_provider() {
+        let catalog = Catalog::builtin().with(&user(
+            "[openai]\nbase_url = 'http://localhost:8080/v1'\nenv_key = ''\nidle_timeout_s = 5\nheaders = { a = 'b' }",
+        ));
+        let provider = resolve(&catalog, "openai/gpt-5.5").unwrap().provider;
+        assert_eq!(provider.base_url, "http://localhost:8080/v1");
+        assert_eq!((provider.env_key, provider.idle_timeout), (None, Duration::from_secs(5)));
+        assert_eq!(provider.headers["a"], "b");
+    }
+
+    #[test]
+    fn a_user_describes_a_model() {
+        let models = toml::from_str("[tiny]\nwindow = 8000\nusable_percent = 50\ntool_output = 500").unwrap();
+        let resolved = resolve(&Catalog::builtin().with_models(&models), "openai/tiny").unwrap();
+        assert_eq!(resolved.limits, Limits { window: 4000, tool_output: 500 });
+        assert!(resolved.notes.is_empty());
+    }
+
+    #[test]
+    fn a_mistyped_provider_is_met_with_the_nearest_name_and_an_example() {
+        let error = resolve(&Catalog::builtin(), "opneai/gpt-5.5").unwrap_err().to_string();
+        assert!(error.contains("did you mean `openai`?") && error.contains("[providers.NAME]"), "{error}");
+        let error = resolve(&Catalog::builtin(), "zzz/gpt-5.5").unwrap_err();
+        assert!(matches!(error, CatalogError::UnknownProvider { nearest: None, .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_provider_that_lacks_what_its_wire_needs_is_refused() {
+        let catalog = Catalog::builtin().with(&user("[new]\nenv_key = 'K'"));
+        assert_eq!(resolve(&catalog, "new/x"), Err(CatalogError::NoAddress("new".into())));
+        assert_eq!(resolve(&catalog, "replay/x"), Err(CatalogError::NoScript("replay".into())));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error() {
+        let error = toml::from_str::<ProviderSettings>("base_uri = 'x'").unwrap_err().to_string();
+        assert!(error.contains("base_uri") && error.contains("base_url"), "{error}");
+    }
+
+    #[test]
+    fn header_values_are_never_shown() {
+        let providers = user("[a]\nbase_url = 'http://localhost'\nheaders = { 'api-key' = 'sk-secret' }");
+        let resolved = resolve(&Catalog::builtin().with(&providers), "a/b").unwrap();
+        let shown = format!("{providers:?} {resolved:?}");
+        assert!(shown.contains("api-key") && !shown.contains("sk-secret"), "{shown}");
+    }
+}

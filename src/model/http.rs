@@ -1,0 +1,370 @@
+//! One provider's host, reached over HTTP: what is the same on every wire.
+//!
+//! Knows addresses, keys, timeouts and refusals; nothing of what is asked or answered. Does not try again.
+
+use std::{
+    error::Error as _,
+    io::ErrorKind,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use futures::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use reqwest::{
+    Client, Response, Url,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    redirect,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{
+    ModelError, ModelErrorKind as Kind, Retry,
+    catalog::Provider,
+    fault::{self, Words},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a refusal may take to be read: its body is only for the message.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most of a refusal that is read.
+const REFUSAL_LIMIT: usize = 64 << 10;
+/// The most that one answer may bring.
+pub const ANSWER_LIMIT: usize = 512 << 20;
+
+/// A host that answers requests, and the key to it.
+pub struct Http {
+    base: Url,
+    host: String,
+    headers: HeaderMap,
+    idle: Duration,
+    secrets: Secrets,
+    /// Made with the first request: reading the system's certificates costs more than a whole local turn.
+    client: OnceLock<Client>,
+}
+
+/// A body that has begun to come.
+pub struct Answer {
+    pub form: Form,
+    pub bytes: BoxStream<'static, Result<Bytes, ModelError>>,
+}
+
+/// What an answer says that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// An event stream; also assumed of what has no name or an odd one.
+    Events,
+    /// One JSON document.
+    Json,
+    /// A page for people: somebody else than the provider answered.
+    Page,
+}
+
+/// What must not be seen in any message.
+#[derive(Clone, Default)]
+pub struct Secrets(Arc<[SecretString]>);
+
+impl Http {
+    /// A host as the catalog describes it. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// When the address, a header or the key can't be used.
+    pub fn new(provider: &Provider, key: Option<&SecretString>) -> Result<Self, ModelError> {
+        let request = |what: String| ModelError::new(Kind::Request, what);
+        let name = &provider.name;
+        let base = provider
+            .base_url
+            .parse::<Url>()
+            .map_err(|error| request(format!("`base_url` of provider {name} is not an address: {error}")))?;
+        let host = match (base.scheme(), base.host_str(), base.port()) {
+            ("http" | "https", Some(host), Some(port)) => format!("{host}:{port}"),
+            ("http" | "https", Some(host), None) => host.to_owned(),
+            _ => {
+                return Err(request(format!(
+                    "`base_url` of provider {name} must begin with https:// or http://"
+                )));
+            }
+        };
+        if !base.username().is_empty() || base.password().is_some() {
+            let what = format!("`base_url` of provider {name} must not hold a password; use `env_key`");
+            return Err(request(what));
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(key) = key {
+            let bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret().trim()));
+            let mut bearer = bearer.map_err(|_| {
+                ModelError::new(
+                    Kind::Auth,
+                    format!("the key of provider {name} has characters that no key has"),
+                )
+            })?;
+            bearer.set_sensitive(true);
+            headers.insert(AUTHORIZATION, bearer);
+        }
+        for (header, value) in &provider.headers {
+            let (Ok(header), Ok(mut value)) =
+                (HeaderName::from_bytes(header.as_bytes()), HeaderValue::from_str(value))
+            else {
+                return Err(request(format!("header `{header}` of provider {name} can't be sent")));
+            };
+            value.set_sensitive(true);
+            headers.insert(header, value);
+        }
+        let values = provider.headers.values().map(|value| SecretString::from(value.as_str()));
+        let secrets = Secrets::new(key.cloned().into_iter().chain(values));
+        Ok(Self { base, host, headers, idle: provider.idle_timeout, secrets, client: OnceLock::new() })
+    }
+
+    /// The host's name, for messages.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// What must not be seen in messages made from what this host says.
+    #[must_use]
+    pub fn secrets(&self) -> Secrets {
+        self.secrets.clone()
+    }
+
+    /// Sends a request to an address below the base, and waits until its answer begins.
+    ///
+    /// # Errors
+    /// When the host can't be reached, or refuses.
+    pub async fn post(&self, path: &str, body: Bytes) -> Result<Answer, ModelError> {
+        self.try_post(path, body).await.map_err(|error| self.secrets.scrub(error))
+    }
+
+    async fn try_post(&self, path: &str, body: Bytes) -> Result<Answer, ModelError> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path.split('/'));
+        }
+        let request = self.client()?.post(url).headers(self.headers.clone()).body(body);
+        let response = tokio::time::timeout(self.idle, request.send())
+            .await
+            .map_err(|_| silent(&self.host, self.idle))?
+            .map_err(|error| unreached(&self.host, &error))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        let kind =
+            response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let form = match kind.split(';').next().unwrap_or_default().trim() {
+            "application/json" => Form::Json,
+            "text/html" => Form::Page,
+            _ => Form::Events,
+        };
+        Ok(Answer { form, bytes: self.body(response) })
+    }
+
+    /// The bytes of an answer, each within the idle time of the last.
+    fn body(&self, response: Response) -> BoxStream<'static, Result<Bytes, ModelError>> {
+        struct Body {
+            host: String,
+            idle: Duration,
+            left: usize,
+            response: Option<Response>,
+        }
+        let body =
+            Body { host: self.host.clone(), idle: self.idle, left: ANSWER_LIMIT, response: Some(response) };
+        stream::unfold(body, async |mut body| {
+            let mut response = body.response.take()?;
+            let item = match tokio::time::timeout(body.idle, response.chunk()).await {
+                Ok(Ok(None)) => return None,
+                Ok(Ok(Some(bytes))) if bytes.len() > body.left => {
+                    let what = format!("{} sent more than {} MiB", body.host, ANSWER_LIMIT >> 20);
+                    Err(ModelError::new(Kind::Garbage, what).with_retry(Retry::No))
+                }
+                Ok(Ok(Some(bytes))) => {
+                    body.left -= bytes.len();
+                    body.response = Some(response);
+                    Ok(bytes)
+                }
+                Ok(Err(error)) => {
+                    let what =
+                        format!("the connection to {} was lost in the middle of the answer", body.host);
+                    Err(ModelError::new(Kind::Network, format!("{what}: {}", innermost(&error))))
+                }
+                Err(_) => Err(silent(&body.host, body.idle)),
+            };
+            Some((item, body))
+        })
+        .boxed()
+    }
+
+    /// The error that a refusal means, with as much of its body as is worth reading.
+    async fn refusal(&self, mut response: Response) -> ModelError {
+        let mut bytes = Vec::new();
+        let read = async {
+            // A body that breaks off has still said something.
+            while let Ok(Some(chunk)) = response.chunk().await {
+                bytes.extend_from_slice(&chunk);
+                if bytes.len() > REFUSAL_LIMIT {
+                    break;
+                }
+            }
+        };
+        // Too late is as good as no more.
+        let _ = tokio::time::timeout(REFUSAL_TIMEOUT, read).await;
+        let words = Words::of_body(&bytes);
+        let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
+        fault::of_status(&self.host, response.status(), response.headers(), &words, now)
+    }
+
+    fn client(&self) -> Result<&Client, ModelError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        // Whoever was first has installed the same provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .user_agent(concat!("agent/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .tcp_keepalive(Duration::from_secs(30))
+            // A redirect would turn the request into a GET, or carry the key elsewhere.
+            .redirect(redirect::Policy::none());
+        if self.base.scheme() == "http" {
+            // No certificate will be looked at, and there may be none on this machine.
+            builder = builder.tls_certs_only([]);
+        }
+        if is_loopback(&self.base) {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| {
+            let what = format!("cannot prepare a connection to {}: {}", self.host, innermost(&error));
+            ModelError::new(Kind::Network, what).with_retry(Retry::No)
+        })?;
+        Ok(self.client.get_or_init(|| client))
+    }
+}
+
+impl Secrets {
+    /// Words shorter than this say nothing, and would hit innocent text.
+    const SHORTEST: usize = 8;
+
+    fn new(all: impl Iterator<Item = SecretString>) -> Self {
+        Self(all.filter(|secret| secret.expose_secret().trim().len() >= Self::SHORTEST).collect())
+    }
+
+    /// The error without any secret that a server may have put into its words.
+    #[must_use]
+    pub fn scrub(&self, mut error: ModelError) -> ModelError {
+        for secret in &*self.0 {
+            let secret = secret.expose_secret().trim();
+            if error.message.contains(secret) {
+                error.message = error.message.replace(secret, "[secret]");
+            }
+        }
+        error
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn silent(host: &str, idle: Duration) -> ModelError {
+    ModelError::new(Kind::Network, format!("nothing came from {host} for {} s", idle.as_secs_f64()))
+}
+
+fn unreached(host: &str, error: &reqwest::Error) -> ModelError {
+    let reason = innermost(error);
+    let what = match error.is_connect() || error.is_timeout() {
+        true => format!("cannot reach {host}: {reason}"),
+        false => format!("the connection to {host} was lost before an answer came: {reason}"),
+    };
+    let error = ModelError::new(Kind::Network, what);
+    match is_certificate(&reason) {
+        // It will be as wrong in a minute.
+        true => error.with_retry(Retry::No),
+        false => error,
+    }
+}
+
+/// TLS says this of a certificate that it does not accept; its type is out of reach below three wrappers.
+fn is_certificate(reason: &str) -> bool {
+    reason.starts_with("invalid peer certificate")
+}
+
+/// The last cause of an error: the others say where in the library it passed, and may name the whole address.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &(dyn std::error::Error + 'static) = match error.source() {
+        Some(cause) => cause,
+        None if error.is_timeout() => return "it took too long".to_owned(),
+        None => return "no reason is known".to_owned(),
+    };
+    loop {
+        let inner = match cause.downcast_ref::<std::io::Error>() {
+            Some(io) if io.kind() == ErrorKind::TimedOut && io.get_ref().is_none() => {
+                return "it took too long".to_owned();
+            }
+            Some(io) => io.get_ref().map(|inner| -> &(dyn std::error::Error + 'static) { inner }),
+            None => cause.source(),
+        };
+        match inner {
+            Some(inner) => cause = inner,
+            None => return fault::printable(&cause.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn provider(base_url: &str) -> Provider {
+        Provider { name: "test".into(), base_url: base_url.into(), ..Provider::default() }
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_used_is_refused_at_once() {
+        for url in ["", "example.com/v1", "ftp://example.com", "https://me:secret@example.com/v1", "unix:/x"]
+        {
+            let error = Http::new(&provider(url), None).err().unwrap_or_else(|| panic!("{url} was taken"));
+            assert_eq!((error.kind, error.retry), (Kind::Request, Retry::No), "{url}");
+            assert!(!error.message.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_the_host_is_named_in_messages() {
+        let http = Http::new(&provider("https://example.com:8443/v1/secret?token=secret"), None).unwrap();
+        assert_eq!(http.host(), "example.com:8443");
+    }
+
+    #[test]
+    fn loopback_is_known_in_every_spelling() {
+        for url in ["http://localhost:1", "http://127.0.0.1/v1", "http://127.9.9.9", "http://[::1]:8/v1"] {
+            assert!(is_loopback(&url.parse().unwrap()), "{url}");
+        }
+        for url in ["http://10.0.0.1", "https://localhost.example.com", "http://[2001:db8::1]"] {
+            assert!(!is_loopback(&url.parse().unwrap()), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_taken_out_of_the_servers_words() {
+        let secrets = Secrets::new(["sk-verysecret\n", "short"].into_iter().map(SecretString::from));
+        let error = ModelError::new(Kind::Auth, "wrong key sk-verysecret, in short");
+        assert_eq!(secrets.scrub(error).message, "wrong key [secret], in short");
+    }
+
+    #[test]
+    fn a_key_that_is_no_header_is_refused_without_being_shown() {
+        let key = SecretString::from("sk-very\u{7f}secret");
+        let error = Http::new(&provider("http://localhost"), Some(&key)).err().unwrap();
+        assert_eq!(error.kind, Kind::Auth);
+        assert!(!error.message.contains("secret"), "{error}");
+    }
+}

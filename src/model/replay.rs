@@ -1,0 +1,206 @@
+//! The wire `replay`: a model that answers from a file.
+//!
+//! For tests, demonstrations and bug reports. It has no memory: which answer comes next is told by how much of
+//! the conversation models have made, so that it goes on correctly in a resumed session.
+//!
+//! The file has one JSON value a line:
+//! - an item (`assistant`, `reasoning`, `tool_call`) is one answer; an array of items is one answer with all of
+//!   them. A call without an id gets one.
+//! - `{"delay_ms": 200}` delays the next answer.
+//! - the lines of a session's log work as they are, which makes every log a script.
+
+use std::{collections::HashSet, fs, path::Path, sync::Arc, time::Duration};
+
+use futures::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Chunk, Model, ModelError, ModelErrorKind as Kind, Prompt};
+use crate::protocol::{Event, Fact, Item, Usage};
+
+/// A model that answers from a script.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    name: String,
+    answers: Arc<[Answer]>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Answer {
+    items: Vec<Item>,
+    usage: Option<Usage>,
+    delay: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Delay {
+    delay_ms: u64,
+}
+
+impl Replay {
+    /// The script in a file.
+    ///
+    /// # Errors
+    /// When it can't be read or understood; the message names the line.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|error| {
+            ModelError::new(Kind::Request, format!("cannot read the script {name}: {error}"))
+        })?;
+        Self::parse(&name, &text)
+    }
+
+    /// The script in a text. The name is for messages.
+    ///
+    /// # Errors
+    /// When it can't be understood.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ModelError> {
+        let mut script = Script::default();
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            script.line(line).map_err(|reason| {
+                ModelError::new(Kind::Request, format!("{name}, line {}: {reason}", index + 1))
+            })?;
+        }
+        script.close(None);
+        Ok(Self { name: name.to_owned(), answers: script.answers.into() })
+    }
+
+    /// What comes next in a conversation that holds this many items made by models.
+    fn next(&self, mut made: usize) -> Result<Answer, ModelError> {
+        for answer in &*self.answers {
+            match made.checked_sub(answer.items.len()) {
+                Some(rest) => made = rest,
+                None => {
+                    return Ok(Answer { items: answer.items[made..].to_vec(), ..answer.clone() });
+                }
+            }
+        }
+        let what = format!("the script {} has no more answers (it has {})", self.name, self.answers.len());
+        Err(ModelError::new(Kind::Request, what))
+    }
+}
+
+/// A script that is being read.
+#[derive(Default)]
+struct Script {
+    answers: Vec<Answer>,
+    /// The answer of a log that is not finished yet.
+    open: Vec<Item>,
+    delay: Duration,
+    /// Ids of calls, which must not come twice.
+    calls: HashSet<String>,
+}
+
+impl Script {
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        match value {
+            Value::Object(ref map) if map.contains_key("seq") => {
+                let event = serde_json::from_value(value).map_err(|error| error.to_string())?;
+                self.event(event);
+                Ok(())
+            }
+            Value::Object(ref map) if map.contains_key("delay_ms") => {
+                let delay: Delay = serde_json::from_value(value).map_err(|error| error.to_string())?;
+                self.delay += Duration::from_millis(delay.delay_ms);
+                Ok(())
+            }
+            Value::Object(_) => self.answer(vec![value]),
+            Value::Array(values) => self.answer(values),
+            _ => Err("neither an item nor an array of items".to_owned()),
+        }
+    }
+
+    fn answer(&mut self, values: Vec<Value>) -> Result<(), String> {
+        if values.is_empty() {
+            return Err("an answer without items".to_owned());
+        }
+        for value in values {
+            let item = self.item(value)?;
+            self.open.push(item);
+        }
+        self.close(None);
+        Ok(())
+    }
+
+    fn item(&mut self, mut value: Value) -> Result<Item, String> {
+        let is_call = value.get("type").is_some_and(|kind| kind == "tool_call");
+        if let (true, Some(map)) = (is_call, value.as_object_mut())
+            && !map.contains_key("call")
+        {
+            let id = format!("call_{}_{}", self.answers.len() + 1, self.open.len() + 1);
+            map.insert("call".to_owned(), json!(id));
+        }
+        let item: Item = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        match &item {
+            Item::ToolCall { call, .. } if !self.calls.insert(call.to_string()) => {
+                Err(format!("call {call} is there twice"))
+            }
+            Item::Assistant { .. } | Item::Reasoning { .. } | Item::ToolCall { .. } => Ok(item),
+            Item::Unknown(value) if value.get("type").is_some_and(|kind| kind == "tool_call") => {
+                Err("a tool_call has `tool`, and `args` such as {\"json\":\"{}\"} or {\"text\":\"…\"}"
+                    .to_owned())
+            }
+            _ => Err("a model makes only assistant, reasoning and tool_call".to_owned()),
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event.fact {
+            Fact::ItemAdded { item } if is_made(&item) => self.open.push(item),
+            Fact::ResponseFinished { usage, .. } => self.close(usage),
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, usage: Option<Usage>) {
+        if !self.open.is_empty() {
+            let items = std::mem::take(&mut self.open);
+            self.answers.push(Answer { items, usage, delay: std::mem::take(&mut self.delay) });
+        }
+    }
+}
+
+/// Whether models make such items.
+fn is_made(item: &Item) -> bool {
+    match item {
+        Item::Assistant { .. } | Item::Reasoning { .. } | Item::ToolCall { .. } | Item::Unknown(_) => true,
+        Item::Context { .. } | Item::User { .. } | Item::ToolResult { .. } => false,
+    }
+}
+
+#[async_trait::async_trait]
+impl Model for Replay {
+    async fn respond(
+        &self,
+        prompt: &Prompt,
+    ) -> Result<BoxStream<'static, Result<Chunk, ModelError>>, ModelError> {
+        let made = prompt.items.iter().chain(&prompt.kept).filter(|item| is_made(item)).count();
+        let answer = self.next(made)?;
+        if !answer.delay.is_zero() {
+            tokio::time::sleep(answer.delay).await;
+        }
+        let finished = Chunk::Finished { usage: answer.usage };
+        let chunks = answer.items.into_iter().flat_map(chunks).chain([finished]);
+        Ok(stream::iter(chunks.map(Ok)).boxed())
+    }
+}
+
+/// An item as it would come: word by word, then whole.
+fn chunks(item: Item) -> Vec<Chunk> {
+    let words = |text: &str, chunk: fn(String) -> Chunk| -> Vec<Chunk> {
+        text.split_inclusive(char::is_whitespace).map(|word| chunk(word.to_owned())).collect()
+    };
+    let mut chunks = match &item {
+        Item::Assistant { text, .. } => words(text, Chunk::Text),
+        Item::Reasoning { summary, .. } => words(&summary.join("\n\n"), Chunk::Reasoning),
+        Item::ToolCall { args, .. } => words(args.as_str(), Chunk::Arguments),
+        _ => Vec::new(),
+    };
+    chunks.push(Chunk::Item(item));
+    chunks
+}

@@ -1,0 +1,438 @@
+//! From a prompt to the bytes of a request.
+//!
+//! Each item is encoded once. The bytes before the last item never change while a conversation only grows.
+
+use std::{collections::HashMap, io, sync::Arc};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::super::{Prompt, ReadBlob};
+use crate::protocol::{Args, CallId, Content, Context, Effort, Item, ToolForm, ToolSpec, Verbosity};
+
+/// Builds requests, and keeps what it has encoded for the next one.
+#[derive(Default)]
+pub struct Encoder {
+    kept: Kept,
+    tools: Tools,
+    encoded: u64,
+}
+
+/// The tools that were sent last, and how they are written.
+#[derive(Default)]
+struct Tools {
+    specs: Option<Arc<[ToolSpec]>>,
+    text: Vec<u8>,
+}
+
+/// The encoded beginning of a conversation.
+#[derive(Default)]
+struct Kept {
+    cache_key: String,
+    epoch: u64,
+    count: usize,
+    /// The last item that is encoded, to be sure that it is still the same conversation.
+    last: Option<Arc<Item>>,
+    text: Vec<u8>,
+    state: State,
+}
+
+/// What must be known of earlier items to encode the next one.
+#[derive(Default, Clone)]
+struct State {
+    /// Reasoning whose outcome has not come yet.
+    reasoning: Vec<Arc<Item>>,
+    /// The form of each call that is not answered.
+    calls: HashMap<CallId, Form>,
+}
+
+#[derive(Clone, Copy)]
+enum Form {
+    Function,
+    Custom,
+}
+
+/// The request up to its tools. The order of the fields is the order on the wire: what changes least comes
+/// first.
+#[derive(Serialize)]
+struct Head<'a> {
+    model: &'a str,
+    stream: bool,
+    store: bool,
+    include: &'static [&'static str],
+    prompt_cache_key: &'a str,
+    tool_choice: &'static str,
+    parallel_tool_calls: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<Reasoning>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<Text<'a>>,
+}
+
+#[derive(Serialize)]
+struct Reasoning {
+    effort: Effort,
+    summary: &'static str,
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verbosity: Option<Verbosity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Format<'a>>,
+}
+
+#[derive(Serialize)]
+struct Format<'a> {
+    r#type: &'static str,
+    name: &'static str,
+    strict: bool,
+    schema: &'a Value,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Input<'a> {
+    Message {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        role: &'static str,
+        content: Vec<Part<'a>>,
+    },
+    Reasoning {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        summary: Vec<Part<'a>>,
+        encrypted_content: &'a str,
+    },
+    FunctionCall {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        call_id: &'a str,
+        name: &'a str,
+        arguments: &'a str,
+    },
+    CustomToolCall {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        call_id: &'a str,
+        name: &'a str,
+        input: &'a str,
+    },
+    FunctionCallOutput {
+        call_id: &'a str,
+        output: Output<'a>,
+    },
+    CustomToolCallOutput {
+        call_id: &'a str,
+        output: Output<'a>,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Part<'a> {
+    InputText {
+        text: &'a str,
+    },
+    OutputText {
+        text: &'a str,
+    },
+    SummaryText {
+        text: &'a str,
+    },
+    InputImage {
+        image_url: String,
+        detail: &'static str,
+    },
+    #[serde(rename = "input_text")]
+    Missing {
+        text: String,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Output<'a> {
+    Text(&'a str),
+    Parts(Vec<Part<'a>>),
+}
+
+impl Encoder {
+    /// The body of a request.
+    pub fn request(&mut self, prompt: &Prompt) -> Bytes {
+        self.catch_up(prompt);
+        let head = encode_head(prompt);
+        let tools = self.tools.encode(&prompt.tools);
+        // What an earlier try of this answer brought is no part of the conversation yet.
+        let mut tail = Vec::new();
+        if !prompt.kept.is_empty() {
+            let mut state = self.kept.state.clone();
+            for item in &prompt.kept {
+                state.push(item, &*prompt.blobs, &mut tail);
+            }
+        }
+        let items = &self.kept.text;
+        // Every item is written with a comma before it.
+        let (items, tail) = match items.is_empty() {
+            true => (&items[..], tail.get(1..).unwrap_or_default()),
+            false => (&items[1..], &tail[..]),
+        };
+        const TOOLS: &[u8] = b",\"tools\":";
+        const INPUT: &[u8] = b",\"input\":[";
+        let length = head.len() + TOOLS.len() + tools.len() + INPUT.len() + items.len() + tail.len() + 2;
+        let mut body = Vec::with_capacity(length);
+        for part in [&head[..], TOOLS, tools, INPUT, items, tail, b"]}"] {
+            body.extend_from_slice(part);
+        }
+        body.into()
+    }
+
+    /// How many items have been encoded so far, kept or not.
+    #[must_use]
+    pub fn encoded(&self) -> u64 {
+        self.encoded
+    }
+
+    /// Encodes what is new since the last request.
+    fn catch_up(&mut self, prompt: &Prompt) {
+        if !self.kept.begins(prompt) {
+            self.kept = Kept { cache_key: prompt.cache_key.clone(), epoch: prompt.epoch, ..Kept::default() };
+        }
+        let kept = &mut self.kept;
+        for item in &prompt.items[kept.count..] {
+            kept.state.push(item, &*prompt.blobs, &mut kept.text);
+            self.encoded += 1;
+        }
+        kept.count = prompt.items.len();
+        kept.last = prompt.items.last().cloned();
+    }
+}
+
+impl Tools {
+    fn encode(&mut self, specs: &Arc<[ToolSpec]>) -> &[u8] {
+        if !self.specs.as_ref().is_some_and(|known| Arc::ptr_eq(known, specs)) {
+            self.text = encode_tools(specs);
+            self.specs = Some(Arc::clone(specs));
+        }
+        &self.text
+    }
+}
+
+impl Kept {
+    fn begins(&self, prompt: &Prompt) -> bool {
+        if self.epoch != prompt.epoch || self.cache_key != prompt.cache_key || self.count > prompt.items.len()
+        {
+            return false;
+        }
+        let here = self.count.checked_sub(1).and_then(|last| prompt.items.get(last));
+        match (&self.last, here) {
+            (None, None) => true,
+            (Some(last), Some(here)) => Arc::ptr_eq(last, here) || last == here,
+            _ => false,
+        }
+    }
+}
+
+impl State {
+    /// Writes an item, or remembers it until it is clear whether it may be sent.
+    fn push(&mut self, item: &Arc<Item>, blobs: &dyn ReadBlob, out: &mut Vec<u8>) {
+        match &**item {
+            Item::Reasoning { .. } => {
+                self.reasoning.push(Arc::clone(item));
+                return;
+            }
+            // Reasoning without its outcome is refused by the provider: the answer had broken off.
+            Item::Assistant { partial: false, .. } | Item::ToolCall { .. } | Item::Unknown(_) => {
+                for reasoning in std::mem::take(&mut self.reasoning) {
+                    write_reasoning(&reasoning, out);
+                }
+            }
+            Item::Context { .. } | Item::User { .. } | Item::Assistant { .. } | Item::ToolResult { .. } => {
+                self.reasoning.clear();
+            }
+        }
+        self.write(item, blobs, out);
+    }
+
+    fn write(&mut self, item: &Item, blobs: &dyn ReadBlob, out: &mut Vec<u8>) {
+        match item {
+            Item::Context { context, text } => {
+                let role = match context {
+                    Context::System | Context::Permissions | Context::Notice => "developer",
+                    Context::Instructions | Context::Environment | Context::Unknown => "user",
+                };
+                let content = vec![Part::InputText { text }];
+                write(&Input::Message { id: None, role, content }, out);
+            }
+            Item::User { content, .. } if content.is_empty() => {}
+            Item::User { content, .. } => {
+                write(&Input::Message { id: None, role: "user", content: parts(content, blobs) }, out);
+            }
+            Item::Assistant { text, .. } if text.is_empty() => {}
+            Item::Assistant { id, text, .. } => {
+                let content = vec![Part::OutputText { text }];
+                write(&Input::Message { id: own(id, "msg_"), role: "assistant", content }, out);
+            }
+            Item::Reasoning { .. } => {}
+            Item::ToolCall { call, id, tool, args } => {
+                let (call_id, name) = (call.as_str(), tool.as_str());
+                let (form, input) = match args {
+                    Args::Json(arguments) => {
+                        let id = own(id, "fc_");
+                        (Form::Function, Input::FunctionCall { id, call_id, name, arguments })
+                    }
+                    Args::Text(input) => {
+                        let id = own(id, "ctc_");
+                        (Form::Custom, Input::CustomToolCall { id, call_id, name, input })
+                    }
+                };
+                write(&input, out);
+                self.calls.insert(call.clone(), form);
+            }
+            Item::ToolResult { call, content, .. } => {
+                let output = match &content[..] {
+                    [] => Output::Text(""),
+                    [Content::Text { text }] => Output::Text(text),
+                    _ => Output::Parts(parts(content, blobs)),
+                };
+                let call_id = call.as_str();
+                match self.calls.remove(call) {
+                    Some(Form::Function) => write(&Input::FunctionCallOutput { call_id, output }, out),
+                    Some(Form::Custom) => write(&Input::CustomToolCallOutput { call_id, output }, out),
+                    // Its call is not in the conversation any more; the provider would refuse the request.
+                    None => {}
+                }
+            }
+            // An item of the provider that this program does not know goes back as it came.
+            Item::Unknown(value) => {
+                if value.get("type").is_some_and(Value::is_string) {
+                    write(value, out);
+                }
+            }
+        }
+    }
+}
+
+fn write_reasoning(item: &Item, out: &mut Vec<u8>) {
+    let Item::Reasoning { id, summary, encrypted: Some(encrypted_content) } = item else {
+        // With nothing sealed in it, the provider would look for it in its own store, where it is not.
+        return;
+    };
+    let summary = summary.iter().map(|text| Part::SummaryText { text }).collect();
+    write(&Input::Reasoning { id: own(id, "rs_"), summary, encrypted_content }, out);
+}
+
+/// The item's id, if this kind of provider gave it: a foreign one would be refused.
+fn own<'a>(id: &'a Option<String>, prefix: &str) -> Option<&'a str> {
+    id.as_deref().filter(|id| id.starts_with(prefix) && id.len() <= 64)
+}
+
+fn parts<'a>(content: &'a [Content], blobs: &dyn ReadBlob) -> Vec<Part<'a>> {
+    content
+        .iter()
+        .map(|part| match part {
+            Content::Text { text } => Part::InputText { text },
+            Content::Image { blob, mime, .. } => match blobs.read(blob) {
+                Ok(bytes) => {
+                    let mut image_url = format!("data:{mime};base64,");
+                    BASE64_STANDARD.encode_string(bytes, &mut image_url);
+                    Part::InputImage { image_url, detail: "high" }
+                }
+                Err(error) => {
+                    Part::Missing { text: format!("[a picture that can't be read any more: {error}]") }
+                }
+            },
+        })
+        .collect()
+}
+
+fn encode_head(prompt: &Prompt) -> Vec<u8> {
+    let text = (prompt.verbosity.is_some() || prompt.output_schema.is_some()).then(|| Text {
+        verbosity: prompt.verbosity,
+        format: prompt.output_schema.as_ref().map(|schema| Format {
+            r#type: "json_schema",
+            name: "answer",
+            strict: is_strict(schema),
+            schema,
+        }),
+    });
+    let head = Head {
+        model: &prompt.model,
+        stream: true,
+        store: false,
+        // A model that does not reason refuses to be asked for its reasoning.
+        include: if prompt.effort.is_some() { &["reasoning.encrypted_content"] } else { &[] },
+        prompt_cache_key: &prompt.cache_key,
+        tool_choice: "auto",
+        parallel_tool_calls: true,
+        reasoning: prompt.effort.map(|effort| Reasoning { effort, summary: "auto" }),
+        text,
+    };
+    let mut out = to_vec(&head);
+    // The object goes on with tools and input.
+    out.pop();
+    out
+}
+
+fn encode_tools(tools: &[ToolSpec]) -> Vec<u8> {
+    let tools: Vec<Value> = tools
+        .iter()
+        .map(|tool| match &tool.form {
+            ToolForm::Function { parameters } => json!({
+                "type": "function",
+                "name": tool.name,
+                "description": tool.description,
+                "strict": false,
+                "parameters": parameters,
+            }),
+            ToolForm::Freeform { grammar } => json!({
+                "type": "custom",
+                "name": tool.name,
+                "description": tool.description,
+                "format": { "type": "grammar", "syntax": "lark", "definition": grammar },
+            }),
+        })
+        .collect();
+    to_vec(&tools)
+}
+
+/// Whether the provider can be held to a schema: every object closed, and every property required.
+fn is_strict(schema: &Value) -> bool {
+    match schema {
+        Value::Object(map) => {
+            let closed = match map.get("properties").and_then(Value::as_object) {
+                Some(properties) => {
+                    let required = map.get("required").and_then(Value::as_array);
+                    map.get("additionalProperties") == Some(&Value::Bool(false))
+                        && required.is_some_and(|required| {
+                            properties.keys().all(|name| required.iter().any(|word| word == name))
+                        })
+                }
+                None => map.get("type").is_none_or(|kind| kind != "object"),
+            };
+            closed && map.values().all(is_strict)
+        }
+        Value::Array(values) => values.iter().all(is_strict),
+        _ => true,
+    }
+}
+
+fn write<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+    out.push(b',');
+    into_vec(value, out);
+}
+
+fn to_vec<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut out = Vec::new();
+    into_vec(value, &mut out);
+    out
+}
+
+fn into_vec<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+    let written: Result<(), io::Error> = serde_json::to_writer(out, value).map_err(Into::into);
+    written.expect("these types have string keys, and a vector takes every byte");
+}

@@ -1,15 +1,48 @@
 //! Commands that outlive one call: a table of processes, their output, and waiting for them.
 //!
-//! It does not know what may run, nor for whom: it is given command lines and a sandbox.
+//! It does not know what may run, nor for whom: it is given command lines and a sandbox. Of a process it
+//! signals only what it started itself, which is the sandbox's outer helper; that one passes signals on, and
+//! everything inside dies with it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+mod launch;
+mod live;
+mod login;
+mod output;
+mod process;
+mod pty;
+mod reader;
+mod spawn;
+mod spill;
+mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+mod wait;
 
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+use self::{
+    login::Logins,
+    process::{About, Env, Kill, OnCancel, Process},
+    reader::{Control, Reader},
+    spawn::{Born, Spawner},
+    spill::Spill,
+    table::Table,
+};
 
 use crate::{
     protocol::{BlobId, ProcessId},
-    sandbox::{SandboxError, SharedSandbox},
+    sandbox::{CommandLine, SandboxError, SharedSandbox},
 };
 
 /// The processes of a session. Cheap to clone.
@@ -20,6 +53,16 @@ pub struct Shell {
 
 struct Inner {
     settings: Settings,
+    env: Arc<Env>,
+    exits: mpsc::UnboundedSender<Exit>,
+    spawner: Result<Spawner, ShellError>,
+    logins: Logins,
+    table: Mutex<Table>,
+    /// The tasks that wait for the end of a process: one for each that was not reaped yet.
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    /// What still runs is killed with the last handle.
+    _stop_on_drop: DropGuard,
 }
 
 /// What a shell is made of.
@@ -39,6 +82,9 @@ pub struct Settings {
     pub outside: SharedSandbox,
     /// Live processes at most; one more and the oldest quiet one is ended.
     pub max_processes: usize,
+    /// Where the ids of processes begin. Another one each time that a session is opened, so that the model
+    /// does not take a new process for one that it remembers.
+    pub seed: u32,
 }
 
 /// A command to start.
@@ -71,6 +117,9 @@ pub struct Look {
 /// What was seen of a process in one look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
+    /// What the process was started with.
+    pub command: String,
+    pub workdir: PathBuf,
     pub wall: Duration,
     pub state: State,
     pub output: Captured,
@@ -84,9 +133,14 @@ pub enum State {
     Running(ProcessId),
     /// With the code of the shell (128 + signal when it was killed by one).
     Exited(i32),
+    /// Ended by us: it is dead, or will be in two seconds at most.
+    Killed,
 }
 
-/// Output since the last look, cut to what was asked for.
+/// Output since the last look, as text, cut to what was asked for.
+///
+/// The text has U+FFFD where the output was not UTF-8, and on a terminal CRLF at line ends. Blobs hold the bytes
+/// as they came.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Captured {
     /// Everything, or the first part of it. Whole characters.
@@ -132,46 +186,233 @@ pub enum ShellError {
     Spawn(String),
     #[error("stdin is closed for this session; rerun exec_command with tty=true to keep stdin open")]
     NoTerminal,
+    #[error("the process is not reading its input: {waiting} bytes still wait to be read")]
+    NotReading { waiting: usize },
+    #[error("interrupted before the command was started")]
+    Interrupted,
+    #[error("the session has ended")]
+    Stopped,
 }
+
+/// How long the login files of the user may take, once a session.
+const LOGIN_LIMIT: Duration = Duration::from_secs(5);
 
 impl Shell {
     /// A shell without processes. Ends of processes that outlived their call are told to `exits`.
     #[must_use]
     pub fn new(settings: Settings, exits: mpsc::UnboundedSender<Exit>) -> Self {
-        let _ = exits;
-        Self { inner: Arc::new(Inner { settings }) }
+        let stop = CancellationToken::new();
+        let inner = Inner {
+            env: Arc::new(settings.env.clone()),
+            exits,
+            spawner: Spawner::new(),
+            logins: Logins::default(),
+            table: Mutex::new(Table::new(settings.seed)),
+            tasks: TaskTracker::new(),
+            _stop_on_drop: stop.clone().drop_guard(),
+            stop,
+            settings,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
-    /// Starts a command and looks at it for a while.
+    /// Starts a command and looks at it for a while. When the call is interrupted, or this future is dropped,
+    /// the command is ended.
     ///
     /// # Errors
     /// When it can't be started.
     pub async fn exec(&self, launch: Launch, look: Look) -> Result<Seen, ShellError> {
-        todo!("{launch:?} {} {:?}", look.max_bytes, self.inner.settings.workspace)
+        let since = Instant::now();
+        let (process, pruned) = tokio::select! {
+            biased;
+            () = look.cancel.cancelled() => return Err(ShellError::Interrupted),
+            started = self.start(&launch) => started?,
+        };
+        let mut unfinished = Unfinished { inner: &self.inner, process: &process, finished: false };
+        let (state, output) = process.look(&look, since, OnCancel::Kill).await;
+        unfinished.finished = true;
+        drop(unfinished);
+        Ok(self.seen(&process, since, state, output, pruned))
     }
 
-    /// Types into a process (nothing, to only look) and looks at it for a while.
+    /// Types into a process (nothing, to only look) and looks at it for a while. An interrupt ends the look and
+    /// leaves the process.
     ///
     /// # Errors
     /// When there is no such process, or it has no terminal to type into.
     pub async fn write(&self, process: ProcessId, text: &str, look: Look) -> Result<Seen, ShellError> {
-        todo!("{process} {text} {}", look.max_bytes)
+        let since = Instant::now();
+        let process = self.get(process)?;
+        if !text.is_empty() && !process.is_ended() {
+            process.control.type_in(text)?;
+        }
+        let (state, output) = process.look(&look, since, OnCancel::Leave).await;
+        Ok(self.seen(&process, since, state, output, Vec::new()))
     }
 
     /// The live processes, oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<Listed> {
-        Vec::new()
+        let table = lock(&self.inner.table);
+        let live = table.iter().filter(|process| !process.is_ended());
+        live.map(|process| Listed {
+            process: process.about.id,
+            command: process.about.command.clone(),
+            tty: process.about.tty,
+            running_for: process.started.elapsed(),
+        })
+        .collect()
     }
 
-    /// Ends a process and everything that it started.
+    /// Ends a process and everything that it started, and returns when it has ended. Its last output can still
+    /// be looked at.
     ///
     /// # Errors
     /// When there is no such process.
     pub async fn kill(&self, process: ProcessId) -> Result<(), ShellError> {
-        Err(ShellError::Unknown(process))
+        let process = self.get(process)?;
+        process.kill(Kill::Gently);
+        process.ended().await;
+        Ok(())
     }
 
-    /// Ends all processes. Returns when none is left.
-    pub async fn stop(&self) {}
+    /// Ends all processes at once, and takes no more. Returns when none is left.
+    pub async fn stop(&self) {
+        lock(&self.inner.table).closed = true;
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+
+    fn get(&self, id: ProcessId) -> Result<Arc<Process>, ShellError> {
+        lock(&self.inner.table).get(id).cloned().ok_or(ShellError::Unknown(id))
+    }
+
+    async fn start(&self, launch: &Launch) -> Result<(Arc<Process>, Vec<ProcessId>), ShellError> {
+        let inner = &self.inner;
+        let program = launch::program(&inner.settings, launch.shell.as_deref())?;
+        let env = match launch.login {
+            true => self.login_env(&program, launch.outside).await,
+            false => Arc::clone(&inner.env),
+        };
+        let born = self.spawn(launch::command_line(launch, program, &env), launch.outside).await?;
+        let (control, bell) = control(launch.tty)?;
+        let (process, pruned) = {
+            let mut table = lock(&inner.table);
+            if table.closed {
+                return Err(ShellError::Stopped);
+            }
+            let about = About {
+                id: table.next_id(),
+                command: launch.command.clone(),
+                workdir: launch.workdir.clone(),
+                tty: launch.tty,
+            };
+            let process = Arc::new(Process::new(about, control));
+            let pruned = table.insert(Arc::clone(&process), inner.settings.max_processes);
+            (process, pruned)
+        };
+        for victim in &pruned {
+            victim.kill(Kill::Gently);
+        }
+        let spill = Spill::new(Some(inner.settings.blobs.clone()));
+        self.attend(&process, born, bell, spill)
+            .inspect_err(|_| lock(&inner.table).remove(process.about.id))?;
+        Ok((process, pruned.iter().map(|victim| victim.about.id).collect()))
+    }
+
+    async fn spawn(&self, line: CommandLine, outside: bool) -> Result<Born, ShellError> {
+        let settings = &self.inner.settings;
+        let sandbox = if outside { &settings.outside } else { &settings.sandbox };
+        self.inner.spawner.as_ref().map_err(Clone::clone)?.spawn(line, Arc::clone(sandbox)).await
+    }
+
+    /// Has a process read and waited for.
+    fn attend(
+        &self,
+        process: &Arc<Process>,
+        born: Born,
+        bell: std::io::PipeReader,
+        spill: Spill,
+    ) -> Result<(), ShellError> {
+        let inner = &self.inner;
+        let reader = Reader::start(Arc::clone(process), born.output, bell, spill)?;
+        let task = Arc::clone(process).supervise(born.child, reader, inner.stop.clone(), inner.exits.clone());
+        inner.tasks.spawn(task);
+        Ok(())
+    }
+
+    /// The environment that login files make; without them when they fail or take too long.
+    async fn login_env(&self, shell: &Path, outside: bool) -> Arc<Env> {
+        let cell = self.inner.logins.cell((shell.to_owned(), outside));
+        let capture = || async {
+            let login = self.capture(shell, outside).await;
+            login.map_or_else(
+                || Arc::clone(&self.inner.env),
+                |login| Arc::new(login::merge(&self.inner.env, login)),
+            )
+        };
+        Arc::clone(cell.get_or_init(capture).await)
+    }
+
+    async fn capture(&self, shell: &Path, outside: bool) -> Option<Env> {
+        let inner = &self.inner;
+        let workdir = inner.settings.workspace.clone();
+        let line = login::command_line(shell.to_owned(), &inner.env, workdir.clone());
+        let born = self.spawn(line, outside).await.ok()?;
+        let (control, bell) = control(false).ok()?;
+        let about = About { id: ProcessId(0), command: "login".into(), workdir, tty: false };
+        let process = Arc::new(Process::new(about, control));
+        self.attend(&process, born, bell, Spill::new(None)).ok()?;
+        let _unfinished = Unfinished { inner, process: &process, finished: false };
+        let look = Look {
+            wait: LOGIN_LIMIT,
+            max_bytes: output::BUDGET,
+            sink: Arc::new(|_| {}),
+            cancel: CancellationToken::new(),
+        };
+        let (state, output) = process.look(&look, Instant::now(), OnCancel::Kill).await;
+        if matches!(state, State::Exited(_)) { login::parse(&output.head) } else { None }
+    }
+
+    fn seen(
+        &self,
+        process: &Process,
+        since: Instant,
+        state: State,
+        output: Captured,
+        pruned: Vec<ProcessId>,
+    ) -> Seen {
+        match state {
+            State::Running(_) => {}
+            State::Exited(_) | State::Killed => lock(&self.inner.table).remove(process.about.id),
+        }
+        let About { command, workdir, .. } = process.about.clone();
+        Seen { command, workdir, wall: since.elapsed(), state, output, pruned }
+    }
+}
+
+/// A process whose call has not returned yet. It ends when the call is dropped.
+struct Unfinished<'a> {
+    inner: &'a Inner,
+    process: &'a Process,
+    finished: bool,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.process.kill(Kill::Gently);
+            lock(&self.inner.table).remove(self.process.about.id);
+        }
+    }
+}
+
+fn control(tty: bool) -> Result<(Control, std::io::PipeReader), ShellError> {
+    Control::new(tty).map_err(|error| ShellError::Spawn(format!("can't make a pipe: {error}")))
+}
+
+/// Locks a mutex. A thread that panicked while it held one of ours has left nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

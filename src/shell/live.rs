@@ -1,0 +1,80 @@
+//! The latest output for people who watch: a few kilobytes, whatever the flood.
+
+use std::mem;
+
+use super::text;
+
+/// Bytes that are shown at once, at most. More can't be read at twenty a second anyway.
+const LATEST: usize = 8 * 1024;
+
+/// Output that nobody was shown yet.
+#[derive(Default)]
+pub(super) struct Live {
+    bytes: Vec<u8>,
+    /// Something before `bytes` was thrown away.
+    cut: bool,
+}
+
+impl Live {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if bytes.len() >= LATEST {
+            self.cut |= bytes.len() > LATEST || !self.bytes.is_empty();
+            self.bytes.clear();
+            self.bytes.extend_from_slice(&bytes[bytes.len() - LATEST..]);
+            return;
+        }
+        // Thrown away in large steps, so that many small pieces don't each move the rest.
+        if self.bytes.len() + bytes.len() > 2 * LATEST {
+            self.bytes.drain(..self.bytes.len() + bytes.len() - LATEST);
+            self.cut = true;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The latest text since the last time, if there is any.
+    pub(super) fn take(&mut self) -> Option<String> {
+        let whole = self.bytes.len() - text::unfinished(&self.bytes, false);
+        let rest = self.bytes.split_off(whole);
+        let bytes = mem::replace(&mut self.bytes, rest);
+        let cut = mem::take(&mut self.cut) || bytes.len() > LATEST;
+        let latest = &bytes[bytes.len().saturating_sub(LATEST)..];
+        if latest.is_empty() {
+            return None;
+        }
+        if cut {
+            let whole = latest.get(text::orphaned(latest)..).unwrap_or_default();
+            return Some(text::from_a_line_start(String::from_utf8_lossy(whole)));
+        }
+        Some(String::from_utf8_lossy(latest).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_shown_once_while_it_is_little() {
+        let mut live = Live::default();
+        live.push(b"a\xE2\x82");
+        assert_eq!(live.take().as_deref(), Some("a"));
+        assert_eq!(live.take(), None);
+        live.push(b"\xAC\n");
+        assert_eq!(live.take().as_deref(), Some("€\n"));
+    }
+
+    #[test]
+    fn of_a_flood_only_the_latest_lines_are_shown() {
+        for chunk in [10, 1000, 100_000] {
+            let mut live = Live::default();
+            let flood: Vec<u8> = (0..50_000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
+            for piece in flood.chunks(chunk) {
+                live.push(piece);
+                assert!(live.bytes.len() <= 2 * LATEST);
+            }
+            let shown = live.take().unwrap();
+            assert!(shown.len() <= LATEST, "{}", shown.len());
+            assert!(shown.starts_with("line ") && shown.ends_with("line 49999\n"), "{chunk}");
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! One process: what it has said, how it ends, and looking at it.
+
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    process::Child,
+    sync::{Notify, mpsc, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Captured, Exit, Look, State,
+    live::Live,
+    lock,
+    output::{BUDGET, Buffer},
+    reader::{Control, Reader},
+    spill::Kept,
+    wait::{self, Moment, Verdict},
+};
+use crate::protocol::ProcessId;
+
+/// Between two pieces of live output.
+const LIVE_EVERY: Duration = Duration::from_millis(50);
+/// For those who hold the output of an ended process open.
+const DRAIN: Duration = Duration::from_millis(50);
+/// Between asking a process to end and ending it.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// An environment, whole.
+pub(super) type Env = Vec<(OsString, OsString)>;
+
+/// What a process is for those who list it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct About {
+    pub id: ProcessId,
+    pub command: String,
+    pub workdir: PathBuf,
+    pub tty: bool,
+}
+
+/// A process that was started, until it has ended and was looked at.
+pub(super) struct Process {
+    pub about: About,
+    pub started: Instant,
+    pub control: Control,
+    progress: Mutex<Progress>,
+    /// Output has come.
+    more: Notify,
+    ended: watch::Sender<bool>,
+    kill: watch::Sender<Kill>,
+}
+
+struct Progress {
+    buffer: Buffer,
+    live: Live,
+    end: Option<End>,
+    /// Some result has left out a part of the output.
+    left_out: bool,
+    /// The call that started it has returned, and it went on.
+    outlived: bool,
+    /// Looks going on.
+    looks: usize,
+    last_look: Instant,
+}
+
+struct End {
+    /// Missing when we killed it.
+    code: Option<i32>,
+    kept: Kept,
+}
+
+/// How urgently a process is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kill {
+    Not,
+    /// It is asked to, and forced two seconds later.
+    Gently,
+    AtOnce,
+}
+
+/// Whether a look may end the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnCancel {
+    Kill,
+    Leave,
+}
+
+/// How a process compares when one must go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub ended: bool,
+    pub watched: bool,
+    pub last_look: Instant,
+}
+
+impl Process {
+    pub(super) fn new(about: About, control: Control) -> Self {
+        let now = Instant::now();
+        let progress = Progress {
+            buffer: Buffer::new(BUDGET, about.tty),
+            live: Live::default(),
+            end: None,
+            left_out: false,
+            outlived: false,
+            looks: 0,
+            last_look: now,
+        };
+        Self {
+            about,
+            started: now,
+            control,
+            progress: Mutex::new(progress),
+            more: Notify::new(),
+            ended: watch::Sender::new(false),
+            kill: watch::Sender::new(Kill::Not),
+        }
+    }
+
+    /// Output has come.
+    pub(super) fn arrived(&self, bytes: &[u8]) {
+        {
+            let mut progress = lock(&self.progress);
+            progress.buffer.push(bytes);
+            progress.live.push(bytes);
+        }
+        self.more.notify_one();
+    }
+
+    /// Has the process end. A later call may only be more urgent.
+    pub(super) fn kill(&self, kill: Kill) {
+        self.kill.send_if_modified(|now| {
+            let more = kill > *now;
+            *now = kill.max(*now);
+            more
+        });
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        let progress = lock(&self.progress);
+        Standing { ended: progress.end.is_some(), watched: progress.looks > 0, last_look: progress.last_look }
+    }
+
+    /// Returns when the process has ended, and its output is there.
+    pub(super) async fn ended(&self) {
+        // The sender is our own and can't be gone.
+        drop(self.ended.subscribe().wait_for(|ended| *ended).await);
+    }
+
+    /// Looks until the process ends, or the time is over, or the call is interrupted.
+    pub(super) async fn look(&self, look: &Look, since: Instant, on_cancel: OnCancel) -> (State, Captured) {
+        let _watching = Watching::begin(self);
+        let end = self.ended();
+        tokio::pin!(end);
+        let mut ended = false;
+        let mut cancelled = None;
+        let mut next_live = since + LIVE_EVERY;
+        let mut waiting_live = false;
+        loop {
+            let kills = on_cancel == OnCancel::Kill;
+            let moment = Moment { now: since.elapsed(), wait: look.wait, ended, cancelled, kills };
+            let Verdict::Until(until) = wait::judge(moment) else { break };
+            tokio::select! {
+                () = &mut end => ended = true,
+                () = look.cancel.cancelled(), if cancelled.is_none() => {
+                    cancelled = Some(since.elapsed());
+                    if kills {
+                        self.kill(Kill::Gently);
+                    }
+                }
+                () = sleep_until(since + until) => {}
+                () = self.more.notified(), if !waiting_live => waiting_live = true,
+                () = sleep_until(next_live), if waiting_live => {
+                    waiting_live = false;
+                    next_live = Instant::now() + LIVE_EVERY;
+                    let text = lock(&self.progress).live.take();
+                    if let Some(text) = text {
+                        (look.sink)(&text);
+                    }
+                }
+            }
+        }
+        self.take(look.max_bytes, cancelled.is_some() && on_cancel == OnCancel::Kill)
+    }
+
+    fn take(&self, max_bytes: usize, killed: bool) -> (State, Captured) {
+        let mut progress = lock(&self.progress);
+        let ended = progress.end.is_some();
+        let mut captured = progress.buffer.take(max_bytes, ended);
+        progress.left_out |= captured.dropped > 0 || !captured.tail.is_empty();
+        let left_out = progress.left_out;
+        let state = match &mut progress.end {
+            Some(end) => {
+                captured.blob = end.blob(left_out);
+                end.code.map_or(State::Killed, State::Exited)
+            }
+            None if killed => State::Killed,
+            None => {
+                progress.outlived = true;
+                State::Running(self.about.id)
+            }
+        };
+        (state, captured)
+    }
+
+    /// Waits for the end of the process, and brings it about when that is wanted. Runs once, as a task.
+    pub(super) async fn supervise(
+        self: Arc<Self>,
+        mut child: Child,
+        reader: Reader,
+        stop: CancellationToken,
+        exits: mpsc::UnboundedSender<Exit>,
+    ) {
+        let mut kill = self.kill.subscribe();
+        // What was asked for before this task ran counts too.
+        kill.mark_changed();
+        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        // The process is not reaped yet where this is called, so that the id is still its own. It may be gone
+        // all the same, which is what was wanted.
+        let signal = |signal| {
+            if let Some(pid) = pid {
+                let _ = kill_process(pid, signal);
+            }
+        };
+        let mut forced_at = None;
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status,
+                () = stop.cancelled(), if *kill.borrow() != Kill::AtOnce => self.kill(Kill::AtOnce),
+                Ok(()) = kill.changed() => match *kill.borrow_and_update() {
+                    Kill::Not => {}
+                    Kill::Gently => {
+                        signal(Signal::TERM);
+                        forced_at = Some(Instant::now() + GRACE);
+                    }
+                    Kill::AtOnce => signal(Signal::KILL),
+                },
+                () = sleep_until(forced_at.unwrap_or_else(Instant::now)), if forced_at.is_some() => {
+                    forced_at = None;
+                    self.kill(Kill::AtOnce);
+                }
+            }
+        };
+        let killed = *kill.borrow() != Kill::Not;
+        let code = status.ok().and_then(code).filter(|_| !killed);
+        let kept = reader.finish(DRAIN).await;
+        if let Some(exit) = self.end(code, kept) {
+            // Nobody listens any more when the session is over.
+            drop(exits.send(exit));
+        }
+    }
+
+    /// The process has ended. Gives what is to be told if it had outlived its call.
+    fn end(&self, code: Option<i32>, kept: Kept) -> Option<Exit> {
+        let exit = {
+            let mut progress = lock(&self.progress);
+            let left_out = progress.left_out;
+            let end = progress.end.insert(End { code, kept });
+            let blob = end.blob(left_out);
+            progress.outlived.then_some(Exit { process: self.about.id, code, blob })
+        };
+        self.ended.send_replace(true);
+        exit
+    }
+
+    /// Whether all that there is to say has been said.
+    pub(super) fn is_ended(&self) -> bool {
+        lock(&self.progress).end.is_some()
+    }
+}
+
+impl End {
+    fn blob(&mut self, left_out: bool) -> Option<crate::protocol::BlobId> {
+        if left_out { self.kept.on_disk() } else { self.kept.blob.clone() }
+    }
+}
+
+/// The exit code as a shell would give it.
+fn code(status: std::process::ExitStatus) -> Option<i32> {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal))
+}
+
+/// Counts a look while it goes on.
+struct Watching<'a>(&'a Process);
+
+impl<'a> Watching<'a> {
+    fn begin(process: &'a Process) -> Self {
+        lock(&process.progress).looks += 1;
+        Self(process)
+    }
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        let mut progress = lock(&self.0.progress);
+        progress.looks -= 1;
+        progress.last_look = Instant::now();
+    }
+}

@@ -1,0 +1,226 @@
+//! The thread of a process that moves bytes: its output to memory and disk, what is typed to its terminal.
+//!
+//! It waits for nothing but the process and the disk: neither a model nor a screen can hold it up.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Read as _},
+    os::fd::{AsFd as _, OwnedFd},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::{Errno, ioctl_fionbio, read, write},
+};
+use tokio::sync::oneshot;
+
+use super::{
+    ShellError, lock,
+    process::Process,
+    spill::{Kept, Spill},
+};
+
+/// Bytes read at once. Grows to the larger one in a flood.
+const READ: usize = 64 * 1024;
+const READ_IN_FLOOD: usize = 256 * 1024;
+/// Bytes that are still read after the end of a process whose output others hold open: all that a pipe and a
+/// terminal can hold, so that nothing is lost that was written before the end.
+const STILL_READ: usize = 2 << 20;
+/// Typed bytes that may wait for a process that doesn't read.
+const TYPED_AHEAD: usize = 256 * 1024;
+
+/// How others reach the thread.
+pub(super) struct Control {
+    stop: AtomicBool,
+    /// One byte here ends a `poll`.
+    wake: io::PipeWriter,
+    /// What waits to be typed; `None` when there is nothing to type into.
+    typed: Mutex<Option<VecDeque<u8>>>,
+}
+
+/// Has the thread stop when it is dropped, whatever becomes of its process.
+pub(super) struct Reader {
+    process: Arc<Process>,
+    done: oneshot::Receiver<Kept>,
+}
+
+/// What a round of reading met at its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Met {
+    /// The buffer is full; there may be more.
+    More,
+    /// There is nothing just now.
+    Nothing,
+    /// There will be no more.
+    End,
+}
+
+impl Control {
+    /// A control, and the other end of its bell.
+    pub(super) fn new(tty: bool) -> io::Result<(Self, io::PipeReader)> {
+        let (bell, wake) = io::pipe()?;
+        ioctl_fionbio(&wake, true)?;
+        ioctl_fionbio(&bell, true)?;
+        let typed = Mutex::new(tty.then(VecDeque::new));
+        Ok((Self { stop: AtomicBool::new(false), wake, typed }, bell))
+    }
+
+    /// Queues text for the terminal. It is typed as fast as the process takes it.
+    ///
+    /// An interrupt character overtakes what still waits, as it does on any terminal.
+    pub(super) fn type_in(&self, text: &str) -> Result<(), ShellError> {
+        {
+            let mut typed = lock(&self.typed);
+            let Some(waiting) = typed.as_mut() else { return Err(ShellError::NoTerminal) };
+            if text.contains('\u{3}') {
+                waiting.clear();
+            }
+            if waiting.len() + text.len() > TYPED_AHEAD {
+                return Err(ShellError::NotReading { waiting: waiting.len() });
+            }
+            waiting.extend(text.as_bytes());
+        }
+        self.ring();
+        Ok(())
+    }
+
+    fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        // A full pipe has woken the thread already; a closed one has no thread any more.
+        let _ = write(&self.wake, &[0]);
+    }
+}
+
+impl Reader {
+    /// Starts the thread that reads `output` for `process`.
+    pub(super) fn start(
+        process: Arc<Process>,
+        output: OwnedFd,
+        bell: io::PipeReader,
+        spill: Spill,
+    ) -> Result<Self, ShellError> {
+        let failed = |what: &str, error: io::Error| ShellError::Spawn(format!("can't {what}: {error}"));
+        ioctl_fionbio(&output, true).map_err(|error| failed("read its output", error.into()))?;
+        let (sender, done) = oneshot::channel();
+        let reader = Self { process: Arc::clone(&process), done };
+        let work = move || {
+            let kept = Pump { process, output, bell, spill }.run();
+            // Nobody waits for it when the runtime is gone.
+            drop(sender.send(kept));
+        };
+        thread::Builder::new()
+            .name("output".into())
+            .stack_size(256 * 1024)
+            .spawn(work)
+            .map_err(|error| failed("start a thread", error))?;
+        Ok(reader)
+    }
+
+    /// Waits until all output is there, but not for those who only hold the other end open.
+    pub(super) async fn finish(mut self, grace: std::time::Duration) -> Kept {
+        if let Ok(kept) = tokio::time::timeout(grace, &mut self.done).await {
+            return kept.unwrap_or_default();
+        }
+        self.process.control.stop();
+        (&mut self.done).await.unwrap_or_default()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.process.control.stop();
+    }
+}
+
+/// The thread's own.
+struct Pump {
+    process: Arc<Process>,
+    output: OwnedFd,
+    bell: io::PipeReader,
+    spill: Spill,
+}
+
+impl Pump {
+    fn run(mut self) -> Kept {
+        let mut buffer = vec![0; READ];
+        let mut read_after_stop = 0;
+        loop {
+            let stopping = self.process.control.stop.load(Ordering::Acquire);
+            let typing = self.type_some();
+            let (count, met) = self.fill(&mut buffer);
+            if let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) {
+                self.process.arrived(bytes);
+                self.spill.push(bytes);
+            }
+            if stopping {
+                read_after_stop += count;
+            }
+            match met {
+                Met::End => break,
+                Met::Nothing if stopping => break,
+                Met::Nothing => self.wait(typing),
+                Met::More if read_after_stop >= STILL_READ => break,
+                Met::More if buffer.len() < READ_IN_FLOOD => buffer.resize(READ_IN_FLOOD, 0),
+                Met::More => {}
+            }
+        }
+        *lock(&self.process.control.typed) = None;
+        self.spill.finish()
+    }
+
+    fn fill(&self, buffer: &mut [u8]) -> (usize, Met) {
+        let mut count = 0;
+        loop {
+            let Some(room) = buffer.get_mut(count..).filter(|room| !room.is_empty()) else {
+                return (count, Met::More);
+            };
+            match read(&self.output, room) {
+                Ok(0) => return (count, Met::End),
+                Ok(read) => count += read,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return (count, Met::Nothing),
+                // On a terminal: nobody has the other end open any more.
+                Err(_) => return (count, Met::End),
+            }
+        }
+    }
+
+    /// Types what the terminal takes. Tells whether something is left.
+    fn type_some(&self) -> bool {
+        let mut typed = lock(&self.process.control.typed);
+        let Some(waiting) = typed.as_mut() else { return false };
+        while !waiting.is_empty() {
+            match write(&self.output, waiting.as_slices().0) {
+                Ok(count) => drop(waiting.drain(..count)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return true,
+                Err(_) => waiting.clear(),
+            }
+        }
+        false
+    }
+
+    /// Sleeps until there is something to do.
+    fn wait(&mut self, typing: bool) {
+        let wanted = if typing { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+        let mut fds = [
+            PollFd::from_borrowed_fd(self.output.as_fd(), wanted),
+            PollFd::from_borrowed_fd(self.bell.as_fd(), PollFlags::IN),
+        ];
+        // An interrupted wait only looks once more.
+        let _ = poll(&mut fds, None);
+        if fds[1].revents().contains(PollFlags::IN) {
+            // What was rung for is in the control.
+            let _ = self.bell.read(&mut [0; 64]);
+        }
+    }
+}

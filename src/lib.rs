@@ -1,4 +1,61 @@
-//! The library behind the program `agent`.
+//! # `agent`: a terminal coding agent
+//!
+//! It drives a language model through an asynchronous shell loop in a sandbox, applies patches, and can always
+//! be stopped and resumed without losing anything. This page is the map of the code; a test holds the modules
+//! against it.
+//!
+//! ```text
+//!    you --keys--> (screen) ---+                                   +--> model   (HTTP streams)
+//!    pipe -------> headless ---+--Command-->  harness  ---Step---> +--> tools --> shell --> sandbox
+//!                              +--<-Update--  (one task) <-Work--- +
+//!                                              |  ^
+//!                                       record |  | next()
+//!                                              v  |
+//!                                  store (log) + session (fold)    pure; also folded by each face
+//! ```
+//!
+//! ## What to keep in mind
+//!
+//! 1. **One vocabulary.** [`protocol::Item`] is a piece of conversation for the log, the session, the request,
+//!    the screen and `--json` alike.
+//! 2. **Facts and deltas are different types.** A [`protocol::Fact`] is durable, numbered, logged and replayed.
+//!    A [`protocol::Delta`] is live only, and always superseded by a later fact.
+//! 3. **Three pure functions and one task.** `decide(command) -> facts`, `apply(fact)` and `next() -> step` on a
+//!    plain [`session::Session`]; one task in [`harness`] owns it and does the work. A pending approval is a
+//!    state folded from the log, so that it survives a restart.
+//! 4. **One door.** Only `Harness::record` makes something true: on disk, then folded, then shown.
+//! 5. **A sandbox turns one command line into another** ([`sandbox::Sandbox::wrap`]), so that all backends share
+//!    one path for terminals, output and signals.
+//! 6. **A tool says what it would do before it does it** ([`tools::Tool::intent`]), and never asks for permission.
+//! 7. **Faces draw by the shape of a result** ([`protocol::Shown`]), not by the name of a tool.
+//! 8. **Modules do not import configuration**; `config` imports their settings, and only [`cli`] imports it.
+//!
+//! ## Layers
+//!
+//! | layer | modules | what it is | may never |
+//! |---|---|---|---|
+//! | start | `main`, [`cli`], `config` | read argv, environment and files; build; pick a face | hold logic |
+//! | faces | [`headless`] | turn updates into something seen, and input into commands | import the harness or the hands |
+//! | will | [`harness`] | the one task that makes things happen | draw, parse keys, print |
+//! | hands | [`model`], [`tools`], [`shell`], [`sandbox`], [`store`] | touch the world, each behind one trait or struct | know sessions, approvals or faces |
+//! | thought | [`session`], [`policy`], `context`, `patch` | decide; pure | do IO, read a clock, be async |
+//! | words | [`protocol`] | the vocabulary | import anything of ours |
+//!
+//! ## Invariants
+//!
+//! - The log is the truth: a replay of it equals the live session at every event.
+//! - A fact is written before anyone sees it, and on the disk before the side effect that it announces begins.
+//! - `apply` can't fail: it already happened. `decide` is where things are refused.
+//! - Only the harness task writes the session. There is no lock around it.
+//! - `next` is total: at every point it names the next work, or nothing, in which case something outside is owed.
+//! - Starting a step records a fact, so that the same step is not due for ever.
+//! - Every tool call gets exactly one result, also when it was interrupted, refused, or crashed.
+//! - A decision for a call that is not waiting is refused: allowing twice runs it once.
+//! - Channels that carry facts never drop. Deltas are merged to a frame rate before they are sent.
+//! - No provider key is in any child's environment, log or error text.
+//!
+//! A message that comes while a turn runs is queued as a fact, becomes an item when it is delivered (after the
+//! results of the calls that run, or after the turn), and can be taken back until then.
 
 pub mod protocol;
 
@@ -10,5 +67,9 @@ pub mod sandbox;
 pub mod shell;
 pub mod store;
 pub mod tools;
+
+pub mod harness;
+
+pub mod headless;
 
 pub mod cli;

@@ -151,7 +151,7 @@ impl Script {
 
     fn event(&mut self, event: Event) {
         match event.fact {
-            Fact::ItemAdded { item } if is_made(&item) => self.open.push(item),
+            Fact::ItemAdded { item } if is_made(&item) => self.open.push((*item).clone()),
             Fact::ResponseFinished { usage, .. } => self.close(usage),
             _ => {}
         }

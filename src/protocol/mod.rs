@@ -10,6 +10,7 @@ mod event;
 mod id;
 mod intent;
 mod item;
+mod printable;
 mod settings;
 mod shown;
 mod tool;
@@ -20,6 +21,7 @@ pub use event::{By, Event, FORMAT_VERSION, Fact, Level, Outcome, ResponseOutcome
 pub use id::{BlobId, CallId, InputId, ProcessId, ResponseId, Seq, SessionId, TurnId};
 pub use intent::{FileChange, FileOperation, Grant, Intent};
 pub use item::{Args, Content, Context, Item};
+pub use printable::printable;
 pub use settings::{Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Verbosity};
 pub use shown::{Excerpt, PatchedFile, PlanStep, Shown, StepStatus};
 pub use tool::{ToolForm, ToolSpec};

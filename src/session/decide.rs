@@ -1,8 +1,8 @@
 //! What a command becomes: facts, or a refusal. Here, and only here, commands are refused.
 
 use crate::protocol::{
-    By, CallId, Command, Content, Delivery, Fact, InputId, Item, Outcome, Rejection, ResponseOutcome, Shown, Time,
-    TurnId, Verdict,
+    By, CallId, Command, Content, Delivery, Fact, InputId, Item, Outcome, Rejection, ResponseOutcome, Shown,
+    Time, TurnId, Verdict,
 };
 
 use super::{CallState, Session};
@@ -73,12 +73,19 @@ impl Session {
         let turn = self.turn.as_ref().ok_or(Rejection::Idle)?;
         let mut facts = Vec::new();
         if let Some(response) = turn.response {
-            facts.push(Fact::ResponseFinished { response, outcome: ResponseOutcome::Interrupted, usage: None });
+            facts.push(Fact::ResponseFinished {
+                response,
+                outcome: ResponseOutcome::Interrupted,
+                usage: None,
+            });
         }
         for call in turn.open() {
             let text = match &call.state {
                 CallState::Running { since, .. } => {
-                    format!("aborted by user after {:.1}s; what it had done by then is done", seconds(*since, now))
+                    format!(
+                        "aborted by user after {:.1}s; what it had done by then is done",
+                        seconds(*since, now)
+                    )
                 }
                 _ => "aborted by user; it did not run".to_owned(),
             };

@@ -6,6 +6,8 @@
 mod decide;
 mod next;
 mod reconcile;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 use std::{

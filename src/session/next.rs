@@ -1,6 +1,6 @@
 //! What is due. Computed from what is true, never remembered, so that a crash loses no intention.
 
-use crate::protocol::{CallId, Delivery, InputId, Outcome, ResponseId, TurnId};
+use crate::protocol::{CallId, Delivery, InputId, Intent, Outcome, ResponseId, TurnId};
 
 use super::{Call, CallState, Session};
 
@@ -54,7 +54,8 @@ impl Session {
 
     fn due_of_call(&self, at: usize, call: &Call) -> Option<Step> {
         match &call.state {
-            CallState::Proposed => Some(Step::Judge(call.id.clone())),
+            // What a call would do can't be said before the files are as it will find them.
+            CallState::Proposed => (!self.behind(at, alone)).then(|| Step::Judge(call.id.clone())),
             CallState::Refused { reason } => Some(Step::Refuse(call.id.clone(), reason.clone())),
             CallState::Allowed { .. } => self.may_start(at, call).then(|| Step::Run(call.id.clone())),
             CallState::Asked { .. } | CallState::Running { .. } | CallState::Done { .. } => None,
@@ -64,11 +65,16 @@ impl Session {
     /// Calls run side by side, but one that needs the workspace for itself waits for all before it, and all
     /// after it wait for it.
     fn may_start(&self, at: usize, call: &Call) -> bool {
-        let alone = call.intent().is_some_and(crate::protocol::Intent::exclusive);
-        let earlier = self.turn.iter().flat_map(|turn| turn.calls.iter().take(at));
-        !earlier.filter(|call| call.is_open()).any(|other| {
-            let other_alone = other.intent().is_some_and(crate::protocol::Intent::exclusive);
-            alone || other_alone
-        })
+        !self.behind(at, |earlier| alone(call) || alone(earlier))
     }
+
+    /// Whether there is such a call without a result before position `at`.
+    fn behind(&self, at: usize, such: impl Fn(&Call) -> bool) -> bool {
+        let earlier = self.turn.iter().flat_map(|turn| turn.calls.iter().take(at));
+        earlier.filter(|call| call.is_open()).any(such)
+    }
+}
+
+fn alone(call: &Call) -> bool {
+    call.intent().is_some_and(Intent::exclusive)
 }

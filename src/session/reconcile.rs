@@ -13,7 +13,11 @@ impl Session {
     pub fn reconcile(&self) -> Vec<Fact> {
         let mut facts = Vec::new();
         if let Some(response) = self.turn.as_ref().and_then(|turn| turn.response) {
-            facts.push(Fact::ResponseFinished { response, outcome: ResponseOutcome::Interrupted, usage: None });
+            facts.push(Fact::ResponseFinished {
+                response,
+                outcome: ResponseOutcome::Interrupted,
+                usage: None,
+            });
         }
         for call in self.calls() {
             if matches!(call.state, CallState::Running { .. }) {

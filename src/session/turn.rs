@@ -112,9 +112,9 @@ impl Call {
     #[must_use]
     pub fn intent(&self) -> Option<&Intent> {
         match &self.state {
-            CallState::Asked { intent, .. } | CallState::Allowed { intent } | CallState::Running { intent, .. } => {
-                Some(intent)
-            }
+            CallState::Asked { intent, .. }
+            | CallState::Allowed { intent }
+            | CallState::Running { intent, .. } => Some(intent),
             CallState::Proposed | CallState::Refused { .. } | CallState::Done { .. } => None,
         }
     }

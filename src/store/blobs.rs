@@ -23,7 +23,10 @@ impl Blobs {
     pub fn path(&self, blob: &BlobId) -> io::Result<PathBuf> {
         let name = blob.as_str();
         if name.len() != 64 || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is not the name of a blob")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{name:?} is not the name of a blob"),
+            ));
         }
         Ok(self.folder.join(name))
     }

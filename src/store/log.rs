@@ -119,10 +119,12 @@ impl Log {
             self.buffer.extend_from_slice(b"\"}\n");
             events.push(event);
         }
-        if let Err(error) = self.file.seek(SeekFrom::Start(self.len)).and_then(|_| self.file.write_all(&self.buffer))
+        if let Err(error) =
+            self.file.seek(SeekFrom::Start(self.len)).and_then(|_| self.file.write_all(&self.buffer))
         {
             if let Err(worse) = self.file.set_len(self.len) {
-                self.broken = Some(format!("{error}; and what was half written could not be taken back: {worse}"));
+                self.broken =
+                    Some(format!("{error}; and what was half written could not be taken back: {worse}"));
             }
             return Err(self.io(error));
         }

@@ -89,9 +89,7 @@ impl Sessions {
             .collect();
         ids.sort();
         let of_workspace = |id: &SessionId| {
-            workspace.is_none_or(|wanted| {
-                self.describe(*id).is_some_and(|listed| listed.workspace == wanted)
-            })
+            workspace.is_none_or(|wanted| self.describe(*id).is_some_and(|listed| listed.workspace == wanted))
         };
         ids.into_iter().rev().map(|(_, id)| id).find(of_workspace).ok_or(FindError::Empty)
     }
@@ -165,7 +163,14 @@ fn first_words(item: &crate::protocol::Item) -> String {
         crate::protocol::Content::Text { text } => Some(text.as_str()),
         crate::protocol::Content::Image { .. } => None,
     });
-    text.unwrap_or_default().split_whitespace().take(12).collect::<Vec<_>>().join(" ").chars().take(80).collect()
+    text.unwrap_or_default()
+        .split_whitespace()
+        .take(12)
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(80)
+        .collect()
 }
 
 fn changed(path: &Path) -> Option<std::time::SystemTime> {

@@ -4,6 +4,7 @@
 //! never draws.
 
 pub mod apply_patch;
+mod toolbox;
 
 use std::{
     path::{Path, PathBuf},
@@ -16,6 +17,8 @@ use crate::{
     protocol::{Args, BlobId, CallId, Content, Intent, Shown, ToolSpec},
     shell::Shell,
 };
+
+pub use toolbox::Toolbox;
 
 /// Something that the model can do.
 #[async_trait::async_trait]

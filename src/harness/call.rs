@@ -1,0 +1,78 @@
+//! Calls of tools: judged, then run.
+
+use std::sync::Arc;
+
+use crate::policy::{self, Judgement};
+use crate::protocol::{By, CallId, Delta, Fact, Limits};
+use crate::session::CallState;
+use crate::tools::{OutputSink, ToolCx};
+
+use super::{Harness, work::Work};
+
+impl Harness {
+    /// Finds out what a call would do, and whether it may.
+    pub(super) fn judge(&mut self, id: &CallId) {
+        let Some(call) = self.session.call(id) else { return };
+        let fact = match self.tools.get(&call.tool).map(|tool| tool.intent(&call.args, &self.workspace)) {
+            None => refused(id, format!("unsupported call: {}", call.tool)),
+            Some(Err(error)) => refused(id, error.0),
+            Some(Ok(intent)) => match policy::judge(&intent, &self.policy(), &self.session.grants) {
+                Judgement::Allow(by) => Fact::CallAllowed { call: id.clone(), by, intent },
+                Judgement::Ask { reason } => Fact::ApprovalRequested { call: id.clone(), intent, reason },
+                Judgement::Refuse { reason } => refused(id, reason),
+            },
+        };
+        let asked = matches!(fact, Fact::ApprovalRequested { .. });
+        self.record(vec![fact]);
+        if asked {
+            self.sync();
+        }
+    }
+
+    /// Lets an allowed call begin. That it does is on the disk before it does.
+    pub(super) fn run_call(&mut self, id: &CallId) {
+        let Some(call) = self.session.call(id) else { return };
+        let (tool, args) = (self.tools.get(&call.tool).cloned(), call.args.clone());
+        self.record(vec![Fact::ToolStarted { call: id.clone() }]);
+        if !self.sync() {
+            return;
+        }
+        let running =
+            self.session.call(id).is_some_and(|call| matches!(call.state, CallState::Running { .. }));
+        let (Some(tool), true) = (tool, running) else {
+            // It was allowed by a version that had such a tool.
+            return self.record(vec![super::work::refusal(id, "unsupported call".to_owned())]);
+        };
+        let cx = ToolCx {
+            call: id.clone(),
+            workspace: self.workspace.clone(),
+            shell: self.shell.clone(),
+            output: self.output_sink(id),
+            cancel: self.turn.child_token(),
+            output_limit: self.limits().tool_output,
+        };
+        let call = id.clone();
+        let job = self.jobs.spawn(async move {
+            let result = tool.run(&args, cx).await;
+            Work::Ran { call, result }
+        });
+        self.calls.insert(job.id(), id.clone());
+    }
+
+    fn output_sink(&self, call: &CallId) -> OutputSink {
+        if !self.deltas {
+            return Arc::new(|_| {});
+        }
+        let (fanout, call) = (self.fanout.clone(), call.clone());
+        Arc::new(move |text| fanout.delta(Delta::Output { call: call.clone(), text: text.to_owned() }))
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        let fallback = Limits { window: 128_000, tool_output: 10_000 };
+        self.session.settings.as_ref().map_or(fallback, |settings| settings.limits)
+    }
+}
+
+fn refused(call: &CallId, reason: String) -> Fact {
+    Fact::CallRefused { call: call.clone(), by: By::Policy, reason }
+}

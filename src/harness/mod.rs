@@ -1,0 +1,218 @@
+//! The one task that makes things happen.
+//!
+//! It owns the session, asks it what is due, does that, and records what came of it. It never draws, never
+//! prints and never waits for a person: whoever is owed something is told by a fact.
+
+mod call;
+mod fanout;
+mod record;
+mod respond;
+mod retry;
+mod work;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    sync::mpsc,
+    task::{Id, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::{Model, ModelError};
+use crate::protocol::{CallId, Command, Fact, Item, ModelRef, Rejection, Settings, Time};
+use crate::session::{Session, Step};
+use crate::shell::{Exit, Shell};
+use crate::store::{Blobs, Log, LogError};
+use crate::tools::{Toolbox, Workspace};
+
+use self::{fanout::Fanout, work::Work};
+
+pub use fanout::Updates;
+
+/// What a harness is made of.
+pub struct Parts {
+    pub log: Log,
+    /// The fold of everything in the log.
+    pub session: Session,
+    pub blobs: Blobs,
+    /// Opens the model that the settings name.
+    pub models: OpenModel,
+    pub tools: Toolbox,
+    pub workspace: Workspace,
+    pub shell: Shell,
+    /// Ends of the shell's processes.
+    pub exits: mpsc::UnboundedReceiver<Exit>,
+    pub clock: Clock,
+    /// Whether somebody looks at deltas.
+    pub deltas: bool,
+}
+
+/// Opens the model that the settings name. An error ends the turn that wanted it.
+pub type OpenModel = Arc<dyn Fn(&Settings) -> Result<OpenedModel, ModelError> + Send + Sync>;
+
+/// A model, and the name that its provider knows it by.
+#[derive(Clone)]
+pub struct OpenedModel {
+    pub model: Arc<dyn Model>,
+    pub name: String,
+}
+
+/// Where the time comes from.
+pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
+
+/// A front end's end of a running harness.
+pub struct Handle {
+    pub commands: mpsc::UnboundedSender<Command>,
+    pub updates: Updates,
+    /// Ends when the harness has ended: after `Shutdown`, or when nobody can command it any more.
+    pub ended: tokio::task::JoinHandle<Result<(), LogError>>,
+}
+
+struct Harness {
+    session: Session,
+    log: Log,
+    /// Why nothing more can be recorded.
+    unwritable: Option<String>,
+    blobs: Blobs,
+    models: OpenModel,
+    model: Option<(ModelRef, OpenedModel)>,
+    tools: Toolbox,
+    workspace: Workspace,
+    shell: Shell,
+    clock: Clock,
+    deltas: bool,
+    fanout: Fanout,
+    /// All ids of calls so far: a provider that uses one twice must not confuse two calls.
+    seen: HashSet<CallId>,
+    work: mpsc::UnboundedSender<Work>,
+    /// Running calls. A job that panics is found by its id.
+    jobs: JoinSet<Work>,
+    calls: HashMap<Id, CallId>,
+    /// Cancelled when the turn is interrupted.
+    turn: CancellationToken,
+    /// What the model has said of the message that it is writing.
+    partial: Arc<Mutex<String>>,
+}
+
+/// Starts a harness for one session.
+#[must_use]
+pub fn start(parts: Parts) -> Handle {
+    let (commands, inbox) = mpsc::unbounded_channel();
+    let (fanout, updates) = Fanout::new();
+    let (work, outcomes) = mpsc::unbounded_channel();
+    let seen = parts.session.items.iter().filter_map(|item| item.call().cloned()).collect();
+    let exits = parts.exits;
+    let harness = Harness {
+        session: parts.session,
+        log: parts.log,
+        unwritable: None,
+        blobs: parts.blobs,
+        models: parts.models,
+        model: None,
+        tools: parts.tools,
+        workspace: parts.workspace,
+        shell: parts.shell,
+        clock: parts.clock,
+        deltas: parts.deltas,
+        fanout,
+        seen,
+        work,
+        jobs: JoinSet::new(),
+        calls: HashMap::new(),
+        turn: CancellationToken::new(),
+        partial: Arc::default(),
+    };
+    let ended = tokio::spawn(harness.run(inbox, outcomes, exits));
+    Handle { commands, updates, ended }
+}
+
+impl Harness {
+    async fn run(
+        mut self,
+        mut inbox: mpsc::UnboundedReceiver<Command>,
+        mut outcomes: mpsc::UnboundedReceiver<Work>,
+        mut exits: mpsc::UnboundedReceiver<Exit>,
+    ) -> Result<(), LogError> {
+        self.record(self.session.reconcile());
+        loop {
+            while self.unwritable.is_none()
+                && let Some(step) = self.session.next()
+            {
+                self.begin(step);
+            }
+            tokio::select! {
+                command = inbox.recv() => match command {
+                    None | Some(Command::Shutdown) => break,
+                    Some(command) => self.obey(command),
+                },
+                Some(work) = outcomes.recv() => self.take(work),
+                Some(job) = self.jobs.join_next_with_id() => self.joined(job),
+                Some(exit) = exits.recv() => self.exited(exit),
+            }
+        }
+        self.turn.cancel();
+        self.jobs.shutdown().await;
+        self.shell.stop().await;
+        self.log.sync()
+    }
+
+    /// Starts a step. What it records makes the step not due.
+    fn begin(&mut self, step: Step) {
+        match step {
+            Step::Judge(call) => self.judge(&call),
+            Step::Run(call) => self.run_call(&call),
+            Step::Refuse(call, reason) => self.record(vec![work::refusal(&call, reason)]),
+            Step::AskModel(response) => self.ask_model(response),
+            Step::Deliver(input) => {
+                let content = self.session.queue.iter().find(|queued| queued.input == input);
+                let content = content.map(|queued| queued.content.clone()).unwrap_or_default();
+                self.record(vec![Fact::item(Item::User { content, input: Some(input) })]);
+            }
+            Step::StartQueued(input) => {
+                let turn = crate::protocol::TurnId(self.session.turns.0 + 1);
+                let content = self.session.queue.iter().find(|queued| queued.input == input);
+                let content = content.map(|queued| queued.content.clone()).unwrap_or_default();
+                self.turn = CancellationToken::new();
+                self.record(vec![
+                    Fact::TurnStarted { turn },
+                    Fact::item(Item::User { content, input: Some(input) }),
+                ]);
+            }
+            Step::EndTurn(turn, outcome) => {
+                let duration_ms = self.session.turn_duration_ms((self.clock)());
+                self.record(vec![Fact::TurnFinished { turn, outcome, duration_ms }]);
+                self.sync();
+            }
+        }
+    }
+
+    /// Obeys a command, or says why not.
+    fn obey(&mut self, command: Command) {
+        if let Some(reason) = &self.unwritable {
+            return self.fanout.rejected(Rejection::Unwritable(reason.clone()));
+        }
+        let interrupt = command == Command::Interrupt;
+        let submit = matches!(command, Command::Submit { .. });
+        match self.session.decide(command, (self.clock)()) {
+            Err(rejection) => self.fanout.rejected(rejection),
+            Ok(mut facts) => {
+                if submit && self.session.turn.is_none() {
+                    self.turn = CancellationToken::new();
+                }
+                if interrupt {
+                    self.turn.cancel();
+                    if let Some(partial) = self.take_partial() {
+                        facts.insert(0, Fact::item(partial));
+                    }
+                }
+                self.record(facts);
+                if interrupt {
+                    self.sync();
+                }
+            }
+        }
+    }
+}

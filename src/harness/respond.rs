@@ -1,0 +1,267 @@
+//! Asking the model: one answer, however many tries it takes.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::StreamExt as _;
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::{Chunk, Model, ModelError, ModelErrorKind, Prompt, ReadBlob};
+use crate::policy::Policy;
+use crate::protocol::{
+    Approval, BlobId, Delta, Fact, Item, ResponseId, ResponseOutcome, SandboxMode, Settings, Usage,
+};
+use crate::store::Blobs;
+
+use super::{
+    Harness, OpenedModel, retry,
+    work::{Ending, Work},
+};
+
+/// How often deltas are sent on: faster than this nobody reads.
+const FRAME: Duration = Duration::from_millis(33);
+
+impl Harness {
+    /// Begins to ask for an answer.
+    pub(super) fn ask_model(&mut self, response: ResponseId) {
+        self.record(vec![Fact::ResponseStarted { response }]);
+        let opened = match self.session.settings.clone() {
+            Some(settings) => self.opened(&settings).map(|opened| (opened, settings)),
+            None => return self.fail(response, "internal", "the session has no settings".to_owned()),
+        };
+        let (OpenedModel { model, name }, settings) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return self.fail(response, error.kind.as_str(), error.message),
+        };
+        let prompt = Prompt {
+            model: name,
+            cache_key: self.session.id.map(|id| id.to_string()).unwrap_or_default(),
+            effort: settings.effort,
+            verbosity: settings.verbosity,
+            output_schema: settings.output_schema,
+            tools: self.tools.specs(),
+            epoch: self.session.epoch,
+            items: Arc::clone(&self.session.items),
+            kept: Vec::new(),
+            blobs: Arc::new(StoredBlobs(self.blobs.clone())),
+        };
+        let job = Asking {
+            response,
+            model,
+            prompt,
+            work: self.work.clone(),
+            cancel: self.turn.clone(),
+            partial: Arc::clone(&self.partial),
+            deltas: self.deltas,
+            pending: Pending::default(),
+        };
+        tokio::spawn(job.run());
+    }
+
+    fn opened(&mut self, settings: &Settings) -> Result<OpenedModel, ModelError> {
+        if let Some((of, opened)) = &self.model
+            && *of == settings.model
+        {
+            return Ok(opened.clone());
+        }
+        let opened = (self.models)(settings)?;
+        self.model = Some((settings.model.clone(), opened.clone()));
+        Ok(opened)
+    }
+
+    fn fail(&mut self, response: ResponseId, kind: &str, message: String) {
+        let outcome = ResponseOutcome::Failed { kind: kind.to_owned(), message };
+        self.record(vec![Fact::ResponseFinished { response, outcome, usage: None }]);
+    }
+
+    /// What the model has said of a message that it will not finish.
+    pub(super) fn take_partial(&mut self) -> Option<Item> {
+        let text = std::mem::take(&mut *self.partial.lock().unwrap_or_else(PoisonError::into_inner));
+        (!text.trim().is_empty()).then_some(Item::Assistant { id: None, text, partial: true })
+    }
+
+    pub(super) fn policy(&self) -> Policy {
+        let (approval, sandbox) =
+            self.session.settings.as_ref().map_or((Approval::Never, SandboxMode::ReadOnly), |settings| {
+                (settings.approval, settings.sandbox)
+            });
+        let mut roots = vec![self.workspace.root.clone()];
+        roots.extend(self.workspace.writable.iter().cloned());
+        Policy { approval, sandbox, roots }
+    }
+}
+
+struct StoredBlobs(Blobs);
+
+impl ReadBlob for StoredBlobs {
+    fn read(&self, blob: &BlobId) -> io::Result<Vec<u8>> {
+        self.0.read(blob)
+    }
+}
+
+/// One answer being asked for.
+struct Asking {
+    response: ResponseId,
+    model: Arc<dyn Model>,
+    prompt: Prompt,
+    work: mpsc::UnboundedSender<Work>,
+    cancel: CancellationToken,
+    partial: Arc<Mutex<String>>,
+    deltas: bool,
+    pending: Pending,
+}
+
+/// Deltas that wait for the next frame.
+#[derive(Default)]
+struct Pending {
+    kind: Kind,
+    text: String,
+    since: Option<Instant>,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Text,
+    Reasoning,
+    Arguments,
+}
+
+impl Asking {
+    async fn run(mut self) {
+        let cancel = self.cancel.clone();
+        let response = self.response;
+        let ending = tokio::select! {
+            () = cancel.cancelled() => return,
+            ending = self.tries() => ending,
+        };
+        self.tell(Work::Answered { response, ending });
+    }
+
+    async fn tries(&mut self) -> Ending {
+        let mut tries = 1;
+        loop {
+            let error = match self.one_try().await {
+                Ok(usage) => return Ending::Completed { usage },
+                Err(error) => error,
+            };
+            self.flush();
+            self.partial().clear();
+            // A call that came whole is answered; the model goes on from its result.
+            let has_call = self.prompt.kept.iter().any(|item| matches!(**item, Item::ToolCall { .. }));
+            if has_call {
+                return Ending::Cut { error };
+            }
+            let Some(pause) = retry::pause(&error, tries, jitter()) else {
+                return Ending::Failed { error };
+            };
+            let note = retry::note(&error, tries, pause);
+            self.tell(Work::Retrying { response: self.response, note });
+            tokio::time::sleep(pause).await;
+            tries += 1;
+        }
+    }
+
+    async fn one_try(&mut self) -> Result<Option<Usage>, ModelError> {
+        let mut stream = self.model.respond(&self.prompt).await?;
+        // What an earlier try of this answer had completed comes again as a rule; it is not said twice.
+        let mut repeated = self.prompt.kept.clone().into_iter().peekable();
+        loop {
+            let next = match self.pending.since {
+                None => stream.next().await,
+                Some(since) => match tokio::time::timeout_at(since + FRAME, stream.next()).await {
+                    Ok(next) => next,
+                    Err(_) => {
+                        self.flush();
+                        continue;
+                    }
+                },
+            };
+            match next {
+                Some(Ok(Chunk::Text(text))) => {
+                    self.partial().push_str(&text);
+                    self.delta(Kind::Text, &text);
+                }
+                Some(Ok(Chunk::Reasoning(text))) => self.delta(Kind::Reasoning, &text),
+                Some(Ok(Chunk::Arguments(text))) => self.delta(Kind::Arguments, &text),
+                Some(Ok(Chunk::Item(item))) => {
+                    self.flush();
+                    if matches!(item, Item::Assistant { .. }) {
+                        self.partial().clear();
+                    }
+                    if repeated.next_if(|kept| same(kept, &item)).is_none() {
+                        self.prompt.kept.push(Arc::new(item.clone()));
+                        self.tell(Work::Item { response: self.response, item });
+                    }
+                }
+                Some(Ok(Chunk::Note(text))) => self.tell(Work::Note { text }),
+                Some(Ok(Chunk::Finished { usage })) => {
+                    self.flush();
+                    return Ok(usage);
+                }
+                Some(Err(error)) => return Err(error),
+                None => return Err(ModelError::new(ModelErrorKind::Network, "the answer just stopped")),
+            }
+        }
+    }
+
+    fn delta(&mut self, kind: Kind, text: &str) {
+        if !self.deltas {
+            return;
+        }
+        if self.pending.kind != kind {
+            self.flush();
+            self.pending.kind = kind;
+        }
+        self.pending.text.push_str(text);
+        let since = *self.pending.since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= FRAME {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.pending.since = None;
+        if self.pending.text.is_empty() {
+            return;
+        }
+        let (response, text) = (self.response, std::mem::take(&mut self.pending.text));
+        self.tell(Work::Delta(match self.pending.kind {
+            Kind::Text => Delta::Text { response, text },
+            Kind::Reasoning => Delta::Reasoning { response, text },
+            Kind::Arguments => Delta::Arguments { response, text },
+        }));
+    }
+
+    fn tell(&self, work: Work) {
+        // The harness has ended: nobody is left to care.
+        let _ = self.work.send(work);
+    }
+
+    fn partial(&self) -> std::sync::MutexGuard<'_, String> {
+        self.partial.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether two items say the same, whatever ids the provider gave them.
+fn same(a: &Item, b: &Item) -> bool {
+    match (a, b) {
+        (Item::Assistant { text: a, .. }, Item::Assistant { text: b, .. }) => a == b,
+        (Item::ToolCall { tool: a, args: x, .. }, Item::ToolCall { tool: b, args: y, .. }) => {
+            a == b && x == y
+        }
+        _ => a == b,
+    }
+}
+
+/// From 0 to 1: the clock's last digits are random enough to spread clients.
+fn jitter() -> f64 {
+    let nanos = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |time| time.subsec_nanos());
+    f64::from(nanos % 1000) / 1000.0
+}

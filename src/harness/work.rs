@@ -1,0 +1,173 @@
+//! What jobs tell the harness, and what becomes of it.
+
+use tokio::task::{Id, JoinError};
+
+use crate::model::ModelError;
+use crate::protocol::{
+    BlobId, CallId, Content, Delta, Fact, Item, Level, ProcessId, ResponseId, ResponseOutcome, Shown, Usage,
+};
+use crate::shell::Exit;
+use crate::tools::{Output, ToolError};
+
+use super::Harness;
+
+/// What a job tells the harness.
+#[derive(Debug)]
+pub(super) enum Work {
+    Delta(Delta),
+    /// A whole item of an answer.
+    Item {
+        response: ResponseId,
+        item: Item,
+    },
+    /// Something about an answer that a person should know.
+    Note {
+        text: String,
+    },
+    /// An answer could not be had, and is asked for again.
+    Retrying {
+        response: ResponseId,
+        note: String,
+    },
+    Answered {
+        response: ResponseId,
+        ending: Ending,
+    },
+    Ran {
+        call: CallId,
+        result: Result<Output, ToolError>,
+    },
+}
+
+/// How an answer ended.
+#[derive(Debug)]
+pub(super) enum Ending {
+    Completed {
+        usage: Option<Usage>,
+    },
+    /// Lost after a whole call had come.
+    Cut {
+        error: ModelError,
+    },
+    Failed {
+        error: ModelError,
+    },
+}
+
+impl Harness {
+    pub(super) fn take(&mut self, work: Work) {
+        match work {
+            Work::Delta(delta) => self.fanout.delta(delta),
+            Work::Note { text } => self.record(vec![Fact::Noted { level: Level::Warning, text }]),
+            Work::Item { response, item } if self.awaits(response) => {
+                let item = self.with_fresh_call(item);
+                self.record(vec![Fact::item(item)]);
+            }
+            Work::Retrying { response, note } if self.awaits(response) => {
+                self.fanout.delta(Delta::Restarted { response });
+                self.record(vec![Fact::Noted { level: Level::Warning, text: note }]);
+            }
+            Work::Answered { response, ending } if self.awaits(response) => self.answered(response, ending),
+            Work::Ran { call, result } => self.ran(&call, result),
+            // Of an answer that was interrupted meanwhile: it has been closed already.
+            Work::Item { .. } | Work::Retrying { .. } | Work::Answered { .. } => {}
+        }
+    }
+
+    pub(super) fn joined(&mut self, job: Result<(Id, Work), JoinError>) {
+        match job {
+            Ok((id, work)) => {
+                self.calls.remove(&id);
+                self.take(work);
+            }
+            Err(error) => {
+                let Some(call) = self.calls.remove(&error.id()) else { return };
+                if error.is_panic() {
+                    let text = "the tool crashed; this is a bug of the agent, and not of the call";
+                    self.ran(&call, Err(ToolError(text.to_owned())));
+                }
+            }
+        }
+    }
+
+    pub(super) fn exited(&mut self, exit: Exit) {
+        self.record(vec![Fact::ProcessExited { process: exit.process, exit: exit.code, output: exit.blob }]);
+    }
+
+    fn awaits(&self, response: ResponseId) -> bool {
+        self.session.turn.as_ref().is_some_and(|turn| turn.response == Some(response))
+    }
+
+    fn answered(&mut self, response: ResponseId, ending: Ending) {
+        self.take_partial();
+        let mut facts = Vec::new();
+        let (outcome, usage) = match ending {
+            Ending::Completed { usage } => (ResponseOutcome::Completed, usage),
+            Ending::Cut { error } => {
+                facts.push(Fact::Noted { level: Level::Warning, text: error.message });
+                (ResponseOutcome::Cut, error.usage)
+            }
+            Ending::Failed { error } => {
+                let kind = error.kind.as_str().to_owned();
+                (ResponseOutcome::Failed { kind, message: error.message }, error.usage)
+            }
+        };
+        facts.push(Fact::ResponseFinished { response, outcome, usage });
+        self.record(facts);
+    }
+
+    fn ran(&mut self, call: &CallId, result: Result<Output, ToolError>) {
+        if self.session.call(call).is_none() {
+            return; // It was interrupted meanwhile, and has its result.
+        }
+        let output = result.unwrap_or_else(|ToolError(text)| Output {
+            content: vec![Content::text(text.clone())],
+            shown: Shown::failure(text),
+            blobs: Vec::new(),
+        });
+        for (blob, bytes) in &output.blobs {
+            if let Err(error) = self.keep(blob, bytes) {
+                return self.record(vec![refusal(call, error)]);
+            }
+        }
+        let mut facts = Vec::new();
+        if let Shown::Command { process: Some(process), command, .. } = &output.shown
+            && !self.session.processes.contains_key(process)
+        {
+            facts.push(started(*process, call, command));
+        }
+        let Output { content, shown, .. } = output;
+        facts.push(Fact::item(Item::ToolResult { call: call.clone(), content, shown }));
+        self.record(facts);
+    }
+
+    fn keep(&self, blob: &BlobId, bytes: &[u8]) -> Result<(), String> {
+        self.blobs.put(blob, bytes).map_err(|error| format!("the result can't be kept: {error}"))
+    }
+
+    /// A call whose id was used before gets another one: each call has exactly one result.
+    fn with_fresh_call(&mut self, mut item: Item) -> Item {
+        if let Item::ToolCall { call, .. } = &mut item {
+            let given = call.clone();
+            let mut copy = 1;
+            while !self.seen.insert(call.clone()) {
+                copy += 1;
+                *call = CallId(format!("{given}_{copy}"));
+            }
+        }
+        item
+    }
+}
+
+fn started(process: ProcessId, call: &CallId, command: &str) -> Fact {
+    Fact::ProcessStarted { process, call: call.clone(), command: command.to_owned() }
+}
+
+/// The result of a call that did not run.
+pub(super) fn refusal(call: &CallId, reason: String) -> Fact {
+    Fact::item(Item::ToolResult {
+        call: call.clone(),
+        content: vec![Content::text(reason.clone())],
+        shown: Shown::failure(reason),
+    })
+}

@@ -1,0 +1,263 @@
+//! The face without a screen: text for people and pipes, or facts as JSON lines.
+//!
+//! Data goes to the one stream and everything else to the other. It folds the same facts as the log does, and
+//! says when the session has come to an end of its own.
+
+use std::io::{self, Write};
+
+use crate::protocol::{
+    Content, Delta, Event, Excerpt, Fact, FileOperation, Item, Level, Outcome, PatchedFile, Rejection, Shown,
+    StepStatus, Update, printable,
+};
+use crate::session::Session;
+
+/// Lines of a command's output that are shown.
+const OUTPUT_LINES: usize = 6;
+
+/// How facts are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The answer as data, progress beside it.
+    Text,
+    /// Each fact as a line of JSON; with `deltas` the live parts as well, as `{"delta":…}`.
+    Json { deltas: bool },
+}
+
+/// Why there is nothing more to wait for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The turn ended, and nothing waits to be said.
+    Turn(Outcome),
+    /// Only a person can let it go on.
+    Waiting,
+    /// The session can't be written.
+    Unwritable(String),
+    /// The harness is gone.
+    Gone,
+}
+
+/// A session as a stream of lines.
+pub struct Headless<D, N> {
+    form: Form,
+    session: Session,
+    data: D,
+    notes: N,
+    /// Somebody closed our end of the data; there is no reason to stop working.
+    data_closed: bool,
+}
+
+impl<D: Write, N: Write> Headless<D, N> {
+    /// Begins after what `history` tells; that is folded and not printed.
+    pub fn new(form: Form, history: &[Event], data: D, notes: N) -> Self {
+        Self { form, session: Session::replay(history), data, notes, data_closed: false }
+    }
+
+    /// What has become true so far.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Shows an update, and tells whether it was the last one to wait for.
+    ///
+    /// # Errors
+    /// When the data can't be written, but for a reader that has gone away.
+    pub fn update(&mut self, update: &Update) -> io::Result<Option<Ending>> {
+        match update {
+            Update::Event(event) => {
+                match self.form {
+                    Form::Json { .. } => self.line(event)?,
+                    Form::Text => self.tell(event)?,
+                }
+                self.session.apply(event);
+                Ok(self.ending(event))
+            }
+            Update::Delta(delta) => {
+                if self.form == (Form::Json { deltas: true }) {
+                    self.line(&serde_json::json!({ "delta": delta }))?;
+                } else if let (Form::Text, Delta::Status { text }) = (self.form, delta) {
+                    self.note(&format!("… {text}"))?;
+                }
+                Ok(None)
+            }
+            Update::Rejected(Rejection::Unwritable(reason)) => Ok(Some(Ending::Unwritable(reason.clone()))),
+            Update::Rejected(rejection) => self.note(&format!("refused: {rejection}")).map(|()| None),
+        }
+    }
+
+    fn ending(&self, event: &Event) -> Option<Ending> {
+        match &event.fact {
+            Fact::TurnFinished { outcome, .. } if self.session.idle() => Some(Ending::Turn(outcome.clone())),
+            _ if self.session.waits_for_person() => Some(Ending::Waiting),
+            _ => None,
+        }
+    }
+
+    /// Writes the last answer as the data of a text run.
+    ///
+    /// # Errors
+    /// When it can't be written, but for a reader that has gone away.
+    pub fn finish(&mut self) -> io::Result<()> {
+        if self.form == Form::Text
+            && let Some(answer) = self.session.last_answer()
+        {
+            let mut text = answer.to_owned();
+            if !text.ends_with('\n') {
+                text.push('\n');
+            }
+            self.write(text.as_bytes())?;
+        }
+        self.notes.flush()
+    }
+
+    fn line(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_vec(value)?;
+        line.push(b'\n');
+        self.write(&line)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.data_closed {
+            return Ok(());
+        }
+        match self.data.write_all(bytes).and_then(|()| self.data.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.data_closed = true;
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    /// Progress that can't be shown is no reason to stop.
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        let _ = writeln!(self.notes, "{}", printable(text));
+        Ok(())
+    }
+
+    fn tell(&mut self, event: &Event) -> io::Result<()> {
+        match &event.fact {
+            Fact::ItemAdded { item } => self.item(item),
+            Fact::Noted { level, text } => {
+                let mark = match level {
+                    Level::Info => "·",
+                    Level::Warning => "!",
+                    Level::Error => "✗",
+                };
+                self.note(&format!("{mark} {text}"))
+            }
+            Fact::ApprovalRequested { call, reason, .. } => {
+                self.note(&format!("? call {call} waits for your approval: {reason}"))
+            }
+            Fact::CallRefused { reason, .. } => self.note(&format!("✗ refused: {reason}")),
+            Fact::TurnFinished { outcome, duration_ms, .. } => {
+                let usage = self.session.turn.as_ref().map(|turn| turn.usage).unwrap_or_default();
+                let how = match outcome {
+                    Outcome::Done => "done",
+                    Outcome::Interrupted => "interrupted",
+                    Outcome::Failed { message, .. } => message,
+                    Outcome::Unknown => "ended",
+                };
+                self.note(&format!(
+                    "{how} · {:.1} s · {} tokens in ({} cached), {} out",
+                    seconds(*duration_ms),
+                    usage.input,
+                    usage.cached,
+                    usage.output
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn item(&mut self, item: &Item) -> io::Result<()> {
+        match item {
+            Item::User { content, .. } => {
+                for part in content {
+                    match part {
+                        Content::Text { text } => self.note(&format!("› {}", text.replace('\n', "\n  ")))?,
+                        Content::Image { width, height, mime, .. } => {
+                            self.note(&format!("› [image {mime} {width}×{height}]"))?;
+                        }
+                    }
+                }
+                Ok(())
+            }
+            Item::Assistant { text, .. } => {
+                self.note(&format!("• {}", text.trim_end().replace('\n', "\n  ")))
+            }
+            Item::Reasoning { summary, .. } => match summary.first() {
+                Some(headline) => self.note(&format!("  {}", headline.lines().next().unwrap_or_default())),
+                None => Ok(()),
+            },
+            Item::ToolResult { shown, .. } => self.note(&shape(shown)),
+            Item::Context { .. } | Item::ToolCall { .. } | Item::Unknown(_) => Ok(()),
+        }
+    }
+}
+
+/// A result in a few lines, by its shape.
+fn shape(shown: &Shown) -> String {
+    match shown {
+        Shown::Command { command, exit, process, duration_ms, output, .. } => {
+            let state = match (exit, process) {
+                (Some(0), _) => String::new(),
+                (Some(code), _) => format!(" · exit {code}"),
+                (None, Some(process)) => format!(" · goes on as {process}"),
+                (None, None) => " · lost".to_owned(),
+            };
+            let head = format!("$ {}{state} · {:.1} s", command.replace('\n', "\n  "), seconds(*duration_ms));
+            indented(head, &excerpt(output))
+        }
+        Shown::Patch { files } => {
+            let lines: Vec<String> = files.iter().map(file).collect();
+            format!("± {}", lines.join("\n± "))
+        }
+        Shown::Plan { steps, .. } => {
+            let steps = steps.iter().map(|step| {
+                let mark = match step.status {
+                    StepStatus::Pending => "☐",
+                    StepStatus::InProgress => "▶",
+                    StepStatus::Completed => "☑",
+                };
+                format!("{mark} {}", step.step)
+            });
+            indented("plan".to_owned(), &steps.collect::<Vec<_>>())
+        }
+        Shown::Image { path, width, height, .. } => format!("▣ {} {width}×{height}", path.display()),
+        Shown::Text { text } => text.clone(),
+        Shown::Failure { text } => format!("✗ {}", text.replace('\n', "\n  ")),
+        Shown::Unknown(_) => "(a result of a newer version)".to_owned(),
+    }
+}
+
+fn file(file: &PatchedFile) -> String {
+    let verb = match file.operation {
+        FileOperation::Add => "added",
+        FileOperation::Overwrite => "overwrote",
+        FileOperation::Update => "edited",
+        FileOperation::Delete => "deleted",
+    };
+    let to = file.moved_to.as_ref().map(|to| format!(" → {}", to.display())).unwrap_or_default();
+    format!("{verb} {}{to} (+{} -{})", file.path.display(), file.added, file.removed)
+}
+
+fn excerpt(output: &Excerpt) -> Vec<String> {
+    let text = if output.tail.is_empty() { &output.head } else { &output.tail };
+    let lines: Vec<&str> = text.lines().collect();
+    let shown = lines.len().min(OUTPUT_LINES);
+    let left_out = output.lines.saturating_sub(shown as u64);
+    let mut out: Vec<String> =
+        lines.iter().skip(lines.len() - shown).map(|line| line.chars().take(400).collect()).collect();
+    if left_out > 0 {
+        out.insert(0, format!("… {left_out} lines before"));
+    }
+    out
+}
+
+fn indented(head: String, lines: &[String]) -> String {
+    lines.iter().fold(head, |text, line| text + "\n  " + line)
+}
+
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}

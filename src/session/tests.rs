@@ -1,0 +1,319 @@
+//! Properties of the fold: a session driven by a random model, random tools and a random person.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocol::{
+    Approval, Args, CallId, Command, Intent, Limits, ResponseId, ResponseOutcome, SandboxMode, Time, Verdict,
+};
+
+/// A whole world that follows the contract of the harness, with chance as its only input.
+struct World {
+    session: Session,
+    log: Vec<Event>,
+    calls: u32,
+    running: Vec<CallId>,
+    streaming: Option<ResponseId>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            session: Session::default(),
+            log: Vec::new(),
+            calls: 0,
+            running: Vec::new(),
+            streaming: None,
+        };
+        world.record(vec![
+            Fact::SessionStarted {
+                session: SessionId(uuid::Uuid::nil()),
+                version: 1,
+                agent: "test".into(),
+                workspace: "/w".into(),
+            },
+            Fact::Configured { settings: settings() },
+        ]);
+        world
+    }
+
+    fn record(&mut self, facts: Vec<Fact>) {
+        for fact in facts {
+            let seq = Seq(self.log.len() as u64 + 1);
+            let event = Event { seq, at: Time::UNIX_EPOCH, fact };
+            self.session.apply(&event);
+            self.log.push(event);
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        if let Ok(facts) = self.session.decide(command, Time::UNIX_EPOCH) {
+            self.record(facts);
+        }
+        // What the harness does when a turn has been closed under a job.
+        self.running.retain(|call| self.session.call(call).is_some());
+        let response = self.session.turn.as_ref().and_then(|turn| turn.response);
+        self.streaming = self.streaming.filter(|streaming| Some(*streaming) == response);
+    }
+
+    /// Does all that is due. Returns how many steps that took.
+    fn settle(&mut self, mut chance: impl FnMut() -> u8) -> usize {
+        let mut steps = 0;
+        while let Some(step) = self.session.next() {
+            steps += 1;
+            assert!(steps < 1000, "the same step is due for ever: {step:?}");
+            self.begin(step, chance());
+        }
+        steps
+    }
+
+    fn begin(&mut self, step: Step, chance: u8) {
+        let intent = match chance % 3 {
+            0 => Intent::Write { files: vec![] },
+            1 => Intent::None,
+            _ => Intent::Read { paths: vec![] },
+        };
+        match step {
+            Step::Judge(call) => self.record(vec![match chance % 5 {
+                0 => Fact::ApprovalRequested { call, intent, reason: "r".into() },
+                1 => Fact::CallRefused { call, by: By::Policy, reason: "no".into() },
+                _ => Fact::CallAllowed { call, by: By::Policy, intent },
+            }]),
+            Step::Run(call) => {
+                let alone = self.session.call(&call).unwrap().intent().unwrap().exclusive();
+                assert!(!alone || self.running.is_empty(), "an exclusive call was started beside others");
+                self.running.push(call.clone());
+                self.record(vec![Fact::ToolStarted { call }]);
+            }
+            Step::Refuse(call, reason) => self.record(vec![result(&call, &reason)]),
+            Step::Deliver(input) => {
+                self.record(vec![Fact::item(Item::User { content: vec![], input: Some(input) })]);
+            }
+            Step::AskModel(response) => {
+                assert_eq!(
+                    self.session.calls().count(),
+                    0,
+                    "the model is asked before its calls are answered"
+                );
+                self.streaming = Some(response);
+                self.record(vec![Fact::ResponseStarted { response }]);
+            }
+            Step::EndTurn(turn, outcome) => {
+                self.record(vec![Fact::TurnFinished { turn, outcome, duration_ms: 0 }]);
+            }
+            Step::StartQueued(input) => self.record(vec![
+                Fact::TurnStarted { turn: TurnId(self.session.turns.0 + 1) },
+                Fact::item(Item::User { content: vec![], input: Some(input) }),
+            ]),
+        }
+    }
+
+    /// Something from outside: a person, the model, or a tool that is done.
+    fn happen(&mut self, what: u8, which: u8) {
+        match what % 8 {
+            0 => self.command(submit(Delivery::Steer)),
+            1 => self.command(submit(Delivery::AfterTurn)),
+            2 if which.is_multiple_of(4) => self.command(Command::Interrupt),
+            3 => {
+                let asked: Vec<CallId> = self.session.asked().map(|call| call.id.clone()).collect();
+                if let Some(call) = asked.get(usize::from(which) % asked.len().max(1)) {
+                    let verdict = if which.is_multiple_of(2) {
+                        Verdict::Allow
+                    } else {
+                        Verdict::Deny { note: "n".into() }
+                    };
+                    self.command(Command::Decide { call: call.clone(), verdict });
+                }
+            }
+            4 | 5 => {
+                if let Some(response) = self.streaming {
+                    self.answer(response, which);
+                }
+            }
+            _ if !self.running.is_empty() => {
+                let call = self.running.swap_remove(usize::from(which) % self.running.len());
+                self.record(vec![result(&call, "done")]);
+            }
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, response: ResponseId, which: u8) {
+        let finished = |outcome| Fact::ResponseFinished { response, outcome, usage: None };
+        match which % 4 {
+            0 | 1 => {
+                self.calls += 1;
+                let call = CallId(format!("c{}", self.calls));
+                let item = Item::ToolCall { call, id: None, tool: "t".into(), args: Args::Json("{}".into()) };
+                self.record(vec![Fact::item(item)]);
+            }
+            2 => {
+                self.streaming = None;
+                self.record(vec![finished(ResponseOutcome::Completed)]);
+            }
+            _ => {
+                self.streaming = None;
+                let failed = ResponseOutcome::Failed { kind: "server".into(), message: "m".into() };
+                self.record(vec![finished(if which < 20 { failed } else { ResponseOutcome::Cut })]);
+            }
+        }
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        model: "mock/m".parse().unwrap(),
+        effort: None,
+        verbosity: None,
+        approval: Approval::OnRequest,
+        sandbox: SandboxMode::WorkspaceWrite,
+        backend: "local".into(),
+        limits: Limits { window: 1000, tool_output: 100 },
+        output_schema: None,
+    }
+}
+
+fn submit(delivery: Delivery) -> Command {
+    Command::Submit { content: vec![Content::text("hi")], delivery }
+}
+
+fn result(call: &CallId, text: &str) -> Fact {
+    super::decide::result(call, text.to_owned())
+}
+
+/// Each call of the conversation has at most one result, none without its call, and results stand in the order
+/// of their calls.
+fn check_pairing(session: &Session) {
+    let mut calls = Vec::new();
+    let mut results = Vec::new();
+    for item in session.items.iter() {
+        match &**item {
+            Item::ToolCall { call, .. } => calls.push(call.clone()),
+            Item::ToolResult { call, .. } => results.push(call.clone()),
+            _ => {}
+        }
+    }
+    assert_eq!(
+        results.as_slice(),
+        &calls[..results.len()],
+        "results out of order, doubled or without a call"
+    );
+    if session.turn.is_none() {
+        assert_eq!(results.len(), calls.len(), "a turn ended with calls unanswered");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_prefix_of_every_log_resumes_to_something_due_or_owed(
+        script in prop::collection::vec((any::<u8>(), any::<u8>()), 1..120),
+        dice in prop::collection::vec(any::<u8>(), 1..40),
+    ) {
+        let mut world = World::new();
+        let mut thrown = 0;
+        let mut throw = || { thrown += 1; dice[thrown % dice.len()] };
+        world.command(submit(Delivery::Steer));
+        for (what, which) in script {
+            world.settle(&mut throw);
+            world.happen(what, which);
+            check_pairing(&world.session);
+        }
+        world.settle(&mut throw);
+
+        prop_assert_eq!(&Session::replay(&world.log), &world.session, "a replay is not the live session");
+
+        for end in 1..=world.log.len() {
+            let mut resumed = World::new();
+            resumed.session = Session::replay(&world.log[..end]);
+            resumed.log = world.log[..end].to_vec();
+            let closing = resumed.session.reconcile();
+            resumed.record(closing);
+            prop_assert!(resumed.session.reconcile().is_empty(), "reconciling twice finds something");
+            resumed.settle(&mut throw);
+            check_pairing(&resumed.session);
+            let session = &resumed.session;
+            let finished = session.turn.is_none() && session.queue.is_empty();
+            let owed = resumed.streaming.is_some()
+                || !resumed.running.is_empty()
+                || session.asked().next().is_some();
+            prop_assert!(finished || owed, "stuck after {} events: {:?}", end, session.turn);
+        }
+    }
+}
+
+#[test]
+fn a_decision_for_a_call_that_is_not_waiting_is_refused() {
+    let mut world = World::new();
+    world.command(submit(Delivery::Steer));
+    world.settle(|| 2);
+    world.answer(ResponseId(1), 0);
+    world.answer(ResponseId(1), 2);
+    world.settle(|| 0);
+    let allow = Command::Decide { call: "c1".into(), verdict: Verdict::Allow };
+    let facts = world.session.decide(allow.clone(), Time::UNIX_EPOCH).unwrap();
+    world.record(facts);
+    assert!(world.session.decide(allow, Time::UNIX_EPOCH).is_err(), "allowed twice");
+}
+
+#[test]
+fn a_message_during_calls_comes_after_their_results() {
+    let mut world = World::new();
+    world.command(submit(Delivery::Steer));
+    world.settle(|| 2);
+    for answer in [0, 0, 2] {
+        world.answer(ResponseId(1), answer);
+    }
+    world.settle(|| 4);
+    world.command(submit(Delivery::Steer));
+    world.record(vec![result(&"c2".into(), "second"), result(&"c1".into(), "first")]);
+    world.settle(|| 2);
+    let kinds: Vec<String> = world
+        .session
+        .items
+        .iter()
+        .map(|item| match &**item {
+            Item::User { .. } => "user".into(),
+            Item::ToolCall { call, .. } => format!("call {call}"),
+            Item::ToolResult { call, .. } => format!("result {call}"),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(kinds, ["user", "call c1", "call c2", "result c1", "result c2", "user"]);
+}
+
+#[test]
+fn all_steps_that_can_be_due_are_seen_by_the_random_world() {
+    // A property over a world that never gets anywhere would hold of nothing.
+    let mut seen: HashMap<&'static str, u32> = HashMap::new();
+    let mut state: u32 = 7;
+    let mut chance = move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    for _ in 0..200 {
+        let mut world = World::new();
+        world.command(submit(Delivery::Steer));
+        for _ in 0..60 {
+            while let Some(step) = world.session.next() {
+                *seen
+                    .entry(match step {
+                        Step::Judge(_) => "judge",
+                        Step::Run(_) => "run",
+                        Step::Refuse(..) => "refuse",
+                        Step::Deliver(_) => "deliver",
+                        Step::AskModel(_) => "ask",
+                        Step::EndTurn(..) => "end",
+                        Step::StartQueued(_) => "queued",
+                    })
+                    .or_default() += 1;
+                world.begin(step, chance());
+            }
+            world.happen(chance(), chance());
+        }
+    }
+    assert_eq!(seen.len(), 7, "{seen:?}");
+}

@@ -1,0 +1,43 @@
+//! The tools of a session, by name.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::protocol::ToolSpec;
+
+use super::Tool;
+
+/// The tools that a model is offered, in a stable order: the order is part of the prefix that providers cache.
+#[derive(Clone)]
+pub struct Toolbox {
+    tools: HashMap<String, Arc<dyn Tool>>,
+    specs: Arc<[ToolSpec]>,
+}
+
+impl Toolbox {
+    /// A toolbox of these tools. Of two with one name, the first stays.
+    #[must_use]
+    pub fn new(tools: Vec<Arc<dyn Tool>>) -> Self {
+        let mut by_name: HashMap<String, Arc<dyn Tool>> = HashMap::new();
+        let mut specs = Vec::with_capacity(tools.len());
+        for tool in tools {
+            let spec = tool.spec();
+            if !by_name.contains_key(&spec.name) {
+                by_name.insert(spec.name.clone(), tool);
+                specs.push(spec);
+            }
+        }
+        Self { tools: by_name, specs: specs.into() }
+    }
+
+    /// The tool of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {
+        self.tools.get(name)
+    }
+
+    /// What the model is told of them.
+    #[must_use]
+    pub fn specs(&self) -> Arc<[ToolSpec]> {
+        Arc::clone(&self.specs)
+    }
+}

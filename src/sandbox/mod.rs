@@ -2,6 +2,11 @@
 //!
 //! It knows nothing of terminals, tools or sessions, so that every backend shares one path for output and input.
 
+pub mod env;
+#[cfg(target_os = "linux")]
+mod linux;
+mod none;
+
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use crate::protocol::SandboxMode;
@@ -60,9 +65,67 @@ pub struct SandboxError {
 /// A sandbox, shared by all that runs commands.
 pub type SharedSandbox = Arc<dyn Sandbox>;
 
+/// One layer of a sandbox, as found by trying it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    pub name: String,
+    pub ok: bool,
+    /// What it does, or what is missing and how to get it.
+    pub detail: String,
+}
+
+/// The sandbox that `settings` ask for, started and tried. Never a weaker one.
+///
+/// # Errors
+/// When a layer of it can't be had. The text says which, and how to get it.
+pub fn pick(settings: Settings) -> Result<SharedSandbox, SandboxError> {
+    match settings.mode {
+        SandboxMode::DangerFullAccess => Ok(outside(settings.helper)),
+        SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => local(settings),
+    }
+}
+
+/// No sandbox: for what a person let out. Processes still end with the agent.
+#[must_use]
+pub fn outside(helper: PathBuf) -> SharedSandbox {
+    Arc::new(none::Unconfined { helper })
+}
+
+/// What there is of a sandbox on this machine, each layer found by a real attempt.
+#[must_use]
+pub fn probe(settings: &Settings) -> Vec<Layer> {
+    #[cfg(target_os = "linux")]
+    return linux::layers(settings);
+    #[cfg(not(target_os = "linux"))]
+    match local(settings.clone()) {
+        Ok(_) => Vec::new(),
+        Err(error) => vec![Layer { name: "local".into(), ok: false, detail: error.message }],
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn local(settings: Settings) -> Result<SharedSandbox, SandboxError> {
+    Ok(Arc::new(linux::Linux::start(settings)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn local(_: Settings) -> Result<SharedSandbox, SandboxError> {
+    Err(SandboxError {
+        message: "no sandbox: there is none for this system yet. To run without one, at your own risk: \
+                  --sandbox danger-full-access"
+            .into(),
+    })
+}
+
 /// Runs as the sandbox's helper process, if `args` say so. Called before anything else of the program: it
 /// runs once for every command, without threads and without a runtime.
 #[must_use]
-pub fn helper(_args: &[OsString]) -> Option<ExitCode> {
-    None
+pub fn helper(args: &[OsString]) -> Option<ExitCode> {
+    #[cfg(target_os = "linux")]
+    return linux::helper(args.get(1..)?);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = args;
+        None
+    }
 }

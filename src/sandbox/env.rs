@@ -1,0 +1,367 @@
+//! The environment that commands get: an allow-list of the harness's own, and what makes programs behave in a
+//! session without a person.
+//!
+//! The only file of this module that reads the process's environment.
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::{Path, PathBuf},
+};
+
+use crate::protocol::SandboxMode;
+
+/// Variables as a program gets them.
+pub type Vars = Vec<(OsString, OsString)>;
+
+/// What is passed on as it is. All of it is either harmless or the path of a tool.
+const PASSED: &[&str] = &[
+    "COLUMNS",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_COLLATE",
+    "LC_CTYPE",
+    "LC_MESSAGES",
+    "LC_MONETARY",
+    "LC_NUMERIC",
+    "LC_TIME",
+    "LINES",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "TZ",
+    "USER",
+    // Where tools are, and where certificates are.
+    "ANDROID_HOME",
+    "BUN_INSTALL",
+    "CARGO_HOME",
+    "CONDA_PREFIX",
+    "CURL_CA_BUNDLE",
+    "DOTNET_ROOT",
+    "GEM_HOME",
+    "GOPATH",
+    "GOROOT",
+    "JAVA_HOME",
+    "NODE_EXTRA_CA_CERTS",
+    "NVM_DIR",
+    "PNPM_HOME",
+    "PYENV_ROOT",
+    "RBENV_ROOT",
+    "REQUESTS_CA_BUNDLE",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "SDKMAN_DIR",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "VIRTUAL_ENV",
+    "VOLTA_HOME",
+];
+
+/// What is passed on as well when there is no sandbox.
+const PASSED_OUTSIDE: &[&str] =
+    &["TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
+
+/// A name with one of these in it is never passed on, whatever a list says.
+const NEVER: &[&str] = &["KEY", "SECRET", "TOKEN", "PASSWORD", "PASSWD", "CREDENTIAL", "AUTH"];
+
+/// What every command is told: there is no person, no pager, and no colour.
+const FIXED: &[(&str, &str)] = &[
+    ("TERM", "dumb"),
+    ("NO_COLOR", "1"),
+    ("PAGER", "cat"),
+    ("GIT_PAGER", "cat"),
+    ("GH_PAGER", "cat"),
+    ("MANPAGER", "cat"),
+    ("SYSTEMD_PAGER", "cat"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+];
+
+/// Where tools of a user live, below HOME, and what of it is worth seeing.
+const TOOLS_AT_HOME: &[&str] = &[
+    ".asdf",
+    ".bun/bin",
+    ".cargo/bin",
+    ".cargo/env",
+    ".cargo/git",
+    ".cargo/registry",
+    ".deno/bin",
+    ".dotnet",
+    ".ghcup",
+    ".local/bin",
+    ".local/lib",
+    ".local/share/fnm",
+    ".local/share/mise",
+    ".local/share/pnpm",
+    ".local/share/uv",
+    ".nvm",
+    ".pyenv",
+    ".rbenv",
+    ".rustup",
+    ".sdkman",
+    ".volta",
+    "anaconda3",
+    "go",
+    "miniconda3",
+];
+
+/// Variables that name the root of a tool. Of `CARGO_HOME` only parts are shown: it may hold a token.
+const TOOL_ROOTS: &[&str] = &[
+    "ANDROID_HOME",
+    "BUN_INSTALL",
+    "CONDA_PREFIX",
+    "DOTNET_ROOT",
+    "GEM_HOME",
+    "GOPATH",
+    "GOROOT",
+    "JAVA_HOME",
+    "NVM_DIR",
+    "PNPM_HOME",
+    "PYENV_ROOT",
+    "RBENV_ROOT",
+    "RUSTUP_HOME",
+    "SDKMAN_DIR",
+    "VIRTUAL_ENV",
+    "VOLTA_HOME",
+];
+
+/// A home for users who have none that could be shown.
+const NEUTRAL_HOME: &str = "/home/agent";
+
+/// Marks a variable that would change how our own helper starts, on its way through it.
+const SHIELD: &str = "__AGENT_INNER_";
+
+/// The environment for commands, from the variables of the harness.
+pub fn clean(vars: impl Iterator<Item = (OsString, OsString)>, mode: SandboxMode, home: &Path) -> Vars {
+    let outside = mode == SandboxMode::DangerFullAccess;
+    let mut env: Vars = vars
+        .filter(|(name, _)| is_passed(name, outside))
+        .map(|(name, value)| if name == "PATH" { (name, absolute_only(&value)) } else { (name, value) })
+        .collect();
+    let mut set = |name: &str, value: &OsStr| {
+        env.retain(|(old, _)| old != name);
+        env.push((name.into(), value.to_owned()));
+    };
+    set("HOME", home.as_os_str());
+    for (name, value) in FIXED {
+        set(name, value.as_ref());
+    }
+    if !outside {
+        set("AGENT_SANDBOX", "1".as_ref());
+        set("AGENT_SANDBOX_NETWORK_DISABLED", "1".as_ref());
+    }
+    let has = |env: &Vars, name: &str| env.iter().any(|(old, value)| old == name && !value.is_empty());
+    if !has(&env, "PATH") {
+        env.push(("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()));
+    }
+    if !["LANG", "LC_ALL", "LC_CTYPE"].iter().any(|name| has(&env, name)) {
+        env.push(("LANG".into(), "C.UTF-8".into()));
+        env.push(("LC_ALL".into(), "C.UTF-8".into()));
+    }
+    env
+}
+
+/// The environment for commands of this process, in `mode`.
+#[must_use]
+pub fn for_commands(mode: SandboxMode) -> Vars {
+    let home = match (mode, std::env::var_os("HOME")) {
+        (SandboxMode::DangerFullAccess, Some(home)) => PathBuf::from(home),
+        _ => home(),
+    };
+    clean(std::env::vars_os(), mode, &home)
+}
+
+/// Where HOME is inside the sandbox: at the user's own path, so that the same environment is right inside and
+/// outside; at a neutral one when the user has none, or a system directory.
+#[must_use]
+pub fn home() -> PathBuf {
+    home_at(std::env::var_os("HOME").map(PathBuf::from))
+}
+
+/// Existing directories and files of the user's tools, which commands may read.
+pub(super) fn tools() -> Vec<PathBuf> {
+    let home = home();
+    let mut found: Vec<PathBuf> = TOOLS_AT_HOME.iter().map(|tool| home.join(tool)).collect();
+    let var = |name: &&str| std::env::var_os(name).map(PathBuf::from);
+    found.extend(TOOL_ROOTS.iter().filter_map(var));
+    if let Some(cargo) = var(&"CARGO_HOME") {
+        found.extend(["bin", "env", "git", "registry"].map(|part| cargo.join(part)));
+    }
+    found.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+    found.retain(|path| {
+        path.is_absolute() && path.parent().is_some() && !home.starts_with(path) && path.exists()
+    });
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The variables that this process was started with, for the helper: exactly what the command gets.
+pub(super) fn inherited() -> Vars {
+    std::env::vars_os().map(|(name, value)| (unshielded(name), value)).collect()
+}
+
+/// Hides variables that the dynamic linker or the C library of the helper would obey, which runs outside.
+pub(super) fn shielded(env: Vars) -> Vars {
+    let obeyed = |name: &OsStr| {
+        let name = name.as_bytes();
+        [&b"LD_"[..], b"GLIBC_", b"MALLOC_", b"GCONV_", b"LOCPATH", b"RUST_", SHIELD.as_bytes()]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+    };
+    env.into_iter()
+        .map(|(name, value)| {
+            if obeyed(&name) {
+                let mut hidden = OsString::from(SHIELD);
+                hidden.push(name);
+                (hidden, value)
+            } else {
+                (name, value)
+            }
+        })
+        .collect()
+}
+
+fn unshielded(name: OsString) -> OsString {
+    match name.as_bytes().strip_prefix(SHIELD.as_bytes()) {
+        Some(rest) => OsString::from_vec(rest.to_vec()),
+        None => name,
+    }
+}
+
+fn is_passed(name: &OsStr, outside: bool) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let upper = name.to_ascii_uppercase();
+    (PASSED.contains(&name) || (outside && PASSED_OUTSIDE.contains(&name)))
+        && !NEVER.iter().any(|word| upper.contains(word))
+}
+
+/// Without empty and relative entries: they would run what a repository brings.
+fn absolute_only(path: &OsStr) -> OsString {
+    let kept: Vec<&[u8]> =
+        path.as_bytes().split(|byte| *byte == b':').filter(|entry| entry.starts_with(b"/")).collect();
+    OsString::from_vec(kept.join(&b':'))
+}
+
+fn home_at(home: Option<PathBuf>) -> PathBuf {
+    const SYSTEM: &[&str] =
+        &["/bin", "/boot", "/dev", "/etc", "/lib", "/nonexistent", "/proc", "/sbin", "/sys", "/usr"];
+    const SCRATCH: &[&str] = &["/tmp", "/var/tmp"];
+    home.filter(|home| {
+        home.is_absolute()
+            && home.parent().is_some()
+            && !SYSTEM.iter().any(|system| home.starts_with(system))
+            && !SCRATCH.iter().any(|scratch| home == Path::new(scratch))
+    })
+    .unwrap_or_else(|| PathBuf::from(NEUTRAL_HOME))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn vars(pairs: &[(&str, &str)]) -> impl Iterator<Item = (OsString, OsString)> {
+        let owned: Vec<_> = pairs.iter().map(|(n, v)| (OsString::from(n), OsString::from(v))).collect();
+        owned.into_iter()
+    }
+
+    fn get<'a>(env: &'a Vars, name: &str) -> Option<&'a str> {
+        env.iter().find(|(n, _)| n == name).map(|(_, v)| v.to_str().unwrap())
+    }
+
+    #[test]
+    fn only_what_is_listed_gets_through() {
+        let env = clean(
+            vars(&[
+                ("PATH", "/bin:.::relative:/usr/bin"),
+                ("OPENAI_API_KEY", "k"),
+                ("AWS_SECRET_ACCESS_KEY", "k"),
+                ("SSH_AUTH_SOCK", "/run/agent"),
+                ("HTTPS_PROXY", "http://me:pass@proxy"),
+                ("LD_PRELOAD", "/evil.so"),
+                ("HOME", "/home/me"),
+                ("TERM", "xterm"),
+                ("TMPDIR", "/scratch"),
+                ("LANG", "de_DE.UTF-8"),
+            ]),
+            SandboxMode::WorkspaceWrite,
+            Path::new("/home/inside"),
+        );
+        assert_eq!(get(&env, "PATH"), Some("/bin:/usr/bin"));
+        assert_eq!(get(&env, "HOME"), Some("/home/inside"));
+        assert_eq!(get(&env, "TERM"), Some("dumb"));
+        assert_eq!(get(&env, "LANG"), Some("de_DE.UTF-8"));
+        assert_eq!(get(&env, "LC_ALL"), None);
+        assert_eq!(get(&env, "AGENT_SANDBOX"), Some("1"));
+        for gone in [
+            "OPENAI_API_KEY",
+            "AWS_SECRET_ACCESS_KEY",
+            "SSH_AUTH_SOCK",
+            "HTTPS_PROXY",
+            "LD_PRELOAD",
+            "TMPDIR",
+        ] {
+            assert_eq!(get(&env, gone), None, "{gone}");
+        }
+    }
+
+    #[test]
+    fn an_empty_environment_still_has_a_path_and_a_utf8_locale() {
+        let env = clean(std::iter::empty(), SandboxMode::ReadOnly, Path::new("/h"));
+        assert_eq!(get(&env, "PATH"), Some("/usr/local/bin:/usr/bin:/bin"));
+        assert_eq!(get(&env, "LC_ALL"), Some("C.UTF-8"));
+    }
+
+    #[test]
+    fn outside_nobody_is_told_of_a_sandbox() {
+        let env = clean(vars(&[("TMPDIR", "/t")]), SandboxMode::DangerFullAccess, Path::new("/h"));
+        assert_eq!(get(&env, "AGENT_SANDBOX"), None);
+        assert_eq!(get(&env, "TMPDIR"), Some("/t"));
+    }
+
+    #[test]
+    fn a_home_that_is_none_becomes_a_neutral_one() {
+        for (given, inside) in [
+            (Some("/home/me"), "/home/me"),
+            (Some("/root"), "/root"),
+            (Some("/tmp/x"), "/tmp/x"),
+            (Some("/"), NEUTRAL_HOME),
+            (Some("/usr/sbin"), NEUTRAL_HOME),
+            (Some("/nonexistent"), NEUTRAL_HOME),
+            (Some("relative"), NEUTRAL_HOME),
+            (None, NEUTRAL_HOME),
+        ] {
+            assert_eq!(home_at(given.map(PathBuf::from)), PathBuf::from(inside), "{given:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_that_smells_of_a_secret_is_passed(
+            head in "[A-Za-z_]{0,8}",
+            word in prop::sample::select(NEVER),
+            tail in "[A-Za-z_]{0,8}",
+        ) {
+            let name = format!("{head}{word}{tail}");
+            let env = clean(
+                std::iter::once((OsString::from(&name), OsString::from("x"))),
+                SandboxMode::DangerFullAccess,
+                Path::new("/h"),
+            );
+            prop_assert_eq!(get(&env, &name), None);
+        }
+
+        #[test]
+        fn a_shield_keeps_every_variable_and_hides_the_linkers(
+            names in prop::collection::vec("(LD_|__AGENT_INNER_|GLIBC_)?[A-Z]{1,6}", 0..8),
+        ) {
+            let env: Vars = names.iter().map(|n| (OsString::from(n), OsString::from("v"))).collect();
+            let hidden = shielded(env.clone());
+            prop_assert!(hidden.iter().all(|(n, _)| !n.as_bytes().starts_with(b"LD_")));
+            let back: Vars = hidden.into_iter().map(|(n, v)| (unshielded(n), v)).collect();
+            prop_assert_eq!(back, env);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The local sandbox of Linux: namespaces with a private root, Landlock and seccomp, made by this program itself.
+//!
+//! A session has one *holder*, whose namespaces are made once; each command *enters* them, with a process
+//! namespace of its own, which costs about as much as starting one more program.
+//!
+//! ```text
+//! agent ──life line──> holder (pid 1 of the session)
+//!   └─ enter ──life line──> init (pid 1 of the command, confined) ──> the command
+//! ```
+//!
+//! Nothing here reads the command: what it may touch is decided by what it can see.
+
+mod enter;
+pub(super) mod guard;
+mod hold;
+mod identity;
+mod init;
+mod landlock;
+mod launch;
+mod mounts;
+mod plan;
+mod probe;
+mod relay;
+mod report;
+mod seccomp;
+mod supervise;
+mod sys;
+
+use std::{
+    ffi::{OsStr, OsString},
+    io::Read as _,
+    process::{Child, Command, ExitCode, Stdio},
+    sync::{Mutex, PoisonError},
+};
+
+use self::{
+    hold::Failure,
+    plan::{Entry, Plan},
+    report::Report,
+};
+use super::{CommandLine, Sandbox, SandboxError, Settings, env};
+use crate::protocol::SandboxMode;
+
+/// The first argument of the helper in the roles of this sandbox.
+const ROLE: &str = "__sandbox";
+
+/// Runs as a helper, if `args` (without the program's name) say so.
+pub(super) fn helper(args: &[OsString]) -> Option<ExitCode> {
+    let (role, rest) = args.split_first()?;
+    if role == guard::ROLE {
+        return Some(guard::main(rest));
+    }
+    if role != ROLE {
+        return None;
+    }
+    Some(match rest.split_first() {
+        Some((part, rest)) if part == "hold" => hold::main(rest),
+        Some((part, rest)) if part == "enter" => enter::main(rest),
+        _ => ExitCode::from(2),
+    })
+}
+
+/// The sandbox of one session.
+pub(super) struct Linux {
+    settings: Settings,
+    plan: Plan,
+    holder: Mutex<Option<Holder>>,
+}
+
+/// A running holder. Its life line is the standard input of `child`.
+struct Holder {
+    child: Child,
+    ready: Ready,
+}
+
+/// What a holder said when it was ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ready {
+    holder: i32,
+    started: u64,
+    user: Option<u32>,
+    root: bool,
+    landlock: u32,
+}
+
+impl Linux {
+    /// The sandbox of a session, started and tried.
+    pub(super) fn start(settings: Settings) -> Result<Self, SandboxError> {
+        let plan = Plan::new(&settings)?;
+        let holder = Holder::start(&settings, &plan).map_err(|failure| explain(&failure))?;
+        Ok(Self { settings, plan, holder: Mutex::new(Some(holder)) })
+    }
+
+    /// The holder, started again if somebody killed it.
+    fn ready(&self) -> Result<Ready, SandboxError> {
+        let mut slot = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(holder) = slot.as_mut()
+            && matches!(holder.child.try_wait(), Ok(None))
+        {
+            return Ok(holder.ready);
+        }
+        let holder = Holder::start(&self.settings, &self.plan).map_err(|failure| explain(&failure))?;
+        Ok(slot.insert(holder).ready)
+    }
+}
+
+#[async_trait::async_trait]
+impl Sandbox for Linux {
+    fn wrap(&self, command: CommandLine) -> Result<CommandLine, SandboxError> {
+        let ready = self.ready()?;
+        let entry = Entry {
+            holder: ready.holder,
+            started: ready.started,
+            user: ready.user,
+            tty: command.tty,
+            cwd: command.cwd,
+            written: self.plan.written(),
+        };
+        let mut args: Vec<OsString> = vec![ROLE.into(), "enter".into()];
+        args.extend(entry.to_args());
+        args.push("--".into());
+        args.push(command.program);
+        args.extend(command.args);
+        Ok(CommandLine {
+            program: self.settings.helper.clone().into(),
+            args,
+            env: env::shielded(command.env),
+            cwd: "/".into(),
+            tty: command.tty,
+        })
+    }
+
+    fn describe(&self) -> String {
+        let slot = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
+        let writes = match self.settings.mode {
+            SandboxMode::ReadOnly => "only /tmp and HOME (both private) are writable",
+            _ => "only the workspace, /tmp and HOME (the last two private) are writable",
+        };
+        let notes = slot.as_ref().map_or(String::new(), |holder| {
+            let landlock =
+                if holder.ready.landlock == 0 { ", without Landlock (not in this kernel)" } else { "" };
+            let root = if holder.ready.root { ", commands are root within their namespace" } else { "" };
+            format!("{landlock}{root}")
+        });
+        format!("{} (local sandbox): {writes}, .git is read-only, no network{notes}", self.settings.mode)
+    }
+
+    async fn stop(&self) {
+        let holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Waits until the kernel has ended everything inside: milliseconds.
+        let _ = tokio::task::spawn_blocking(move || drop(holder)).await;
+    }
+}
+
+impl Holder {
+    fn start(settings: &Settings, plan: &Plan) -> Result<Self, Failure> {
+        let process = |error: std::io::Error| Failure { layer: "process", reason: error.to_string() };
+        let mut child = Command::new(&settings.helper)
+            .args([OsStr::new(ROLE), OsStr::new("hold")])
+            .args(plan.to_args())
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(process)?;
+        let mut text = String::new();
+        let said = child.stdout.take().map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut text));
+        let failure = match (said, Report::parse(&text)) {
+            (Ok(_), Some(Report::Ready { holder, started, user, root, landlock })) => {
+                return Ok(Self { child, ready: Ready { holder, started, user, root, landlock } });
+            }
+            (Ok(_), Some(Report::Failed(failure))) => failure,
+            (Ok(_), None) => Failure { layer: "process", reason: "the helper did not answer".into() },
+            (Err(error), _) => process(error),
+        };
+        drop(child.stdin.take());
+        // It has said its last word, or hears that nobody listens.
+        let _ = child.wait();
+        Err(failure)
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // It ends at once, for its life line is cut. Not to be a zombie for the rest of the session.
+        let _ = self.child.wait();
+    }
+}
+
+/// What a missing layer means, and how to get it.
+fn explain(failure: &Failure) -> SandboxError {
+    let Failure { layer, reason } = failure;
+    let hint = match *layer {
+        "namespaces" | "user namespace" | "uts namespace" | "network namespace" | "mounts" => {
+            "The kernel must let you make user namespaces: see `sysctl user.max_user_namespaces`, on Debian \
+             `kernel.unprivileged_userns_clone=1`, on Ubuntu `kernel.apparmor_restrict_unprivileged_userns=0` \
+             (or an AppArmor profile for this program); in a container, a seccomp profile that allows `unshare` \
+             and `mount`. Linux 5.12 or newer is needed"
+        }
+        "seccomp" => "The kernel must have CONFIG_SECCOMP_FILTER",
+        "scratch" => "The session's own directory must be writable",
+        _ => "",
+    };
+    let dot = if hint.is_empty() { "" } else { ". " };
+    SandboxError {
+        message: format!(
+            "no sandbox: {layer}: {reason}{dot}{hint}. To run without one, at your own risk: --sandbox danger-full-access"
+        ),
+    }
+}
+
+/// One layer of the sandbox, as found by trying it.
+pub(super) fn layers(settings: &Settings) -> Vec<super::Layer> {
+    let layer = |name: &str, ok: bool, detail: String| super::Layer { name: name.into(), ok, detail };
+    match Plan::new(settings)
+        .map_err(|error| Failure { layer: "workspace", reason: error.message })
+        .and_then(|plan| Holder::start(settings, &plan))
+    {
+        Ok(holder) => {
+            let Ready { landlock, root, user, .. } = holder.ready;
+            let identity = match (root, user) {
+                (true, _) => "commands are root within their namespace, without rights outside of it",
+                (false, Some(_)) => "you are root, commands are not",
+                (false, None) => "commands run as you, without any rights of yours elsewhere",
+            };
+            vec![
+                layer("namespaces", true, "user, mount, pid, network, ipc, uts, cgroup".into()),
+                layer("identity", !root, identity.into()),
+                layer("private root", true, "the system is read-only, your home is hidden".into()),
+                layer("network", true, "none but a loopback of its own".into()),
+                layer(
+                    "landlock",
+                    landlock > 0,
+                    if landlock > 0 { format!("version {landlock}") } else { "not in this kernel".into() },
+                ),
+                layer("seccomp", true, "kernel interfaces are refused".into()),
+            ]
+        }
+        Err(failure) => vec![layer(failure.layer, false, explain(&failure).message)],
+    }
+}

@@ -1,0 +1,303 @@
+//! The private root of a session: the system read-only, the workspace, a home and scratch space of its own, and
+//! nothing else of the machine.
+//!
+//! Sources are opened before the process gives up its identity, and mounted after it: a path that only the user
+//! may walk is shown all the same.
+
+use std::{
+    io,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::fs::{DirBuilderExt as _, symlink},
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, open},
+    mount::{
+        FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+        fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, move_mount,
+        open_tree, unmount,
+    },
+    process::{chdir, fchdir, pivot_root},
+};
+
+use super::{
+    plan::Plan,
+    sys::{MountChange, set_mount},
+};
+
+/// What of the system is shown. Links among them are made again as links.
+const SYSTEM: &[&str] = &[
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu", "/snap",
+];
+
+/// Devices that are shown.
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+
+/// What of the system is not shown: it holds secrets, or may.
+const SECRETS: &[&str] = &[
+    "/etc/NetworkManager/system-connections",
+    "/etc/cifs-credentials",
+    "/etc/credstore",
+    "/etc/credstore.encrypted",
+    "/etc/environment",
+    "/etc/gshadow",
+    "/etc/gshadow-",
+    "/etc/ipsec.secrets",
+    "/etc/krb5.keytab",
+    "/etc/kubernetes",
+    "/etc/letsencrypt",
+    "/etc/machine-id",
+    "/etc/netrc",
+    "/etc/openvpn",
+    "/etc/pki/tls/private",
+    "/etc/ppp",
+    "/etc/rancher",
+    "/etc/security/opasswd",
+    "/etc/shadow",
+    "/etc/shadow-",
+    "/etc/ssh",
+    "/etc/ssl/private",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/wireguard",
+];
+
+/// Credential files within the tools of a user, by name relative to HOME.
+const SECRETS_OF_TOOLS: &[&str] =
+    &[".bun/bin/.npmrc", ".local/share/uv/credentials", ".nvm/.npmrc", "go/.netrc"];
+
+/// Sizes of what lives in memory.
+const SHM_SIZE: &str = "1g";
+const ROOT_SIZE: &str = "16m";
+
+/// A tree to be mounted.
+struct Source {
+    tree: OwnedFd,
+    to: PathBuf,
+    /// Further flags, besides `nosuid` (and `nodev`, but for devices).
+    set: u64,
+    directory: bool,
+}
+
+/// All trees of a session, opened but not mounted yet.
+pub(super) struct Sources {
+    system: Vec<Source>,
+    links: Vec<(PathBuf, PathBuf)>,
+    own: Vec<Source>,
+    git: Option<PathBuf>,
+}
+
+/// Trees of the session that the parent has opened and mapped, with their places inside.
+pub(super) type Mapped = Vec<(OwnedFd, PathBuf)>;
+
+const RO: u64 = libc::MOUNT_ATTR_RDONLY;
+const NODEV: u64 = libc::MOUNT_ATTR_NODEV;
+const NOSUID: u64 = libc::MOUNT_ATTR_NOSUID;
+
+impl Sources {
+    /// Opens everything that the plan shows. `mapped` are the trees that commands may write, if they had to be
+    /// opened by somebody with more rights.
+    pub(super) fn open(plan: &Plan, mapped: Option<Mapped>) -> io::Result<Self> {
+        let mut system = Vec::new();
+        let mut links = Vec::new();
+        for path in SYSTEM.iter().map(Path::new) {
+            match std::fs::symlink_metadata(path) {
+                Ok(meta) if meta.is_symlink() => links.push((std::fs::read_link(path)?, path.to_owned())),
+                Ok(meta) if meta.is_dir() => system.push(Source::new(path, path, RO | NODEV)?),
+                _ => {}
+            }
+        }
+        for name in DEVICES {
+            let path = Path::new("/dev").join(name);
+            system.push(Source::new(&path, &path, 0)?);
+        }
+        let mut own = match mapped {
+            Some(trees) => {
+                trees.into_iter().map(|(tree, to)| Source { tree, to, set: NODEV, directory: true }).collect()
+            }
+            None => writable(plan)
+                .iter()
+                .map(|(from, to)| Source::new(from, to, NODEV))
+                .collect::<io::Result<Vec<_>>>()?,
+        };
+        for source in &mut own {
+            if !plan.write && plan.shared().any(|path| path == source.to) {
+                source.set |= RO;
+            }
+        }
+        for tool in &plan.tools {
+            // A tool that can't be opened is not there.
+            own.extend(Source::new(tool, tool, RO | NODEV));
+        }
+        // The home lies under the tools in it, and a workspace in the home over both.
+        own.sort_by_key(|source| source.to.components().count());
+        let git = plan.workspace.join(".git");
+        let git = (plan.write && git.symlink_metadata().is_ok()).then_some(git);
+        Ok(Self { system, links, own, git })
+    }
+
+    /// Makes them the root of this process and of everything that is started from it.
+    pub(super) fn mount(self, plan: &Plan) -> io::Result<()> {
+        let root = tmpfs(ROOT_SIZE, "0755")?;
+        move_mount(root.as_fd(), "", CWD, "/usr", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            .map_err(|error| at("the new root", error.into()))?;
+        fchdir(&root)?;
+        pivot_root(".", ".").map_err(|error| at("pivot_root", error.into()))?;
+        unmount(".", UnmountFlags::DETACH).map_err(|error| at("the old root", error.into()))?;
+        chdir("/")?;
+
+        for directory in ["/dev", "/proc", "/run", "/var"] {
+            make_directory(Path::new(directory))?;
+        }
+        for (target, link) in &self.links {
+            symlink(target, link)?;
+        }
+        symlink("/run", "/var/run")?;
+        for source in self.system {
+            source.mount()?;
+        }
+        devices()?;
+        for source in self.own {
+            source.mount()?;
+        }
+        if let Some(git) = self.git {
+            Source::new(&git, &git, RO | NODEV)?.mount()?;
+        }
+        hide(plan)?;
+        mount("proc", "/proc", "proc", proc_flags(), c"subset=pid")
+            .map_err(|error| at("/proc", error.into()))?;
+        seal()
+    }
+}
+
+/// How every /proc is mounted.
+pub(super) fn proc_flags() -> MountFlags {
+    MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC
+}
+
+/// The directories of the host that commands may write (or, in read-only mode, would), with their places inside.
+pub(super) fn writable(plan: &Plan) -> Vec<(PathBuf, PathBuf)> {
+    plan.private().into_iter().chain(plan.shared().map(|path| (path.to_owned(), path.to_owned()))).collect()
+}
+
+/// Makes the private directories of a session on the host.
+pub(super) fn make_private(plan: &Plan) -> io::Result<()> {
+    for (path, _) in plan.private() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| at(&path, error))?;
+    }
+    Ok(())
+}
+
+impl Source {
+    fn new(from: &Path, to: &Path, set: u64) -> io::Result<Self> {
+        let flags =
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+        let tree = open_tree(CWD, from, flags).map_err(|error| at(from, error.into()))?;
+        let directory = from.metadata().map_err(|error| at(from, error))?.is_dir();
+        Ok(Self { tree, to: to.to_owned(), set, directory })
+    }
+
+    fn mount(self) -> io::Result<()> {
+        let change = MountChange { set: self.set | NOSUID, private: true, recursive: true, idmap: None };
+        set_mount(self.tree.as_fd(), &change).map_err(|error| at(&self.to, error))?;
+        if self.directory {
+            make_directory(&self.to)?;
+        } else {
+            make_file(&self.to)?;
+        }
+        // The place is in trees that a command may have written in an earlier life of the session: a link there
+        // would only lead to another place in the private root, but it would be the wrong one.
+        if std::fs::symlink_metadata(&self.to).map_err(|error| at(&self.to, error))?.is_symlink() {
+            return Err(at(&self.to, io::Error::other("is a link")));
+        }
+        move_mount(self.tree.as_fd(), "", CWD, &self.to, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            .map_err(|error| at(&self.to, error.into()))
+    }
+}
+
+fn devices() -> io::Result<()> {
+    for (target, link) in [
+        ("pts/ptmx", "/dev/ptmx"),
+        ("/proc/self/fd", "/dev/fd"),
+        ("/proc/self/fd/0", "/dev/stdin"),
+        ("/proc/self/fd/1", "/dev/stdout"),
+        ("/proc/self/fd/2", "/dev/stderr"),
+    ] {
+        symlink(target, link)?;
+    }
+    let context = fsopen("devpts", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_flag(context.as_fd(), "newinstance")?;
+    fsconfig_set_string(context.as_fd(), "ptmxmode", "0666")?;
+    fsconfig_set_string(context.as_fd(), "mode", "0620")?;
+    place(&context, Path::new("/dev/pts"), MountAttrFlags::MOUNT_ATTR_NOEXEC)?;
+    let shm = tmpfs(SHM_SIZE, "1777")?;
+    make_directory(Path::new("/dev/shm"))?;
+    move_mount(shm.as_fd(), "", CWD, "/dev/shm", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    Ok(())
+}
+
+/// Covers secrets with nothing.
+fn hide(plan: &Plan) -> io::Result<()> {
+    let empty = (Path::new("/.empty-directory"), Path::new("/.empty-file"));
+    std::fs::DirBuilder::new().mode(0o500).create(empty.0)?;
+    make_file(empty.1)?;
+    let in_tools = SECRETS_OF_TOOLS.iter().map(|name| plan.home.join(name));
+    // A session's own folder may lie in the workspace; what it holds is not for commands.
+    let scratch = plan.shared().any(|shared| plan.scratch.starts_with(shared)).then(|| plan.scratch.clone());
+    for path in SECRETS.iter().map(PathBuf::from).chain(in_tools).chain(scratch) {
+        match std::fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_dir() => Source::new(empty.0, &path, RO | NODEV)?.mount()?,
+            Ok(meta) if meta.is_file() => Source::new(empty.1, &path, RO | NODEV)?.mount()?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Makes the root itself read-only: not one file of it is a command's.
+fn seal() -> io::Result<()> {
+    let root = open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    set_mount(root.as_fd(), &MountChange { set: RO | NODEV | NOSUID, ..MountChange::default() })
+        .map_err(|error| at("/", error))
+}
+
+fn tmpfs(size: &str, mode: &str) -> io::Result<OwnedFd> {
+    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(context.as_fd(), "size", size)?;
+    fsconfig_set_string(context.as_fd(), "mode", mode)?;
+    fsconfig_create(context.as_fd())?;
+    let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)?)
+}
+
+fn place(context: &OwnedFd, to: &Path, flags: MountAttrFlags) -> io::Result<()> {
+    fsconfig_create(context.as_fd()).map_err(|error| at(to, error.into()))?;
+    let mounted =
+        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags | MountAttrFlags::MOUNT_ATTR_NOSUID)?;
+    make_directory(to)?;
+    move_mount(mounted.as_fd(), "", CWD, to, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(|error| at(to, error.into()))
+}
+
+fn make_directory(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|error| at(path, error))
+}
+
+fn make_file(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    path.parent().map_or(Ok(()), make_directory)?;
+    std::fs::File::create(path).map(drop).map_err(|error| at(path, error))
+}
+
+fn at(path: impl AsRef<Path>, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.as_ref().display()))
+}

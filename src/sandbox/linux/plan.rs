@@ -1,0 +1,312 @@
+//! What commands see: a plan of paths, made by the agent, carried out by the holder, and known to each command's
+//! own start.
+//!
+//! Pure but for [`Plan::new`], which looks at what exists. The plan travels as arguments.
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    protocol::SandboxMode,
+    sandbox::{SandboxError, Settings, env},
+};
+
+/// Directories that are never a workspace: they would show or shadow what the sandbox keeps private.
+const NEVER_WHOLE: &[&str] = &[
+    "/", "/bin", "/boot", "/etc", "/home", "/lib", "/lib64", "/opt", "/root", "/sbin", "/tmp", "/usr",
+    "/var", "/var/tmp",
+];
+
+/// Directories in which nothing is a workspace.
+const NEVER_WITHIN: &[&str] = &["/dev", "/proc", "/sys"];
+
+/// The layout of one session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Whether commands may write the workspace.
+    pub(super) write: bool,
+    pub(super) workspace: PathBuf,
+    pub(super) writable: Vec<PathBuf>,
+    /// Where HOME is inside.
+    pub(super) home: PathBuf,
+    /// The session's directory outside: its `home`, `tmp` and `var-tmp` are HOME, /tmp and /var/tmp inside, so
+    /// that a later command, or a resumed session, finds what an earlier one left there.
+    pub(super) scratch: PathBuf,
+    /// Tools of the user, read-only.
+    pub(super) tools: Vec<PathBuf>,
+}
+
+impl Plan {
+    /// The plan for a session of this process.
+    pub(super) fn new(settings: &Settings) -> Result<Self, SandboxError> {
+        let home = env::home();
+        for directory in std::iter::once(&settings.workspace).chain(&settings.writable) {
+            check(directory, &home)?;
+        }
+        check_path(&settings.scratch)?;
+        let tools = env::tools()
+            .into_iter()
+            .filter(|tool| !hidden_by_system(tool) && !tool.starts_with(&settings.workspace))
+            .collect();
+        Ok(Self {
+            write: settings.mode != SandboxMode::ReadOnly,
+            workspace: settings.workspace.clone(),
+            writable: settings.writable.clone(),
+            home,
+            scratch: settings.scratch.clone(),
+            tools: outermost(tools),
+        })
+    }
+
+    /// What commands may write, besides devices.
+    pub(super) fn written(&self) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = ["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from).into();
+        paths.push(self.home.clone());
+        if self.write {
+            paths.push(self.workspace.clone());
+            paths.extend(self.writable.iter().cloned());
+        }
+        paths
+    }
+
+    /// The directories of the user whose owner commands act as: `scratch/home` and its neighbours excepted.
+    pub(super) fn shared(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(self.workspace.as_path()).chain(self.writable.iter().map(PathBuf::as_path))
+    }
+
+    /// The host directories behind HOME, /tmp and /var/tmp, with their places inside.
+    pub(super) fn private(&self) -> [(PathBuf, PathBuf); 3] {
+        [
+            (self.scratch.join("home"), self.home.clone()),
+            (self.scratch.join("tmp"), "/tmp".into()),
+            (self.scratch.join("var-tmp"), "/var/tmp".into()),
+        ]
+    }
+
+    /// As arguments for the helper.
+    pub(super) fn to_args(&self) -> Vec<OsString> {
+        let mut args = vec![if self.write { "write" } else { "read" }.into()];
+        let mut add = |key: &str, path: &Path| {
+            let mut arg = OsString::from(key);
+            arg.push("=");
+            arg.push(path);
+            args.push(arg);
+        };
+        add("workspace", &self.workspace);
+        add("home", &self.home);
+        add("scratch", &self.scratch);
+        for path in &self.writable {
+            add("writable", path);
+        }
+        for path in &self.tools {
+            add("tool", path);
+        }
+        args
+    }
+
+    /// Back from arguments.
+    pub(super) fn from_args(args: &[OsString]) -> Option<Self> {
+        let (mode, rest) = args.split_first()?;
+        let mut plan = Self {
+            write: mode == "write",
+            workspace: PathBuf::new(),
+            writable: Vec::new(),
+            home: PathBuf::new(),
+            scratch: PathBuf::new(),
+            tools: Vec::new(),
+        };
+        for arg in rest {
+            let at = arg.as_bytes().iter().position(|byte| *byte == b'=')?;
+            let (key, value) = arg.as_bytes().split_at(at);
+            let path = PathBuf::from(OsString::from_vec(value.get(1..)?.to_vec()));
+            match key {
+                b"workspace" => plan.workspace = path,
+                b"home" => plan.home = path,
+                b"scratch" => plan.scratch = path,
+                b"writable" => plan.writable.push(path),
+                b"tool" => plan.tools.push(path),
+                _ => return None,
+            }
+        }
+        (!plan.workspace.as_os_str().is_empty()).then_some(plan)
+    }
+}
+
+/// Refuses directories that can't be shown without showing what the sandbox promises to hide.
+fn check(directory: &Path, home: &Path) -> Result<(), SandboxError> {
+    check_path(directory)?;
+    let refuse = |why: &str| {
+        Err(SandboxError {
+            message: format!(
+                "{} can't be a workspace in the sandbox: {why}. Start in a directory of the project's own \
+                 (-C DIR), or run without a sandbox (--sandbox danger-full-access)",
+                directory.display()
+            ),
+        })
+    };
+    if home.starts_with(directory) {
+        return refuse("it is or holds your home directory, which commands must not see");
+    }
+    if NEVER_WHOLE.iter().any(|system| directory == Path::new(system)) {
+        return refuse("it is a directory of the system");
+    }
+    if NEVER_WITHIN.iter().any(|system| directory.starts_with(system)) {
+        return refuse("it is not a place for files");
+    }
+    Ok(())
+}
+
+fn check_path(path: &Path) -> Result<(), SandboxError> {
+    let plain = path.components().all(|part| !matches!(part, std::path::Component::ParentDir));
+    if path.is_absolute() && plain {
+        return Ok(());
+    }
+    Err(SandboxError { message: format!("the sandbox needs an absolute path, not {}", path.display()) })
+}
+
+/// Whether the path is shown anyway, as a part of the system.
+fn hidden_by_system(path: &Path) -> bool {
+    [
+        "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/proc", "/sys", "/dev", "/run",
+        "/tmp",
+    ]
+    .iter()
+    .any(|system| path.starts_with(system))
+}
+
+/// Without what lies in another of them.
+fn outermost(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    paths.sort();
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        if !kept.last().is_some_and(|outer| path.starts_with(outer)) {
+            kept.push(path);
+        }
+    }
+    kept
+}
+
+/// One command's way in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The holder, as this process sees it, and when it started: pids are used again.
+    pub(super) holder: i32,
+    pub(super) started: u64,
+    /// The user and group to become inside, when the program runs as root.
+    pub(super) user: Option<u32>,
+    pub(super) tty: bool,
+    pub(super) cwd: PathBuf,
+    pub(super) written: Vec<PathBuf>,
+}
+
+impl Entry {
+    /// As arguments for the helper, without the command.
+    pub(super) fn to_args(&self) -> Vec<OsString> {
+        let mut args: Vec<OsString> = vec![
+            self.holder.to_string().into(),
+            self.started.to_string().into(),
+            self.user.map_or_else(|| "-".into(), |user| user.to_string().into()),
+            if self.tty { "tty" } else { "pipes" }.into(),
+            self.cwd.clone().into_os_string(),
+        ];
+        args.extend(self.written.iter().map(|path| path.clone().into_os_string()));
+        args
+    }
+
+    /// Back from arguments: the entry, and the words of the command behind the first `--`. Paths are absolute,
+    /// so none of them is taken for it.
+    pub(super) fn from_args(args: &[OsString]) -> Option<(Self, &[OsString])> {
+        let end = args.iter().position(|arg| arg == "--")?;
+        let (entry, command) = (args.get(..end)?, args.get(end + 1..)?);
+        let [holder, started, user, streams, cwd, written @ ..] = entry else { return None };
+        let entry = Self {
+            holder: number(holder)?,
+            started: number(started)?,
+            user: if user == "-" { None } else { Some(number(user)?) },
+            tty: streams == "tty",
+            cwd: cwd.into(),
+            written: written.iter().map(PathBuf::from).collect(),
+        };
+        Some((entry, command))
+    }
+}
+
+fn number<T: std::str::FromStr>(text: &OsStr) -> Option<T> {
+    text.to_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn path() -> impl Strategy<Value = PathBuf> {
+        prop::collection::vec(1_u8..=255, 0..12)
+            .prop_map(|bytes| PathBuf::from(OsString::from_vec([b"/".as_slice(), &bytes].concat())))
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_survives_the_way_through_arguments(
+            write: bool,
+            workspace in path(),
+            home in path(),
+            scratch in path(),
+            writable in prop::collection::vec(path(), 0..3),
+            tools in prop::collection::vec(path(), 0..3),
+        ) {
+            let plan = Plan { write, workspace, writable, home, scratch, tools };
+            prop_assert_eq!(Plan::from_args(&plan.to_args()), Some(plan));
+        }
+
+        #[test]
+        fn an_entry_survives_the_way_through_arguments(
+            holder in 1..i32::MAX,
+            started: u64,
+            user in prop::option::of(any::<u32>()),
+            tty: bool,
+            cwd in path(),
+            written in prop::collection::vec(path(), 0..3),
+            command in prop::collection::vec("[-a-z ]{0,4}", 1..4),
+        ) {
+            let entry = Entry { holder, started, user, tty, cwd, written };
+            let command: Vec<OsString> = command.into_iter().map(OsString::from).collect();
+            let mut args = entry.to_args();
+            args.push("--".into());
+            args.extend(command.clone());
+            prop_assert_eq!(Entry::from_args(&args), Some((entry, &command[..])));
+        }
+    }
+
+    #[test]
+    fn homes_and_system_directories_are_no_workspaces() {
+        let home = Path::new("/home/me");
+        for refused in [
+            "/",
+            "/home",
+            "/home/me",
+            "/usr",
+            "/tmp",
+            "/etc",
+            "/proc/1",
+            "/dev/shm/x",
+            "a/b",
+            "/a/../home/me",
+        ] {
+            assert!(check(Path::new(refused), home).is_err(), "{refused}");
+        }
+        for taken in ["/home/me/project", "/work", "/tmp/x", "/opt/x", "/home/other/x"] {
+            assert_eq!(check(Path::new(taken), home), Ok(()), "{taken}");
+        }
+    }
+
+    #[test]
+    fn a_tool_within_a_tool_is_shown_once() {
+        let paths = ["/a/b", "/a", "/ab", "/a/b/c"].map(PathBuf::from).to_vec();
+        assert_eq!(outermost(paths), ["/a", "/ab"].map(PathBuf::from));
+    }
+}

@@ -1,0 +1,199 @@
+//! System calls that our crates don't have in a safe form. Everything unsafe of this module is in this file.
+//!
+//! All of it is for the helper processes, which have one thread.
+
+use std::{
+    ffi::{CStr, CString},
+    io,
+    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+};
+
+use rustix::process::Pid;
+
+/// Which of the two processes goes on after [`clone_process`].
+pub(super) enum Cloned {
+    Parent(Pid),
+    Child,
+}
+
+/// Forks, into the new namespaces that `flags` name.
+#[expect(
+    unsafe_code,
+    reason = "fork has no safe form; the helpers have one thread, so everything is allowed after it"
+)]
+pub(super) fn clone_process(flags: libc::c_int) -> io::Result<Cloned> {
+    let flags = flags | libc::SIGCHLD;
+    // SAFETY: without CLONE_VM and with a null stack this is `fork`. The caller has one thread, so no lock can be
+    // held by a thread that the child does not have.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
+    Ok(match i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        Some(pid) => Cloned::Parent(pid),
+        None => Cloned::Child,
+    })
+}
+
+/// Ends this process at once, without what the runtime does at exit: it may share its memory image with a parent.
+#[expect(unsafe_code, reason = "_exit")]
+pub(super) fn exit_now(code: i32) -> ! {
+    // SAFETY: `_exit` may be called at any time.
+    unsafe { libc::_exit(code) }
+}
+
+/// Closes every descriptor from `first` on.
+#[expect(unsafe_code, reason = "close_range")]
+pub(super) fn close_from(first: u32) {
+    // SAFETY: called when a helper starts, before it owns any descriptor beyond the standard three.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+}
+
+/// Blocks all signals, so that they wait for [`next_signal`] or a [`signal_fd`].
+pub(super) fn block_signals() {
+    mask(libc::SIG_BLOCK);
+}
+
+/// Gives all signals back their default actions and lets them through: what a fresh program expects.
+#[expect(unsafe_code, reason = "signal")]
+pub(super) fn default_signals() {
+    for signal in 1..=64 {
+        // SAFETY: setting a default action; the kernel refuses signals that can't have one.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    mask(libc::SIG_UNBLOCK);
+}
+
+/// Waits for a signal. All of them must be blocked.
+#[expect(unsafe_code, reason = "sigwaitinfo")]
+pub(super) fn next_signal() -> i32 {
+    let all = every_signal();
+    loop {
+        // SAFETY: the set is valid, and a null info is allowed.
+        let signal = unsafe { libc::sigwaitinfo(&raw const all, std::ptr::null_mut()) };
+        if signal > 0 {
+            return signal;
+        }
+    }
+}
+
+/// A descriptor that becomes readable when a child ends.
+#[expect(unsafe_code, reason = "signalfd")]
+pub(super) fn child_signals() -> io::Result<OwnedFd> {
+    // SAFETY: the set is initialised by sigemptyset; the descriptor is ours.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        let fd = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        check(fd.into())?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Lets ended children vanish without being waited for.
+#[expect(unsafe_code, reason = "signal")]
+pub(super) fn ignore_children() {
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
+/// Becomes another program. Returns only when that fails.
+#[expect(unsafe_code, reason = "execve")]
+pub(super) fn execve(program: &CStr, args: &[CString], env: &[CString]) -> io::Error {
+    let pointers = |texts: &[CString]| -> Vec<*const libc::c_char> {
+        texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (args, env) = (pointers(args), pointers(env));
+    // SAFETY: both lists end with null and point to texts that live until the call ends.
+    unsafe { libc::execve(program.as_ptr(), args.as_ptr(), env.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// What [`set_mount`] changes.
+#[derive(Default)]
+pub(super) struct MountChange<'a> {
+    pub(super) set: u64,
+    pub(super) private: bool,
+    /// The user namespace whose map the mount gets.
+    pub(super) idmap: Option<BorrowedFd<'a>>,
+    pub(super) recursive: bool,
+}
+
+/// Changes a mount, and what is mounted below it.
+#[expect(unsafe_code, reason = "mount_setattr")]
+pub(super) fn set_mount(mount: BorrowedFd<'_>, change: &MountChange<'_>) -> io::Result<()> {
+    let attr = libc::mount_attr {
+        attr_set: change.set | if change.idmap.is_some() { libc::MOUNT_ATTR_IDMAP } else { 0 },
+        attr_clr: 0,
+        propagation: if change.private { libc::MS_PRIVATE } else { 0 },
+        userns_fd: change.idmap.map_or(0, |fd| fd.as_raw_fd().unsigned_abs().into()),
+    };
+    let recursive = if change.recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is empty and valid, the structure is whole and its size is given.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | recursive,
+            &raw const attr,
+            size_of::<libc::mount_attr>(),
+        )
+    })?;
+    Ok(())
+}
+
+/// Joins all namespaces in `flags` of the process behind `pidfd`.
+#[expect(unsafe_code, reason = "setns")]
+pub(super) fn join_namespaces(pidfd: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: plain numbers; the caller has one thread.
+    check(unsafe { libc::setns(pidfd.as_raw_fd(), flags) }.into())?;
+    Ok(())
+}
+
+/// Brings the loopback interface of a fresh network namespace up.
+#[expect(unsafe_code, reason = "an ioctl on a network interface")]
+pub(super) fn loopback_up() -> io::Result<()> {
+    // SAFETY: the request is zeroed and then filled as SIOCSIFFLAGS expects; the socket is ours.
+    unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        check(socket.into())?;
+        let socket = OwnedFd::from_raw_fd(socket);
+        let mut request: libc::ifreq = std::mem::zeroed();
+        request.ifr_name[0] = b'l'.cast_signed() as libc::c_char;
+        request.ifr_name[1] = b'o'.cast_signed() as libc::c_char;
+        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+        check(libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request).into())?;
+    }
+    Ok(())
+}
+
+/// Which version of Landlock the kernel has; 0 for none.
+#[expect(unsafe_code, reason = "landlock_create_ruleset")]
+pub(super) fn landlock_version() -> u32 {
+    const VERSION: u32 = 1;
+    // SAFETY: a query without attributes.
+    let version = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<libc::c_void>(), 0_usize, VERSION)
+    };
+    u32::try_from(version).unwrap_or(0)
+}
+
+#[expect(unsafe_code, reason = "sigprocmask")]
+fn mask(how: libc::c_int) {
+    let all = every_signal();
+    // SAFETY: the set is valid, and no old set is asked for.
+    unsafe { libc::sigprocmask(how, &raw const all, std::ptr::null_mut()) };
+}
+
+#[expect(unsafe_code, reason = "sigfillset")]
+fn every_signal() -> libc::sigset_t {
+    // SAFETY: a zeroed set is valid, and is then filled.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&raw mut set);
+        set
+    }
+}
+
+fn check(result: i64) -> io::Result<i64> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

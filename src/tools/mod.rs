@@ -4,6 +4,11 @@
 //! never draws.
 
 pub mod apply_patch;
+mod command;
+pub mod exec_command;
+#[cfg(test)]
+mod shell_tests;
+pub mod write_stdin;
 
 use std::{
     path::{Path, PathBuf},

@@ -15,7 +15,7 @@ mod spawn;
 mod spill;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 mod wait;
 
@@ -41,7 +41,7 @@ use self::{
 };
 
 use crate::{
-    protocol::{BlobId, ProcessId},
+    protocol::{BlobId, Excerpt, ProcessId},
     sandbox::{CommandLine, SandboxError, SharedSandbox},
 };
 
@@ -155,6 +155,21 @@ pub struct Captured {
     pub dropped: u64,
     /// The whole output of the process, if it ended and was too long to be all in results.
     pub blob: Option<BlobId>,
+}
+
+impl Captured {
+    /// The beginning and the end, at most `max` bytes of them.
+    #[must_use]
+    pub fn excerpt(&self, max: usize) -> Excerpt {
+        let Self { bytes, lines, .. } = *self;
+        let blob = self.blob.clone();
+        if self.tail.is_empty() && self.head.len() <= max {
+            return Excerpt { head: self.head.clone(), tail: String::new(), lines, bytes, blob };
+        }
+        let end = if self.tail.is_empty() { &self.head } else { &self.tail };
+        let (head, tail) = (text::first(&self.head, max / 2), text::last(end, max / 2));
+        Excerpt { head: head.to_owned(), tail: tail.to_owned(), lines, bytes, blob }
+    }
 }
 
 /// A process that outlived its call has ended.

@@ -75,7 +75,10 @@ impl Spill {
                 done.and_then(|()| file.write(bytes, self.largest))
             }
         };
-        self.keep(done);
+        // A full disk costs the file, never the command.
+        if done.is_err() {
+            *self = Self::new(None);
+        }
     }
 
     /// No more will come.
@@ -88,13 +91,6 @@ impl Spill {
                 // A full disk costs the file, never the command.
                 Kept { blob: done.ok(), short: None }
             }
-        }
-    }
-
-    /// A full disk costs the file, never the command.
-    fn keep(&mut self, done: io::Result<()>) {
-        if done.is_err() {
-            *self = Self::new(None);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::sandbox::Sandbox;
 
 /// Runs commands as they are. On a terminal it does what the helper of a sandbox would: it takes the terminal
 /// as its controlling one, which a session without one gets by opening it.
-struct Plain;
+pub(crate) struct Plain;
 
 #[async_trait::async_trait]
 impl Sandbox for Plain {
@@ -398,6 +398,24 @@ async fn login_files_that_break_the_shell_do_not_break_commands() {
     fs::write(world.dir.path().join(".bash_profile"), "exit 1\n").unwrap();
     let login = Launch { login: true, ..world.launch("echo fine") };
     assert_eq!(world.shell.exec(login, look(MINUTE)).await.unwrap().output.head, "fine\n");
+}
+
+#[test]
+fn an_excerpt_is_the_beginning_and_the_end() {
+    let captured = |head: &str, tail: &str| Captured {
+        head: head.into(),
+        tail: tail.into(),
+        bytes: 100,
+        lines: 9,
+        ..Captured::default()
+    };
+    for (head, tail, expected) in
+        [("abcd", "", ("abcd", "")), ("abcdef", "", ("ab", "ef")), ("abc", "xyz", ("ab", "yz"))]
+    {
+        let excerpt = captured(head, tail).excerpt(4);
+        assert_eq!((excerpt.head.as_str(), excerpt.tail.as_str()), expected);
+        assert_eq!((excerpt.bytes, excerpt.lines), (100, 9));
+    }
 }
 
 /// Runs alone, in a process of its own: it counts all threads and descriptors that there are.

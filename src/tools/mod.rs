@@ -5,6 +5,11 @@
 
 pub mod apply_patch;
 mod toolbox;
+mod command;
+pub mod exec_command;
+#[cfg(test)]
+mod shell_tests;
+pub mod write_stdin;
 
 use std::{
     path::{Path, PathBuf},

@@ -237,7 +237,8 @@ fn span(text: &str) -> Option<Duration> {
 }
 
 fn seconds(count: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(count.max(0.0)).ok()
+    // NaN is not below zero, and is refused by the conversion.
+    Duration::try_from_secs_f64(if count < 0.0 { 0.0 } else { count }).ok()
 }
 
 /// Foreign text made fit for one line: no control characters, no direction marks, not too long.

@@ -86,7 +86,7 @@ enum Answer {
     Json(Value),
     /// Closes the connection without a word.
     Nothing,
-    Reply(Box<dyn FnOnce(&Request) -> Step + Send>),
+    Reply(Box<dyn FnOnce(&Request) -> Step + Send + Sync>),
 }
 
 enum End {
@@ -132,7 +132,8 @@ pub fn text(text: impl Into<String>) -> Value {
 
 /// A reasoning with its summary in parts and its sealed original.
 pub fn reasoning(summary: &[&str], encrypted: &str) -> Value {
-    let summary: Vec<Value> = summary.iter().map(|text| json!({"type": "summary_text", "text": text})).collect();
+    let summary: Vec<Value> =
+        summary.iter().map(|text| json!({"type": "summary_text", "text": text})).collect();
     json!({"type": "reasoning", "summary": summary, "encrypted_content": encrypted})
 }
 
@@ -175,7 +176,7 @@ impl Step {
     }
 
     /// Decides when the request is there.
-    pub fn reply(reply: impl FnOnce(&Request) -> Self + Send + 'static) -> Self {
+    pub fn reply(reply: impl FnOnce(&Request) -> Self + Send + Sync + 'static) -> Self {
         Self::new(Answer::Reply(Box::new(reply)))
     }
 
@@ -344,7 +345,10 @@ impl Step {
             merge(&mut base, fields);
             base
         };
-        out.push("response.output_item.added", json!({"output_index": index, "item": {"type": item["type"], "id": item["id"]}}));
+        out.push(
+            "response.output_item.added",
+            json!({"output_index": index, "item": {"type": item["type"], "id": item["id"]}}),
+        );
         let deltas = |name: &str, text: &str, fields: Value, out: &mut Events| {
             for delta in pieces(text, if self.quiet { 0 } else { self.chunk }) {
                 let mut event = at(fields.clone());
@@ -569,7 +573,9 @@ impl Connection {
         }
         match &step.answer {
             Answer::Nothing => return Ok(false),
-            Answer::Status(status, body) => self.plain(*status, "application/json", &step.headers, body).await?,
+            Answer::Status(status, body) => {
+                self.plain(*status, "application/json", &step.headers, body).await?
+            }
             Answer::Json(document) => {
                 let body = document.to_string().into_bytes();
                 self.plain(200, "application/json", &step.headers, &body).await?;

@@ -109,6 +109,7 @@ struct Shared {
     next: AtomicUsize,
     requests: Mutex<Vec<Request>>,
     arrived: watch::Sender<usize>,
+    hung_up: watch::Sender<usize>,
 }
 
 /// A call of a function tool.
@@ -461,6 +462,7 @@ impl Mock {
             next: AtomicUsize::new(0),
             requests: Mutex::default(),
             arrived: watch::Sender::new(0),
+            hung_up: watch::Sender::new(0),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self { address, shared, task }
@@ -486,6 +488,14 @@ impl Mock {
         let mut arrived = self.shared.arrived.subscribe();
         arrived.wait_for(|count| *count >= number).await.expect("the server holds the sender");
         self.requests()[number - 1].clone()
+    }
+}
+
+impl Mock {
+    /// Waits until a client has hung up on a step that stalls.
+    pub async fn hung_up(&self) {
+        let mut hung_up = self.shared.hung_up.subscribe();
+        hung_up.wait_for(|count| *count > 0).await.expect("the server holds the sender");
     }
 }
 
@@ -531,7 +541,7 @@ impl Connection {
             }
             shared.requests.lock().expect("no one panics with it").push(request);
             shared.arrived.send_modify(|count| *count += 1);
-            if !self.answer(step, number).await? {
+            if !self.answer(step, number, shared).await? {
                 return Ok(());
             }
         }
@@ -567,7 +577,7 @@ impl Connection {
     }
 
     /// Answers. Whether the connection can take another request.
-    async fn answer(&mut self, step: Step, number: usize) -> Io<bool> {
+    async fn answer(&mut self, step: Step, number: usize, shared: &Shared) -> Io<bool> {
         if let Some((0, gate)) = &step.gate {
             gate.pass().await;
         }
@@ -585,13 +595,13 @@ impl Connection {
                 self.write(body, step.split).await?;
                 self.stream.write_all(b"0\r\n\r\n").await?;
             }
-            Answer::Items(_) => return self.stream_events(&step, number).await,
+            Answer::Items(_) => return self.stream_events(&step, number, shared).await,
             Answer::Reply(_) => unreachable!("a reply has become a step"),
         }
         Ok(true)
     }
 
-    async fn stream_events(&mut self, step: &Step, number: usize) -> Io<bool> {
+    async fn stream_events(&mut self, step: &Step, number: usize, shared: &Shared) -> Io<bool> {
         let events = step.events(number);
         let gate_at = step.gate.as_ref().map(|(after, _)| *after);
         let stop_at = step.stop.map(|(after, _)| after.min(events.len()));
@@ -624,6 +634,7 @@ impl Connection {
                 // Ends when the client hangs up.
                 let mut byte = [0];
                 let _ = self.stream.read(&mut byte).await;
+                shared.hung_up.send_modify(|count| *count += 1);
                 Ok(false)
             }
         }

@@ -237,7 +237,8 @@ fn span(text: &str) -> Option<Duration> {
 }
 
 fn seconds(count: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(count.max(0.0)).ok()
+    // NaN is not below zero, and is refused by the conversion.
+    Duration::try_from_secs_f64(if count < 0.0 { 0.0 } else { count }).ok()
 }
 
 /// Foreign text made fit for one line: no control characters, no direction marks, not too long.
@@ -311,15 +312,17 @@ mod tests {
 
     #[test]
     fn a_server_names_its_delay_in_many_ways() {
-        let say = r#"{"error":{"message":"Rate limit reached. Please try again in 1.5s. Visit the docs."}}"#;
-        let table: &[(&[(&'static str, &str)], &str, u64)] = &[
+        const SAY: &str =
+            r#"{"error":{"message":"Limit reached. Please try again in 1.5s. Visit the docs."}}"#;
+        type Row = (&'static [(&'static str, &'static str)], &'static str, u64);
+        let table: &[Row] = &[
             (&[("retry-after", "2")], "", 2000),
             (&[("retry-after", "0.25")], "", 250),
             (&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")], "", 37_000),
             (&[("retry-after", "Sun, 06 Nov 1994 08:40:00 GMT")], "", 0),
             (&[("retry-after-ms", "150"), ("retry-after", "1")], "", 150),
             (&[("retry-after", "-5")], "", 0),
-            (&[], say, 1500),
+            (&[], SAY, 1500),
             (&[], "Please try again in 20ms", 20),
             (&[], "try again in 1m30.5s", 90_500),
             (&[], "try again in 2 seconds", 2000),

@@ -204,3 +204,133 @@ fn chunks(item: Item) -> Vec<Chunk> {
     chunks.push(Chunk::Item(item));
     chunks
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::protocol::Args;
+
+    struct NoBlobs;
+
+    impl crate::model::ReadBlob for NoBlobs {
+        fn read(&self, _: &crate::protocol::BlobId) -> std::io::Result<Vec<u8>> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+    }
+
+    const SCRIPT: &str = r#"
+        [{"type":"reasoning","summary":["hm"]},{"type":"tool_call","tool":"t","args":{"json":"{}"}}]
+        {"type":"assistant","text":"all done"}
+    "#;
+
+    fn prompt(items: Vec<Item>, kept: Vec<Item>) -> Prompt {
+        let arcs = |items: Vec<Item>| items.into_iter().map(Arc::new).collect::<Vec<_>>();
+        Prompt {
+            model: "m".into(),
+            cache_key: "k".into(),
+            effort: None,
+            verbosity: None,
+            output_schema: None,
+            tools: Arc::new([]),
+            epoch: 0,
+            items: Arc::new(arcs(items)),
+            kept: arcs(kept),
+            blobs: Arc::new(NoBlobs),
+        }
+    }
+
+    fn ask(replay: &Replay, prompt: &Prompt) -> Result<Vec<Chunk>, ModelError> {
+        let chunks = replay.respond(prompt).now_or_never().expect("there is no delay")?;
+        chunks.map(Result::unwrap).collect::<Vec<_>>().map(Ok).now_or_never().expect("nor here")
+    }
+
+    fn items(chunks: &[Chunk]) -> Vec<Item> {
+        chunks
+            .iter()
+            .filter_map(|chunk| match chunk {
+                Chunk::Item(item) => Some(item.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_script_is_followed_from_answer_to_answer_and_ends_with_an_error() {
+        let replay = Replay::parse("script", SCRIPT).unwrap();
+        let mut conversation = vec![Item::user("go")];
+        let first = ask(&replay, &prompt(conversation.clone(), vec![])).unwrap();
+        conversation.extend(items(&first));
+        assert_eq!(conversation.len(), 3);
+        assert_eq!(conversation[2].call().unwrap().as_str(), "call_1_2");
+        let second = ask(&replay, &prompt(conversation.clone(), vec![])).unwrap();
+        let text = |text: &str| Chunk::Text(text.to_owned());
+        let item = Item::Assistant { id: None, text: "all done".into(), partial: false };
+        assert_eq!(
+            second,
+            [text("all "), text("done"), Chunk::Item(item.clone()), Chunk::Finished { usage: None }]
+        );
+        conversation.push(item);
+        let error = ask(&replay, &prompt(conversation, vec![])).unwrap_err();
+        assert!(error.message.contains("no more answers"), "{error}");
+    }
+
+    #[test]
+    fn an_answer_goes_on_after_the_items_that_were_kept() {
+        let replay = Replay::parse("script", SCRIPT).unwrap();
+        let kept = Item::Reasoning { id: None, summary: vec!["hm".into()], encrypted: None };
+        let rest = items(&ask(&replay, &prompt(vec![Item::user("go")], vec![kept])).unwrap());
+        assert!(matches!(&rest[..], [Item::ToolCall { args: Args::Json(_), .. }]), "{rest:?}");
+    }
+
+    #[test]
+    fn a_sessions_log_is_a_script() {
+        let log = r#"
+            {"seq":1,"at":"2026-11-20T10:00:00Z","type":"item_added","item":{"type":"user","content":[]}}
+            {"seq":2,"at":"2026-11-20T10:00:00Z","type":"response_started","response":1}
+            {"seq":3,"at":"2026-11-20T10:00:00Z","type":"item_added","item":{"type":"assistant","text":"a"}}
+            {"seq":4,"at":"2026-11-20T10:00:00Z","type":"item_added","item":{"type":"tool_call","call":"c","tool":"t","args":{"text":"x"}}}
+            {"seq":5,"at":"2026-11-20T10:00:00Z","type":"response_finished","response":1,"outcome":{"type":"completed"},"usage":{"input":7,"output":2}}
+            {"seq":6,"at":"2026-11-20T10:00:00Z","type":"dreamt"}
+            {"seq":7,"at":"2026-11-20T10:00:00Z","type":"item_added","item":{"type":"assistant","text":"b"}}
+        "#;
+        let replay = Replay::parse("log", log).unwrap();
+        let sizes: Vec<usize> = replay.answers.iter().map(|answer| answer.items.len()).collect();
+        assert_eq!(sizes, [2, 1]);
+        assert_eq!(replay.answers[0].usage, Some(Usage { input: 7, output: 2, ..Usage::default() }));
+    }
+
+    #[test]
+    fn a_delay_belongs_to_the_next_answer() {
+        let script = "{\"type\":\"assistant\",\"text\":\"a\"}\n{\"delay_ms\":20}\n{\"type\":\"assistant\",\"text\":\"b\"}";
+        let delays: Vec<u128> = Replay::parse("s", script)
+            .unwrap()
+            .answers
+            .iter()
+            .map(|answer| answer.delay.as_millis())
+            .collect();
+        assert_eq!(delays, [0, 20]);
+    }
+
+    #[test]
+    fn a_mistake_in_a_script_is_told_with_its_line() {
+        let table = [
+            ("{", "line 2: EOF"),
+            ("[]", "line 2: an answer without items"),
+            ("7", "line 2: neither"),
+            (r#"{"type":"user","content":[]}"#, "line 2: a model makes only"),
+            (r#"{"type":"tool_call","tool":"t"}"#, "line 2: a tool_call has"),
+            (r#"{"delay_ms":1,"text":"x"}"#, "line 2: unknown field"),
+            (
+                r#"{"type":"tool_call","call":"c","tool":"t","args":{"json":"{}"}}"#,
+                "line 2: call c is there twice",
+            ),
+        ];
+        for (line, expected) in table {
+            let first = r#"{"type":"tool_call","call":"c","tool":"t","args":{"json":"{}"}}"#;
+            let error = Replay::parse("s", &format!("{first}\n{line}")).unwrap_err().to_string();
+            assert!(error.contains(expected), "{line}: {error}");
+        }
+    }
+}

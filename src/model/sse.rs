@@ -61,14 +61,14 @@ where
 
 #[cfg(test)]
 mod tests {
-    use futures::{executor::block_on, stream};
+    use futures::{FutureExt as _, stream};
     use proptest::prelude::*;
 
     use super::*;
 
     fn read(chunks: &[&[u8]], limit: usize) -> Vec<Result<Event, ModelError>> {
         let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
-        block_on(events(stream::iter(chunks), limit).collect())
+        events(stream::iter(chunks), limit).collect().now_or_never().expect("nothing has to be waited for")
     }
 
     fn pairs(chunks: &[&[u8]]) -> Vec<(String, String)> {

@@ -188,10 +188,10 @@ impl Decoder {
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
                 return self.delta(&frame, event, chunks, Chunk::Arguments);
             }
-            "response.reasoning_summary_part.added" => {
-                if frame.summary_index.is_some_and(|index| index.get() != "0") {
-                    chunks.push_back(Chunk::Reasoning("\n\n".to_owned()));
-                }
+            "response.reasoning_summary_part.added"
+                if frame.summary_index.is_some_and(|index| index.get() != "0") =>
+            {
+                chunks.push_back(Chunk::Reasoning("\n\n".to_owned()));
             }
             "response.output_item.done" => match frame.item {
                 Some(item) => self.item(item, chunks)?,
@@ -407,12 +407,12 @@ fn read_item(json: &str) -> Result<Item, String> {
                 // Some servers send the object itself, and not its text.
                 serde_json::from_str(raw.get()).unwrap_or_else(|_| raw.get().to_owned())
             });
-            let call = call_id(item.call_id, item.id.as_deref())?;
+            let call = call_id(item.call_id.as_deref(), item.id.as_deref())?;
             Item::ToolCall { call, id: item.id, tool: item.name, args: Args::Json(arguments) }
         }
         "custom_tool_call" => {
             let item: CustomCall = serde_json::from_str(json).map_err(text)?;
-            let call = call_id(item.call_id, item.id.as_deref())?;
+            let call = call_id(item.call_id.as_deref(), item.id.as_deref())?;
             Item::ToolCall { call, id: item.id, tool: item.name, args: Args::Text(item.input) }
         }
         kind => match serde_json::from_str(json).map_err(text)? {
@@ -424,9 +424,9 @@ fn read_item(json: &str) -> Result<Item, String> {
     })
 }
 
-fn call_id(call: Option<String>, item: Option<&str>) -> Result<CallId, String> {
+fn call_id(call: Option<&str>, item: Option<&str>) -> Result<CallId, String> {
     let usable = |id: &&str| !id.is_empty();
-    let id = call.as_deref().filter(usable).or(item.filter(usable));
+    let id = call.filter(usable).or(item.filter(usable));
     id.map(CallId::from).ok_or_else(|| "a call without an id".to_owned())
 }
 

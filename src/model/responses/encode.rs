@@ -2,7 +2,7 @@
 //!
 //! Each item is encoded once. The bytes before the last item never change while a conversation only grows.
 
-use std::{collections::HashMap, io, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -135,23 +135,10 @@ enum Input<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Part<'a> {
-    InputText {
-        text: &'a str,
-    },
-    OutputText {
-        text: &'a str,
-    },
-    SummaryText {
-        text: &'a str,
-    },
-    InputImage {
-        image_url: String,
-        detail: &'static str,
-    },
-    #[serde(rename = "input_text")]
-    Missing {
-        text: String,
-    },
+    InputText { text: Cow<'a, str> },
+    OutputText { text: &'a str },
+    SummaryText { text: &'a str },
+    InputImage { image_url: String, detail: &'static str },
 }
 
 #[derive(Serialize)]
@@ -241,16 +228,17 @@ impl State {
     /// Writes an item, or remembers it until it is clear whether it may be sent.
     fn push(&mut self, item: &Arc<Item>, blobs: &dyn ReadBlob, out: &mut Vec<u8>) {
         match &**item {
-            Item::Reasoning { .. } => {
-                self.reasoning.push(Arc::clone(item));
-                return;
-            }
-            // Reasoning without its outcome is refused by the provider: the answer had broken off.
+            Item::Reasoning { .. } => return self.reasoning.push(Arc::clone(item)),
+            // Nothing is there to be sent, and so nothing for reasoning to lead to.
+            Item::Assistant { text, .. } if text.is_empty() => return,
+            Item::User { content, .. } if content.is_empty() => return,
+            Item::Unknown(value) if !value.get("type").is_some_and(Value::is_string) => return,
             Item::Assistant { partial: false, .. } | Item::ToolCall { .. } | Item::Unknown(_) => {
                 for reasoning in std::mem::take(&mut self.reasoning) {
                     write_reasoning(&reasoning, out);
                 }
             }
+            // Reasoning without its outcome is refused by the provider: the answer had broken off.
             Item::Context { .. } | Item::User { .. } | Item::Assistant { .. } | Item::ToolResult { .. } => {
                 self.reasoning.clear();
             }
@@ -265,14 +253,12 @@ impl State {
                     Context::System | Context::Permissions | Context::Notice => "developer",
                     Context::Instructions | Context::Environment | Context::Unknown => "user",
                 };
-                let content = vec![Part::InputText { text }];
+                let content = vec![Part::InputText { text: text.into() }];
                 write(&Input::Message { id: None, role, content }, out);
             }
-            Item::User { content, .. } if content.is_empty() => {}
             Item::User { content, .. } => {
                 write(&Input::Message { id: None, role: "user", content: parts(content, blobs) }, out);
             }
-            Item::Assistant { text, .. } if text.is_empty() => {}
             Item::Assistant { id, text, .. } => {
                 let content = vec![Part::OutputText { text }];
                 write(&Input::Message { id: own(id, "msg_"), role: "assistant", content }, out);
@@ -308,11 +294,7 @@ impl State {
                 }
             }
             // An item of the provider that this program does not know goes back as it came.
-            Item::Unknown(value) => {
-                if value.get("type").is_some_and(Value::is_string) {
-                    write(value, out);
-                }
-            }
+            Item::Unknown(value) => write(value, out),
         }
     }
 }
@@ -335,7 +317,7 @@ fn parts<'a>(content: &'a [Content], blobs: &dyn ReadBlob) -> Vec<Part<'a>> {
     content
         .iter()
         .map(|part| match part {
-            Content::Text { text } => Part::InputText { text },
+            Content::Text { text } => Part::InputText { text: text.into() },
             Content::Image { blob, mime, .. } => match blobs.read(blob) {
                 Ok(bytes) => {
                     let mut image_url = format!("data:{mime};base64,");
@@ -343,7 +325,8 @@ fn parts<'a>(content: &'a [Content], blobs: &dyn ReadBlob) -> Vec<Part<'a>> {
                     Part::InputImage { image_url, detail: "high" }
                 }
                 Err(error) => {
-                    Part::Missing { text: format!("[a picture that can't be read any more: {error}]") }
+                    let text = format!("[a picture that can't be read any more: {error}]");
+                    Part::InputText { text: text.into() }
                 }
             },
         })
@@ -433,6 +416,5 @@ fn to_vec<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 fn into_vec<T: Serialize>(value: &T, out: &mut Vec<u8>) {
-    let written: Result<(), io::Error> = serde_json::to_writer(out, value).map_err(Into::into);
-    written.expect("these types have string keys, and a vector takes every byte");
+    serde_json::to_writer(out, value).expect("these types have string keys, and a vector takes every byte");
 }

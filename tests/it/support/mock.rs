@@ -86,7 +86,7 @@ enum Answer {
     Json(Value),
     /// Closes the connection without a word.
     Nothing,
-    Reply(Box<dyn FnOnce(&Request) -> Step + Send>),
+    Reply(Box<dyn FnOnce(&Request) -> Step + Send + Sync>),
 }
 
 enum End {
@@ -109,6 +109,7 @@ struct Shared {
     next: AtomicUsize,
     requests: Mutex<Vec<Request>>,
     arrived: watch::Sender<usize>,
+    hung_up: watch::Sender<usize>,
 }
 
 /// A call of a function tool.
@@ -132,7 +133,8 @@ pub fn text(text: impl Into<String>) -> Value {
 
 /// A reasoning with its summary in parts and its sealed original.
 pub fn reasoning(summary: &[&str], encrypted: &str) -> Value {
-    let summary: Vec<Value> = summary.iter().map(|text| json!({"type": "summary_text", "text": text})).collect();
+    let summary: Vec<Value> =
+        summary.iter().map(|text| json!({"type": "summary_text", "text": text})).collect();
     json!({"type": "reasoning", "summary": summary, "encrypted_content": encrypted})
 }
 
@@ -175,7 +177,7 @@ impl Step {
     }
 
     /// Decides when the request is there.
-    pub fn reply(reply: impl FnOnce(&Request) -> Self + Send + 'static) -> Self {
+    pub fn reply(reply: impl FnOnce(&Request) -> Self + Send + Sync + 'static) -> Self {
         Self::new(Answer::Reply(Box::new(reply)))
     }
 
@@ -344,7 +346,10 @@ impl Step {
             merge(&mut base, fields);
             base
         };
-        out.push("response.output_item.added", json!({"output_index": index, "item": {"type": item["type"], "id": item["id"]}}));
+        out.push(
+            "response.output_item.added",
+            json!({"output_index": index, "item": {"type": item["type"], "id": item["id"]}}),
+        );
         let deltas = |name: &str, text: &str, fields: Value, out: &mut Events| {
             for delta in pieces(text, if self.quiet { 0 } else { self.chunk }) {
                 let mut event = at(fields.clone());
@@ -457,6 +462,7 @@ impl Mock {
             next: AtomicUsize::new(0),
             requests: Mutex::default(),
             arrived: watch::Sender::new(0),
+            hung_up: watch::Sender::new(0),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self { address, shared, task }
@@ -482,6 +488,14 @@ impl Mock {
         let mut arrived = self.shared.arrived.subscribe();
         arrived.wait_for(|count| *count >= number).await.expect("the server holds the sender");
         self.requests()[number - 1].clone()
+    }
+}
+
+impl Mock {
+    /// Waits until a client has hung up on a step that stalls.
+    pub async fn hung_up(&self) {
+        let mut hung_up = self.shared.hung_up.subscribe();
+        hung_up.wait_for(|count| *count > 0).await.expect("the server holds the sender");
     }
 }
 
@@ -527,7 +541,7 @@ impl Connection {
             }
             shared.requests.lock().expect("no one panics with it").push(request);
             shared.arrived.send_modify(|count| *count += 1);
-            if !self.answer(step, number).await? {
+            if !self.answer(step, number, shared).await? {
                 return Ok(());
             }
         }
@@ -563,13 +577,15 @@ impl Connection {
     }
 
     /// Answers. Whether the connection can take another request.
-    async fn answer(&mut self, step: Step, number: usize) -> Io<bool> {
+    async fn answer(&mut self, step: Step, number: usize, shared: &Shared) -> Io<bool> {
         if let Some((0, gate)) = &step.gate {
             gate.pass().await;
         }
         match &step.answer {
             Answer::Nothing => return Ok(false),
-            Answer::Status(status, body) => self.plain(*status, "application/json", &step.headers, body).await?,
+            Answer::Status(status, body) => {
+                self.plain(*status, "application/json", &step.headers, body).await?
+            }
             Answer::Json(document) => {
                 let body = document.to_string().into_bytes();
                 self.plain(200, "application/json", &step.headers, &body).await?;
@@ -579,13 +595,13 @@ impl Connection {
                 self.write(body, step.split).await?;
                 self.stream.write_all(b"0\r\n\r\n").await?;
             }
-            Answer::Items(_) => return self.stream_events(&step, number).await,
+            Answer::Items(_) => return self.stream_events(&step, number, shared).await,
             Answer::Reply(_) => unreachable!("a reply has become a step"),
         }
         Ok(true)
     }
 
-    async fn stream_events(&mut self, step: &Step, number: usize) -> Io<bool> {
+    async fn stream_events(&mut self, step: &Step, number: usize, shared: &Shared) -> Io<bool> {
         let events = step.events(number);
         let gate_at = step.gate.as_ref().map(|(after, _)| *after);
         let stop_at = step.stop.map(|(after, _)| after.min(events.len()));
@@ -618,6 +634,7 @@ impl Connection {
                 // Ends when the client hangs up.
                 let mut byte = [0];
                 let _ = self.stream.read(&mut byte).await;
+                shared.hung_up.send_modify(|count| *count += 1);
                 Ok(false)
             }
         }

@@ -2,6 +2,7 @@
 
 pub mod protocol;
 
+pub mod context;
 pub mod policy;
 
 pub mod model;

@@ -59,6 +59,7 @@
 
 pub mod protocol;
 
+pub mod context;
 pub mod policy;
 pub mod session;
 

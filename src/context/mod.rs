@@ -1,0 +1,113 @@
+//! What the model is shown beside the conversation itself, and how much room it takes.
+//!
+//! Pure: files, clock and machine come in as values. What is said here is said once, at the beginning of a session,
+//! so that the prefix of every request stays byte for byte the same.
+
+pub mod budget;
+mod environment;
+pub mod instructions;
+mod permissions;
+pub mod prompt;
+pub mod truncate;
+
+use std::path::PathBuf;
+
+use crate::protocol::{Approval, Context, Item, SandboxMode};
+
+use instructions::Instructions;
+
+/// Everything that the beginning of a session says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    pub cwd: PathBuf,
+    /// Name of the user's shell, such as `bash`.
+    pub shell: String,
+    /// Today, as `2026-11-20`.
+    pub date: String,
+    /// IANA name, such as `Europe/Berlin`.
+    pub timezone: String,
+    pub sandbox: SandboxMode,
+    pub approval: Approval,
+    pub network: Network,
+    /// Directories beside the workspace that may be written.
+    pub writable: Vec<PathBuf>,
+    /// What the sandbox itself says in one line. Empty to say nothing.
+    pub backend: String,
+    pub person: Person,
+    /// What the instruction files say, already within its budget.
+    pub instructions: Instructions,
+}
+
+/// What commands reach of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    Off,
+    On,
+}
+
+/// Whether somebody reads along and can answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Person {
+    Present,
+    /// One task, nobody there.
+    Absent,
+}
+
+/// The items that begin a session, in the order in which the model knows them.
+#[must_use]
+pub fn opening(facts: &Opening) -> Vec<Item> {
+    let item = |context, text| Item::Context { context, text };
+    let mut items = vec![
+        item(Context::System, prompt::SYSTEM.to_owned()),
+        item(Context::Permissions, permissions::text(facts)),
+    ];
+    if !facts.instructions.text.is_empty() {
+        items.push(item(Context::Instructions, facts.instructions.text.clone()));
+    }
+    items.push(item(Context::Environment, environment::text(facts)));
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn facts() -> Opening {
+        Opening {
+            cwd: "/home/me/project".into(),
+            shell: "bash".into(),
+            date: "2026-11-20".into(),
+            timezone: "Europe/Berlin".into(),
+            sandbox: SandboxMode::WorkspaceWrite,
+            approval: Approval::OnRequest,
+            network: Network::Off,
+            writable: Vec::new(),
+            backend: String::new(),
+            person: Person::Present,
+            instructions: Instructions::default(),
+        }
+    }
+
+    #[test]
+    fn a_session_opens_with_prompt_permissions_instructions_and_environment() {
+        let kinds = |facts: &Opening| -> Vec<Context> {
+            let kind = |item| match item {
+                Item::Context { context, .. } => context,
+                other => panic!("{other:?}"),
+            };
+            opening(facts).into_iter().map(kind).collect()
+        };
+        let mut facts = facts();
+        assert_eq!(kinds(&facts), [Context::System, Context::Permissions, Context::Environment]);
+        facts.instructions.text = "# AGENTS.md".into();
+        assert_eq!(
+            kinds(&facts),
+            [Context::System, Context::Permissions, Context::Instructions, Context::Environment]
+        );
+    }
+
+    #[test]
+    fn the_same_facts_open_with_the_same_bytes() {
+        assert_eq!(opening(&facts()), opening(&facts()));
+    }
+}

@@ -80,7 +80,7 @@ pub struct Settings {
     pub sandbox: SharedSandbox,
     /// Where commands run that a person let out of the sandbox.
     pub outside: SharedSandbox,
-    /// Live processes at most; one more and the oldest quiet one is ended.
+    /// Processes at most; for one more an ended one goes, or the one that was not looked at for longest.
     pub max_processes: usize,
     /// Where the ids of processes begin. Another one each time that a session is opened, so that the model
     /// does not take a new process for one that it remembers.
@@ -108,7 +108,8 @@ pub struct Look {
     pub wait: Duration,
     /// Bytes of output at most; longer output keeps its head and its tail.
     pub max_bytes: usize,
-    /// Live output, as it comes.
+    /// Live output as it comes, twenty times a second at most, and of a flood only the latest. Not called any
+    /// more when the look ends: the rest is in what was seen. Line ends are as they came.
     pub sink: Arc<dyn Fn(&str) + Send + Sync>,
     /// Ends the look, and kills the process that this call started.
     pub cancel: CancellationToken,

@@ -11,3 +11,4 @@ pub mod shell;
 pub mod tools;
 
 pub mod cli;
+pub mod config;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     fs,
     io::{ErrorKind, Read as _},
     ops::Range,
@@ -15,13 +14,12 @@ use toml::de::{DeTable, DeValue};
 use super::{
     Config, ConfigError,
     error::{excerpt, may_be_secret, nearest, position},
+    path::{clipped, dotted, joined, key_end},
     schema,
 };
 
 /// Nobody writes more settings than that.
 const MAX_FILE: u64 = 1 << 20;
-/// Of long values only the beginning is repeated.
-const MAX_SHOWN: usize = 300;
 
 /// Settings from one place.
 #[derive(Debug)]
@@ -152,22 +150,29 @@ impl Layer {
 
     /// Every value with its path and where it was set.
     pub(super) fn places(&self) -> Vec<(String, String)> {
+        let breaks: Vec<usize> = self.text.match_indices('\n').map(|(at, _)| at).collect();
+        let line = |at: usize| breaks.partition_point(|end| *end < at) + 1;
         let mut places = Vec::new();
-        self.note_places(&self.table, &mut Vec::new(), &mut places);
+        self.note_places(&self.table, &line, &mut Vec::new(), &mut places);
         places
     }
 
-    fn note_places(&self, table: &toml::Table, path: &mut Vec<String>, places: &mut Vec<(String, String)>) {
+    fn note_places(
+        &self,
+        table: &toml::Table,
+        line: &impl Fn(usize) -> usize,
+        path: &mut Vec<String>,
+        places: &mut Vec<(String, String)>,
+    ) {
         for (key, value) in table {
             path.push(key.clone());
             if let toml::Value::Table(inner) = value {
-                self.note_places(inner, path, places);
+                self.note_places(inner, line, path, places);
             } else {
                 let place = match &self.source {
                     Source::File(file) => {
-                        let line =
-                            self.spans.get(path).map_or(1, |(key, _)| position(&self.text, key.start).0);
-                        format!("{}:{line}", file.display())
+                        let at = self.spans.get(path).map_or(0, |(key, _)| key.start);
+                        format!("{}:{}", file.display(), line(at))
                     }
                     Source::Variable(variable) => (*variable).to_owned(),
                     Source::Override { .. } => "-c".to_owned(),
@@ -230,7 +235,9 @@ impl Layer {
         let (key, parent) = path.split_last().map_or(("", path), |(key, parent)| (key.as_str(), parent));
         let error = self.error(path, Part::Key, "there is no such key");
         let keys = schema::keys(parent);
-        if parent.first().is_some_and(|table| table == "providers") && may_be_secret(key) && key != "env_keys"
+        if parent.first().is_some_and(|table| table == "providers")
+            && may_be_secret(key)
+            && nearest(key, &["env_key"]).is_none()
         {
             return error.hint(
                 "keys of providers are never kept here: put yours into an environment variable, and its name into \
@@ -238,7 +245,8 @@ impl Layer {
             );
         }
         if let Some(meant) = nearest(key, &keys) {
-            return error.hint(format!("did you mean `{}`?", joined_with(parent, meant)));
+            return error
+                .hint(format!("did you mean `{}`?", joined(&[parent, &[meant.to_owned()]].concat())));
         }
         if let Some(place) = schema::elsewhere(key) {
             return error.hint(format!("did you mean `{place}`?"));
@@ -292,76 +300,10 @@ fn segment(segment: &serde_path_to_error::Segment) -> Option<String> {
     }
 }
 
-/// Where the key ends: at the first `=` that no quotes surround.
-fn key_end(text: &str) -> Option<usize> {
-    let mut quote = None;
-    text.char_indices().find_map(|(at, c)| match (quote, c) {
-        (None, '=') => Some(at),
-        (None, '"' | '\'') => {
-            quote = Some(c);
-            None
-        }
-        (Some(open), c) if open == c => {
-            quote = None;
-            None
-        }
-        _ => None,
-    })
-}
-
-/// The parts of a dotted key, which may be quoted.
-fn dotted(key: &str) -> Option<Vec<String>> {
-    if key.contains(['\n', '\r', '#', '[']) {
-        return None;
-    }
-    let table: toml::Table = format!("{key} = 0").parse().ok()?;
-    let mut path = Vec::new();
-    let mut table = &table;
-    loop {
-        let (name, value) = table.iter().next()?;
-        path.push(name.clone());
-        match value {
-            toml::Value::Table(inner) => table = inner,
-            _ => return Some(path),
-        }
-    }
-}
-
-/// A path as it would be written in TOML.
-pub(super) fn joined(path: &[String]) -> String {
-    let mut text = String::new();
-    for key in path {
-        if !text.is_empty() {
-            text.push('.');
-        }
-        let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-        if bare {
-            text.push_str(key);
-        } else {
-            // Writing to a string can't fail.
-            let _ = write!(text, "{:?}", clipped(key));
-        }
-    }
-    clipped(&text)
-}
-
-fn joined_with(parent: &[String], key: &str) -> String {
-    let mut path = parent.to_vec();
-    path.push(key.to_owned());
-    joined(&path)
-}
-
 /// What was typed, if it can't be a secret.
 fn shown(text: &str) -> String {
     match text.split_once('=') {
         Some((key, _)) if may_be_secret(text) => clipped(&format!("{key}=…")),
         _ => clipped(text),
-    }
-}
-
-fn clipped(text: &str) -> String {
-    match text.char_indices().nth(MAX_SHOWN) {
-        None => text.to_owned(),
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or("")),
     }
 }

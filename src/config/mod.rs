@@ -6,6 +6,7 @@
 
 mod error;
 mod layer;
+mod path;
 mod paths;
 mod project;
 mod providers;
@@ -19,6 +20,7 @@ use std::{
 
 pub use error::ConfigError;
 pub use paths::Home;
+pub use project::project_root;
 pub use providers::{ProviderSettings, Wire};
 pub use schema::schema;
 pub use settings::{Backend, Config, InstructionSettings, Project, ShellSettings};

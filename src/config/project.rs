@@ -35,6 +35,12 @@ pub(super) struct Found {
     pub(super) notices: Vec<String>,
 }
 
+/// The root of the repository that a directory is in, or the directory itself.
+#[must_use]
+pub fn project_root(dir: &Path) -> &Path {
+    dir.ancestors().find(|above| above.join(".git").symlink_metadata().is_ok()).unwrap_or(dir)
+}
+
 /// Reads the settings between the root of the repository and the working directory. `own` are the person's.
 pub(super) fn layers(
     cwd: &Path,
@@ -44,7 +50,7 @@ pub(super) fn layers(
     let mut found = Found::default();
     // A directory that is gone has no settings.
     let cwd = fs::canonicalize(cwd).unwrap_or_else(|_| cwd.to_owned());
-    let root = cwd.ancestors().find(|dir| dir.join(".git").symlink_metadata().is_ok()).unwrap_or(&cwd);
+    let root = project_root(&cwd);
     let trust: BTreeMap<PathBuf, bool> = trust
         .iter()
         .map(|(dir, project)| (fs::canonicalize(dir).unwrap_or_else(|_| dir.clone()), project.trusted))

@@ -346,7 +346,7 @@ fn hostile_files_are_refused_in_words() {
     for content in [
         format!("model = '{million}'").into_bytes(),
         format!("{million} = 1").into_bytes(),
-        format!("{million}").into_bytes(),
+        million.clone().into_bytes(),
         format!("model = \"a/b\" # {million}\nx = 1").into_bytes(),
         "x".repeat(2 << 20).into_bytes(),
         b"model = 'a\0b'".to_vec(),
@@ -354,9 +354,9 @@ fn hostile_files_are_refused_in_words() {
         b"model = '\xff\xfe'".to_vec(),
         deep("[", "]").into_bytes(),
         deep("{a=", "}").into_bytes(),
-        format!("{}a = 1", "a.".repeat(400_000)).into_bytes(),
-        format!("[{}a]", "a.".repeat(400_000)).into_bytes(),
-        "[a]\n".repeat(200_000).into_bytes(),
+        format!("{}a = 1", "a.".repeat(40_000)).into_bytes(),
+        format!("[{}a]", "a.".repeat(40_000)).into_bytes(),
+        "[a]\n".repeat(20_000).into_bytes(),
         b"model = '\x1b[2J\x1b]0;x\x07'".to_vec(),
         b"\"\\u001b[2J\" = 1".to_vec(),
     ] {
@@ -365,8 +365,11 @@ fn hostile_files_are_refused_in_words() {
         assert!(!error.chars().any(|c| c.is_control() && c != '\n'), "{error:?}");
     }
     // Many keys are no crime by themselves, but each of these is one too many.
-    let many: String = (0..50_000).map(|at| format!("k{at} = 1\n")).collect();
+    let many: String = (0..5_000).map(|at| format!("k{at} = 1\n")).collect();
     assert!(world.user(many).error().contains("there is no such key"));
+    let many: String = (0..20_000).map(|at| format!("h{at} = 'x'\n")).collect();
+    let config = world.user(format!("[providers.x.headers]\n{many}")).load().unwrap();
+    assert_eq!(config.providers["x"].headers.len(), 20_000);
     world.user("\u{feff}idle_timeout = 5\r\n");
     assert_eq!(world.load().unwrap().idle_timeout, 5);
 }

@@ -74,3 +74,4 @@ pub mod harness;
 pub mod headless;
 
 pub mod cli;
+pub mod config;

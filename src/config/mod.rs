@@ -1,0 +1,151 @@
+//! The settings of the program: every layer read, checked and merged into one [`Config`].
+//!
+//! Layers, each over the one before: defaults, the user's file, the files of a trusted project, the environment,
+//! `-c KEY=VALUE`. Each layer is checked by itself, so that an error names the place where a person wrote it. It
+//! hands nothing out by itself: whoever starts the program gives each module its part.
+
+mod error;
+mod layer;
+mod path;
+mod paths;
+mod project;
+mod providers;
+mod schema;
+mod settings;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+pub use error::ConfigError;
+pub use paths::Home;
+pub use project::project_root;
+pub use providers::{ProviderSettings, Wire};
+pub use schema::schema;
+pub use settings::{Backend, Config, InstructionSettings, Project, ShellSettings};
+
+use layer::Layer;
+
+/// Variables of the environment that set a key.
+pub const VARIABLES: [(&str, &str); 6] = [
+    ("AGENT_MODEL", "model"),
+    ("AGENT_EFFORT", "effort"),
+    ("AGENT_VERBOSITY", "verbosity"),
+    ("AGENT_APPROVAL", "approval"),
+    ("AGENT_SANDBOX", "sandbox"),
+    ("AGENT_BACKEND", "backend"),
+];
+
+/// All that settings come from.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    pub home: Home,
+    /// The directory that the session is about. Absolute.
+    pub cwd: PathBuf,
+    pub env: Vec<(String, String)>,
+    /// `KEY=VALUE`, as given with `-c`.
+    pub overrides: Vec<String>,
+}
+
+impl Inputs {
+    /// What this process was started with. The only place that looks at the environment.
+    ///
+    /// # Errors
+    /// When there is no place for files, or no working directory.
+    pub fn from_process(cwd: Option<&Path>, overrides: Vec<String>) -> Result<Self, ConfigError> {
+        // A variable that is not text sets nothing that we know.
+        let mut env: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        if !env.iter().any(|(name, value)| name == "HOME" && !value.is_empty())
+            && let Some(dirs) = directories::BaseDirs::new()
+        {
+            env.push(("HOME".to_owned(), dirs.home_dir().to_string_lossy().into_owned()));
+        }
+        let here = std::env::current_dir().map_err(|error| {
+            ConfigError::new(format!("the working directory can't be found: {error}"))
+                .hint("change to a directory that exists, or name one with -C DIR")
+        })?;
+        let cwd = cwd.map_or_else(|| here.clone(), |dir| here.join(dir));
+        Ok(Self { home: Home::find(&env)?, cwd, env, overrides })
+    }
+}
+
+/// Reads all layers.
+///
+/// # Errors
+/// When a file can't be read, or a layer holds what it should not; the error names the place and the way out.
+pub fn load(inputs: &Inputs) -> Result<Config, ConfigError> {
+    let user_file = inputs.home.config_file();
+    let user = layer::read(&user_file)?.map(|text| Layer::file(&user_file, &text)).transpose()?;
+    let overrides =
+        inputs.overrides.iter().map(|text| Layer::of_override(text)).collect::<Result<Vec<_>, _>>()?;
+
+    // Only the person says which projects are trusted, and how far a project may go.
+    let mut own = Merged::default();
+    user.iter().for_each(|layer| own.add(layer));
+    let limits = own.config()?;
+    let trust: BTreeMap<PathBuf, Project> = {
+        let mut with_overrides = own.clone();
+        overrides.iter().for_each(|layer| with_overrides.add(layer));
+        with_overrides.config()?.projects
+    };
+    let project = project::layers(&inputs.cwd, &trust, &limits)?;
+
+    let mut all = own;
+    project.layers.iter().for_each(|layer| all.add(layer));
+    for (variable, key) in VARIABLES {
+        if let Some((_, value)) =
+            inputs.env.iter().find(|(name, value)| name == variable && !value.is_empty())
+        {
+            all.add(&Layer::of_variable(variable, key, value)?);
+        }
+    }
+    overrides.iter().for_each(|layer| all.add(layer));
+    let mut config = all.config()?;
+    settings::expand_home(&mut config, &inputs.env);
+    config.notices = project.notices;
+    config.origins = all.origins;
+    Ok(config)
+}
+
+/// Layers laid over each other, with the place that each value came from.
+#[derive(Debug, Clone, Default)]
+struct Merged {
+    table: toml::Table,
+    origins: BTreeMap<String, String>,
+}
+
+impl Merged {
+    fn add(&mut self, layer: &Layer) {
+        merge(&mut self.table, &layer.table);
+        for (path, place) in layer.places() {
+            self.origins.insert(path, place);
+        }
+    }
+
+    fn config(&self) -> Result<Config, ConfigError> {
+        // Every layer was checked, so this fails only where two layers don't go together.
+        serde_path_to_error::deserialize(self.table.clone()).map_err(|error| {
+            let path = error.path().to_string();
+            let place = self.origins.get(&path).map(String::as_str).unwrap_or("the settings together");
+            ConfigError::new(format!("{place}: `{path}`: {}", error.inner()))
+        })
+    }
+}
+
+/// Tables are merged key by key; every other value replaces what was there.
+fn merge(into: &mut toml::Table, from: &toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(key), value) {
+            (Some(toml::Value::Table(into)), toml::Value::Table(from)) => merge(into, from),
+            _ => {
+                into.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! Every key of the settings, with its meaning and its default.
+
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
+
+use serde::{Deserialize, de};
+
+use crate::context::instructions;
+use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Verbosity};
+
+use super::ProviderSettings;
+
+/// The settings of the program.
+#[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+#[schemars(title = "Settings of agent")]
+pub struct Config {
+    /// The model, as PROVIDER/MODEL.
+    #[schemars(with = "String", regex(pattern = "^[^/]+/.+$"))]
+    pub model: ModelRef,
+    /// How hard the model should think.
+    pub effort: Option<Effort>,
+    /// How much the model should say.
+    pub verbosity: Option<Verbosity>,
+    /// When a person is asked. Unset: `on-request` where somebody is there, `never` in `exec`.
+    pub approval: Option<Approval>,
+    /// What commands may touch.
+    pub sandbox: SandboxMode,
+    /// Where commands run: `local`, `docker` or `docker:IMAGE`.
+    #[schemars(with = "String", regex(pattern = "^(local|docker(:.+)?)$"))]
+    pub backend: Backend,
+    /// Directories beside the workspace that may be written. Absolute, or from the home directory with `~/`.
+    #[serde(deserialize_with = "directories")]
+    pub writable_roots: Vec<PathBuf>,
+    /// Tokens that the model's window holds, instead of what the catalogue says.
+    #[serde(deserialize_with = "window")]
+    #[schemars(range(min = 4096))]
+    pub context_window: Option<u64>,
+    /// Seconds without a byte from the model after which the connection counts as lost.
+    #[serde(deserialize_with = "at_least_one")]
+    #[schemars(range(min = 1, max = 86400))]
+    pub idle_timeout: u64,
+    /// The shell that commands run in.
+    pub shell: ShellSettings,
+    /// Instruction files (`AGENTS.md`).
+    pub instructions: InstructionSettings,
+    /// Providers of models, by name.
+    pub providers: BTreeMap<String, ProviderSettings>,
+    /// What is known of projects, by absolute directory.
+    #[schemars(with = "BTreeMap<String, Project>")]
+    pub projects: BTreeMap<PathBuf, Project>,
+
+    /// What a person should be told about this configuration.
+    #[serde(skip)]
+    pub notices: Vec<String>,
+    /// Where each value that is not a default was set.
+    #[serde(skip)]
+    pub(super) origins: BTreeMap<String, String>,
+}
+
+/// The shell that commands run in.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct ShellSettings {
+    /// Names of environment variables that commands get beside the usual ones.
+    #[serde(deserialize_with = "names")]
+    pub env_allow: Vec<String>,
+}
+
+/// Instruction files.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct InstructionSettings {
+    /// Bytes of instruction files that the model gets, the nearest first.
+    pub max_bytes: usize,
+}
+
+/// What is known of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct Project {
+    /// Whether the project's own settings are read.
+    pub trusted: bool,
+}
+
+/// Where commands run.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Backend {
+    Local,
+    /// With an image of the person's choice, or the default one.
+    Docker(Option<String>),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            model: ModelRef { provider: "openai".to_owned(), model: "gpt-5.5".to_owned() },
+            effort: None,
+            verbosity: None,
+            approval: None,
+            sandbox: SandboxMode::WorkspaceWrite,
+            backend: Backend::Local,
+            writable_roots: Vec::new(),
+            context_window: None,
+            idle_timeout: 300,
+            shell: ShellSettings::default(),
+            instructions: InstructionSettings::default(),
+            providers: BTreeMap::new(),
+            projects: BTreeMap::new(),
+            notices: Vec::new(),
+            origins: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for InstructionSettings {
+    fn default() -> Self {
+        Self { max_bytes: instructions::DEFAULT_BUDGET }
+    }
+}
+
+impl Config {
+    /// Where the value of a key (dotted path) was set; nothing when it is the default.
+    #[must_use]
+    pub fn origin(&self, path: &str) -> Option<&str> {
+        self.origins.get(path).map(String::as_str)
+    }
+}
+
+impl FromStr for Backend {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "local" => Ok(Self::Local),
+            None if text == "docker" => Ok(Self::Docker(None)),
+            Some(("docker", image)) if !image.is_empty() => Ok(Self::Docker(Some(image.to_owned()))),
+            _ => Err(format!("`{text}` is no backend; expected `local`, `docker` or `docker:IMAGE`")),
+        }
+    }
+}
+
+impl TryFrom<String> for Backend {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl std::fmt::Display for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Local => f.write_str("local"),
+            Self::Docker(None) => f.write_str("docker"),
+            Self::Docker(Some(image)) => write!(f, "docker:{image}"),
+        }
+    }
+}
+
+/// Puts the home directory in for `~/`.
+pub(super) fn expand_home(config: &mut Config, env: &[(String, String)]) {
+    let Some((_, home)) = env.iter().find(|(name, value)| name == "HOME" && !value.is_empty()) else {
+        return;
+    };
+    for root in &mut config.writable_roots {
+        if let Ok(rest) = root.strip_prefix("~") {
+            *root = PathBuf::from(home).join(rest);
+        }
+    }
+}
+
+fn directories<'de, D: de::Deserializer<'de>>(source: D) -> Result<Vec<PathBuf>, D::Error> {
+    let dirs = Vec::<PathBuf>::deserialize(source)?;
+    match dirs.iter().find(|dir| !dir.is_absolute() && !dir.starts_with("~")) {
+        None => Ok(dirs),
+        Some(dir) => Err(de::Error::custom(format!(
+            "`{}` is not absolute; write it from / or from the home directory with ~/",
+            dir.display()
+        ))),
+    }
+}
+
+fn names<'de, D: de::Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(source)?;
+    match names.iter().find(|name| name.is_empty() || name.contains(['=', '\0', '*'])) {
+        None => Ok(names),
+        Some(name) => Err(de::Error::custom(format!("`{name}` is not the name of an environment variable"))),
+    }
+}
+
+fn window<'de, D: de::Deserializer<'de>>(source: D) -> Result<Option<u64>, D::Error> {
+    match Option::<u64>::deserialize(source)? {
+        Some(tokens) if tokens < 4096 => {
+            Err(de::Error::custom(format!("{tokens} tokens are too few to work in; expected at least 4096")))
+        }
+        tokens => Ok(tokens),
+    }
+}
+
+fn at_least_one<'de, D: de::Deserializer<'de>>(source: D) -> Result<u64, D::Error> {
+    match u64::deserialize(source)? {
+        seconds @ 1..=86_400 => Ok(seconds),
+        other => Err(de::Error::custom(format!("{other} seconds; expected 1 to 86400"))),
+    }
+}

@@ -33,7 +33,7 @@ fn a_schema_and_a_model_that_does_not_reason_change_the_head() {
         effort: None,
         verbosity: None,
         tools: Arc::new([]),
-        output_schema: Some(schema.clone()),
+        output_schema: Some(schema),
         ..prompt(vec![Item::user("hi")])
     };
     let body = Encoder::default().request(&plain);

@@ -96,7 +96,7 @@ impl Connection {
         match &step.answer {
             Answer::Nothing => return Ok(false),
             Answer::Status(status, body) => {
-                self.plain(*status, "application/json", &step.headers, body).await?
+                self.plain(*status, "application/json", &step.headers, body).await?;
             }
             Answer::Json(document) => {
                 let body = document.to_string().into_bytes();

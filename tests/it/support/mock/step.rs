@@ -45,8 +45,8 @@ pub(super) enum Stop {
     Stall,
 }
 
-/// A call of a function tool.
-pub fn call(tool: &str, arguments: Value) -> Value {
+/// A call of a function tool. The arguments may be JSON, or any text that should have been.
+pub fn call(tool: &str, arguments: impl ToString) -> Value {
     json!({"type": "function_call", "name": tool, "arguments": arguments.to_string(), "status": "completed"})
 }
 
@@ -84,7 +84,7 @@ impl Step {
     }
 
     /// Answers with one call of a function tool.
-    pub fn call(tool: &str, arguments: Value) -> Self {
+    pub fn call(tool: &str, arguments: impl ToString) -> Self {
         Self::items([call(tool, arguments)])
     }
 

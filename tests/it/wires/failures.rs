@@ -147,6 +147,9 @@ async fn an_unreadable_event_is_an_error_if_something_may_be_lost() {
     let unlisted = Step::text("fine").garbage_after(3).unlisted();
     let (_, error) = fails(unlisted, Kind::Garbage, Retry::Backoff).await;
     assert!(error.message.contains("an event that can't be read"), "{error}");
+    let lost = "data: {broken\n\ndata: {\"type\":\"response.output_item.done\",\"item\":{\"type\":\"message\"}}\n\n\
+                data: {\"type\":\"response.completed\",\"response\":{\"output\":[{},{}]}}\n\n";
+    fails(Step::raw(lost), Kind::Garbage, Retry::Backoff).await;
     fails(Step::text("fine").garbage_after(3).unfinished(), Kind::Garbage, Retry::Backoff).await;
     fails(Step::raw("data: 7\n\n".repeat(1000)), Kind::Garbage, Retry::Backoff).await;
     fails(Step::raw(b"data: \xff\n\n".to_vec()), Kind::Garbage, Retry::Backoff).await;

@@ -19,7 +19,7 @@ use agent::{
         http::Http,
         responses::{Responses, decode::Decoder, encode::Encoder},
         sse::{self, Event},
-        stream::{Decode, Flow},
+        stream::{Decode as _, Flow},
     },
     protocol::{
         Args, BlobId, CallId, Content, Context, Effort, Item, Shown, ToolForm, ToolSpec, Usage, Verbosity,

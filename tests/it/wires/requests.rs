@@ -75,15 +75,15 @@ fn each_item_is_encoded_once_however_long_the_conversation_is() {
 
 #[test]
 fn another_epoch_or_another_conversation_starts_afresh() {
-    let mut encoder = Encoder::default();
     let first = prompt(vec![Item::user("a"), Item::user("b")]);
-    encoder.request(&first);
     for changed in [
         Prompt { epoch: 1, ..prompt(vec![Item::user("x"), Item::user("b"), Item::user("c")]) },
         Prompt { cache_key: "other".into(), ..prompt(vec![Item::user("y"), Item::user("b")]) },
         prompt(vec![Item::user("a"), Item::user("z"), Item::user("c")]),
         prompt(vec![]),
     ] {
+        let mut encoder = Encoder::default();
+        encoder.request(&first);
         assert_eq!(encoder.request(&changed), Encoder::default().request(&changed));
     }
 }

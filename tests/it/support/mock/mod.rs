@@ -17,6 +17,7 @@
 //! nobody tries again. Nothing here sleeps: a step that must wait waits for a [`Gate`].
 
 #![allow(dead_code, reason = "each flow uses a part of it")]
+#![allow(clippy::needless_pass_by_value, reason = "a script reads better with values than with borrows")]
 
 mod serve;
 mod step;

@@ -118,7 +118,7 @@ fn decode(pieces: &[Bytes]) -> usize {
 /// Bytes of a stream to chunks: short deltas, and long ones.
 #[divan::bench(args = [(20_000, 4), (20_000, 64), (500, 8000)])]
 fn stream_to_chunks(bencher: Bencher<'_, '_>, (deltas, length): (usize, usize)) {
-    let pieces = answer(deltas, &"abcdefg ".repeat(length.div_ceil(8))[..length]);
+    let pieces = answer(deltas, &"word".repeat(length / 4));
     let bytes: usize = pieces.iter().map(Bytes::len).sum();
     bencher.counter(BytesCount::new(bytes)).bench(|| decode(&pieces));
 }

@@ -13,6 +13,9 @@ use super::{ModelError, ModelErrorKind as Kind, Retry};
 /// The most of a server's words that is shown.
 const SHOWN: usize = 2048;
 
+/// The longest delay that is believed.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What a server said about a failure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Words {
@@ -112,7 +115,7 @@ pub fn of_status(
 ) -> ModelError {
     let error = |kind, what: &str| ModelError::new(kind, words.after(&format!("{host} {what} ({status})")));
     let patient = |error: ModelError| match delay(headers, &words.text, now) {
-        Some(time) => error.with_retry(Retry::After(time)),
+        Some(time) => error.with_retry(Retry::After(time.min(LONGEST))),
         None => error,
     };
     match status.as_u16() {
@@ -143,7 +146,7 @@ pub fn of_event(host: &str, words: &Words) -> ModelError {
         "rate_limit_exceeded" | "rate_limit_error" | "too_many_requests" => {
             let error = error(Kind::RateLimit, "asks for fewer requests");
             match named_delay(&words.text) {
-                Some(time) => error.with_retry(Retry::After(time)),
+                Some(time) => error.with_retry(Retry::After(time.min(LONGEST))),
                 None => error,
             }
         }
@@ -327,7 +330,7 @@ mod tests {
             (&[], "try again in 1m30.5s", 90_500),
             (&[], "try again in 2 seconds", 2000),
             (&[("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "6m0s")], "", 360_000),
-            (&[("x-ratelimit-reset", "784111780")], "", 784_111_780_000),
+            (&[("x-ratelimit-reset", "784111780")], "", 86_400_000),
             (&[("x-ratelimit-reset", "12")], "", 12_000),
         ];
         for (pairs, body, ms) in table {

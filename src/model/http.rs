@@ -232,7 +232,8 @@ impl Http {
             // A redirect would turn the request into a GET, or carry the key elsewhere.
             .redirect(redirect::Policy::none());
         if self.base.scheme() == "http" {
-            // No certificate will be looked at, and there may be none on this machine.
+            // No certificate will be looked at (but a proxy's, if it were reached over https, which is refused
+            // thereby), and there may be none on this machine.
             builder = builder.tls_certs_only([]);
         }
         if is_loopback(&self.base) {
@@ -351,6 +352,16 @@ mod tests {
         for url in ["http://10.0.0.1", "https://localhost.example.com", "http://[2001:db8::1]"] {
             assert!(!is_loopback(&url.parse().unwrap()), "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn https_is_tried_with_the_systems_certificates() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}/v1", listener.local_addr().unwrap());
+        drop(listener);
+        let http = Http::new(&provider(&url), None).unwrap();
+        let error = http.post("responses", Bytes::new()).await.err().unwrap();
+        assert_eq!(error.kind, Kind::Network, "{error}");
     }
 
     #[test]

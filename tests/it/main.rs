@@ -1,4 +1,6 @@
 //! Flows through more than one module, in one binary.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail as loudly as tests")]
+
 mod support;
 mod wires;

@@ -12,7 +12,7 @@ use std::{borrow::Cow, collections::VecDeque};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::{
+use crate::model::{
     Chunk, ModelError, ModelErrorKind as Kind,
     fault::{self, Words},
     sse::Event,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::super::{Prompt, ReadBlob};
+use crate::model::{Prompt, ReadBlob};
 use crate::protocol::{Args, CallId, Content, Context, Effort, Item, ToolForm, ToolSpec, Verbosity};
 
 /// Builds requests, and keeps what it has encoded for the next one.

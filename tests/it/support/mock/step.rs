@@ -1,84 +1,25 @@
-//! A scripted model server: real HTTP over loopback, in this process, with every fault that a network has.
-//!
-//! ```ignore
-//! let mock = Mock::start([
-//!     Step::items([call("exec_command", json!({"cmd": "ls"}))]),
-//!     Step::text("all done").usage(100, 5),
-//!     Step::status(429).header("retry-after", "1"),
-//!     Step::text("never finished").drop_after(4),
-//!     Step::reply(|request| Step::text(format!("you sent {} bytes", request.raw.len()))),
-//! ])
-//! .await;
-//! // … talk to mock.base_url() …
-//! assert_eq!(mock.requests().len(), 5);
-//! ```
-//!
-//! One request takes one step, in order; a request beyond the last step is answered with status 400, which
-//! nobody tries again. Nothing here sleeps: a step that must wait waits for a [`Gate`].
-
-#![allow(dead_code, reason = "each flow uses a part of it")]
-
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+//! What the mock answers: the script's side.
 
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinHandle,
-};
 
-/// A server with a script. It ends when it is dropped.
-pub struct Mock {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-    task: JoinHandle<()>,
-}
-
-/// What was asked.
-#[derive(Debug, Clone)]
-pub struct Request {
-    pub path: String,
-    /// Names in lower case.
-    pub headers: BTreeMap<String, String>,
-    /// The body as it came.
-    pub raw: Vec<u8>,
-    /// The body as JSON; null if it is none.
-    pub body: Value,
-    /// Counts connections from 1: equal numbers came over the same one.
-    pub connection: usize,
-}
+use super::{Gate, Request};
 
 /// How one request is answered. Made by a constructor, refined by the methods.
 pub struct Step {
-    answer: Answer,
-    headers: Vec<(String, String)>,
-    usage: Value,
-    end: End,
-    chunk: usize,
-    split: Option<usize>,
-    garbage_after: Option<usize>,
-    stop: Option<(usize, Stop)>,
-    gate: Option<(usize, Gate)>,
-    quiet: bool,
-    listed: bool,
+    pub(super) answer: Answer,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) usage: Value,
+    pub(super) end: End,
+    pub(super) chunk: usize,
+    pub(super) split: Option<usize>,
+    pub(super) garbage_after: Option<usize>,
+    pub(super) stop: Option<(usize, Stop)>,
+    pub(super) gate: Option<(usize, Gate)>,
+    pub(super) quiet: bool,
+    pub(super) listed: bool,
 }
 
-/// Opens once. A step waits for it, or a test waits for the step to arrive at it.
-#[derive(Clone)]
-pub struct Gate {
-    open: Arc<watch::Sender<bool>>,
-    reached: Arc<watch::Sender<bool>>,
-}
-
-enum Answer {
+pub(super) enum Answer {
     Items(Vec<Value>),
     Status(u16, Vec<u8>),
     /// The bytes of the body, not further prepared.
@@ -89,7 +30,7 @@ enum Answer {
     Reply(Box<dyn FnOnce(&Request) -> Step + Send + Sync>),
 }
 
-enum End {
+pub(super) enum End {
     Completed,
     Failed(Value),
     Incomplete(String),
@@ -98,22 +39,14 @@ enum End {
 }
 
 #[derive(Clone, Copy)]
-enum Stop {
+pub(super) enum Stop {
     Drop,
     Reset,
     Stall,
 }
 
-struct Shared {
-    steps: Mutex<Vec<Option<Step>>>,
-    next: AtomicUsize,
-    requests: Mutex<Vec<Request>>,
-    arrived: watch::Sender<usize>,
-    hung_up: watch::Sender<usize>,
-}
-
-/// A call of a function tool.
-pub fn call(tool: &str, arguments: Value) -> Value {
+/// A call of a function tool. The arguments may be JSON, or any text that should have been.
+pub fn call(tool: &str, arguments: impl ToString) -> Value {
     json!({"type": "function_call", "name": tool, "arguments": arguments.to_string(), "status": "completed"})
 }
 
@@ -151,7 +84,7 @@ impl Step {
     }
 
     /// Answers with one call of a function tool.
-    pub fn call(tool: &str, arguments: Value) -> Self {
+    pub fn call(tool: &str, arguments: impl ToString) -> Self {
         Self::items([call(tool, arguments)])
     }
 
@@ -428,249 +361,4 @@ fn pieces(text: &str, characters: usize) -> Vec<String> {
     }
     let all: Vec<char> = text.chars().collect();
     all.chunks(characters).map(|piece| piece.iter().collect()).collect()
-}
-
-impl Gate {
-    /// A closed gate.
-    pub fn new() -> Self {
-        Self { open: Arc::new(watch::Sender::new(false)), reached: Arc::new(watch::Sender::new(false)) }
-    }
-
-    /// Lets the step go on.
-    pub fn open(&self) {
-        self.open.send_replace(true);
-    }
-
-    /// Waits until a step stands before the gate.
-    pub async fn reached(&self) {
-        self.reached.subscribe().wait_for(|reached| *reached).await.expect("the gate holds its own sender");
-    }
-
-    async fn pass(&self) {
-        self.reached.send_replace(true);
-        self.open.subscribe().wait_for(|open| *open).await.expect("the gate holds its own sender");
-    }
-}
-
-impl Mock {
-    /// A server with these steps.
-    pub async fn start(steps: impl IntoIterator<Item = Step>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let shared = Arc::new(Shared {
-            steps: Mutex::new(steps.into_iter().map(Some).collect()),
-            next: AtomicUsize::new(0),
-            requests: Mutex::default(),
-            arrived: watch::Sender::new(0),
-            hung_up: watch::Sender::new(0),
-        });
-        let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
-        Self { address, shared, task }
-    }
-
-    /// What belongs into a provider's `base_url`.
-    pub fn base_url(&self) -> String {
-        format!("http://{}/v1", self.address)
-    }
-
-    /// The host as it is named in messages.
-    pub fn host(&self) -> String {
-        self.address.to_string()
-    }
-
-    /// All requests so far.
-    pub fn requests(&self) -> Vec<Request> {
-        self.shared.requests.lock().expect("no one panics with it").clone()
-    }
-
-    /// Request number N, counted from 1; waits until it has come.
-    pub async fn request(&self, number: usize) -> Request {
-        let mut arrived = self.shared.arrived.subscribe();
-        arrived.wait_for(|count| *count >= number).await.expect("the server holds the sender");
-        self.requests()[number - 1].clone()
-    }
-}
-
-impl Mock {
-    /// Waits until a client has hung up on a step that stalls.
-    pub async fn hung_up(&self) {
-        let mut hung_up = self.shared.hung_up.subscribe();
-        hung_up.wait_for(|count| *count > 0).await.expect("the server holds the sender");
-    }
-}
-
-impl Drop for Mock {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let mut connections = tokio::task::JoinSet::new();
-    for connection in 1.. {
-        let Ok((stream, _)) = listener.accept().await else { return };
-        // A client that hangs up is what half of the tests are about.
-        let shared = Arc::clone(&shared);
-        connections.spawn(async move {
-            let _ = Connection { stream, buffer: Vec::new(), number: connection }.serve(&shared).await;
-        });
-    }
-}
-
-struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-    number: usize,
-}
-
-type Io<T> = std::io::Result<T>;
-
-impl Connection {
-    async fn serve(mut self, shared: &Shared) -> Io<()> {
-        self.stream.set_nodelay(true)?;
-        loop {
-            let Some(request) = self.read().await? else { return Ok(()) };
-            let number = shared.next.fetch_add(1, Ordering::SeqCst) + 1;
-            let mut step = {
-                let mut steps = shared.steps.lock().expect("no one panics with it");
-                steps.get_mut(number - 1).and_then(Option::take)
-            }
-            .unwrap_or_else(|| Step::status(400).body("the mock's script has no more steps"));
-            if let Answer::Reply(reply) = step.answer {
-                step = reply(&request);
-            }
-            shared.requests.lock().expect("no one panics with it").push(request);
-            shared.arrived.send_modify(|count| *count += 1);
-            if !self.answer(step, number, shared).await? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The next request, or nothing when the client is gone.
-    async fn read(&mut self) -> Io<Option<Request>> {
-        let end = loop {
-            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                break end;
-            }
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                return Ok(None);
-            }
-        };
-        let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
-        self.buffer.drain(..end + 4);
-        let mut lines = head.split("\r\n");
-        let path = lines.next().unwrap_or_default().split(' ').nth(1).unwrap_or_default().to_owned();
-        let headers: BTreeMap<String, String> = lines
-            .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-            .collect();
-        let length = headers.get("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
-        while self.buffer.len() < length {
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                return Ok(None);
-            }
-        }
-        let raw: Vec<u8> = self.buffer.drain(..length).collect();
-        let body = serde_json::from_slice(&raw).unwrap_or(Value::Null);
-        Ok(Some(Request { path, headers, raw, body, connection: self.number }))
-    }
-
-    /// Answers. Whether the connection can take another request.
-    async fn answer(&mut self, step: Step, number: usize, shared: &Shared) -> Io<bool> {
-        if let Some((0, gate)) = &step.gate {
-            gate.pass().await;
-        }
-        match &step.answer {
-            Answer::Nothing => return Ok(false),
-            Answer::Status(status, body) => {
-                self.plain(*status, "application/json", &step.headers, body).await?
-            }
-            Answer::Json(document) => {
-                let body = document.to_string().into_bytes();
-                self.plain(200, "application/json", &step.headers, &body).await?;
-            }
-            Answer::Raw(body) => {
-                self.head(&step.headers).await?;
-                self.write(body, step.split).await?;
-                self.stream.write_all(b"0\r\n\r\n").await?;
-            }
-            Answer::Items(_) => return self.stream_events(&step, number, shared).await,
-            Answer::Reply(_) => unreachable!("a reply has become a step"),
-        }
-        Ok(true)
-    }
-
-    async fn stream_events(&mut self, step: &Step, number: usize, shared: &Shared) -> Io<bool> {
-        let events = step.events(number);
-        let gate_at = step.gate.as_ref().map(|(after, _)| *after);
-        let stop_at = step.stop.map(|(after, _)| after.min(events.len()));
-        self.head(&step.headers).await?;
-        let mut pending = Vec::new();
-        for (index, event) in events.iter().enumerate() {
-            if gate_at == Some(index) && index > 0 {
-                self.write(&std::mem::take(&mut pending), step.split).await?;
-                if let Some((_, gate)) = &step.gate {
-                    gate.pass().await;
-                }
-            }
-            if stop_at == Some(index) {
-                break;
-            }
-            pending.extend_from_slice(event.as_bytes());
-        }
-        self.write(&pending, step.split).await?;
-        match step.stop {
-            None => {
-                self.stream.write_all(b"0\r\n\r\n").await?;
-                Ok(true)
-            }
-            Some((_, Stop::Drop)) => Ok(false),
-            Some((_, Stop::Reset)) => {
-                self.stream.set_zero_linger()?;
-                Ok(false)
-            }
-            Some((_, Stop::Stall)) => {
-                // Ends when the client hangs up.
-                let mut byte = [0];
-                let _ = self.stream.read(&mut byte).await;
-                shared.hung_up.send_modify(|count| *count += 1);
-                Ok(false)
-            }
-        }
-    }
-
-    async fn plain(&mut self, status: u16, kind: &str, headers: &[(String, String)], body: &[u8]) -> Io<()> {
-        let mut head = format!("HTTP/1.1 {status} Mock\r\ncontent-length: {}\r\n", body.len());
-        if !headers.iter().any(|(name, _)| name == "content-type") {
-            head += &format!("content-type: {kind}\r\n");
-        }
-        for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        let mut all = (head + "\r\n").into_bytes();
-        all.extend_from_slice(body);
-        self.stream.write_all(&all).await
-    }
-
-    async fn head(&mut self, headers: &[(String, String)]) -> Io<()> {
-        let mut head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n".to_owned();
-        if !headers.iter().any(|(name, _)| name == "content-type") {
-            head += "content-type: text/event-stream\r\n";
-        }
-        for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        self.stream.write_all((head + "\r\n").as_bytes()).await
-    }
-
-    async fn write(&mut self, bytes: &[u8], split: Option<usize>) -> Io<()> {
-        for piece in bytes.chunks(split.unwrap_or(bytes.len()).max(1)) {
-            let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
-            chunk.extend_from_slice(piece);
-            chunk.extend_from_slice(b"\r\n");
-            self.stream.write_all(&chunk).await?;
-        }
-        self.stream.flush().await
-    }
 }

@@ -9,7 +9,6 @@ mod layer;
 mod path;
 mod paths;
 mod project;
-mod providers;
 mod schema;
 mod settings;
 
@@ -21,7 +20,6 @@ use std::{
 pub use error::ConfigError;
 pub use paths::Home;
 pub use project::project_root;
-pub use providers::{ProviderSettings, Wire};
 pub use schema::schema;
 pub use settings::{Backend, Config, InstructionSettings, Project, ShellSettings};
 

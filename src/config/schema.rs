@@ -75,11 +75,11 @@ mod tests {
     #[test]
     fn the_schema_knows_keys_and_words() {
         assert!(keys(&[]).contains(&"sandbox") && !keys(&[]).contains(&"notices"));
-        assert_eq!(keys(&path("providers.x")), ["base_url", "wire", "env_key", "headers"]);
+        assert_eq!(keys(&path("providers.x")), ["base_url", "wire", "env_key", "headers", "script", "idle_timeout_s"]);
         assert_eq!(keys(&path("projects./a")), ["trusted"]);
         assert_eq!(words(&path("sandbox")), ["read-only", "workspace-write", "danger-full-access"]);
         assert_eq!(words(&path("approval")), ["untrusted", "on-request", "never"]);
-        assert_eq!(words(&path("providers.x.wire")).len(), 5);
+        assert_eq!(words(&path("providers.x.wire")), ["responses", "replay"]);
         assert_eq!(words(&path("model")), [""; 0]);
         assert_eq!(keys(&path("nothing.here")), [""; 0]);
         assert_eq!(elsewhere("base_url").as_deref(), Some("providers.NAME.base_url"));
@@ -91,7 +91,7 @@ mod tests {
     fn the_schema_is_valid_and_accepts_what_the_program_accepts() {
         let schema: Value = serde_json::from_str(&schema()).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();
-        let good = r#"{"model":"a/b","sandbox":"read-only","backend":"docker:x","providers":{"o":{"wire":"chat"}},
+        let good = r#"{"model":"a/b","sandbox":"read-only","backend":"docker:x","providers":{"o":{"wire":"replay"}},
                        "projects":{"/x":{"trusted":true}},"effort":"high","context_window":8192}"#;
         assert!(validator.is_valid(&serde_json::from_str(good).unwrap()));
         for bad in

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 use serde::{Deserialize, de};
 
 use crate::context::instructions;
+use crate::model::catalog::{ModelSettings, ProviderSettings};
 use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Verbosity};
 
-use super::ProviderSettings;
 
 /// The settings of the program.
 #[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
@@ -45,6 +45,8 @@ pub struct Config {
     pub instructions: InstructionSettings,
     /// Providers of models, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
+    /// What is known of models, by the name that their provider gives them.
+    pub models: BTreeMap<String, ModelSettings>,
     /// What is known of projects, by absolute directory.
     #[schemars(with = "BTreeMap<String, Project>")]
     pub projects: BTreeMap<PathBuf, Project>,
@@ -106,6 +108,7 @@ impl Default for Config {
             shell: ShellSettings::default(),
             instructions: InstructionSettings::default(),
             providers: BTreeMap::new(),
+            models: BTreeMap::new(),
             projects: BTreeMap::new(),
             notices: Vec::new(),
             origins: BTreeMap::new(),

@@ -3,6 +3,7 @@ use std::{fs, path::Path};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use crate::model::catalog::{ProviderSettings, Wire};
 use super::*;
 use crate::protocol::{Approval, Effort, SandboxMode};
 
@@ -88,7 +89,7 @@ fn every_key_can_be_set() {
             max_bytes = 1000
             [providers.local]
             base_url = "http://127.0.0.1:8080/v1"
-            wire = "chat"
+            wire = "responses"
             env_key = "LOCAL_KEY"
             headers = { x-title = "agent" }
             [projects."/x"]
@@ -106,7 +107,7 @@ fn every_key_can_be_set() {
         (&["CI".to_owned()][..], 1000)
     );
     let provider = &config.providers["local"];
-    assert_eq!((provider.wire, provider.env_key.as_deref()), (Some(Wire::Chat), Some("LOCAL_KEY")));
+    assert_eq!((provider.wire, provider.env_key.as_deref()), (Some(Wire::Responses), Some("LOCAL_KEY")));
     assert!(!config.projects[Path::new("/x")].trusted);
 }
 

@@ -4,7 +4,7 @@
 //! and never in silence: the model finds a line in its place, the person gets a list.
 
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
     io,
     path::{Path, PathBuf},
 };
@@ -47,6 +47,19 @@ pub struct LeftOut {
     pub bytes: usize,
     /// Nothing of the file was kept.
     pub whole: bool,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, lines, bytes, whole } = self;
+        let what = if *whole { "all of" } else { "the end of" };
+        write!(
+            f,
+            "the instruction files are longer than their budget: {what} {} ({lines} lines, {bytes} bytes) is not \
+             told to the model; shorten them, or set instructions.max_bytes",
+            path.display()
+        )
+    }
 }
 
 /// Where instruction files may be, farthest first: the user's own directories, then from the root of the

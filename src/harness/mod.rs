@@ -37,6 +37,8 @@ pub struct Parts {
     pub log: Log,
     /// The fold of everything in the log.
     pub session: Session,
+    /// What is recorded first, after what a dead process left open has been closed.
+    pub begin: Vec<Fact>,
     pub blobs: Blobs,
     /// Opens the model that the settings name.
     pub models: OpenModel,
@@ -125,18 +127,20 @@ pub fn start(parts: Parts) -> Handle {
         turn: CancellationToken::new(),
         partial: Arc::default(),
     };
-    let ended = tokio::spawn(harness.run(inbox, outcomes, exits));
+    let ended = tokio::spawn(harness.run(parts.begin, inbox, outcomes, exits));
     Handle { commands, updates, ended }
 }
 
 impl Harness {
     async fn run(
         mut self,
+        begin: Vec<Fact>,
         mut inbox: mpsc::UnboundedReceiver<Command>,
         mut outcomes: mpsc::UnboundedReceiver<Work>,
         mut exits: mpsc::UnboundedReceiver<Exit>,
     ) -> Result<(), LogError> {
         self.record(self.session.reconcile());
+        self.record(begin);
         loop {
             while self.unwritable.is_none()
                 && let Some(step) = self.session.next()

@@ -17,12 +17,15 @@ use crate::protocol::{Effort, Limits, ModelRef, Verbosity};
 pub struct Catalog {
     providers: BTreeMap<String, ProviderSettings>,
     models: BTreeMap<String, ModelSettings>,
+    /// For providers that set none of their own.
+    #[serde(skip)]
+    idle_timeout: Option<Duration>,
 }
 
 /// A provider as it is written in a file. What is missing is taken from the provider that is already known by
 /// the same name.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct ProviderSettings {
     /// Address of the API up to its version, such as `https://api.openai.com/v1`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +50,7 @@ pub struct ProviderSettings {
 
 /// What is known of a model, as it is written in a file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct ModelSettings {
     /// Tokens of a request and its answer together.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,6 +141,13 @@ impl Catalog {
         self
     }
 
+    /// The same with another idle timeout for providers that set none of their own.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = Some(timeout);
+        self
+    }
+
     /// The same with a user's models: new ones, and changes to known ones.
     #[must_use]
     pub fn with_models(mut self, models: &BTreeMap<String, ModelSettings>) -> Self {
@@ -207,7 +217,7 @@ impl Catalog {
             script: settings.script,
             idle_timeout: match settings.idle_timeout_s {
                 Some(seconds) => Duration::from_secs(u64::from(seconds.max(1))),
-                None => IDLE_TIMEOUT,
+                None => self.idle_timeout.unwrap_or(IDLE_TIMEOUT),
             },
         })
     }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::protocol::ToolSpec;
 
-use super::Tool;
+use super::{Tool, exec_command::ExecCommand, write_stdin::WriteStdin};
 
 /// The tools that a model is offered, in a stable order: the order is part of the prefix that providers cache.
 #[derive(Clone)]
@@ -27,6 +27,12 @@ impl Toolbox {
             }
         }
         Self { tools: by_name, specs: specs.into() }
+    }
+
+    /// The tools that ship with the program.
+    #[must_use]
+    pub fn builtin() -> Self {
+        Self::new(vec![Arc::new(ExecCommand), Arc::new(WriteStdin)])
     }
 
     /// The tool of this name.

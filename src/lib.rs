@@ -2,6 +2,8 @@
 
 pub mod protocol;
 
+pub mod patch;
+
 pub mod model;
 pub mod sandbox;
 pub mod shell;

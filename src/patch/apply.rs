@@ -53,6 +53,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// For hands: what must become true at each path, or nowhere. Only paths that change.
     pub steps: Vec<Step>,
+    /// Every path that is read or written, links resolved.
+    pub touched: Vec<PathBuf>,
     summary: [Vec<String>; 3],
 }
 
@@ -62,6 +64,8 @@ pub struct Change {
     pub path: PathBuf,
     pub kind: ChangeKind,
     pub moved_to: Option<PathBuf>,
+    /// The file that `old` is the content of: not `path` when that is a link that was moved.
+    pub source: PathBuf,
     /// Empty when there was none.
     pub old: Arc<Vec<u8>>,
     /// Empty when there will be none.
@@ -275,7 +279,7 @@ impl Ghost<'_> {
                 changes.push(change);
             }
         }
-        Ok(Plan { changes, steps, summary: self.summary })
+        Ok(Plan { changes, steps, touched: self.order, summary: self.summary })
     }
 
     fn change(&self, path: &Path, slot: &Slot, moved: &HashSet<&Path>) -> Option<Change> {
@@ -297,6 +301,7 @@ impl Ghost<'_> {
                 path: from.to_owned(),
                 kind: if existed { ChangeKind::Overwrite } else { ChangeKind::Update },
                 moved_to: Some(path.to_owned()),
+                source: origin.file.clone(),
                 old: Arc::clone(&origin.bytes),
                 new,
             });

@@ -4,6 +4,12 @@
 //! never draws.
 
 pub mod apply_patch;
+pub mod args;
+mod places;
+#[cfg(test)]
+mod testing;
+pub mod update_plan;
+pub mod view_image;
 
 use std::{
     path::{Path, PathBuf},

@@ -284,8 +284,14 @@ impl Ghost<'_> {
 
     fn change(&self, path: &Path, slot: &Slot, moved: &HashSet<&Path>) -> Option<Change> {
         let existed = slot.before.is_some();
-        let change =
-            |kind, old: Arc<Vec<u8>>, new| Change { path: path.to_owned(), kind, moved_to: None, old, new };
+        let change = |kind, old: Arc<Vec<u8>>, new| Change {
+            path: path.to_owned(),
+            kind,
+            moved_to: None,
+            source: path.to_owned(),
+            old,
+            new,
+        };
         let old = || match &slot.before {
             Some(Node::File(bytes)) => Arc::clone(bytes),
             Some(Node::Link(target)) => Arc::new(target.as_os_str().as_encoded_bytes().to_vec()),

@@ -16,7 +16,8 @@ pub fn parse_args<T: DeserializeOwned>(args: &Args) -> Result<T, ToolError> {
         text if text.trim().is_empty() => "{}",
         text => text,
     };
-    serde_json::from_str(text).map_err(|error| ToolError(format!("failed to parse function arguments: {error}")))
+    serde_json::from_str(text)
+        .map_err(|error| ToolError(format!("failed to parse function arguments: {error}")))
 }
 
 #[cfg(test)]
@@ -37,12 +38,18 @@ mod tests {
                 "{\"path\":1}",
                 "failed to parse function arguments: invalid type: integer `1`, expected a string at line 1 column 9",
             ),
-            ("{\"path\"", "failed to parse function arguments: EOF while parsing an object at line 1 column 7"),
+            (
+                "{\"path\"",
+                "failed to parse function arguments: EOF while parsing an object at line 1 column 7",
+            ),
         ];
         for (text, expected) in cases {
             let error = parse_args::<Wanted>(&Args::Json(text.to_owned())).unwrap_err();
             assert_eq!(error.0, expected);
         }
-        assert_eq!(parse_args::<Wanted>(&Args::Json("{\"path\":\"a\",\"x\":1}".to_owned())).unwrap().path, "a");
+        assert_eq!(
+            parse_args::<Wanted>(&Args::Json("{\"path\":\"a\",\"x\":1}".to_owned())).unwrap().path,
+            "a"
+        );
     }
 }

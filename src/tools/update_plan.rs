@@ -61,7 +61,10 @@ impl Tool for UpdatePlan {
         let Plan { explanation, plan } = parse_args(args)?;
         Ok(Output {
             content: vec![Content::text("Plan updated")],
-            shown: Shown::Plan { explanation: explanation.filter(|text| !text.trim().is_empty()), steps: plan },
+            shown: Shown::Plan {
+                explanation: explanation.filter(|text| !text.trim().is_empty()),
+                steps: plan,
+            },
             blobs: Vec::new(),
         })
     }

@@ -97,7 +97,8 @@ impl Tool for ViewImage {
 /// When there is no such file, or it is not an image that can be sent.
 pub fn load(path: &Path) -> Result<(Content, BlobId, Vec<u8>), ToolError> {
     let bytes = read(path)?;
-    let picture = Picture::of(bytes).map_err(|why| ToolError(format!("image at `{}` {why}", path.display())))?;
+    let picture =
+        Picture::of(bytes).map_err(|why| ToolError(format!("image at `{}` {why}", path.display())))?;
     let blob = BlobId::of(&picture.bytes);
     let content = Content::Image {
         blob: blob.clone(),
@@ -143,7 +144,9 @@ struct Picture {
 impl Picture {
     fn of(bytes: Vec<u8>) -> Result<Self, String> {
         let format = match image::guess_format(&bytes) {
-            Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Gif | ImageFormat::WebP)) => format,
+            Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Gif | ImageFormat::WebP)) => {
+                format
+            }
             _ => return Err("is not a PNG, JPEG, GIF or WebP image".to_owned()),
         };
         let Decoded { image, turned, animated } = decode(&bytes, format)?;

@@ -27,9 +27,11 @@ fn loaded(bytes: &[u8]) -> Result<(String, u32, u32, Vec<u8>), String> {
 
 #[test]
 fn what_fits_is_sent_byte_for_byte_whatever_its_name() {
-    for (format, mime) in
-        [(ImageFormat::Png, "image/png"), (ImageFormat::Jpeg, "image/jpeg"), (ImageFormat::WebP, "image/webp")]
-    {
+    for (format, mime) in [
+        (ImageFormat::Png, "image/png"),
+        (ImageFormat::Jpeg, "image/jpeg"),
+        (ImageFormat::WebP, "image/webp"),
+    ] {
         let bytes = encoded(40, 30, format);
         assert_eq!(loaded(&bytes), Ok((mime.to_owned(), 40, 30, bytes)));
     }

@@ -18,9 +18,7 @@ use serde::Deserialize;
 
 use crate::{
     patch::{Change, ChangeKind, DIFF_LIMIT, Diff, Patch, Plan, plan},
-    protocol::{
-        Args, Content, FileChange, FileOperation, Intent, PatchedFile, Shown, ToolForm, ToolSpec,
-    },
+    protocol::{Args, Content, FileChange, FileOperation, Intent, PatchedFile, Shown, ToolForm, ToolSpec},
 };
 
 use super::{Output, Tool, ToolCx, ToolError, Workspace, args::parse_args, places::Inside};
@@ -113,7 +111,8 @@ impl Job {
         let workdir = disk::real_workdir(&workspace.absolute(workdir));
         let plan = plan_of(text, &disk::Disk { workdir: &workdir, inside: Some(&inside) })?;
         // A move through a link would bring in the content of a file that nobody was asked about.
-        let from = plan.changes.iter().filter(|change| change.moved_to.is_some()).map(|change| &change.source);
+        let from =
+            plan.changes.iter().filter(|change| change.moved_to.is_some()).map(|change| &change.source);
         match from.into_iter().find(|source| !inside.holds(source) && !names(&plan, source)) {
             Some(path) => Err(outside(path)),
             None => Ok(Self { plan, inside }),
@@ -132,8 +131,7 @@ impl Job {
             })
             .collect();
         let seconds = (wall.as_secs_f64() * 10.0).round() / 10.0;
-        let text =
-            format!("Exit code: 0\nWall time: {seconds} seconds\nOutput:\n{}", self.plan.summary());
+        let text = format!("Exit code: 0\nWall time: {seconds} seconds\nOutput:\n{}", self.plan.summary());
         Output { content: vec![Content::text(text)], shown: Shown::Patch { files }, blobs: Vec::new() }
     }
 }

@@ -109,6 +109,8 @@ mod tests {
         assert_eq!(std::fs::read_to_string(dir.path().join("b/c")).unwrap(), "x\n");
         assert_eq!(run(&[], ""), Ended::Misused);
         assert_eq!(run(&["a", "b"], ""), Ended::Misused);
-        assert!(matches!(run(&["hello"], ""), Ended::Failed(text) if text.contains("first line of the patch")));
+        assert!(
+            matches!(run(&["hello"], ""), Ended::Failed(text) if text.contains("first line of the patch"))
+        );
     }
 }

@@ -226,7 +226,11 @@ impl<'s> Work<'s, '_> {
                 let _ = match job.state {
                     State::Saved => {
                         let old = job.step.path.with_file_name(&job.spare);
-                        write!(lost, "; {path} could not be put back ({error}): its old content is {}", old.display())
+                        write!(
+                            lost,
+                            "; {path} could not be put back ({error}): its old content is {}",
+                            old.display()
+                        )
                     }
                     _ => write!(lost, "; {path}: what was written could not be removed ({error})"),
                 };
@@ -236,7 +240,11 @@ impl<'s> Work<'s, '_> {
             // Someone else may have put something there.
             let _ = fs::unlinkat(parent, name, AtFlags::REMOVEDIR);
         }
-        if lost.is_empty() { "nothing was changed".to_owned() } else { format!("undoing it failed in part{lost}") }
+        if lost.is_empty() {
+            "nothing was changed".to_owned()
+        } else {
+            format!("undoing it failed in part{lost}")
+        }
     }
 }
 
@@ -287,9 +295,9 @@ fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
     let resolve = fs::ResolveFlags::NO_SYMLINKS | fs::ResolveFlags::NO_MAGICLINKS;
     match fs::openat2(fs::CWD, path, DIRECTORY, Mode::empty(), resolve) {
         Err(Errno::NOSYS | Errno::PERM) => {
-            let real = path.canonicalize().map_err(|error| {
-                error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)
-            })?;
+            let real = path
+                .canonicalize()
+                .map_err(|error| error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error))?;
             if real != path {
                 return Err(Errno::LOOP);
             }

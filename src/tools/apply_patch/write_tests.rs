@@ -35,7 +35,9 @@ fn tree(root: &Path) -> BTreeMap<PathBuf, String> {
 fn world() -> (tempfile::TempDir, PathBuf, &'static str) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().canonicalize().unwrap();
-    for (name, text) in [("update", "1\n"), ("delete", "2\n"), ("move", "3\n"), ("over", "4\n"), ("target", "5\n")] {
+    for (name, text) in
+        [("update", "1\n"), ("delete", "2\n"), ("move", "3\n"), ("over", "4\n"), ("target", "5\n")]
+    {
         files::write(root.join(name), text).unwrap();
     }
     files::set_permissions(root.join("move"), files::Permissions::from_mode(0o755)).unwrap();
@@ -96,7 +98,10 @@ fn a_failure_at_any_moment_puts_everything_back() {
         match result {
             Ok(()) => break,
             Err(error) => {
-                assert!(error.contains("No space left") && error.ends_with("; nothing was changed"), "{error}");
+                assert!(
+                    error.contains("No space left") && error.ends_with("; nothing was changed"),
+                    "{error}"
+                );
                 assert_eq!(tree(&root), before, "failing at moment {failures}");
             }
         }
@@ -132,7 +137,8 @@ fn what_someone_else_changed_meanwhile_is_not_lost() {
                 assert!(error.contains("over was changed by someone else"), "{error}");
                 assert_eq!(over, "theirs\n");
                 let after = tree(&root);
-                let changed: Vec<_> = before.iter().filter(|(path, what)| after.get(*path) != Some(what)).collect();
+                let changed: Vec<_> =
+                    before.iter().filter(|(path, what)| after.get(*path) != Some(what)).collect();
                 assert_eq!(changed.len(), 1, "{changed:?}");
                 assert_eq!(after.len(), before.len());
             }

@@ -148,7 +148,6 @@ impl<D: Write, N: Write> Headless<D, N> {
             Fact::ApprovalRequested { call, reason, .. } => {
                 self.note(&format!("? call {call} waits for your approval: {reason}"))
             }
-            Fact::CallRefused { reason, .. } => self.note(&format!("✗ refused: {reason}")),
             Fact::TurnFinished { outcome, duration_ms, .. } => {
                 let usage = self.session.turn.as_ref().map(|turn| turn.usage).unwrap_or_default();
                 let how = match outcome {

@@ -62,6 +62,7 @@ pub mod protocol;
 pub mod context;
 pub mod policy;
 pub mod session;
+pub mod patch;
 
 pub mod model;
 pub mod sandbox;

@@ -1,6 +1,6 @@
 //! What is due. Computed from what is true, never remembered, so that a crash loses no intention.
 
-use crate::protocol::{CallId, Delivery, InputId, Intent, Outcome, ResponseId, TurnId};
+use crate::protocol::{Args, CallId, Delivery, InputId, Intent, Outcome, ResponseId, TurnId};
 
 use super::{Call, CallState, Session};
 
@@ -54,12 +54,18 @@ impl Session {
 
     fn due_of_call(&self, at: usize, call: &Call) -> Option<Step> {
         match &call.state {
-            // What a call would do can't be said before the files are as it will find them.
-            CallState::Proposed => (!self.behind(at, alone)).then(|| Step::Judge(call.id.clone())),
+            CallState::Proposed => self.may_judge(at, call).then(|| Step::Judge(call.id.clone())),
             CallState::Refused { reason } => Some(Step::Refuse(call.id.clone(), reason.clone())),
             CallState::Allowed { .. } => self.may_start(at, call).then(|| Step::Run(call.id.clone())),
             CallState::Asked { .. } | CallState::Running { .. } | CallState::Done { .. } => None,
         }
+    }
+
+    /// What a call would do can't be said before the files are as it will find them: after a change to files,
+    /// and (for free text, which fits the files or does not) after everything before it.
+    fn may_judge(&self, at: usize, call: &Call) -> bool {
+        let free_text = matches!(call.args, Args::Text(_));
+        !self.behind(at, |earlier| free_text || alone(earlier))
     }
 
     /// Calls run side by side, but one that needs the workspace for itself waits for all before it, and all

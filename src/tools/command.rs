@@ -4,9 +4,9 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::{Output, ToolCx, ToolError};
+use super::{Output, ToolCx};
 use crate::{
-    protocol::{Args, BlobId, CallId, Content, Shown},
+    protocol::{BlobId, CallId, Content, Shown},
     shell::{Captured, Look, Seen, State},
 };
 
@@ -30,12 +30,6 @@ impl Wait {
         let asked = asked.unwrap_or_else(|| f64::from(self.default));
         Duration::from_secs_f64(asked.clamp(f64::from(self.least), f64::from(self.most)) / 1000.0)
     }
-}
-
-// Replaced by `args::parse_args` when that is there.
-pub(super) fn parse_args<T: serde::de::DeserializeOwned>(args: &Args) -> Result<T, ToolError> {
-    serde_json::from_str(args.as_str())
-        .map_err(|error| ToolError(format!("failed to parse function arguments: {error}")))
 }
 
 /// The look of a call.

@@ -1,16 +1,21 @@
 //! The tool `exec_command`: run a command, and come back with its output or with a running session.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Output, Tool, ToolCx, ToolError, Workspace,
+    Output, Tool, ToolCx, ToolError, Workspace, apply_patch,
+    args::parse_args,
     command::{self, Wait},
 };
 use crate::{
-    protocol::{Args, Intent, ToolForm, ToolSpec},
+    patch,
+    protocol::{Args, Content, Intent, ToolForm, ToolSpec},
     shell::Launch,
 };
 
@@ -43,7 +48,7 @@ enum Permissions {
 
 impl Params {
     fn parse(args: &Args) -> Result<Self, ToolError> {
-        let params: Self = command::parse_args(args)?;
+        let params: Self = parse_args(args)?;
         if params.justification().is_some() && !params.escalated() {
             let error = "`justification` is the question for leaving the sandbox. Set `sandbox_permissions` to \
                          `require_escalated` with it, or leave it out.";
@@ -162,24 +167,32 @@ fn parameters() -> serde_json::Value {
 }
 
 /// A command that only is `apply_patch` typed into the shell: it becomes the tool of that name.
-struct TypedPatch {}
+struct TypedPatch {
+    patch: String,
+    workdir: PathBuf,
+}
 
-/// HOOK, to be wired when the patch language is there: `crate::patch::shell` recognises the command and gives
-/// the patch and the directory that it is relative to.
-fn typed_patch(_command: &str, _workdir: &Path) -> Option<TypedPatch> {
-    None
+fn typed_patch(command: &str, workdir: &Path) -> Option<TypedPatch> {
+    let typed = patch::typed(command)?;
+    let workdir = workdir.join(typed.workdir.unwrap_or_default());
+    Some(TypedPatch { patch: typed.patch.into_owned(), workdir })
 }
 
 impl TypedPatch {
-    /// HOOK: calls `super::apply_patch::intent_for`.
-    fn intent(&self, _workspace: &Workspace) -> Result<Intent, ToolError> {
-        Err(ToolError("apply_patch is not available in the shell".into()))
+    fn intent(&self, workspace: &Workspace) -> Result<Intent, ToolError> {
+        apply_patch::intent_for(&self.patch, &self.workdir, workspace)
     }
 
-    /// HOOK: calls `super::apply_patch::run_for`, and wraps the text of its result:
-    /// `Wall time: {:.4} seconds\nOutput:\n` + `Exit code: 0\nWall time: 0 seconds\nOutput:\nSuccess…`.
-    async fn run(&self, _cx: ToolCx) -> Result<Output, ToolError> {
-        Err(ToolError("apply_patch is not available in the shell".into()))
+    async fn run(&self, cx: ToolCx) -> Result<Output, ToolError> {
+        let begun = Instant::now();
+        let mut output = apply_patch::run_for(&self.patch, &self.workdir, &cx).await?;
+        let wall = begun.elapsed().as_secs_f64();
+        for part in &mut output.content {
+            if let Content::Text { text } = part {
+                text.insert_str(0, &format!("Wall time: {wall:.4} seconds\nOutput:\n"));
+            }
+        }
+        Ok(output)
     }
 }
 

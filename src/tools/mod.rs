@@ -4,11 +4,17 @@
 //! never draws.
 
 pub mod apply_patch;
-mod toolbox;
+mod args;
 mod command;
 pub mod exec_command;
+mod places;
 #[cfg(test)]
 mod shell_tests;
+#[cfg(test)]
+mod testing;
+mod toolbox;
+pub mod update_plan;
+pub mod view_image;
 pub mod write_stdin;
 
 use std::{

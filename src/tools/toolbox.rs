@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::protocol::ToolSpec;
 
-use super::{Tool, exec_command::ExecCommand, write_stdin::WriteStdin};
+use super::{
+    Tool, apply_patch::ApplyPatch, exec_command::ExecCommand, update_plan::UpdatePlan, view_image::ViewImage,
+    write_stdin::WriteStdin,
+};
 
 /// The tools that a model is offered, in a stable order: the order is part of the prefix that providers cache.
 #[derive(Clone)]
@@ -32,7 +35,13 @@ impl Toolbox {
     /// The tools that ship with the program.
     #[must_use]
     pub fn builtin() -> Self {
-        Self::new(vec![Arc::new(ExecCommand), Arc::new(WriteStdin)])
+        Self::new(vec![
+            Arc::new(ExecCommand),
+            Arc::new(WriteStdin),
+            Arc::new(ApplyPatch),
+            Arc::new(ViewImage),
+            Arc::new(UpdatePlan),
+        ])
     }
 
     /// The tool of this name.

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{
     Output, Tool, ToolCx, ToolError, Workspace,
+    args::parse_args,
     command::{self, Wait},
 };
 use crate::protocol::{Args, Intent, ProcessId, ToolForm, ToolSpec};
@@ -35,12 +36,12 @@ impl Tool for WriteStdin {
     }
 
     fn intent(&self, args: &Args, _workspace: &Workspace) -> Result<Intent, ToolError> {
-        let params: Params = command::parse_args(args)?;
+        let params: Params = parse_args(args)?;
         Ok(Intent::Input { process: ProcessId(params.session_id), text: params.chars.unwrap_or_default() })
     }
 
     async fn run(&self, args: &Args, cx: ToolCx) -> Result<Output, ToolError> {
-        let params: Params = command::parse_args(args)?;
+        let params: Params = parse_args(args)?;
         let chars = params.chars.unwrap_or_default();
         let wait = if chars.is_empty() { WAIT_FOR_OUTPUT } else { WAIT_AFTER_TYPING };
         let look = command::look(&cx, wait.of(params.yield_time_ms), params.max_output_tokens);

@@ -1,0 +1,70 @@
+//! The real tree of files, for reading. Writes nothing.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::patch::{Node, Place, Tree};
+
+use super::super::places::{Inside, Last, resolve};
+
+/// Files above this are not patched.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// The file system, as seen from a directory.
+pub(super) struct Disk<'a> {
+    pub(super) workdir: &'a Path,
+    /// Errors show lines of files in here only. Nothing: of all files.
+    pub(super) inside: Option<&'a Inside>,
+}
+
+impl Tree for Disk<'_> {
+    fn locate(&self, path: &str) -> Result<Place, String> {
+        let path = self.workdir.join(path);
+        let real = |last| resolve(&path, last).map_err(|error| format!("{}: {error}", path.display()));
+        let target = real(Last::Follow)?;
+        let quotable = self.inside.is_none_or(|inside| inside.holds(&target));
+        Ok(Place { entry: real(Last::Keep)?, target, quotable })
+    }
+
+    fn read(&self, path: &Path) -> Result<Option<Node>, String> {
+        let told = |error: io::Error| format!("Failed to read {}: {error}", path.display());
+        match fs::symlink_metadata(path) {
+            Ok(meta) if meta.is_symlink() => Ok(Some(Node::Link(fs::read_link(path).map_err(told)?))),
+            Ok(meta) if meta.is_dir() => Err(format!("{} is a directory, not a file", path.display())),
+            Ok(_) => Ok(Some(Node::File(Arc::new(read_file(path)?)))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(told(error)),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let told = |error: io::Error| format!("Failed to read {}: {error}", path.display());
+    let file = open_regular(path).map_err(told)?;
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(told)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(format!(
+            "{} is larger than {} MiB: change or delete it with a command instead",
+            path.display(),
+            MOST_BYTES >> 20
+        ));
+    }
+    Ok(bytes)
+}
+
+/// Opens a file that is one: not a pipe, which would never answer, and not a link put there meanwhile.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
+}
+
+/// The directory that a patch is relative to, links resolved.
+pub(super) fn real_workdir(workdir: &Path) -> PathBuf {
+    resolve(workdir, Last::Follow).unwrap_or_else(|_| workdir.to_owned())
+}

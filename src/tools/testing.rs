@@ -1,0 +1,54 @@
+//! What tests of tools run with.
+
+use std::{path::Path, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    protocol::CallId,
+    sandbox::{CommandLine, Sandbox, SandboxError},
+    shell::{Settings, Shell},
+};
+
+use super::{ToolCx, Workspace};
+
+/// Tools that are tested with this start no commands.
+struct Nowhere;
+
+#[async_trait::async_trait]
+impl Sandbox for Nowhere {
+    fn wrap(&self, _command: CommandLine) -> Result<CommandLine, SandboxError> {
+        Err(SandboxError { message: "no commands here".to_owned() })
+    }
+
+    fn describe(&self) -> String {
+        "nowhere".to_owned()
+    }
+
+    async fn stop(&self) {}
+}
+
+pub(super) fn workspace(root: &Path) -> Workspace {
+    Workspace { root: root.canonicalize().unwrap_or_else(|_| root.to_owned()), writable: Vec::new() }
+}
+
+pub(super) fn context(root: &Path) -> ToolCx {
+    let (exits, _) = tokio::sync::mpsc::unbounded_channel();
+    let settings = Settings {
+        blobs: root.to_owned(),
+        workspace: root.to_owned(),
+        env: Vec::new(),
+        shell: "/bin/sh".into(),
+        sandbox: Arc::new(Nowhere),
+        outside: Arc::new(Nowhere),
+        max_processes: 1,
+    };
+    ToolCx {
+        call: CallId::from("call_1"),
+        workspace: workspace(root),
+        shell: Shell::new(settings, exits),
+        output: Arc::new(|_| {}),
+        cancel: CancellationToken::new(),
+        output_limit: 10_000,
+    }
+}

@@ -3,7 +3,7 @@
 use std::{
     ffi::{CString, OsStr, OsString},
     io,
-    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    os::unix::ffi::OsStrExt as _,
     path::Path,
 };
 
@@ -41,15 +41,15 @@ impl Launch<'_> {
     fn become_it(&self, env: &Vars) -> Failure {
         sys::default_signals();
         if let Err(error) = setsid() {
-            return Failure::new("cannot start a session", error.into());
+            return Failure::new("cannot start a session", &error.into());
         }
         if self.tty
             && let Err(error) = rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())
         {
-            return Failure::new("cannot take the terminal", error.into());
+            return Failure::new("cannot take the terminal", &error.into());
         }
         if let Err(error) = chdir(self.cwd) {
-            return Failure::new(&format!("cannot enter {}", self.cwd.display()), error.into());
+            return Failure::new(&format!("cannot enter {}", self.cwd.display()), &error.into());
         }
         self.exec(env)
     }
@@ -67,7 +67,7 @@ impl Launch<'_> {
             .collect();
         if self.program.as_bytes().contains(&b'/') {
             let error = sys::execve(&c_string(self.program.as_bytes().to_vec()), &args, &vars);
-            return Failure::new(&format!("cannot run {name}"), error);
+            return Failure::new(&format!("cannot run {name}"), &error);
         }
         let path = env.iter().find(|(name, _)| name == "PATH").map_or(OsStr::new(""), |(_, value)| value);
         let mut reason = io::Error::from(Errno::NOENT);
@@ -78,7 +78,7 @@ impl Launch<'_> {
                 reason = error;
             }
         }
-        Failure::new(&format!("cannot run {name}"), reason)
+        Failure::new(&format!("cannot run {name}"), &reason)
     }
 }
 
@@ -89,7 +89,7 @@ struct Failure {
 }
 
 impl Failure {
-    fn new(what: &str, error: io::Error) -> Self {
+    fn new(what: &str, error: &io::Error) -> Self {
         Self { not_found: error.kind() == io::ErrorKind::NotFound, text: format!("{what}: {error}") }
     }
 }
@@ -108,7 +108,5 @@ pub(super) fn eprint_raw(text: &str) {
 
 /// Arguments and variables come from arguments and variables, which hold no zero byte.
 fn c_string(bytes: Vec<u8>) -> CString {
-    let upto = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    CString::new(OsString::from_vec(bytes).into_vec().get(..upto).unwrap_or_default().to_vec())
-        .expect("cut at the first zero byte")
+    CString::new(bytes).expect("no zero byte")
 }

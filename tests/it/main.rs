@@ -1,0 +1,3 @@
+//! Flows over the real program.
+
+mod sandbox;

@@ -30,24 +30,36 @@ const ATTACKS: &[(&str, &str)] = &[
     ("remove a neighbour", "rm $OUTSIDE/spare && echo PWNED"),
     ("rename a neighbour", "mv $OUTSIDE/spare2 $OUTSIDE/moved && echo PWNED"),
     ("change a neighbour's mode", "chmod 777 $OUTSIDE/victim && echo PWNED"),
-    ("change a neighbour's time", "touch -d 2001-01-01 $OUTSIDE/victim && [ $(stat -c %Y $OUTSIDE/victim) -lt 1000000000 ] && echo PWNED"),
+    (
+        "change a neighbour's time",
+        "touch -d 2001-01-01 $OUTSIDE/victim && [ $(stat -c %Y $OUTSIDE/victim) -lt 1000000000 ] && echo PWNED",
+    ),
     ("bring a neighbour in", "mv $OUTSIDE/spare3 . && echo PWNED"),
     ("write the real home", "d=$(mktemp -d $OUTSIDE/../h.XXXX) && echo x > $d/f && echo PWNED"),
     ("write the git configuration", "echo x >> .git/config && echo PWNED"),
     ("add a git hook", "mkdir -p .git/hooks && echo x > .git/hooks/post-checkout && echo PWNED"),
-    ("put another .git there", "mv .git .git-old && mkdir .git && echo PWNED && rmdir .git && mv .git-old .git"),
+    (
+        "put another .git there",
+        "mv .git .git-old && mkdir .git && echo PWNED && rmdir .git && mv .git-old .git",
+    ),
     ("write the system", "test -w /usr/bin && echo PWNED"),
     ("write the configuration", "test -w /etc/passwd && echo PWNED"),
     ("write the root", "d=$(mktemp -d /x.XXXX) && rmdir $d && echo PWNED"),
     ("write kernel settings", "test -w /proc/sys/kernel/core_pattern && echo PWNED"),
     ("make a set-user-id program", "cp /bin/true t && chmod 4755 t && [ -u t ] && echo PWNED"),
     ("make a set-group-id program", "cp /bin/true t && chmod g+s t && [ -g t ] && echo PWNED"),
-    ("create a file set-user-id", "perl -MFcntl -e 'umask 0; sysopen F,\"suid\",O_CREAT|O_WRONLY,04755 or die $!; exit !(-u \"suid\")' && echo PWNED"),
+    (
+        "create a file set-user-id",
+        "perl -MFcntl -e 'umask 0; sysopen F,\"suid\",O_CREAT|O_WRONLY,04755 or die $!; exit !(-u \"suid\")' && echo PWNED",
+    ),
     ("install a file set-user-id", "install -m 4755 /bin/true i && [ -u i ] && echo PWNED"),
     // Reading secrets.
     ("read a neighbour", "grep -q canary $OUTSIDE/secret && echo PWNED"),
     ("read through a link", "ln -sfn $OUTSIDE l && grep -q canary l/secret && echo PWNED"),
-    ("read the environments of others", "grep -lz AGENT_TEST_ /proc/[0-9]*/environ 2>/dev/null | grep -q . && echo PWNED"),
+    (
+        "read the environments of others",
+        "grep -lz AGENT_TEST_ /proc/[0-9]*/environ 2>/dev/null | grep -q . && echo PWNED",
+    ),
     ("read the parent's environment", "tr '\\0' '\\n' < /proc/$PPID/environ | grep -q . && echo PWNED"),
     ("read the password hashes", "test -s /etc/shadow && head -c1 /etc/shadow | grep -q . && echo PWNED"),
     ("read the host's ssh configuration", "ls /etc/ssh/* && echo PWNED"),
@@ -56,21 +68,31 @@ const ATTACKS: &[(&str, &str)] = &[
     ("read the kernel log", "dmesg | grep -q . && echo PWNED"),
     ("see the host's disks", "ls /dev | grep -Eq '^(vd|sd|nvme|mem|kmsg|loop)' && echo PWNED"),
     ("see the host's /tmp", "ls -d $OUTSIDE && echo PWNED"),
-    ("join a keyring", "perl -e 'exit(syscall(250,0,-3,1)==-1)' && echo PWNED"),
     // Processes.
     ("list the processes of others", "test -e /proc/$VICTIM && echo PWNED"),
     ("signal a process of others", "kill -0 $VICTIM && echo PWNED"),
     ("map a process of others", "cat /proc/$VICTIM/maps | grep -q . && echo PWNED"),
-    ("trace a process of others", "perl -e 'exit(syscall(101,0x4206,$ENV{VICTIM},0,0)==-1)' && echo PWNED"),
     ("see more than twenty processes", "[ $(ls -d /proc/[0-9]* | wc -l) -gt 20 ] && echo PWNED"),
     // Network.
     ("reach a listener on loopback", "echo x > /dev/tcp/127.0.0.1/$PORT && echo PWNED"),
-    ("send a datagram", "perl -MIO::Socket::INET -e '$s=IO::Socket::INET->new(Proto=>\"udp\",PeerAddr=>\"127.0.0.1\",PeerPort=>$ENV{PORT}); $s->send(\"x\"); $s->recv($b,9); exit($b ne \"pong\")' && echo PWNED"),
-    ("reach an abstract socket", "perl -MSocket -e 'socket S,AF_UNIX,SOCK_STREAM,0 or die; connect S,pack_sockaddr_un(\"\\0$ENV{NAME}\") or die $!' && echo PWNED"),
-    ("reach a socket by path", "perl -MSocket -e 'socket S,AF_UNIX,SOCK_STREAM,0 or die; connect S,pack_sockaddr_un(\"$ENV{OUTSIDE}/socket\") or die $!' && echo PWNED"),
+    (
+        "send a datagram",
+        "perl -MIO::Socket::INET -e '$s=IO::Socket::INET->new(Proto=>\"udp\",PeerAddr=>\"127.0.0.1\",PeerPort=>$ENV{PORT}); $s->send(\"x\"); $s->recv($b,9); exit($b ne \"pong\")' && echo PWNED",
+    ),
+    (
+        "reach an abstract socket",
+        "perl -MSocket -e 'socket S,AF_UNIX,SOCK_STREAM,0 or die; connect S,pack_sockaddr_un(\"\\0$ENV{NAME}\") or die $!' && echo PWNED",
+    ),
+    (
+        "reach a socket by path",
+        "perl -MSocket -e 'socket S,AF_UNIX,SOCK_STREAM,0 or die; connect S,pack_sockaddr_un(\"$ENV{OUTSIDE}/socket\") or die $!' && echo PWNED",
+    ),
     ("open a packet socket", "perl -MSocket -e 'socket S,17,3,0 or die $!' && echo PWNED"),
     ("open a raw socket", "perl -MSocket -e 'socket S,AF_INET,SOCK_RAW,1 or die $!' && echo PWNED"),
-    ("open a socket to the hypervisor", "perl -MSocket -e 'socket S,40,SOCK_STREAM,0 or die $!' && echo PWNED"),
+    (
+        "open a socket to the hypervisor",
+        "perl -MSocket -e 'socket S,40,SOCK_STREAM,0 or die $!' && echo PWNED",
+    ),
     ("open a socket to the kernel's ciphers", "perl -MSocket -e 'socket S,38,5,0 or die $!' && echo PWNED"),
     ("see the host's interfaces", "[ $(grep -c : /proc/net/dev) -gt 1 ] && echo PWNED"),
     // The kernel.
@@ -79,15 +101,39 @@ const ATTACKS: &[(&str, &str)] = &[
     ("mount something", "unshare -rm mount -t tmpfs none /mnt && echo PWNED"),
     ("enter the first process", "nsenter -t $VICTIM -m true && echo PWNED"),
     ("change the root", "unshare -r chroot / true && echo PWNED"),
-    ("open a performance counter", "perl -e '$a=pack(\"LLQx100\",1,112,0); exit(syscall(298,$a,0,-1,-1,0)==-1)' && echo PWNED"),
-    ("load a kernel program", "perl -e '$a=pack(\"LLLLx100\",2,4,4,1); exit(syscall(321,0,$a,72)==-1)' && echo PWNED"),
-    ("watch page faults", "perl -e 'exit(syscall(323,1)==-1)' && echo PWNED"),
-    ("queue calls for the kernel", "perl -e '$p=\"\\0\"x120; exit(syscall(425,1,$p)==-1)' && echo PWNED"),
-    ("turn a path into a handle", "perl -e '$h=pack(\"LLx128\",128,0); $m=\"\\0\"x8; exit(syscall(303,-100,\"/usr\",$h,$m,0)==-1)' && echo PWNED"),
-    ("use 32-bit calls", "perl -e 'exit 0' && printf 'int main(){int r;__asm__ volatile(\"int $0x80\":\"=a\"(r):\"a\"(20));return r<=0;}' > c.c && gcc c.c -o c && ./c && echo PWNED"),
-    ("use the old open with set-id bits", "perl -e 'umask 0; $f=syscall(85,\"creat\",04755); exit !(-u \"creat\")' && echo PWNED"),
+    (
+        "open a performance counter",
+        "perl -e '$a=pack(\"LLQx100\",1,112,0); exit(syscall(298,$a,0,-1,-1,0)==-1)' && echo PWNED",
+    ),
+    (
+        "load a kernel program",
+        "perl -e '$a=pack(\"LLLLx100\",2,4,4,1); exit(syscall(321,0,$a,72)==-1)' && echo PWNED",
+    ),
+    (
+        "turn a path into a handle",
+        "perl -e '$h=pack(\"LLx128\",128,0); $m=\"\\0\"x8; $p=\"/usr\"; exit(syscall(303,-100,$p,$h,$m,0)==-1)' && echo PWNED",
+    ),
+    (
+        "use 32-bit calls",
+        "perl -e 'exit 0' && printf 'int main(){int r;__asm__ volatile(\"int $0x80\":\"=a\"(r):\"a\"(20));return r<=0;}' > c.c && gcc c.c -o c && ./c && echo PWNED",
+    ),
+    (
+        "use the old open with set-id bits",
+        "perl -e 'umask 0; $p=\"creat\"; syscall(85,$p,04755); exit !(-u $p)' && echo PWNED",
+    ),
     ("gain rights by set-id programs", "su -c 'test -w /usr/bin' < /dev/null && echo PWNED"),
 ];
+
+/// The same, with the numbers that calls have on x86-64.
+#[cfg(target_arch = "x86_64")]
+const NUMBERED: &[(&str, &str)] = &[
+    ("join a keyring", "perl -e 'exit(syscall(250,0,-3,1)==-1)' && echo PWNED"),
+    ("trace a process of others", "perl -e 'exit(syscall(101,0x4206,0+$ENV{VICTIM},0,0)==-1)' && echo PWNED"),
+    ("watch page faults", "perl -e 'exit(syscall(323,1)==-1)' && echo PWNED"),
+    ("queue calls for the kernel", "perl -e '$p=\"\\0\"x120; exit(syscall(425,1,$p)==-1)' && echo PWNED"),
+];
+#[cfg(not(target_arch = "x86_64"))]
+const NUMBERED: &[(&str, &str)] = &[];
 
 #[test]
 fn no_attack_succeeds_inside_that_succeeds_outside() {
@@ -111,7 +157,7 @@ fn no_attack_succeeds_inside_that_succeeds_outside() {
     let mut victim = Command::new("sleep").arg("600").env("AGENT_TEST_SECRET", CANARY).spawn().unwrap();
     let setting = format!("export PORT={port} NAME={name} VICTIM={};", victim.id());
 
-    for (what, attack) in ATTACKS {
+    for (what, attack) in ATTACKS.iter().chain(NUMBERED) {
         // Inside first: outside it leaves traces.
         let script = format!("{setting} {attack}");
         let inside = world.run(&script);
@@ -127,7 +173,7 @@ fn no_attack_succeeds_inside_that_succeeds_outside() {
     victim.kill().unwrap();
     victim.wait().unwrap();
     assert!(pwned.is_empty(), "{pwned:#?}");
-    eprintln!("{proven} of {} attacks were shown to succeed outside", ATTACKS.len());
+    eprintln!("{proven} of {} attacks were shown to succeed outside", ATTACKS.len() + NUMBERED.len());
     assert!(proven >= 30, "only {proven} attacks could be shown to succeed outside");
 }
 
@@ -136,7 +182,10 @@ fn no_descriptor_of_the_harness_is_inherited() {
     use std::os::unix::process::CommandExt as _;
     let world = World::new(SandboxMode::WorkspaceWrite);
     let secret = std::fs::File::open(world.outside().join("secret")).unwrap();
-    let line = world.sandbox.wrap(world.script("ls /proc/self/fd | tr '\\n' ' '; cat <&7 2>/dev/null", false)).unwrap();
+    let line = world
+        .sandbox
+        .wrap(world.script("ls /proc/self/fd | tr '\\n' ' '; cat <&7 2>/dev/null", false))
+        .unwrap();
     let mut command = Command::new(&line.program);
     command.args(&line.args).env_clear().envs(line.env).current_dir("/").stdin(Stdio::null());
     let fd = std::os::fd::AsRawFd::as_raw_fd(&secret);

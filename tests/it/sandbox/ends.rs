@@ -54,7 +54,12 @@ fn a_command_that_is_killed_takes_everything_along() {
         assert_eq!(read_line(&mut child), "started");
         signal(&child, Signal::KILL);
         child.wait().unwrap();
-        assert!(becomes_true(|| running(&marker).is_empty()), "{}: {:?}", sandbox.describe(), running(&marker));
+        assert!(
+            becomes_true(|| running(&marker).is_empty()),
+            "{}: {:?}",
+            sandbox.describe(),
+            running(&marker)
+        );
     }
 }
 
@@ -63,7 +68,8 @@ fn a_command_hears_the_signals_that_its_outer_process_gets() {
     let world = World::new(SandboxMode::WorkspaceWrite);
     for sandbox in [&world.sandbox, &outside(helper())] {
         for (sent, name) in [(Signal::TERM, "TERM"), (Signal::INT, "INT"), (Signal::HUP, "HUP")] {
-            let script = format!("trap 'echo heard {name}; exit 5' {name}; echo ready; while :; do sleep 0.01; done");
+            let script =
+                format!("trap 'echo heard {name}; exit 5' {name}; echo ready; while :; do sleep 0.01; done");
             let mut child = world.spawn(sandbox, &script);
             let mut reader = BufReader::new(child.stdout.take().unwrap());
             let mut lines = String::new();
@@ -97,9 +103,13 @@ async fn a_stopped_sandbox_ends_everything_inside() {
 #[test]
 #[ignore = "a part of the test below, which starts it"]
 fn agent_to_be_killed() {
-    let (Ok(root), Ok(mode)) = (std::env::var("AGENT_TEST_ROOT"), std::env::var("AGENT_TEST_MODE")) else { return };
+    let (Ok(root), Ok(mode)) = (std::env::var("AGENT_TEST_ROOT"), std::env::var("AGENT_TEST_MODE")) else {
+        return;
+    };
     let marker = std::env::var("AGENT_TEST_MARKER").unwrap();
-    let world = settings(root.as_ref(), mode.parse().unwrap_or(SandboxMode::DangerFullAccess));
+    let mode =
+        if mode == "workspace-write" { SandboxMode::WorkspaceWrite } else { SandboxMode::DangerFullAccess };
+    let world = settings(root.as_ref(), mode);
     let sandbox = pick(world.clone()).unwrap();
     let line = sandbox
         .wrap(agent::sandbox::CommandLine {
@@ -145,7 +155,10 @@ fn nothing_survives_the_agent_when_it_is_killed() {
                 .spawn()
                 .unwrap();
             let lines = BufReader::new(agent.stdout.take().unwrap()).lines();
-            assert!(lines.map_while(Result::ok).any(|line| line.ends_with("started")), "{mode}: it did not start");
+            assert!(
+                lines.map_while(Result::ok).any(|line| line.ends_with("started")),
+                "{mode}: it did not start"
+            );
             agent.kill().unwrap();
             agent.wait().unwrap();
             let left = || {
@@ -164,7 +177,8 @@ fn nothing_survives_the_agent_when_it_is_killed() {
 fn a_guard_that_is_killed_from_inside_still_takes_everything_along() {
     let world = World::new(SandboxMode::DangerFullAccess);
     let marker = marker();
-    let gave = gave(world.spawn(&world.sandbox, &format!("setsid sleep {marker} & kill -9 $PPID; sleep {marker}")));
+    let gave =
+        gave(world.spawn(&world.sandbox, &format!("setsid sleep {marker} & kill -9 $PPID; sleep {marker}")));
     assert_eq!(gave.code, Some(137));
     assert_eq!(running(&marker), [] as [i32; 0]);
 }

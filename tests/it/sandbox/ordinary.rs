@@ -7,7 +7,8 @@ use super::world::World;
 #[test]
 fn a_command_works_in_its_workspace_and_keeps_home_and_tmp_between_commands() {
     let world = World::new(SandboxMode::WorkspaceWrite);
-    let first = world.run("echo a > made && mkdir d && mv made d/moved && echo b > ~/kept && echo c > /tmp/kept && pwd");
+    let first = world
+        .run("echo a > made && mkdir d && mv made d/moved && echo b > ~/kept && echo c > /tmp/kept && pwd");
     assert_eq!((first.code, first.err.as_str()), (Some(0), ""));
     assert_eq!(first.out.trim(), world.settings.workspace.to_str().unwrap());
     let second = world.run("cat d/moved ~/kept /tmp/kept");
@@ -70,7 +71,8 @@ fn the_environment_is_exactly_what_was_given() {
     let mut line = world.script("", false);
     line.program = "/usr/bin/env".into();
     line.args = Vec::new();
-    line.env = vec![("A".into(), "1 =2".into()), ("LD_LIBRARY_PATH".into(), "/x".into()), ("E".into(), "".into())];
+    line.env =
+        vec![("A".into(), "1 =2".into()), ("LD_LIBRARY_PATH".into(), "/x".into()), ("E".into(), "".into())];
     for sandbox in [&world.sandbox, &agent::sandbox::outside(super::world::helper())] {
         let gave = super::world::gave(super::world::spawn(&sandbox.wrap(line.clone()).unwrap()));
         let mut vars: Vec<&str> = gave.out.lines().collect();
@@ -97,15 +99,35 @@ fn ordinary_tools_work_inside() {
         ("bash", "diff <(echo a) <(echo a) && echo same", "same"),
         ("bash", "mkfifo p && (echo through > p &) && cat p", "through"),
         ("bash", "exec 3<>/dev/tcp/127.0.0.1/1 2>/dev/null || echo refused", "refused"),
-        ("bash", "echo 'int main(){return 0;}' > x.c; echo 'echo run' > s.sh; chmod +x s.sh; sh ./s.sh", "run"),
+        (
+            "bash",
+            "echo 'int main(){return 0;}' > x.c; echo 'echo run' > s.sh; chmod +x s.sh; sh ./s.sh",
+            "run",
+        ),
         ("gcc", "printf 'int main(){return 42;}' > m.c && gcc m.c -o m && ./m; echo $?", "42"),
-        ("git", "rm -rf /tmp/r && git init -q /tmp/r && cd /tmp/r && git -c user.name=n -c user.email=e commit -q --allow-empty -m m && git log --format=%s", "m"),
-        ("perl", "perl -MIO::Socket::INET -e '$l=IO::Socket::INET->new(Listen=>1,LocalAddr=>\"127.0.0.1\") or die $!; $c=IO::Socket::INET->new(PeerAddr=>\"127.0.0.1\",PeerPort=>$l->sockport) or die $!; print \"loopback\"'", "loopback"),
-        ("perl", "perl -MIO::Socket::UNIX -e '$l=IO::Socket::UNIX->new(Listen=>1,Local=>\"s\") or die $!; $c=IO::Socket::UNIX->new(Peer=>\"s\") or die $!; print \"own socket\"'", "own socket"),
+        (
+            "git",
+            "rm -rf /tmp/r && git init -q /tmp/r && cd /tmp/r && git -c user.name=n -c user.email=e commit -q --allow-empty -m m && git log --format=%s",
+            "m",
+        ),
+        (
+            "perl",
+            "perl -MIO::Socket::INET -e '$l=IO::Socket::INET->new(Listen=>1,LocalAddr=>\"127.0.0.1\") or die $!; $c=IO::Socket::INET->new(PeerAddr=>\"127.0.0.1\",PeerPort=>$l->sockport) or die $!; print \"loopback\"'",
+            "loopback",
+        ),
+        (
+            "perl",
+            "perl -MIO::Socket::UNIX -e '$l=IO::Socket::UNIX->new(Listen=>1,Local=>\"s\") or die $!; $c=IO::Socket::UNIX->new(Peer=>\"s\") or die $!; print \"own socket\"'",
+            "own socket",
+        ),
         ("strace", "strace -o /tmp/trace true && grep -c execve /tmp/trace", "1"),
         ("script", "script -qec 'tty' /dev/null | tr -d '\\r'", "/dev/pts/0"),
         ("setarch", "setarch -R echo still", "still"),
-        ("tar", "mkdir -p t/u && echo x > t/u/f && tar cf t.tar t && rm -r t && tar xf t.tar && cat t/u/f", "x"),
+        (
+            "tar",
+            "mkdir -p t/u && echo x > t/u/f && tar cf t.tar t && rm -r t && tar xf t.tar && cat t/u/f",
+            "x",
+        ),
     ] {
         if !world.run_outside(&format!("command -v {needs}")).out.starts_with('/') {
             eprintln!("SKIPPED: {needs} is not installed");
@@ -120,7 +142,8 @@ fn ordinary_tools_work_inside() {
 fn nothing_is_left_in_the_workspace() {
     let world = World::new(SandboxMode::WorkspaceWrite);
     world.run("true");
-    let names: Vec<_> = std::fs::read_dir(&world.settings.workspace).unwrap().flatten().map(|e| e.file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(&world.settings.workspace).unwrap().flatten().map(|e| e.file_name()).collect();
     assert_eq!(names, [".git"]);
 }
 

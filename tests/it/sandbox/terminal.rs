@@ -15,8 +15,9 @@ struct Terminal {
 impl Terminal {
     fn start(world: &World, sandbox: &agent::sandbox::SharedSandbox, script: &str) -> Self {
         let line = sandbox.wrap(world.script(script, true)).unwrap();
-        let pair =
-            native_pty_system().openpty(PtySize { rows: 24, cols: 91, pixel_width: 0, pixel_height: 0 }).unwrap();
+        let pair = native_pty_system()
+            .openpty(PtySize { rows: 24, cols: 91, pixel_width: 0, pixel_height: 0 })
+            .unwrap();
         let mut command = CommandBuilder::new(&line.program);
         command.args(&line.args);
         command.env_clear();
@@ -63,7 +64,8 @@ fn a_command_on_a_terminal_controls_it() {
 fn control_c_reaches_the_command_in_front() {
     let world = World::new(SandboxMode::WorkspaceWrite);
     for sandbox in [&world.sandbox, &outside(helper())] {
-        let mut terminal = Terminal::start(&world, sandbox, "trap 'echo interrupted; exit 9' INT; echo ready; sleep 600");
+        let mut terminal =
+            Terminal::start(&world, sandbox, "trap 'echo interrupted; exit 9' INT; echo ready; sleep 600");
         terminal.read(Some("ready"));
         terminal.master.take_writer().unwrap().write_all(b"\x03").unwrap();
         let text = terminal.read(None);
@@ -90,7 +92,8 @@ fn a_terminal_that_closes_ends_the_command() {
 #[test]
 fn nobody_types_into_a_terminal_by_request() {
     let world = World::new(SandboxMode::WorkspaceWrite);
-    let script = "perl -e 'for (split //, qq(echo typed\\n)) { ioctl(STDIN, 0x5412, $_) or die qq(refused: $!\\n) }'";
+    let script =
+        "perl -e 'for (split //, qq(echo typed\\n)) { ioctl(STDIN, 0x5412, $_) or die qq(refused: $!\\n) }'";
     let mut terminal = Terminal::start(&world, &world.sandbox, script);
     let text = terminal.read(None);
     assert!(text.contains("refused"), "{text:?}");

@@ -20,7 +20,7 @@ pub const HELPER: &str = "AGENT_TEST_HELPER";
 pub const CANARY: &str = "canary-7f3a91";
 
 pub struct World {
-    pub directory: tempfile::TempDir,
+    _directory: tempfile::TempDir,
     pub settings: Settings,
     pub sandbox: SharedSandbox,
 }
@@ -45,7 +45,7 @@ impl World {
         std::fs::write(root.join("workspace/.git/config"), "whole").unwrap();
         let settings = settings(&root, mode);
         let sandbox = pick(settings.clone()).unwrap();
-        Self { directory, settings, sandbox }
+        Self { _directory: directory, settings, sandbox }
     }
 
     pub fn outside(&self) -> PathBuf {

@@ -3,7 +3,7 @@
 use std::{
     ffi::{CString, OsStr, OsString},
     io,
-    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    os::unix::ffi::OsStrExt as _,
     path::Path,
 };
 
@@ -31,32 +31,35 @@ impl Launch<'_> {
         match sys::clone_process(0)? {
             Cloned::Parent(pid) => Ok(pid),
             Cloned::Child => {
-                let error = self.become_it(env);
-                eprint_raw(&format!("agent: {error}\n"));
-                sys::exit_now(if error.not_found { 127 } else { 126 })
+                let Failure { text, code } = self.become_it(env);
+                eprint_raw(&format!("agent: {text}\n"));
+                sys::exit_now(code)
             }
         }
     }
 
     fn become_it(&self, env: &Vars) -> Failure {
         sys::default_signals();
+        let failure =
+            |what: String, error: io::Error| Failure { code: 126, text: format!("{what}: {error}") };
         if let Err(error) = setsid() {
-            return Failure::new("cannot start a session", error.into());
+            return failure("cannot start a session".into(), error.into());
         }
         if self.tty
             && let Err(error) = rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())
         {
-            return Failure::new("cannot take the terminal", error.into());
+            return failure("cannot take the terminal".into(), error.into());
         }
         if let Err(error) = chdir(self.cwd) {
-            return Failure::new(&format!("cannot enter {}", self.cwd.display()), error.into());
+            return failure(format!("cannot enter {}", self.cwd.display()), error.into());
         }
-        self.exec(env)
+        let error = self.exec(env);
+        let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+        Failure { code, text: format!("cannot run {}: {error}", self.program.display()) }
     }
 
-    /// Looks the program up in the command's own PATH, as a shell would.
-    fn exec(&self, env: &Vars) -> Failure {
-        let name = self.program.display();
+    /// Looks the program up in the command's own PATH, as a shell would. Returns only when it can't be run.
+    fn exec(&self, env: &Vars) -> io::Error {
         let args: Vec<CString> = std::iter::once(self.program)
             .chain(self.args.iter().map(OsString::as_os_str))
             .map(|arg| c_string(arg.as_bytes().to_vec()))
@@ -66,8 +69,7 @@ impl Launch<'_> {
             .map(|(name, value)| c_string([name.as_bytes(), b"=", value.as_bytes()].concat()))
             .collect();
         if self.program.as_bytes().contains(&b'/') {
-            let error = sys::execve(&c_string(self.program.as_bytes().to_vec()), &args, &vars);
-            return Failure::new(&format!("cannot run {name}"), error);
+            return sys::execve(&c_string(self.program.as_bytes().to_vec()), &args, &vars);
         }
         let path = env.iter().find(|(name, _)| name == "PATH").map_or(OsStr::new(""), |(_, value)| value);
         let mut reason = io::Error::from(Errno::NOENT);
@@ -78,26 +80,14 @@ impl Launch<'_> {
                 reason = error;
             }
         }
-        Failure::new(&format!("cannot run {name}"), reason)
+        reason
     }
 }
 
-/// Why the command did not start.
+/// Why the command did not start, and the code that a shell gives for it.
 struct Failure {
     text: String,
-    not_found: bool,
-}
-
-impl Failure {
-    fn new(what: &str, error: io::Error) -> Self {
-        Self { not_found: error.kind() == io::ErrorKind::NotFound, text: format!("{what}: {error}") }
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.text)
-    }
+    code: i32,
 }
 
 /// Writes to the standard error without the runtime's lock and buffer.
@@ -108,7 +98,5 @@ pub(super) fn eprint_raw(text: &str) {
 
 /// Arguments and variables come from arguments and variables, which hold no zero byte.
 fn c_string(bytes: Vec<u8>) -> CString {
-    let upto = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    CString::new(OsString::from_vec(bytes).into_vec().get(..upto).unwrap_or_default().to_vec())
-        .expect("cut at the first zero byte")
+    CString::new(bytes).expect("no zero byte")
 }

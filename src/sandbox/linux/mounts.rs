@@ -17,8 +17,8 @@ use rustix::{
     fs::{CWD, Mode, OFlags, open},
     mount::{
         FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-        fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, move_mount,
-        open_tree, unmount,
+        fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+        unmount,
     },
     process::{chdir, fchdir, pivot_root},
 };
@@ -88,6 +88,7 @@ pub(super) struct Sources {
     links: Vec<(PathBuf, PathBuf)>,
     own: Vec<Source>,
     git: Option<PathBuf>,
+    proc: OwnedFd,
 }
 
 /// Trees of the session that the parent has opened and mapped, with their places inside.
@@ -136,14 +137,20 @@ impl Sources {
         own.sort_by_key(|source| source.to.components().count());
         let git = plan.workspace.join(".git");
         let git = (plan.write && git.symlink_metadata().is_ok()).then_some(git);
-        Ok(Self { system, links, own, git })
+        // The kernel gives out a new /proc only where one can be seen already: here still the host's, and for the
+        // commands this one.
+        let context = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_set_string(context.as_fd(), "subset", "pid")?;
+        let proc = mounted(&context, MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_NODEV)
+            .map_err(|error| at("/proc", error))?;
+        Ok(Self { system, links, own, git, proc })
     }
 
     /// Makes them the root of this process and of everything that is started from it.
     pub(super) fn mount(self, plan: &Plan) -> io::Result<()> {
         let root = tmpfs(ROOT_SIZE, "0755")?;
-        move_mount(root.as_fd(), "", CWD, "/usr", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-            .map_err(|error| at("the new root", error.into()))?;
+        // Any directory that everybody may reach will do: it is left a moment later.
+        move_to(&root, Path::new("/usr"))?;
         fchdir(&root)?;
         pivot_root(".", ".").map_err(|error| at("pivot_root", error.into()))?;
         unmount(".", UnmountFlags::DETACH).map_err(|error| at("the old root", error.into()))?;
@@ -167,8 +174,7 @@ impl Sources {
             Source::new(&git, &git, RO | NODEV)?.mount()?;
         }
         hide(plan)?;
-        mount("proc", "/proc", "proc", proc_flags(), c"subset=pid")
-            .map_err(|error| at("/proc", error.into()))?;
+        move_to(&self.proc, Path::new("/proc"))?;
         seal()
     }
 }
@@ -217,8 +223,7 @@ impl Source {
         if std::fs::symlink_metadata(&self.to).map_err(|error| at(&self.to, error))?.is_symlink() {
             return Err(at(&self.to, io::Error::other("is a link")));
         }
-        move_mount(self.tree.as_fd(), "", CWD, &self.to, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-            .map_err(|error| at(&self.to, error.into()))
+        move_to(&self.tree, &self.to)
     }
 }
 
@@ -236,11 +241,12 @@ fn devices() -> io::Result<()> {
     fsconfig_set_flag(context.as_fd(), "newinstance")?;
     fsconfig_set_string(context.as_fd(), "ptmxmode", "0666")?;
     fsconfig_set_string(context.as_fd(), "mode", "0620")?;
-    place(&context, Path::new("/dev/pts"), MountAttrFlags::MOUNT_ATTR_NOEXEC)?;
-    let shm = tmpfs(SHM_SIZE, "1777")?;
+    make_directory(Path::new("/dev/pts"))?;
+    let terminals =
+        mounted(&context, MountAttrFlags::MOUNT_ATTR_NOEXEC).map_err(|error| at("devpts", error))?;
+    move_to(&terminals, Path::new("/dev/pts"))?;
     make_directory(Path::new("/dev/shm"))?;
-    move_mount(shm.as_fd(), "", CWD, "/dev/shm", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
-    Ok(())
+    move_to(&tmpfs(SHM_SIZE, "1777")?, Path::new("/dev/shm"))
 }
 
 /// Covers secrets with nothing.
@@ -272,17 +278,17 @@ fn tmpfs(size: &str, mode: &str) -> io::Result<OwnedFd> {
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(context.as_fd(), "size", size)?;
     fsconfig_set_string(context.as_fd(), "mode", mode)?;
-    fsconfig_create(context.as_fd())?;
-    let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)?)
+    mounted(&context, MountAttrFlags::MOUNT_ATTR_NODEV)
 }
 
-fn place(context: &OwnedFd, to: &Path, flags: MountAttrFlags) -> io::Result<()> {
-    fsconfig_create(context.as_fd()).map_err(|error| at(to, error.into()))?;
-    let mounted =
-        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags | MountAttrFlags::MOUNT_ATTR_NOSUID)?;
-    make_directory(to)?;
-    move_mount(mounted.as_fd(), "", CWD, to, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+/// A new file system, mounted nowhere yet.
+fn mounted(context: &OwnedFd, flags: MountAttrFlags) -> io::Result<OwnedFd> {
+    fsconfig_create(context.as_fd())?;
+    Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags | MountAttrFlags::MOUNT_ATTR_NOSUID)?)
+}
+
+fn move_to(tree: &OwnedFd, to: &Path) -> io::Result<()> {
+    move_mount(tree.as_fd(), "", CWD, to, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .map_err(|error| at(to, error.into()))
 }
 
@@ -298,6 +304,7 @@ fn make_file(path: &Path) -> io::Result<()> {
     std::fs::File::create(path).map(drop).map_err(|error| at(path, error))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "so that it can be given to `map_err`")]
 fn at(path: impl AsRef<Path>, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.as_ref().display()))
 }

@@ -1,6 +1,10 @@
 //! Whether the layers hold, found out by attacking them: once a session, from inside, before any command runs.
 
-use std::{io, net::UdpSocket};
+use std::{
+    io,
+    net::UdpSocket,
+    path::{Path, PathBuf},
+};
 
 use rustix::{
     fs::{Mode, OFlags},
@@ -15,12 +19,17 @@ use super::{
     sys::{self, Cloned},
 };
 
-/// The attacks, each with the layer that must refuse it.
-const ATTACKS: &[(&str, &str, fn() -> bool)] = &[
+/// The layer that must refuse an attack, what it means if it does not, and the attack: true when it succeeds.
+type Attack = (&'static str, &'static str, fn() -> bool);
+
+const SHM: &str = "/dev/shm";
+
+const ATTACKS: &[Attack] = &[
     ("mounts", "the system can be written", writes_system),
     ("seccomp", "mounting is not refused", mounts),
     ("seccomp", "foreign sockets are not refused", opens_packet_socket),
-    ("landlock", "a file outside of the writable places can be made", writes_root),
+    ("mounts", "the root can be written", writes_root),
+    ("landlock", "a file outside of the writable places can be made", writes_shm),
     ("network namespace", "an address outside is reachable", reaches_out),
 ];
 
@@ -42,7 +51,9 @@ pub(super) fn attempt(plan: &Plan) -> Result<u32, Failure> {
 
 /// 0, or which attack succeeded, or which layer could not be had.
 fn attack(plan: &Plan) -> i32 {
-    match init::confine(None, &plan.written()) {
+    // Without the right to a place that the mounts would let it write.
+    let written: Vec<PathBuf> = plan.written().into_iter().filter(|path| path != Path::new(SHM)).collect();
+    match init::confine(None, &written) {
         Ok(()) => {}
         Err(Failure { layer: "landlock", .. }) => return 101,
         Err(Failure { layer: "seccomp", .. }) => return 102,
@@ -70,6 +81,11 @@ fn writes_system() -> bool {
 
 fn writes_root() -> bool {
     creates("/.agent-probe")
+}
+
+/// Refused by Landlock alone. Without it, what the mounts say is all there is, and the report says so.
+fn writes_shm() -> bool {
+    sys::landlock_version() > 0 && creates("/dev/shm/.agent-probe")
 }
 
 fn creates(path: &str) -> bool {

@@ -1,0 +1,165 @@
+//! What an honest command meets: its workspace, its scratch space, its exit code.
+
+use agent::protocol::SandboxMode;
+
+use super::world::World;
+
+#[test]
+fn a_command_works_in_its_workspace_and_keeps_home_and_tmp_between_commands() {
+    let world = World::new(SandboxMode::WorkspaceWrite);
+    let first = world
+        .run("echo a > made && mkdir d && mv made d/moved && echo b > ~/kept && echo c > /tmp/kept && pwd");
+    assert_eq!((first.code, first.err.as_str()), (Some(0), ""));
+    assert_eq!(first.out.trim(), world.settings.workspace.to_str().unwrap());
+    let second = world.run("cat d/moved ~/kept /tmp/kept");
+    assert_eq!(second.out, "a\nb\nc\n", "{second:?}");
+    assert_eq!(std::fs::read_to_string(world.settings.workspace.join("d/moved")).unwrap(), "a\n");
+    assert!(!std::path::Path::new("/tmp/kept").exists());
+}
+
+#[test]
+fn what_a_command_makes_belongs_to_the_user() {
+    use std::os::unix::fs::MetadataExt as _;
+    let world = World::new(SandboxMode::WorkspaceWrite);
+    let gave = world.run("touch made; stat -c %u . made | sort -u | wc -l; id -u");
+    assert_eq!(gave.out.lines().next(), Some("1"), "{gave:?}");
+    assert_ne!(gave.out.lines().nth(1), Some("0"), "commands are not root");
+    let made = std::fs::metadata(world.settings.workspace.join("made")).unwrap();
+    assert_eq!(made.uid(), rustix::process::geteuid().as_raw());
+}
+
+#[test]
+fn exit_codes_and_signals_come_back_as_a_shell_gives_them() {
+    let world = World::new(SandboxMode::WorkspaceWrite);
+    for (script, code) in [
+        ("true", 0),
+        ("exit 7", 7),
+        ("exit 255", 255),
+        ("kill -TERM $$", 143),
+        ("kill -KILL $$", 137),
+        ("kill -SEGV $$", 139),
+        ("exec /nowhere/program", 127),
+    ] {
+        assert_eq!(world.run(script).code, Some(code), "{script}");
+        assert_eq!(world.run_outside(script).code, Some(code), "{script}, outside");
+    }
+}
+
+#[test]
+fn a_program_that_is_not_there_is_said_and_gives_127() {
+    let world = World::new(SandboxMode::WorkspaceWrite);
+    let mut line = world.script("", false);
+    line.program = "no-such-program".into();
+    let gave = super::world::gave(super::world::spawn(&world.sandbox.wrap(line).unwrap()));
+    assert_eq!(gave.code, Some(127));
+    assert!(gave.err.contains("cannot run no-such-program"), "{gave:?}");
+}
+
+#[test]
+fn a_working_directory_that_is_not_shown_is_said() {
+    let world = World::new(SandboxMode::WorkspaceWrite);
+    let mut line = world.script("pwd", false);
+    line.cwd = world.outside();
+    let gave = super::world::gave(super::world::spawn(&world.sandbox.wrap(line).unwrap()));
+    assert_eq!((gave.code, gave.out.as_str()), (Some(126), ""));
+    assert!(gave.err.contains("cannot enter"), "{gave:?}");
+}
+
+#[test]
+fn the_environment_is_exactly_what_was_given() {
+    let world = World::new(SandboxMode::WorkspaceWrite);
+    let mut line = world.script("", false);
+    line.program = "/usr/bin/env".into();
+    line.args = Vec::new();
+    line.env =
+        vec![("A".into(), "1 =2".into()), ("LD_LIBRARY_PATH".into(), "/x".into()), ("E".into(), "".into())];
+    for sandbox in [&world.sandbox, &agent::sandbox::outside(super::world::helper())] {
+        let gave = super::world::gave(super::world::spawn(&sandbox.wrap(line.clone()).unwrap()));
+        let mut vars: Vec<&str> = gave.out.lines().collect();
+        vars.sort_unstable();
+        assert_eq!(vars, ["A=1 =2", "E=", "LD_LIBRARY_PATH=/x"], "{gave:?}");
+    }
+}
+
+#[test]
+fn read_only_means_read_only() {
+    let world = World::new(SandboxMode::ReadOnly);
+    std::fs::write(world.settings.workspace.join("file"), "whole").unwrap();
+    let gave = world.run("cat file; echo x > file; echo x > new; rm -f file; chmod 777 .; mkdir d; echo ok > /tmp/t && cat /tmp/t");
+    assert_eq!(gave.out, "wholeok\n", "{gave:?}");
+    assert_eq!(std::fs::read_to_string(world.settings.workspace.join("file")).unwrap(), "whole");
+    assert_eq!(std::fs::read_dir(&world.settings.workspace).unwrap().count(), 2);
+}
+
+#[test]
+fn ordinary_tools_work_inside() {
+    let world = World::new(SandboxMode::WorkspaceWrite);
+    for (needs, script, want) in [
+        ("bash", "for i in 1 2 3; do echo $i & done; wait; echo done", "done"),
+        ("bash", "diff <(echo a) <(echo a) && echo same", "same"),
+        ("bash", "mkfifo p && (echo through > p &) && cat p", "through"),
+        ("bash", "exec 3<>/dev/tcp/127.0.0.1/1 2>/dev/null || echo refused", "refused"),
+        (
+            "bash",
+            "echo 'int main(){return 0;}' > x.c; echo 'echo run' > s.sh; chmod +x s.sh; sh ./s.sh",
+            "run",
+        ),
+        ("gcc", "printf 'int main(){return 42;}' > m.c && gcc m.c -o m && ./m; echo $?", "42"),
+        (
+            "git",
+            "rm -rf /tmp/r && git init -q /tmp/r && cd /tmp/r && git -c user.name=n -c user.email=e commit -q --allow-empty -m m && git log --format=%s",
+            "m",
+        ),
+        (
+            "perl",
+            "perl -MIO::Socket::INET -e '$l=IO::Socket::INET->new(Listen=>1,LocalAddr=>\"127.0.0.1\") or die $!; $c=IO::Socket::INET->new(PeerAddr=>\"127.0.0.1\",PeerPort=>$l->sockport) or die $!; print \"loopback\"'",
+            "loopback",
+        ),
+        (
+            "perl",
+            "perl -MIO::Socket::UNIX -e '$l=IO::Socket::UNIX->new(Listen=>1,Local=>\"s\") or die $!; $c=IO::Socket::UNIX->new(Peer=>\"s\") or die $!; print \"own socket\"'",
+            "own socket",
+        ),
+        ("strace", "strace -o /tmp/trace true && grep -c execve /tmp/trace", "1"),
+        ("script", "script -qec 'tty' /dev/null | tr -d '\\r'", "/dev/pts/0"),
+        ("setarch", "setarch -R echo still", "still"),
+        (
+            "tar",
+            "mkdir -p t/u && echo x > t/u/f && tar cf t.tar t && rm -r t && tar xf t.tar && cat t/u/f",
+            "x",
+        ),
+    ] {
+        if !world.run_outside(&format!("command -v {needs}")).out.starts_with('/') {
+            eprintln!("SKIPPED: {needs} is not installed");
+            continue;
+        }
+        let gave = world.run(script);
+        assert_eq!(gave.out.trim().lines().last(), Some(want), "{script}\n{gave:?}");
+    }
+}
+
+#[test]
+fn nothing_is_left_in_the_workspace() {
+    let world = World::new(SandboxMode::WorkspaceWrite);
+    world.run("true");
+    let names: Vec<_> =
+        std::fs::read_dir(&world.settings.workspace).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert_eq!(names, [".git"]);
+}
+
+#[test]
+fn a_holder_that_was_killed_is_started_again() {
+    let world = World::new(SandboxMode::WorkspaceWrite);
+    let marker = world.settings.workspace.display().to_string();
+    let holders = super::world::running(&format!("workspace={marker}"));
+    assert_eq!(holders.len(), 2, "one outside, one inside");
+    for pid in holders {
+        let _ = rustix::process::kill_process(
+            rustix::process::Pid::from_raw(pid).unwrap(),
+            rustix::process::Signal::KILL,
+        );
+    }
+    assert!(super::world::becomes_true(|| {
+        world.sandbox.wrap(world.script("true", false)).is_ok() && world.run("echo again").out == "again\n"
+    }));
+}

@@ -1,0 +1,164 @@
+//! A workspace, something outside of it to be hurt, and ways to run commands.
+
+use std::{
+    ffi::OsString,
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use agent::{
+    protocol::SandboxMode,
+    sandbox::{CommandLine, Settings, SharedSandbox, env, outside, pick},
+};
+
+/// Names another helper than the one that was built, for users who can't reach that.
+pub const HELPER: &str = "AGENT_TEST_HELPER";
+
+/// A marker that nobody inside may find anywhere.
+pub const CANARY: &str = "canary-7f3a91";
+
+pub struct World {
+    _directory: tempfile::TempDir,
+    pub settings: Settings,
+    pub sandbox: SharedSandbox,
+}
+
+/// What a command gave.
+#[derive(Debug)]
+pub struct Gave {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl World {
+    pub fn new(mode: SandboxMode) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        for name in ["workspace", "outside", "workspace/.git"] {
+            std::fs::create_dir(root.join(name)).unwrap();
+        }
+        std::fs::write(root.join("outside/secret"), CANARY).unwrap();
+        std::fs::write(root.join("outside/victim"), "whole").unwrap();
+        std::fs::write(root.join("workspace/.git/config"), "whole").unwrap();
+        let settings = settings(&root, mode);
+        let sandbox = pick(settings.clone()).unwrap();
+        Self { _directory: directory, settings, sandbox }
+    }
+
+    pub fn outside(&self) -> PathBuf {
+        self.settings.workspace.with_file_name("outside")
+    }
+
+    /// Runs a script for bash in the sandbox, to its end.
+    pub fn run(&self, script: &str) -> Gave {
+        gave(self.spawn(&self.sandbox, script))
+    }
+
+    /// Runs it without a sandbox.
+    pub fn run_outside(&self, script: &str) -> Gave {
+        gave(self.spawn(&outside(helper()), script))
+    }
+
+    /// Starts a script in the sandbox.
+    pub fn start(&self, script: &str) -> Child {
+        self.spawn(&self.sandbox, script)
+    }
+
+    pub fn spawn(&self, sandbox: &SharedSandbox, script: &str) -> Child {
+        spawn(&sandbox.wrap(self.script(script, false)).unwrap())
+    }
+
+    pub fn script(&self, script: &str, tty: bool) -> CommandLine {
+        let mut env = env::for_commands(self.settings.mode);
+        env.push(("OUTSIDE".into(), self.outside().into_os_string()));
+        CommandLine {
+            program: "bash".into(),
+            args: ["-c", script].map(OsString::from).into(),
+            env,
+            cwd: self.settings.workspace.clone(),
+            tty,
+        }
+    }
+}
+
+pub fn settings(root: &Path, mode: SandboxMode) -> Settings {
+    Settings {
+        mode,
+        workspace: root.join("workspace"),
+        writable: Vec::new(),
+        scratch: root.join("scratch"),
+        helper: helper(),
+    }
+}
+
+pub fn helper() -> PathBuf {
+    std::env::var_os(HELPER).map_or_else(|| env!("CARGO_BIN_EXE_agent").into(), PathBuf::from)
+}
+
+pub fn spawn(line: &CommandLine) -> Child {
+    Command::new(&line.program)
+        .args(&line.args)
+        .env_clear()
+        .envs(line.env.iter().map(|(name, value)| (name, value)))
+        .current_dir(&line.cwd)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Reads everything, then waits.
+pub fn gave(mut child: Child) -> Gave {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut stderr = child.stderr.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        stderr.read_to_end(&mut err).unwrap();
+        err
+    });
+    child.stdout.take().unwrap().read_to_end(&mut out).unwrap();
+    let err = reader.join().unwrap();
+    Gave {
+        code: child.wait().unwrap().code(),
+        out: String::from_utf8_lossy(&out).into_owned(),
+        err: String::from_utf8_lossy(&err).into_owned(),
+    }
+}
+
+/// Waits until `fact` holds; false when it has not for long.
+pub fn becomes_true(fact: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < deadline {
+        if fact() {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
+}
+
+/// Host processes that have `marker` among their arguments.
+pub fn running(marker: &str) -> Vec<i32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let is = line.split(|byte| *byte == 0).any(|arg| arg == marker.as_bytes());
+        let dead = std::fs::read_to_string(entry.path().join("stat"))
+            .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')));
+        if is && !dead {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+/// A number of seconds for `sleep` that no other test sleeps.
+pub fn marker() -> String {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    format!("{}{next:03}", 10_000_000 + std::process::id())
+}

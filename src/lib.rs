@@ -60,9 +60,9 @@
 pub mod protocol;
 
 pub mod context;
+pub mod patch;
 pub mod policy;
 pub mod session;
-pub mod patch;
 
 pub mod model;
 pub mod sandbox;

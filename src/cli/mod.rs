@@ -1,9 +1,132 @@
 //! The command line, one file per command.
 
-use std::{ffi::OsString, process::ExitCode};
+mod args;
+mod demo;
+mod doctor;
+mod error;
+mod exec;
+mod sandbox;
+mod sessions;
+mod start;
+mod stdin;
+
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::config::{self, Inputs};
+use crate::protocol::{Approval, ModelRef, SandboxMode};
+
+use self::{
+    args::{Cli, CommandArgs, Common, ConfigArgs},
+    error::CliError,
+    start::{Start, Typed},
+};
 
 /// Runs the program as a person or a script called it.
 #[must_use]
-pub fn main(_args: &[OsString]) -> ExitCode {
-    ExitCode::from(2)
+pub fn main(args: &[OsString]) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors, and go to standard output; a closed one is nobody's concern.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            error.kind.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, CliError> {
+    let common = cli.common;
+    match cli.command {
+        None => {
+            // The interactive screen is a later step; until then this says what there is.
+            let _ = Cli::command().print_help();
+            Ok(ExitCode::from(2))
+        }
+        Some(CommandArgs::Exec(args)) => {
+            let start = start(&common)?;
+            runtime()?.block_on(exec::run(&start, &args))
+        }
+        Some(CommandArgs::Sessions { command }) => {
+            sessions::run(&start(&common)?.sessions(), &command).map(|()| ExitCode::SUCCESS)
+        }
+        Some(CommandArgs::Sandbox { command }) => {
+            let start = start(&common)?;
+            runtime()?.block_on(sandbox::run(&start, &command))
+        }
+        Some(CommandArgs::Demo { keep }) => runtime()?.block_on(demo::run(keep.as_deref())),
+        Some(CommandArgs::Doctor { json }) => doctor::run(&common, json),
+        Some(CommandArgs::Config { command: ConfigArgs::Schema }) => print(&config::schema()),
+        Some(CommandArgs::Config { command: ConfigArgs::Path }) => {
+            print(&start(&common)?.home.config_file().to_string_lossy())
+        }
+        Some(CommandArgs::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "agent", &mut io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// What was typed, the configuration, and the directory to work in.
+fn start(common: &Common) -> Result<Start, CliError> {
+    let here = match &common.cd {
+        Some(dir) => dir.clone(),
+        None => std::env::current_dir()
+            .map_err(|error| CliError::usage(format!("the current directory is gone: {error}")))?,
+    };
+    let workspace = here
+        .canonicalize()
+        .map_err(|error| CliError::usage(format!("can't work in {}: {error}", here.display())))?;
+    if !workspace.is_dir() {
+        return Err(CliError::usage(format!("can't work in {}: it is not a directory", here.display())));
+    }
+    let mut overrides = common.config.clone();
+    let mut typed = Typed::default();
+    if let Some(model) = &common.model {
+        typed.model = Some(model.parse::<ModelRef>().map_err(CliError::usage)?);
+        overrides.push(format!("model={}", toml::Value::from(model.as_str())));
+    }
+    if let Some(mode) = common.sandbox {
+        typed.sandbox = Some(mode.into());
+        overrides.push(format!("sandbox=\"{}\"", SandboxMode::from(mode)));
+    }
+    if let Some(approval) = common.ask_for_approval {
+        typed.approval = Some(approval.into());
+        overrides.push(format!("approval=\"{}\"", Approval::from(approval)));
+    }
+    if let Some(backend) = &common.backend {
+        overrides.push(format!("backend={}", toml::Value::from(backend.as_str())));
+    }
+    let inputs = Inputs::from_process(Some(&workspace), overrides).map_err(CliError::usage)?;
+    let config = config::load(&inputs).map_err(CliError::usage)?;
+    // Without a screen nobody is there to be asked, unless whoever called says so.
+    let approval = typed.approval.unwrap_or(Approval::Never);
+    Ok(Start { config, home: inputs.home, workspace, typed, approval })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::failed(format!("can't start: {error}")))
+}
+
+fn print(text: &str) -> Result<ExitCode, CliError> {
+    match writeln!(io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::failed(error)),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }

@@ -75,7 +75,10 @@ mod tests {
     #[test]
     fn the_schema_knows_keys_and_words() {
         assert!(keys(&[]).contains(&"sandbox") && !keys(&[]).contains(&"notices"));
-        assert_eq!(keys(&path("providers.x")), ["base_url", "wire", "env_key", "headers", "script", "idle_timeout_s"]);
+        assert_eq!(
+            keys(&path("providers.x")),
+            ["base_url", "wire", "env_key", "headers", "script", "idle_timeout_s"]
+        );
         assert_eq!(keys(&path("projects./a")), ["trusted"]);
         assert_eq!(words(&path("sandbox")), ["read-only", "workspace-write", "danger-full-access"]);
         assert_eq!(words(&path("approval")), ["untrusted", "on-request", "never"]);

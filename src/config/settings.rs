@@ -8,7 +8,6 @@ use crate::context::instructions;
 use crate::model::catalog::{ModelSettings, ProviderSettings};
 use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Verbosity};
 
-
 /// The settings of the program.
 #[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
 #[serde(default)]

@@ -3,8 +3,8 @@ use std::{fs, path::Path};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::model::catalog::{ProviderSettings, Wire};
 use super::*;
+use crate::model::catalog::{ProviderSettings, Wire};
 use crate::protocol::{Approval, Effort, SandboxMode};
 
 /// A home and a repository `p` with a directory `p/sub`.

@@ -37,15 +37,17 @@ impl Harness {
         if !self.sync() {
             return;
         }
-        let running =
-            self.session.call(id).is_some_and(|call| matches!(call.state, CallState::Running { .. }));
-        let (Some(tool), true) = (tool, running) else {
+        let intent = self.session.call(id).and_then(|call| match &call.state {
+            CallState::Running { intent, .. } => Some(intent.clone()),
+            _ => None,
+        });
+        let (Some(tool), Some(intent)) = (tool, intent) else {
             // It was allowed by a version that had such a tool.
             return self.record(vec![super::work::refusal(id, "unsupported call".to_owned())]);
         };
         let cx = ToolCx {
             call: id.clone(),
-            workspace: self.workspace.clone(),
+            workspace: self.workspace_for(intent),
             shell: self.shell.clone(),
             output: self.output_sink(id),
             cancel: self.turn.child_token(),

@@ -1,0 +1,152 @@
+#!/bin/sh
+# Builds and installs `agent` from this checkout. `./install.sh --help` says how.
+set -eu
+
+usage() {
+    cat <<'TXT'
+Usage: ./install.sh [--deps] [--prefix DIR]    build and install agent into DIR/bin
+       ./install.sh --test [CARGO-TEST-ARGS]   get what the tests need, and run them
+       ./install.sh --long                     the long forms of the tests (fuzzing, kill loops): about an hour
+       ./install.sh --uninstall [--prefix DIR]
+
+  --deps        first install missing system packages (as root on Debian, Ubuntu, Fedora, Arch)
+  --prefix DIR  default: /usr/local for root, else ~/.local
+TXT
+}
+
+rust_needed=1.90
+say() { printf '%s\n' "$*"; }
+die() { printf 'install.sh: %s\n' "$1" >&2; [ $# -lt 2 ] || printf 'hint: %s\n' "$2" >&2; exit 1; }
+
+action=install deps=no prefix=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --deps) deps=yes ;;
+        --prefix) [ $# -gt 1 ] || die "--prefix needs a directory"; prefix=$2; shift ;;
+        --prefix=*) prefix=${1#--prefix=} ;;
+        --uninstall) action=uninstall ;;
+        --test) action="test"; shift; break ;;
+        --long) action="long"; shift; break ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; die "unknown option $1" ;;
+    esac
+    shift
+done
+
+root=no
+[ "$(id -u)" -ne 0 ] || root=yes
+if [ -z "$prefix" ]; then
+    if [ $root = yes ]; then prefix=/usr/local; else prefix=${HOME:?}/.local; fi
+fi
+
+if [ $action = uninstall ]; then
+    if [ -e "$prefix/bin/agent" ]; then
+        rm -f "$prefix/bin/agent"
+        say "removed $prefix/bin/agent; sessions and configuration stay where they are (agent doctor names the places)"
+    else
+        say "there is no $prefix/bin/agent"
+    fi
+    exit 0
+fi
+
+cd "$(dirname "$0")"
+
+# The packages that give a C compiler, git and certificates, by the name of the package manager.
+packages() {
+    if command -v apt-get >/dev/null 2>&1; then echo "apt-get build-essential git ca-certificates"
+    elif command -v dnf >/dev/null 2>&1; then echo "dnf gcc git ca-certificates"
+    elif command -v pacman >/dev/null 2>&1; then echo "pacman base-devel git ca-certificates"
+    else echo "none"
+    fi
+}
+
+# get PACKAGE...: installs packages, as root.
+get() {
+    [ $root = yes ] || die "installing packages needs root: $*" "run: sudo ./install.sh --deps"
+    set -- "$(packages | cut -d' ' -f1)" "$@"
+    case $1 in
+        apt-get)
+            shift
+            # A fresh machine has no package lists.
+            DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >/dev/null 2>&1 || {
+                apt-get update -qq
+                DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >/dev/null
+            }
+            ;;
+        dnf) shift; dnf install -y -q "$@" ;;
+        pacman) shift; pacman -Sy --noconfirm --needed "$@" ;;
+        *) die "no known package manager" "install a C compiler and git yourself, then run ./install.sh" ;;
+    esac
+}
+
+new_enough() { # new_enough VERSION WANTED
+    [ "$(printf '%s\n%s\n' "$2" "$1" | sort -t. -k1,1n -k2,2n | head -n1)" = "$2" ]
+}
+
+toolchain() {
+    if [ $deps = yes ] || [ "$action" = test ] && [ $root = yes ]; then
+        if ! command -v cc >/dev/null 2>&1 || ! command -v git >/dev/null 2>&1; then
+            # shellcheck disable=SC2046 # words on purpose
+            get $(packages | cut -d' ' -f2-)
+        fi
+        if ! command -v cargo >/dev/null 2>&1 && ! command -v rustup >/dev/null 2>&1; then
+            get rustup || true
+            ! command -v rustup >/dev/null 2>&1 || rustup default stable
+        fi
+    fi
+    command -v cc >/dev/null 2>&1 || die "there is no C compiler (cc)" "./install.sh --deps as root installs it"
+    [ -x "${HOME:-}/.cargo/bin/cargo" ] && PATH=$PATH:$HOME/.cargo/bin
+    command -v cargo >/dev/null 2>&1 || die "there is no Rust toolchain (cargo)" "install Rust $rust_needed or newer: https://rustup.rs"
+    have=$(cargo --version | cut -d' ' -f2)
+    new_enough "$have" $rust_needed || die "cargo $have is too old: Rust $rust_needed or newer is needed" "rustup update stable, or https://rustup.rs"
+}
+
+sandbox_check() {
+    [ "$(uname -s)" = Linux ] || { say "note: the local sandbox needs Linux"; return 0; }
+    if ! "$1" sandbox -- true >/dev/null 2>&1; then
+        say "note: the sandbox can't be had on this machine; 'agent doctor' says what is missing and how to get it"
+    fi
+}
+
+case $action in
+    install)
+        toolchain
+        cargo build --release --locked
+        bin=${CARGO_TARGET_DIR:-target}/release/agent
+        mkdir -p "$prefix/bin"
+        # Never over a file that runs: a new one takes its name.
+        cp "$bin" "$prefix/bin/.agent.new"
+        chmod 755 "$prefix/bin/.agent.new"
+        mv -f "$prefix/bin/.agent.new" "$prefix/bin/agent"
+        say "installed $prefix/bin/agent ($("$prefix/bin/agent" --version))"
+        sandbox_check "$prefix/bin/agent"
+        case :$PATH: in
+            *:"$prefix/bin":*) ;;
+            *) say "note: $prefix/bin is not in your PATH; add it, or run $prefix/bin/agent" ;;
+        esac
+        ;;
+    test | long)
+        toolchain
+        missing=
+        for tool in tmux git; do command -v $tool >/dev/null 2>&1 || missing="$missing $tool"; done
+        if [ -n "$missing" ]; then
+            # shellcheck disable=SC2086 # words on purpose
+            if [ $root = yes ]; then get $missing; else say "note: not installed:$missing; what needs them is skipped, aloud"; fi
+        fi
+        AGENT_TEST_SKIPS=$(mktemp)
+        export AGENT_TEST_SKIPS
+        trap 'rm -f "$AGENT_TEST_SKIPS"' EXIT
+        if [ $action = long ]; then AGENT_TEST_LONG=1; export AGENT_TEST_LONG; fi
+        result=0
+        cargo test --locked "$@" || result=$?
+        skipped=$(wc -l <"$AGENT_TEST_SKIPS")
+        if [ "$skipped" -gt 0 ]; then
+            say "NOT TESTED on this machine ($skipped):"
+            sort "$AGENT_TEST_SKIPS" | sed 's/^/  /'
+            [ "${CI:-}" != true ] || die "under CI everything must be tested"
+        else
+            say "everything was tested: nothing skipped"
+        fi
+        exit $result
+        ;;
+esac

@@ -1,0 +1,201 @@
+//! The command line as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::protocol::{Approval, SandboxMode};
+
+/// A terminal coding agent that can always be stopped and resumed without losing anything.
+#[derive(Debug, Parser)]
+#[command(name = "agent", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(subcommand)]
+    pub(super) command: Option<CommandArgs>,
+}
+
+/// Options that most commands take, before or after the command's name.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Common {
+    /// Model to use, as PROVIDER/MODEL.
+    #[arg(short, long, global = true, value_name = "PROVIDER/MODEL")]
+    pub(super) model: Option<String>,
+    /// Set a configuration key; the value is TOML, or a plain string. May be repeated.
+    #[arg(short, long = "config", global = true, value_name = "KEY=VALUE")]
+    pub(super) config: Vec<String>,
+    /// Work in this directory.
+    #[arg(short = 'C', long = "cd", global = true, value_name = "DIR")]
+    pub(super) cd: Option<PathBuf>,
+    /// What commands may touch.
+    #[arg(short, long, global = true, value_name = "MODE")]
+    pub(super) sandbox: Option<SandboxArg>,
+    /// Where commands run.
+    #[arg(long, global = true, value_name = "local|docker|docker:IMAGE")]
+    pub(super) backend: Option<String>,
+    /// When you are asked. `agent exec` never asks unless this says otherwise.
+    #[arg(short, long, global = true, value_name = "WHEN")]
+    pub(super) ask_for_approval: Option<ApprovalArg>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CommandArgs {
+    /// Do one task without a screen.
+    Exec(ExecArgs),
+    /// Look at the sessions that are kept.
+    Sessions {
+        #[command(subcommand)]
+        command: SessionsArgs,
+    },
+    /// Run a command in the sandbox, under the same policy as the model's commands.
+    Sandbox {
+        #[arg(required = true, last = true, value_name = "CMD")]
+        command: Vec<std::ffi::OsString>,
+    },
+    /// Play the whole loop on a small sample project, with a scripted model. Needs no key.
+    Demo {
+        /// Keep the sample project and the session here.
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+    },
+    /// Say what is installed, what is missing, and how to get it.
+    Doctor {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at the configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigArgs,
+    },
+    /// Print completions for a shell.
+    #[command(hide = true)]
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct ExecArgs {
+    #[command(subcommand)]
+    pub(super) resume: Option<ExecCommandArgs>,
+    /// The task. `-` or nothing: read it from standard input. With both, what comes on standard input is
+    /// added to the task.
+    #[arg(value_name = "PROMPT")]
+    pub(super) prompt: Option<String>,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ExecCommandArgs {
+    /// Go on with a session.
+    Resume(ResumeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResumeArgs {
+    /// The session's id, or its beginning.
+    #[arg(value_name = "ID", required_unless_present = "last")]
+    pub(super) id: Option<String>,
+    /// The last session of this directory. The first word is then the task.
+    #[arg(long)]
+    pub(super) last: bool,
+    /// What to say. Nothing: go on where it stopped.
+    #[arg(value_name = "PROMPT")]
+    pub(super) prompt: Option<String>,
+    /// Allow a call that waits for approval.
+    #[arg(long, value_name = "CALL")]
+    pub(super) approve: Vec<String>,
+    /// Refuse a call that waits for approval; a note for the model may follow.
+    #[arg(long, value_names = ["CALL", "NOTE"], num_args = 1..=2)]
+    pub(super) deny: Vec<String>,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct RunArgs {
+    /// Print each fact as a line of JSON on standard output, and nothing else there.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// With --json: live parts of answers and outputs as well.
+    #[arg(long, requires = "json")]
+    pub(super) deltas: bool,
+    /// Write the last message to this file.
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub(super) output_last_message: Option<PathBuf>,
+    /// JSON Schema that the last message must follow.
+    #[arg(long, value_name = "FILE")]
+    pub(super) output_schema: Option<PathBuf>,
+    /// Attach a picture. May be repeated.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) image: Vec<PathBuf>,
+    /// Keep nothing of this session.
+    #[arg(long)]
+    pub(super) ephemeral: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SessionsArgs {
+    /// List sessions, the newest first.
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what happened in a session.
+    Show {
+        id: String,
+        /// The facts, as JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete sessions with all that belongs to them.
+    Rm {
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigArgs {
+    /// Print the JSON Schema of the configuration file.
+    Schema,
+    /// Print where the configuration comes from.
+    Path,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum SandboxArg {
+    ReadOnly,
+    WorkspaceWrite,
+    DangerFullAccess,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum ApprovalArg {
+    Untrusted,
+    OnRequest,
+    Never,
+}
+
+impl From<SandboxArg> for SandboxMode {
+    fn from(arg: SandboxArg) -> Self {
+        match arg {
+            SandboxArg::ReadOnly => Self::ReadOnly,
+            SandboxArg::WorkspaceWrite => Self::WorkspaceWrite,
+            SandboxArg::DangerFullAccess => Self::DangerFullAccess,
+        }
+    }
+}
+
+impl From<ApprovalArg> for Approval {
+    fn from(arg: ApprovalArg) -> Self {
+        match arg {
+            ApprovalArg::Untrusted => Self::Untrusted,
+            ApprovalArg::OnRequest => Self::OnRequest,
+            ApprovalArg::Never => Self::Never,
+        }
+    }
+}

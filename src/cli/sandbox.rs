@@ -1,0 +1,50 @@
+//! `agent sandbox`: any command, under the policy of the model's commands.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::unix::process::ExitStatusExt as _,
+    process::{Command, ExitCode},
+};
+
+use crate::sandbox::{CommandLine, env};
+
+use super::{
+    error::{CliError, Kind},
+    start::Start,
+};
+
+pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode, CliError> {
+    let [program, args @ ..] = command else { return Err(CliError::usage("no command was given")) };
+    let scratch = tempfile::tempdir().map_err(CliError::failed)?;
+    let mode = start.config.sandbox;
+    let sandbox = start.local_sandbox(mode, scratch.path())?;
+    let line = CommandLine {
+        program: program.clone(),
+        args: args.to_vec(),
+        env: env::for_commands(mode),
+        cwd: start.workspace.clone(),
+        // It has the terminal of whoever called, and does not get one of its own.
+        tty: false,
+    };
+    let wrapped = sandbox
+        .wrap(line)
+        .map_err(|error| CliError::new(Kind::Sandbox, format!("no sandbox, so not run: {error}")))?;
+    let status = Command::new(&wrapped.program)
+        .args(&wrapped.args)
+        .env_clear()
+        .envs(wrapped.env)
+        .current_dir(&wrapped.cwd)
+        .status();
+    sandbox.stop().await;
+    match status {
+        Ok(status) => {
+            let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+            Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(CliError::failed(format!("{}: not found", program.to_string_lossy())))
+        }
+        Err(error) => Err(CliError::failed(format!("{}: {error}", program.to_string_lossy()))),
+    }
+}

@@ -1,0 +1,412 @@
+//! Building a session's harness from what was typed, the configuration and the machine.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+
+use crate::config::{Backend, Config, Home};
+use crate::context::{self, Network, Opening, Person, instructions};
+use crate::harness::{self, Handle, OpenedModel, Parts};
+use crate::model::auth::{self, AuthFile};
+use crate::model::catalog::{self, Catalog, Resolved};
+use crate::model::{ModelError, ModelErrorKind};
+use crate::protocol::{
+    Approval, Command, Event, FORMAT_VERSION, Fact, Level, ModelRef, SandboxMode, SessionId, Settings, Time,
+};
+use crate::sandbox::{self, SharedSandbox};
+use crate::session::Session;
+use crate::shell::{self, Shell};
+use crate::store::{Blobs, Log, LogError, Sessions};
+use crate::tools::{Toolbox, Workspace};
+
+use super::error::{CliError, Kind};
+
+/// Live processes of a session at most.
+const MAX_PROCESSES: usize = 64;
+
+/// What was typed and configured, ready to start sessions.
+#[derive(Clone)]
+pub(super) struct Start {
+    pub(super) config: Config,
+    pub(super) home: Home,
+    pub(super) workspace: PathBuf,
+    pub(super) typed: Typed,
+    /// When a person is asked in new sessions.
+    pub(super) approval: Approval,
+}
+
+/// What was typed on the command line for this run. It goes before what a resumed session ran with.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Typed {
+    pub(super) model: Option<ModelRef>,
+    pub(super) sandbox: Option<SandboxMode>,
+    pub(super) approval: Option<Approval>,
+}
+
+/// Whether a session is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Kept,
+    Ephemeral,
+}
+
+/// A session with a running harness.
+pub(super) struct Open {
+    pub(super) id: SessionId,
+    /// What the log told before the harness started.
+    pub(super) history: Vec<Event>,
+    pub(super) handle: Handle,
+    pub(super) blobs: Blobs,
+    /// One line for a person: what runs, where, with what.
+    pub(super) headline: String,
+    /// The whole session, when it is not to be kept.
+    ephemeral: Option<tempfile::TempDir>,
+}
+
+impl Open {
+    pub(super) fn command(&self, command: Command) {
+        // A harness that has ended says so through its updates.
+        let _ = self.handle.commands.send(command);
+    }
+
+    /// Whether the session can be gone on with later.
+    pub(super) fn kept(&self) -> bool {
+        self.ephemeral.is_none()
+    }
+}
+
+impl Start {
+    pub(super) fn sessions(&self) -> Sessions {
+        Sessions::new(self.home.sessions())
+    }
+
+    pub(super) fn workspace(&self) -> &Path {
+        &self.workspace
+    }
+
+    /// Begins a session.
+    pub(super) fn new_session(
+        &self,
+        place: Place,
+        output_schema: Option<serde_json::Value>,
+        deltas: bool,
+    ) -> Result<Open, CliError> {
+        let (settings, notes) = self.settings(output_schema)?;
+        let id = SessionId(uuid::Uuid::now_v7());
+        let ephemeral = match place {
+            Place::Kept => None,
+            Place::Ephemeral => Some(tempfile::tempdir().map_err(CliError::failed)?),
+        };
+        let sessions = match &ephemeral {
+            None => self.sessions(),
+            Some(folder) => Sessions::new(folder.path()),
+        };
+        let sandbox = self.sandbox(&settings, &sessions.folder(id))?;
+        let log = Log::create(&sessions.log(id)).map_err(|error| self.log_error(id, error))?;
+        let mut begin = vec![
+            Fact::SessionStarted {
+                session: id,
+                version: FORMAT_VERSION,
+                agent: env!("CARGO_PKG_VERSION").to_owned(),
+                workspace: self.workspace.clone(),
+            },
+            Fact::Configured { settings: settings.clone() },
+        ];
+        begin.extend(notes.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
+        let (opening, said) = self.opening(&settings, &sandbox);
+        begin.extend(opening.into_iter().map(Fact::item));
+        begin.extend(said.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
+        self.open(id, &sessions, log, Vec::new(), begin, &settings, sandbox, deltas, ephemeral)
+    }
+
+    /// Opens a session that is kept.
+    pub(super) fn resume(
+        &self,
+        id: SessionId,
+        output_schema: Option<serde_json::Value>,
+        deltas: bool,
+    ) -> Result<Open, CliError> {
+        let sessions = self.sessions();
+        let (log, history) = Log::open(&sessions.log(id)).map_err(|error| self.log_error(id, error))?;
+        let session = Session::replay(&history);
+        let Some(before) = session.settings.clone() else {
+            return Err(CliError::failed(format!("session {id} ended before it had begun"))
+                .hint(format!("agent sessions rm {id}")));
+        };
+        if !session.workspace.is_dir() {
+            return Err(CliError::failed(format!(
+                "the directory of session {id} is gone: {}",
+                session.workspace.display()
+            ))
+            .hint(
+                "bring it back, or look at the session with: agent sessions show ".to_owned()
+                    + &id.to_string(),
+            ));
+        }
+        let mut settings = before.clone();
+        self.overrides(&mut settings)?;
+        if output_schema.is_some() {
+            settings.output_schema = output_schema;
+        }
+        let begin = if settings == before {
+            Vec::new()
+        } else {
+            vec![Fact::Configured { settings: settings.clone() }]
+        };
+        let of_session = Self { workspace: session.workspace, ..self.clone() };
+        let sandbox = of_session.sandbox(&settings, &sessions.folder(id))?;
+        of_session.open(id, &sessions, log, history, begin, &settings, sandbox, deltas, None)
+    }
+
+    /// The settings of a new session, and what the person should know about them.
+    fn settings(
+        &self,
+        output_schema: Option<serde_json::Value>,
+    ) -> Result<(Settings, Vec<String>), CliError> {
+        let resolved = self.resolve(&self.config.model)?;
+        let mut limits = resolved.limits;
+        if let Some(window) = self.config.context_window {
+            limits.window = window;
+        }
+        let settings = Settings {
+            model: resolved.model,
+            effort: self.config.effort.or(resolved.effort),
+            verbosity: self.config.verbosity.or(resolved.verbosity),
+            approval: self.approval,
+            sandbox: self.config.sandbox,
+            backend: self.config.backend.to_string(),
+            limits,
+            output_schema,
+        };
+        Ok((settings, resolved.notes))
+    }
+
+    /// What was typed for this run goes before what the session ran with; the configuration does not.
+    fn overrides(&self, settings: &mut Settings) -> Result<(), CliError> {
+        let typed = &self.typed;
+        if let Some(model) = &typed.model {
+            let resolved = self.resolve(model)?;
+            settings.limits = resolved.limits;
+            settings.effort = resolved.effort;
+            settings.verbosity = resolved.verbosity;
+            settings.model = resolved.model;
+        }
+        if let Some(sandbox) = typed.sandbox {
+            settings.sandbox = sandbox;
+        }
+        if let Some(approval) = typed.approval {
+            settings.approval = approval;
+        }
+        Ok(())
+    }
+
+    pub(super) fn resolve(&self, model: &ModelRef) -> Result<Resolved, CliError> {
+        self.catalog().resolve(model).map_err(|error| CliError::usage(error.to_string()))
+    }
+
+    /// The file with keys that are not in the environment.
+    pub(super) fn keys(&self) -> AuthFile {
+        AuthFile::new(self.home.keys())
+    }
+
+    fn catalog(&self) -> Catalog {
+        Catalog::builtin()
+            .idle_timeout(Duration::from_secs(self.config.idle_timeout))
+            .with(&self.config.providers)
+            .with_models(&self.config.models)
+    }
+
+    /// Opens models by the settings of a session, with keys from the environment or the key file.
+    fn models(&self) -> harness::OpenModel {
+        let catalog = self.catalog();
+        let keys = self.keys();
+        Arc::new(move |settings: &Settings| {
+            let resolved = catalog
+                .resolve(&settings.model)
+                .map_err(|error| ModelError::new(ModelErrorKind::Request, error.to_string()))?;
+            let key: Option<SecretString> =
+                auth::key(&resolved.provider, |name| std::env::var(name).ok(), &keys)?;
+            Ok(OpenedModel {
+                model: catalog::open(&resolved, key.as_ref())?,
+                name: settings.model.model.clone(),
+            })
+        })
+    }
+
+    /// Where the commands of a session run.
+    fn sandbox(&self, settings: &Settings, folder: &Path) -> Result<SharedSandbox, CliError> {
+        if settings.backend != Backend::Local.to_string() {
+            return Err(CliError::usage(format!("backend `{}` is not there yet", settings.backend))
+                .hint("use --backend local"));
+        }
+        self.local_sandbox(settings.sandbox, folder)
+    }
+
+    /// A sandbox on this machine, or why there is none.
+    pub(super) fn local_sandbox(&self, mode: SandboxMode, folder: &Path) -> Result<SharedSandbox, CliError> {
+        sandbox::pick(self.sandbox_settings(mode, folder)?).map_err(|error| {
+            CliError::new(Kind::Sandbox, format!("commands can't be run in a sandbox here: {error}")).hint(
+                "agent doctor says more; --sandbox danger-full-access runs without one, at your own risk",
+            )
+        })
+    }
+
+    pub(super) fn sandbox_settings(
+        &self,
+        mode: SandboxMode,
+        scratch: &Path,
+    ) -> Result<sandbox::Settings, CliError> {
+        Ok(sandbox::Settings {
+            mode,
+            workspace: self.workspace.clone(),
+            writable: self.config.writable_roots.clone(),
+            scratch: scratch.join("scratch"),
+            helper: std::env::current_exe()
+                .map_err(|error| CliError::failed(format!("this program can't find itself: {error}")))?,
+        })
+    }
+
+    /// What the model is told at the beginning, and what of it the person should know.
+    fn opening(
+        &self,
+        settings: &Settings,
+        sandbox: &SharedSandbox,
+    ) -> (Vec<crate::protocol::Item>, Vec<String>) {
+        let user = [self.home.config.clone()];
+        let places = instructions::candidates(repository(&self.workspace).as_deref(), &self.workspace, &user);
+        let (files, mut said) = instructions::gather(&places, read_text);
+        let instructions = instructions::build(&files, self.config.instructions.max_bytes);
+        said.extend(instructions.left_out.iter().map(|left_out| left_out.to_string()));
+        let now = jiff::Zoned::now();
+        let opening = context::opening(&Opening {
+            cwd: self.workspace.clone(),
+            shell: shell().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            date: now.strftime("%Y-%m-%d").to_string(),
+            timezone: now.time_zone().iana_name().unwrap_or("UTC").to_owned(),
+            sandbox: settings.sandbox,
+            approval: settings.approval,
+            network: match settings.sandbox {
+                SandboxMode::DangerFullAccess => Network::On,
+                SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => Network::Off,
+            },
+            writable: self.config.writable_roots.clone(),
+            backend: sandbox.describe(),
+            person: Person::Absent,
+            instructions,
+        });
+        (opening, said)
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the two callers have each of them at hand, and nobody else"
+    )]
+    fn open(
+        &self,
+        id: SessionId,
+        sessions: &Sessions,
+        log: Log,
+        history: Vec<Event>,
+        begin: Vec<Fact>,
+        settings: &Settings,
+        sandbox: SharedSandbox,
+        deltas: bool,
+        ephemeral: Option<tempfile::TempDir>,
+    ) -> Result<Open, CliError> {
+        let folder = sessions.folder(id);
+        let blobs = Blobs::new(folder.join("blobs"));
+        let workspace =
+            Workspace { root: self.workspace.clone(), writable: self.config.writable_roots.clone() };
+        let outside = sandbox::pick(self.sandbox_settings(SandboxMode::DangerFullAccess, &folder)?)
+            .map_err(|error| CliError::new(Kind::Sandbox, error.to_string()))?;
+        let (exits_told, exits) = mpsc::unbounded_channel();
+        let shell = Shell::new(
+            shell::Settings {
+                blobs: folder.join("blobs"),
+                workspace: self.workspace.clone(),
+                env: sandbox::env::for_commands(settings.sandbox),
+                shell: shell(),
+                sandbox,
+                outside,
+                max_processes: MAX_PROCESSES,
+                seed: u32::from_ne_bytes(id.0.as_bytes().last_chunk::<4>().copied().unwrap_or_default()),
+            },
+            exits_told,
+        );
+        let headline = format!(
+            "agent {} · {id} · {} · {} · {}",
+            env!("CARGO_PKG_VERSION"),
+            settings.model,
+            settings.sandbox,
+            self.workspace.display()
+        );
+        let handle = harness::start(Parts {
+            log,
+            session: Session::replay(&history),
+            begin,
+            blobs: blobs.clone(),
+            models: self.models(),
+            tools: Toolbox::builtin(),
+            workspace,
+            shell,
+            exits,
+            clock: Arc::new(now),
+            deltas,
+        });
+        Ok(Open { id, history, handle, blobs, headline, ephemeral })
+    }
+
+    fn log_error(&self, id: SessionId, error: LogError) -> CliError {
+        let message = format!("session {id} can't be opened: {error}");
+        match error {
+            LogError::Locked => {
+                CliError::failed(message).hint("end the other one first, or begin a new session")
+            }
+            LogError::Damaged { .. } => CliError::failed(message)
+                .hint(format!("agent sessions show {id} prints what can be read; nothing was changed")),
+            LogError::Io { .. } => CliError::failed(message),
+        }
+    }
+}
+
+/// The time, to the millisecond: what the log keeps.
+fn now() -> Time {
+    Time::from_millisecond(Time::now().as_millisecond()).unwrap_or(Time::UNIX_EPOCH)
+}
+
+/// The user's shell, if it is one that reads POSIX commands.
+pub(super) fn shell() -> PathBuf {
+    let known = ["bash", "zsh", "sh", "dash", "ksh"];
+    let own = std::env::var_os("SHELL").map(PathBuf::from).filter(|path| {
+        path.is_absolute() && path.file_name().is_some_and(|name| known.iter().any(|known| name == *known))
+    });
+    let standard = ["/bin/bash", "/usr/bin/bash", "/bin/sh"].map(PathBuf::from);
+    own.into_iter().chain(standard).find(|path| path.is_file()).unwrap_or_else(|| PathBuf::from("/bin/sh"))
+}
+
+/// The root of the repository that a directory is in.
+fn repository(dir: &Path) -> Option<PathBuf> {
+    dir.ancestors().find(|dir| dir.join(".git").exists()).map(Path::to_owned)
+}
+
+/// More than this is no instruction file. 1 MiB.
+const LONGEST_INSTRUCTIONS: u64 = 1 << 20;
+
+fn read_text(path: &Path) -> io::Result<Option<String>> {
+    let meta = match fs::metadata(path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        meta => meta?,
+    };
+    if !meta.is_file() || meta.len() > LONGEST_INSTRUCTIONS {
+        return Err(io::Error::other("it is not a text file of at most 1 MiB"));
+    }
+    fs::read_to_string(path).map(Some)
+}

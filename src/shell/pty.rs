@@ -1,14 +1,18 @@
 //! Terminals for commands.
 
-use std::{io, os::fd::OwnedFd};
+use std::{
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
+};
 
+use portable_pty::{MasterPty, PtySize, native_pty_system};
 use rustix::{
-    pty::{OpenptFlags, grantpt, openpt, unlockpt},
-    termios::{InputModes, OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize},
+    fs::{Mode, OFlags, open},
+    termios::{InputModes, OptionalActions, OutputModes, tcgetattr, tcsetattr},
 };
 
 /// What a command is told of its terminal: wide enough that tables and logs are not folded.
-const SIZE: Winsize = Winsize { ws_row: 40, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
+const SIZE: PtySize = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
 
 /// The two ends of a terminal.
 pub(super) struct Terminal {
@@ -19,34 +23,28 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// A new terminal, nobody's controlling terminal yet.
+    /// A new terminal, nobody's controlling terminal yet: the sandbox's helper takes it, inside.
     ///
     /// Output processing is off: a line feed is passed on as it is, because the kernel works byte by byte to
     /// turn it into CRLF, four times slower than all the rest. `text::text` does that for what is shown.
     pub(super) fn open() -> io::Result<Self> {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-        grantpt(&ours)?;
-        unlockpt(&ours)?;
-        let theirs = other_end(&ours)?;
+        let pair = native_pty_system().openpty(SIZE).map_err(io::Error::other)?;
+        let ours = own(&*pair.master)?;
+        let name = pair.master.tty_name().ok_or_else(|| io::Error::other("the terminal has no name"))?;
+        let theirs = open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
         let mut modes = tcgetattr(&theirs)?;
         modes.output_modes.remove(OutputModes::OPOST);
         modes.input_modes.insert(InputModes::IUTF8);
         tcsetattr(&theirs, OptionalActions::Now, &modes)?;
-        tcsetwinsize(&theirs, SIZE)?;
         Ok(Self { ours, theirs })
     }
 }
 
-#[cfg(target_os = "linux")]
-fn other_end(ours: &OwnedFd) -> io::Result<OwnedFd> {
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    Ok(rustix::pty::ioctl_tiocgptpeer(ours, flags)?)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn other_end(ours: &OwnedFd) -> io::Result<OwnedFd> {
-    use rustix::fs::{Mode, OFlags, open};
-
-    let name = rustix::pty::ptsname(ours, Vec::new())?;
-    Ok(open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?)
+/// A descriptor of our own, for a reader that can wait for more than one thing.
+fn own(master: &dyn MasterPty) -> io::Result<OwnedFd> {
+    let raw = master.as_raw_fd().ok_or_else(|| io::Error::other("the terminal has no descriptor"))?;
+    #[expect(unsafe_code, reason = "the crate gives the descriptor only as a number")]
+    // SAFETY: `master` owns the descriptor, and outlives this borrow.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(raw) };
+    borrowed.try_clone_to_owned()
 }

@@ -1,5 +1,7 @@
 //! Patches that are large, loose, or meant to take long.
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails may say so by panicking")]
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

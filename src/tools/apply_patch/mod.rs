@@ -93,7 +93,7 @@ pub async fn run_for(patch_text: &str, workdir: &Path, cx: &ToolCx) -> Result<Ou
         if cancel.is_cancelled() {
             return Err(ToolError("interrupted; nothing was changed".to_owned()));
         }
-        write::write(&job.plan.steps, &mut || Ok(())).map_err(|problem| not_written(&problem))?;
+        write::write(&job.plan.steps).map_err(|problem| not_written(&problem))?;
         Ok(job.output(begun.elapsed()))
     });
     work.await.unwrap_or_else(|error| Err(ToolError(format!("apply_patch failed: {error}"))))

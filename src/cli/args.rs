@@ -42,7 +42,7 @@ pub(super) struct Common {
 #[derive(Debug, Subcommand)]
 pub(super) enum CommandArgs {
     /// Do one task without a screen.
-    Exec(ExecArgs),
+    Exec(Box<ExecArgs>),
     /// Look at the sessions that are kept.
     Sessions {
         #[command(subcommand)]

@@ -108,7 +108,7 @@ impl Start {
             Some(folder) => Sessions::new(folder.path()),
         };
         let sandbox = self.sandbox(&settings, &sessions.folder(id))?;
-        let log = Log::create(&sessions.log(id)).map_err(|error| self.log_error(id, error))?;
+        let log = Log::create(&sessions.log(id)).map_err(|error| log_error(id, &error))?;
         let mut begin = vec![
             Fact::SessionStarted {
                 session: id,
@@ -133,7 +133,7 @@ impl Start {
         deltas: bool,
     ) -> Result<Open, CliError> {
         let sessions = self.sessions();
-        let (log, history) = Log::open(&sessions.log(id)).map_err(|error| self.log_error(id, error))?;
+        let (log, history) = Log::open(&sessions.log(id)).map_err(|error| log_error(id, &error))?;
         let session = Session::replay(&history);
         let Some(before) = session.settings.clone() else {
             return Err(CliError::failed(format!("session {id} ended before it had begun"))
@@ -361,17 +361,17 @@ impl Start {
         });
         Ok(Open { id, history, handle, blobs, headline, ephemeral })
     }
+}
 
-    fn log_error(&self, id: SessionId, error: LogError) -> CliError {
-        let message = format!("session {id} can't be opened: {error}");
-        match error {
-            LogError::Locked => {
-                CliError::failed(message).hint("end the other one first, or begin a new session")
-            }
-            LogError::Damaged { .. } => CliError::failed(message)
-                .hint(format!("agent sessions show {id} prints what can be read; nothing was changed")),
-            LogError::Io { .. } => CliError::failed(message),
+/// Why a log can't be used, and what to do.
+fn log_error(id: SessionId, error: &LogError) -> CliError {
+    let failed = CliError::failed(format!("session {id} can't be opened: {error}"));
+    match error {
+        LogError::Locked => failed.hint("end the other one first, or begin a new session"),
+        LogError::Damaged { .. } => {
+            failed.hint(format!("agent sessions show {id} prints what can be read; nothing was changed"))
         }
+        LogError::Io { .. } => failed,
     }
 }
 

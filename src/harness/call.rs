@@ -1,11 +1,11 @@
 //! Calls of tools: judged, then run.
 
-use std::{iter, sync::Arc};
+use std::sync::Arc;
 
 use crate::policy::{self, Judgement};
-use crate::protocol::{By, CallId, Delta, Fact, Intent, Limits};
+use crate::protocol::{By, CallId, Delta, Fact, Limits};
 use crate::session::CallState;
-use crate::tools::{OutputSink, ToolCx, Workspace};
+use crate::tools::{OutputSink, ToolCx};
 
 use super::{Harness, work::Work};
 
@@ -47,7 +47,7 @@ impl Harness {
         };
         let cx = ToolCx {
             call: id.clone(),
-            workspace: self.workspace_for(intent),
+            workspace: self.workspace.widened(&intent),
             shell: self.shell.clone(),
             output: self.output_sink(id),
             cancel: self.turn.child_token(),
@@ -59,16 +59,6 @@ impl Harness {
             Work::Ran { call, result }
         });
         self.calls.insert(job.id(), id.clone());
-    }
-
-    /// The files that an allowed call may change: the workspace, and what was allowed by name beside it.
-    fn workspace_for(&self, intent: Intent) -> Workspace {
-        let mut workspace = self.workspace.clone();
-        if let Intent::Write { files } = intent {
-            let outside = files.into_iter().filter(|file| file.outside);
-            workspace.writable.extend(outside.flat_map(|file| iter::once(file.path).chain(file.moved_to)));
-        }
-        workspace
     }
 
     fn output_sink(&self, call: &CallId) -> OutputSink {

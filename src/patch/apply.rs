@@ -26,6 +26,12 @@ pub trait Tree {
     /// # Errors
     /// When it can't be read, or is neither a file nor a link; in words for the model.
     fn read(&self, path: &Path) -> Result<Option<Node>, String>;
+
+    /// A file that may have been meant by the name of one that does not exist.
+    fn resembling(&self, path: &Path) -> Option<PathBuf> {
+        let _ = path;
+        None
+    }
 }
 
 /// A place in the tree. Both paths are absolute, and no directory in them is a link.
@@ -178,10 +184,7 @@ impl Ghost<'_> {
             }
             Action::Delete => {
                 if self.slot(&entry)?.now.is_none() {
-                    return Err(format!(
-                        "Failed to delete file {}: No such file or directory (os error 2)",
-                        entry.display()
-                    ));
+                    return Err(self.missing("delete file", &entry));
                 }
                 self.remove(&entry)?;
                 self.summary[2].push(name);
@@ -203,14 +206,19 @@ impl Ghost<'_> {
         Ok(())
     }
 
+    fn missing(&self, doing: &str, path: &Path) -> String {
+        let meant = match self.tree.resembling(path) {
+            Some(other) => format!("; did you mean {}?", other.display()),
+            None => String::new(),
+        };
+        format!("Failed to {doing} {}: No such file or directory (os error 2){meant}", path.display())
+    }
+
     fn updated(&mut self, path: &Path, chunks: &[Chunk<'_>], quotable: bool) -> Result<Vec<u8>, String> {
         match &self.slot(path)?.now {
             Some(Node::File(bytes)) => update(bytes, chunks, Subject { path, quotable }),
             Some(Node::Link(_)) => Err(wrong(path, "this is a link to itself")),
-            None => Err(format!(
-                "Failed to read file to update {}: No such file or directory (os error 2)",
-                path.display()
-            )),
+            None => Err(self.missing("read file to update", path)),
         }
     }
 

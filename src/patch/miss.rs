@@ -108,7 +108,7 @@ impl Sight<'_, '_> {
         let more = if places.len() > Self::MOST_PLACES { " and more" } else { "" };
         let _ = writeln!(
             error,
-            "{} fits equally well at lines {}{more}. Say which is meant: add lines above or below as context, or a \
+            "This is {}, and it fits equally well at lines {}{more}. Say which is meant: add lines above or below as context, or a \
              line `@@ ` with a whole line that stands above the place.",
             self.chunk(),
             named.join(", ")
@@ -154,6 +154,7 @@ impl Sight<'_, '_> {
         let _ = write!(error, "This is {}", self.chunk());
         let _ = match (cursor, self.seeker.len()) {
             (_, 0) => writeln!(error, "; the file is empty."),
+            (0, 1) => writeln!(error, "; the file has one line."),
             (0, lines) => writeln!(error, "; the file has {lines} lines."),
             (_, lines) => writeln!(error, "; searched from line {} to {lines}.", cursor + 1),
         };

@@ -16,12 +16,20 @@ pub struct FileLine<'a> {
     pub ending: &'a str,
 }
 
+/// Every line costs memory, however short it is.
+const MOST_LINES: usize = 4_000_000;
+
 impl<'a> Text<'a> {
     /// Splits a file into its lines.
     ///
     /// # Errors
-    /// When it is not UTF-8; the text names what it seems to be.
+    /// When it is not UTF-8 (the text names what it seems to be), or has very many lines.
     pub fn read(bytes: &'a [u8]) -> Result<Self, String> {
+        if bytes.iter().filter(|byte| **byte == b'\n').count() > MOST_LINES {
+            return Err(format!(
+                "the file has more than {MOST_LINES} lines: change it with a command instead"
+            ));
+        }
         let text = match std::str::from_utf8(bytes) {
             Ok(text) if !looks_like_utf16(bytes) => text,
             _ => return Err(encoding(bytes)),
@@ -109,6 +117,12 @@ mod tests {
     fn an_empty_file_has_no_lines() {
         assert_eq!(Text::read(b"").unwrap(), Text { bom: "", lines: Vec::new() });
         assert_eq!(Text::read(b"\n").unwrap().lines.len(), 1);
+    }
+
+    #[test]
+    fn a_file_with_millions_of_lines_is_refused() {
+        let error = Text::read(&vec![b'\n'; MOST_LINES + 1]).unwrap_err();
+        assert!(error.contains("more than 4000000 lines"), "{error}");
     }
 
     #[test]

@@ -84,7 +84,9 @@ fn several_equally_good_places_are_an_error_that_names_them() {
     let error = updated("x\na\nx\nb\nx\n", "-x\n+y").unwrap_err();
     assert!(error.starts_with("Found the expected lines more than once in /w/f:\nx\n"), "{error}");
     assert!(
-        error.contains("chunk 1 of 1 (line 3 of the patch) fits equally well at lines 1, 3, 5."),
+        error.contains(
+            "This is chunk 1 of 1 (line 3 of the patch), and it fits equally well at lines 1, 3, 5."
+        ),
         "{error}"
     );
     let error = updated(&"x\ny\n".repeat(50), "@@\n-x").unwrap_err();

@@ -42,6 +42,7 @@ pub(super) fn context(root: &Path) -> ToolCx {
         sandbox: Arc::new(Nowhere),
         outside: Arc::new(Nowhere),
         max_processes: 1,
+        seed: 1,
     };
     ToolCx {
         call: CallId::from("call_1"),

@@ -143,11 +143,10 @@ struct Picture {
 
 impl Picture {
     fn of(bytes: Vec<u8>) -> Result<Self, String> {
-        let format = match image::guess_format(&bytes) {
-            Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Gif | ImageFormat::WebP)) => {
-                format
-            }
-            _ => return Err("is not a PNG, JPEG, GIF or WebP image".to_owned()),
+        let Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Gif | ImageFormat::WebP)) =
+            image::guess_format(&bytes)
+        else {
+            return Err("is not a PNG, JPEG, GIF or WebP image".to_owned());
         };
         let Decoded { image, turned, animated } = decode(&bytes, format)?;
         let (width, height) = scaled(image.width(), image.height());

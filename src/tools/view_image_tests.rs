@@ -40,8 +40,8 @@ fn what_fits_is_sent_byte_for_byte_whatever_its_name() {
 #[test]
 fn what_is_large_is_scaled_and_a_gif_becomes_a_png() {
     let cases = [
-        (encoded(2000, 1000, ImageFormat::Png), "image/png", 1536, 768),
-        (encoded(1000, 2000, ImageFormat::Jpeg), "image/jpeg", 768, 1536),
+        (encoded(900, 800, ImageFormat::Png), "image/png", 864, 768),
+        (encoded(16, 4096, ImageFormat::Jpeg), "image/jpeg", 8, 2048),
         (encoded(4096, 16, ImageFormat::Png), "image/png", 2048, 8),
         (encoded(40, 30, ImageFormat::Gif), "image/png", 40, 30),
     ];

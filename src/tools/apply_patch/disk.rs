@@ -15,6 +15,9 @@ use super::super::places::{Inside, Last, resolve};
 /// Files above this are not patched.
 const MOST_BYTES: u64 = 64 << 20;
 
+/// Names of a directory that are compared with one that does not exist.
+const MOST_NAMES: usize = 2_000;
+
 /// The file system, as seen from a directory.
 pub(super) struct Disk<'a> {
     pub(super) workdir: &'a Path,
@@ -40,6 +43,21 @@ impl Tree for Disk<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(told(error)),
         }
+    }
+
+    fn resembling(&self, path: &Path) -> Option<PathBuf> {
+        let (parent, name) = (path.parent()?, path.file_name()?.to_str()?);
+        if self.inside.is_some_and(|inside| !inside.holds(parent)) {
+            return None;
+        }
+        let names = fs::read_dir(parent)
+            .ok()?
+            .take(MOST_NAMES)
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let (likeness, best) = names
+            .map(|other| (strsim::jaro_winkler(name, &other), other))
+            .max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+        (likeness > 0.85).then(|| parent.join(best))
     }
 }
 

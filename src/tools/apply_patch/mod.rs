@@ -93,7 +93,7 @@ pub async fn run_for(patch_text: &str, workdir: &Path, cx: &ToolCx) -> Result<Ou
         if cancel.is_cancelled() {
             return Err(ToolError("interrupted; nothing was changed".to_owned()));
         }
-        write::write(&job.plan.steps, &mut || Ok(())).map_err(not_written)?;
+        write::write(&job.plan.steps).map_err(|problem| not_written(&problem))?;
         Ok(job.output(begun.elapsed()))
     });
     work.await.unwrap_or_else(|error| Err(ToolError(format!("apply_patch failed: {error}"))))
@@ -163,7 +163,7 @@ fn outside(path: &Path) -> ToolError {
     ToolError(format!("patch rejected: writing outside of the project: {}", path.display()))
 }
 
-fn not_written(problem: String) -> ToolError {
+fn not_written(problem: &str) -> ToolError {
     ToolError(format!("apply_patch failed: {problem}"))
 }
 
@@ -187,5 +187,6 @@ fn operation(kind: ChangeKind) -> FileOperation {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
+mod scenarios;
+#[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io::{self, Read, Write},
+    io::{self, Read, Write as _},
     path::Path,
     process::ExitCode,
 };
@@ -71,7 +71,7 @@ fn run(args: &[OsString], stdin: &mut dyn Read, workdir: &Path) -> Ended {
     };
     let tree = Disk { workdir: &workdir, inside: None };
     let applied = super::plan_of(patch, &tree).and_then(|plan| {
-        super::write::write(&plan.steps, &mut || Ok(())).map_err(super::not_written)?;
+        super::write::write(&plan.steps).map_err(|problem| super::not_written(&problem))?;
         Ok(plan.summary())
     });
     match applied {

@@ -33,11 +33,24 @@ use rustix::{
 use crate::patch::{Node, Step};
 
 /// Called before everything that can fail, so that tests can make it fail.
-pub(super) type Fault<'f> = &'f mut dyn FnMut() -> io::Result<()>;
+type Fault<'f> = &'f mut dyn FnMut() -> io::Result<()>;
+
+/// How a new file takes the place of an old one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Swap {
+    /// In one moment, where the file system can.
+    Exchange,
+    /// The old one away, then the new one in.
+    TwoRenames,
+}
 
 /// Does all the steps, or changes nothing and says why.
-pub(super) fn write(steps: &[Step], fault: Fault<'_>) -> Result<(), String> {
-    let mut work = Work { directories: HashMap::new(), made: Vec::new(), jobs: Vec::new(), fault };
+pub(super) fn write(steps: &[Step]) -> Result<(), String> {
+    write_with(steps, Swap::Exchange, &mut || Ok(()))
+}
+
+fn write_with(steps: &[Step], swap: Swap, fault: Fault<'_>) -> Result<(), String> {
+    let mut work = Work { directories: HashMap::new(), made: Vec::new(), jobs: Vec::new(), swap, fault };
     match work.all(steps) {
         Ok(()) => {
             work.clean_up();
@@ -53,6 +66,7 @@ struct Work<'s, 'f> {
     /// Directories that were made, with their parents.
     made: Vec<(Rc<OwnedFd>, OsString)>,
     jobs: Vec<Job<'s>>,
+    swap: Swap,
     fault: Fault<'f>,
 }
 
@@ -180,27 +194,38 @@ impl<'s> Work<'s, '_> {
                 job.rename(job.name, &job.spare, RenameFlags::NOREPLACE)?;
                 job.state = State::Saved;
             }
-            (Some(_), Some(_)) => match job.rename(&job.spare, job.name, RenameFlags::EXCHANGE) {
-                Err(error) if unsupported(&error) => {
-                    let mut old = job.spare.clone();
-                    old.push(".old");
-                    job.rename(job.name, &old, RenameFlags::NOREPLACE)?;
-                    let new = std::mem::replace(&mut job.spare, old);
-                    job.state = State::Saved;
-                    let placed = job.rename(&new, job.name, RenameFlags::NOREPLACE);
-                    if placed.is_err() {
-                        // The error is what counts; at worst a temporary file stays.
-                        let _ = fs::unlinkat(&job.directory, &new, AtFlags::empty());
+            (Some(_), Some(_)) => {
+                let exchanged = match self.swap {
+                    Swap::Exchange => job.rename(&job.spare, job.name, RenameFlags::EXCHANGE),
+                    Swap::TwoRenames => Err(Errno::INVAL.into()),
+                };
+                match exchanged {
+                    Err(error) if unsupported(&error) => {
+                        self.swap = Swap::TwoRenames;
+                        self.swap_by_two_renames(index)?;
                     }
-                    placed?;
+                    other => other?,
                 }
-                other => {
-                    other?;
-                    job.state = State::Saved;
-                }
-            },
+                self.jobs[index].state = State::Saved;
+            }
         }
         Ok(())
+    }
+
+    fn swap_by_two_renames(&mut self, index: usize) -> io::Result<()> {
+        let job = &mut self.jobs[index];
+        let mut old = job.spare.clone();
+        old.push(".old");
+        job.rename(job.name, &old, RenameFlags::NOREPLACE)?;
+        let new = std::mem::replace(&mut job.spare, old);
+        job.state = State::Saved;
+        let job = &self.jobs[index];
+        let placed = (self.fault)().and_then(|()| job.rename(&new, job.name, RenameFlags::NOREPLACE));
+        if placed.is_err() {
+            // The error is what counts; at worst a temporary file stays.
+            let _ = fs::unlinkat(&job.directory, &new, AtFlags::empty());
+        }
+        placed
     }
 
     /// Removes what is not needed any more.
@@ -288,23 +313,36 @@ impl Job<'_> {
     }
 }
 
+#[cfg(target_os = "linux")]
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+#[cfg(not(target_os = "linux"))]
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Opens a directory by a path without links.
+#[cfg(target_os = "linux")]
 fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
     let resolve = fs::ResolveFlags::NO_SYMLINKS | fs::ResolveFlags::NO_MAGICLINKS;
     match fs::openat2(fs::CWD, path, DIRECTORY, Mode::empty(), resolve) {
-        Err(Errno::NOSYS | Errno::PERM) => {
-            let real = path
-                .canonicalize()
-                .map_err(|error| error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error))?;
-            if real != path {
-                return Err(Errno::LOOP);
-            }
-            fs::openat(fs::CWD, path, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
-        }
+        // An old kernel, or a filter that does not know the call.
+        Err(Errno::NOSYS | Errno::PERM) => open_same_directory(path),
         other => other,
     }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
+    open_same_directory(path)
+}
+
+/// Opens a directory whose path leads to itself at this moment.
+fn open_same_directory(path: &Path) -> Result<OwnedFd, Errno> {
+    let real = path
+        .canonicalize()
+        .map_err(|error| error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error))?;
+    if real != path {
+        return Err(Errno::LOOP);
+    }
+    fs::openat(fs::CWD, path, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
 }
 
 fn unsupported(error: &io::Error) -> bool {

@@ -63,7 +63,7 @@ fn a_patch_is_written_with_modes_and_links_kept_and_nothing_left_over() {
         files::remove_file(root.join("probe")).unwrap();
         mode
     };
-    write(&steps(&root, patch), &mut || Ok(())).unwrap();
+    write(&steps(&root, patch)).unwrap();
     let expected: BTreeMap<PathBuf, String> = [
         ("deep", "directory".to_owned()),
         ("deep/er", "directory".to_owned()),
@@ -82,13 +82,19 @@ fn a_patch_is_written_with_modes_and_links_kept_and_nothing_left_over() {
 
 #[test]
 fn a_failure_at_any_moment_puts_everything_back() {
+    for swap in [Swap::Exchange, Swap::TwoRenames] {
+        fail_at_every_moment(swap);
+    }
+}
+
+fn fail_at_every_moment(swap: Swap) {
     let mut failures = 0;
     loop {
         let (_dir, root, patch) = world();
         let before = tree(&root);
         let steps = steps(&root, patch);
         let mut left = failures;
-        let result = write(&steps, &mut || {
+        let result = write_with(&steps, swap, &mut || {
             if left == 0 {
                 return Err(io::Error::from_raw_os_error(libc::ENOSPC));
             }
@@ -118,7 +124,7 @@ fn what_someone_else_changed_meanwhile_is_not_lost() {
         let steps = steps(&root, patch);
         let before = tree(&root);
         let mut now = 0;
-        let result = write(&steps, &mut || {
+        let result = write_with(&steps, Swap::Exchange, &mut || {
             if now == moment {
                 files::write(root.join("over"), "theirs\n").unwrap();
             }
@@ -152,7 +158,7 @@ fn a_file_that_appears_meanwhile_is_not_overwritten() {
     let root = dir.path().canonicalize().unwrap();
     let steps = steps(&root, "*** Begin Patch\n*** Add File: new\n+ours\n*** End Patch");
     let mut moment = 0;
-    let error = write(&steps, &mut || {
+    let error = write_with(&steps, Swap::Exchange, &mut || {
         moment += 1;
         // The last moment: everything was compared already.
         if moment == 3 {
@@ -175,7 +181,7 @@ fn a_directory_that_becomes_a_link_meanwhile_is_not_followed() {
     let steps = steps(&root.join("in"), "*** Begin Patch\n*** Add File: d/new\n+x\n*** End Patch");
     files::remove_dir(root.join("in/d")).unwrap();
     symlink(root.join("out"), root.join("in/d")).unwrap();
-    let error = write(&steps, &mut || Ok(())).unwrap_err();
+    let error = write(&steps).unwrap_err();
     assert!(error.contains("Too many levels of symbolic links"), "{error}");
     assert_eq!(files::read_dir(root.join("out")).unwrap().count(), 0);
 }

@@ -73,6 +73,7 @@ pub mod tools;
 pub mod harness;
 
 pub mod headless;
+pub mod tui;
 
 pub mod cli;
 pub mod config;

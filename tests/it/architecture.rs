@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("tools", "protocol patch shell sandbox"),
     ("harness", "protocol session policy patch context model sandbox shell store tools"),
     ("headless", "protocol session"),
+    ("tui", "protocol session patch"),
     ("config", "protocol session policy patch context model sandbox shell store tools harness"),
     ("cli", "*"),
 ];

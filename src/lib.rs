@@ -5,7 +5,7 @@
 //! against it.
 //!
 //! ```text
-//!    you --keys--> (screen) ---+                                   +--> model   (HTTP streams)
+//!    you --keys--> tui --------+                                   +--> model   (HTTP streams)
 //!    pipe -------> headless ---+--Command-->  harness  ---Step---> +--> tools --> shell --> sandbox
 //!                              +--<-Update--  (one task) <-Work--- +
 //!                                              |  ^
@@ -35,7 +35,7 @@
 //! | layer | modules | what it is | may never |
 //! |---|---|---|---|
 //! | start | `main`, [`cli`], `config` | read argv, environment and files; build; pick a face | hold logic |
-//! | faces | [`headless`] | turn updates into something seen, and input into commands | import the harness or the hands |
+//! | faces | [`tui`], [`headless`] | turn updates into something seen, and input into commands | import the harness or the hands |
 //! | will | [`harness`] | the one task that makes things happen | draw, parse keys, print |
 //! | hands | [`model`], [`tools`], [`shell`], [`sandbox`], [`store`] | touch the world, each behind one trait or struct | know sessions, approvals or faces |
 //! | thought | [`session`], [`policy`], `context`, `patch` | decide; pure | do IO, read a clock, be async |

@@ -8,6 +8,7 @@ mod fanout;
 mod record;
 mod respond;
 mod retry;
+mod window;
 mod work;
 
 use std::{
@@ -97,6 +98,8 @@ struct Harness {
     turn: CancellationToken,
     /// What the model has said of the message that it is writing.
     partial: Arc<Mutex<String>>,
+    /// How full the window was when a person was last told, in percent.
+    window_mark: u64,
 }
 
 /// Starts a harness for one session.
@@ -126,6 +129,7 @@ pub fn start(parts: Parts) -> Handle {
         calls: HashMap::new(),
         turn: CancellationToken::new(),
         partial: Arc::default(),
+        window_mark: 0,
     };
     let ended = tokio::spawn(harness.run(parts.begin, inbox, outcomes, exits));
     Handle { commands, updates, ended }

@@ -18,7 +18,10 @@ impl Harness {
             Some(Err(error)) => refused(id, error.0),
             Some(Ok(intent)) => match policy::judge(&intent, &self.policy(), &self.session.grants) {
                 Judgement::Allow(by) => Fact::CallAllowed { call: id.clone(), by, intent },
-                Judgement::Ask { reason } => Fact::ApprovalRequested { call: id.clone(), intent, reason },
+                Judgement::Ask { reason } => {
+                    let grants = policy::proposals(&intent);
+                    Fact::ApprovalRequested { call: id.clone(), intent, reason, grants }
+                }
                 Judgement::Refuse { reason } => refused(id, reason),
             },
         };

@@ -2,7 +2,7 @@
 //!
 //! A grant covers exact leading words, never a pattern, and only commands that are read without any doubt.
 
-use crate::protocol::{FileChange, Grant};
+use crate::protocol::{FileChange, Grant, Intent};
 
 use super::{below, command, file_paths};
 
@@ -75,6 +75,32 @@ pub fn too_broad(words: &[String]) -> bool {
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
     let runner = RUNNERS.contains(&name) || RUNNERS.contains(&stem);
     runner && words.get(1).is_none_or(|word| word.is_empty() || word.starts_with('-'))
+}
+
+/// What a person may be offered to allow from now on, instead of this call alone. Nothing where every such rule
+/// would be too broad, or not plain enough to be sure of.
+#[must_use]
+pub fn proposals(intent: &Intent) -> Vec<Grant> {
+    match intent {
+        Intent::Command { command, prefix, .. } => {
+            let commands = command::plain(command).unwrap_or_default();
+            let [words] = commands.as_slice() else { return Vec::new() };
+            let proposed = if !prefix.is_empty() && words.starts_with(prefix) && !too_broad(prefix) {
+                prefix.clone()
+            } else {
+                words.clone()
+            };
+            if too_broad(&proposed) { Vec::new() } else { vec![Grant::CommandPrefix { words: proposed }] }
+        }
+        Intent::Write { files } => {
+            let mut outside = files.iter().filter(|file| file.outside).flat_map(file_paths);
+            match (outside.next(), outside.next()) {
+                (Some(path), None) => vec![Grant::WriteBelow { path: path.to_owned() }],
+                _ => Vec::new(),
+            }
+        }
+        Intent::None | Intent::Read { .. } | Intent::Input { .. } | Intent::Unknown => Vec::new(),
+    }
 }
 
 /// The grant under which a command may run: every command of the line must be covered.

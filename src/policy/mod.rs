@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::protocol::{Approval, By, FileChange, Grant, Intent, SandboxMode};
 
-pub use grants::too_broad;
+pub use grants::{proposals, too_broad};
 
 /// What the models know to be told when they ask for more and nobody may be asked.
 pub const ESCALATION_REFUSED: &str = "approval policy is Never; reject command — you cannot ask for escalated \

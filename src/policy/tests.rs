@@ -226,3 +226,34 @@ fn the_words_are_those_that_the_models_know() {
         Judgement::Ask { reason: "it deletes recursively (`rm -rf build`), and there is no sandbox".into() }
     );
 }
+
+#[test]
+fn only_rules_that_mean_something_are_offered() {
+    let offered = |command: &str, prefix: &[&str]| {
+        let prefix: Vec<String> = prefix.iter().map(|word| (*word).to_owned()).collect();
+        let intent = Intent::Command {
+            command: command.into(),
+            workdir: "/w".into(),
+            escalated: true,
+            justification: None,
+            prefix,
+        };
+        match proposals(&intent).as_slice() {
+            [] => String::new(),
+            [Grant::CommandPrefix { words }] => words.join(" "),
+            other => panic!("{other:?}"),
+        }
+    };
+    let table = [
+        ("npm install left-pad", &["npm", "install"][..], "npm install"),
+        ("npm install left-pad", &["npm"], "npm install left-pad"),
+        ("npm install left-pad", &["yarn"], "npm install left-pad"),
+        ("npm install left-pad", &[], "npm install left-pad"),
+        ("rm -rf build && npm install", &["npm"], ""),
+        ("bash -c 'x'", &["bash"], ""),
+        ("echo $(id)", &["echo"], ""),
+    ];
+    for (command, prefix, wanted) in table {
+        assert_eq!(offered(command, prefix), wanted, "{command} {prefix:?}");
+    }
+}

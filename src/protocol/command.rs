@@ -69,6 +69,8 @@ pub enum Rejection {
     Idle,
     #[error("call {0} is not waiting for an approval")]
     NotWaiting(CallId),
+    #[error("call {0} was not offered that rule")]
+    NotOffered(CallId),
     #[error("that message was delivered already, or never queued")]
     NotQueued(InputId),
     #[error("the session can't be written, and takes no more work: {0}")]

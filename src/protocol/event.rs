@@ -81,6 +81,9 @@ pub enum Fact {
         call: CallId,
         intent: Intent,
         reason: String,
+        /// What may be allowed from now on, instead of this call alone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        grants: Vec<Grant>,
     },
     CallAllowed {
         call: CallId,

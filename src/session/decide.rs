@@ -49,12 +49,16 @@ impl Session {
     }
 
     fn verdict(&self, id: CallId, verdict: Verdict) -> Result<Vec<Fact>, Rejection> {
-        let Some(CallState::Asked { intent, .. }) = self.call(&id).map(|call| &call.state) else {
+        let Some(CallState::Asked { intent, grants, .. }) = self.call(&id).map(|call| &call.state) else {
             return Err(Rejection::NotWaiting(id));
         };
         let intent = intent.clone();
         Ok(vec![match verdict {
             Verdict::Allow => Fact::CallAllowed { call: id, by: By::Person { grant: None }, intent },
+            // Only what was shown can be allowed for longer.
+            Verdict::AllowAlways { grant } if !grants.contains(&grant) => {
+                return Err(Rejection::NotOffered(id));
+            }
             Verdict::AllowAlways { grant } => {
                 Fact::CallAllowed { call: id, by: By::Person { grant: Some(grant) }, intent }
             }

@@ -139,8 +139,9 @@ impl Session {
                     turn.answered(outcome, *usage);
                 }
             }
-            Fact::ApprovalRequested { call, intent, reason } => {
-                self.call_becomes(call, CallState::Asked { intent: intent.clone(), reason: reason.clone() });
+            Fact::ApprovalRequested { call, intent, reason, grants } => {
+                let (intent, reason, grants) = (intent.clone(), reason.clone(), grants.clone());
+                self.call_becomes(call, CallState::Asked { intent, reason, grants });
             }
             Fact::CallAllowed { call, by, intent } => {
                 if let By::Person { grant: Some(grant) } = by {

@@ -77,7 +77,7 @@ impl World {
         };
         match step {
             Step::Judge(call) => self.record(vec![match chance % 5 {
-                0 => Fact::ApprovalRequested { call, intent, reason: "r".into() },
+                0 => Fact::ApprovalRequested { call, intent, reason: "r".into(), grants: vec![] },
                 1 => Fact::CallRefused { call, by: By::Policy, reason: "no".into() },
                 _ => Fact::CallAllowed { call, by: By::Policy, intent },
             }]),

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::protocol::{Args, CallId, Intent, Item, ResponseId, ResponseOutcome, Time, TurnId, Usage};
+use crate::protocol::{Args, CallId, Grant, Intent, Item, ResponseId, ResponseOutcome, Time, TurnId, Usage};
 
 /// The turn that is going on.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +36,7 @@ pub enum CallState {
     /// Nobody has looked at it.
     Proposed,
     /// A person is owed an answer.
-    Asked { intent: Intent, reason: String },
+    Asked { intent: Intent, reason: String, grants: Vec<Grant> },
     /// It may run, and has not begun.
     Allowed { intent: Intent },
     /// It may not run, and the model has not been told.

@@ -2,6 +2,7 @@
 //! session without a person.
 //!
 //! The only file of this module that reads the process's environment.
+#![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "a part of it is for the sandbox of Linux"))]
 
 use std::{
     ffi::{OsStr, OsString},

@@ -8,6 +8,7 @@ use super::{CommandLine, Sandbox, SandboxError};
 
 /// Runs commands as they are, under a guard.
 pub(super) struct Unconfined {
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is no guard yet"))]
     pub(super) helper: PathBuf,
 }
 

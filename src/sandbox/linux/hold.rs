@@ -166,7 +166,7 @@ fn build(plan: &Plan, identity: Identity, mapped: Option<Mapped>) -> Result<u32,
     become_user(identity.becomes()).map_err(failed("identity"))?;
     rustix::system::sethostname(b"localhost").map_err(|error| failed("uts namespace")(error.into()))?;
     sys::loopback_up().map_err(failed("network namespace"))?;
-    sources.mount(plan).map_err(failed("mounts"))?;
+    sources.mount(plan, identity.becomes()).map_err(failed("mounts"))?;
     probe::attempt(plan)
 }
 

@@ -147,7 +147,8 @@ impl Sources {
     }
 
     /// Makes them the root of this process and of everything that is started from it.
-    pub(super) fn mount(self, plan: &Plan) -> io::Result<()> {
+    /// `user` is the number of who lives there, when it is not one that the system knows already.
+    pub(super) fn mount(self, plan: &Plan, user: Option<u32>) -> io::Result<()> {
         let root = tmpfs(ROOT_SIZE, "0755")?;
         // Any directory that everybody may reach will do: it is left a moment later.
         move_to(&root, Path::new("/usr"))?;
@@ -172,6 +173,14 @@ impl Sources {
         }
         if let Some(git) = self.git {
             Source::new(&git, &git, RO | NODEV)?.mount()?;
+        }
+        if let Some(user) = user {
+            introduce(
+                "/etc/passwd",
+                user,
+                &format!("agent:x:{user}:{user}::{}:/bin/sh\n", plan.home.display()),
+            )?;
+            introduce("/etc/group", user, &format!("agent:x:{user}:\n"))?;
         }
         hide(plan)?;
         move_to(&self.proc, Path::new("/proc"))?;
@@ -265,6 +274,23 @@ fn hide(plan: &Plan) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Adds a line to a list of users or groups that does not have the number: programs want a name for it.
+fn introduce(list: &str, number: u32, line: &str) -> io::Result<()> {
+    let Ok(mut text) = std::fs::read_to_string(list) else { return Ok(()) };
+    let number = number.to_string();
+    if text.lines().any(|line| line.split(':').nth(2) == Some(number.as_str())) {
+        return Ok(());
+    }
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.push_str(line);
+    let list = Path::new(list);
+    let copy = Path::new("/").join(format!(".{}", list.file_name().unwrap_or_default().display()));
+    std::fs::write(&copy, text).map_err(|error| at(&copy, error))?;
+    Source::new(&copy, list, RO | NODEV)?.mount()
 }
 
 /// Makes the root itself read-only: not one file of it is a command's.

@@ -2,13 +2,16 @@
 //!
 //! A second wall behind namespaces and Landlock, against holes in the kernel and in the two. Ordinary programs
 //! (compilers, debuggers of their own children, servers on loopback, event loops) notice nothing of it.
+//!
+//! How the table becomes a program for the kernel is told in `filter`.
 
-use std::{collections::BTreeMap, io};
+use std::io;
 
 use libc::c_long;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch, sock_filter,
+
+use super::{
+    filter::{Answer, Test, program},
+    sys,
 };
 
 /// Refused with "not permitted".
@@ -82,16 +85,14 @@ const ABSENT: &[c_long] = &[
 ];
 
 /// Namespaces that `clone` and `unshare` could make.
-const NAMESPACES: &[i32] = &[
-    libc::CLONE_NEWCGROUP,
-    libc::CLONE_NEWIPC,
-    libc::CLONE_NEWNET,
-    libc::CLONE_NEWNS,
-    libc::CLONE_NEWPID,
-    libc::CLONE_NEWTIME,
-    libc::CLONE_NEWUSER,
-    libc::CLONE_NEWUTS,
-];
+const NAMESPACES: i32 = libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWTIME
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWUTS;
 
 /// Kinds of sockets that stay inside: the network is a loopback of the session's own.
 const FAMILIES: &[i32] = &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
@@ -113,119 +114,107 @@ const MODES: &[(c_long, u8, Option<u8>)] = &[
     (libc::SYS_openat, 3, Some(2)),
 ];
 
+/// What makes flags of `open` create a file, and its mode count. The other bit of O_TMPFILE is O_DIRECTORY.
+const CREATES: i32 = libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY);
+
+/// Bits of a mode that make a program run as somebody else.
+const SET_ID: u32 = libc::S_ISUID | libc::S_ISGID;
+
+/// Personalities that only ask, or switch address randomisation off for a debugger.
+const PERSONALITIES: &[i32] = &[0, -1, libc::ADDR_NO_RANDOMIZE];
+
 /// Requests that type into a terminal.
-const TYPING: &[u32] = &[0x5412 /* TIOCSTI */, 0x541c /* TIOCLINUX */];
+const TYPING: &[i32] = &[0x5412 /* TIOCSTI */, 0x541c /* TIOCLINUX */];
 
 /// Applies the filter to this process, and to whatever it starts, for good.
 pub(super) fn confine() -> io::Result<()> {
-    for program in programs().map_err(io::Error::other)? {
-        seccompiler::apply_filter(&program).map_err(io::Error::other)?;
-    }
-    Ok(())
+    sys::install_filter(&program(&rules()))
 }
 
-fn programs() -> Result<[BpfProgram; 2], seccompiler::BackendError> {
-    let mut refused: BTreeMap<c_long, Vec<SeccompRule>> =
-        REFUSED.iter().map(|call| (*call, Vec::new())).collect();
-    for call in [libc::SYS_clone, libc::SYS_unshare] {
-        // The flags are the first argument of both, on both architectures.
-        refused.insert(call, NAMESPACES.iter().map(|flag| bits(0, *flag)).collect::<Result<_, _>>()?);
-    }
-    for call in [libc::SYS_socket, libc::SYS_socketpair] {
-        let other = FAMILIES
-            .iter()
-            .map(|family| condition(0, SeccompCmpOp::Ne, *family))
-            .collect::<Result<_, _>>()?;
-        refused.insert(call, vec![SeccompRule::new(other)?]);
-    }
+/// Every call that is not simply allowed.
+fn rules() -> Vec<(c_long, Answer)> {
+    let words = |values: &[i32]| values.iter().map(|value| value.cast_unsigned()).collect::<Vec<u32>>();
+    let mut rules: Vec<(c_long, Answer)> =
+        REFUSED.iter().map(|call| (*call, Answer::Refuse(libc::EPERM))).collect();
+    rules.extend(ABSENT.iter().map(|call| (*call, Answer::Refuse(libc::ENOSYS))));
+    // The flags are the first argument of both, on both architectures.
+    let namespaces = || Answer::RefuseIf(vec![Test::AnyBit(0, NAMESPACES.cast_unsigned())]);
+    rules.extend([libc::SYS_clone, libc::SYS_unshare].map(|call| (call, namespaces())));
+    let families = || Answer::RefuseIf(vec![Test::NoneOf(0, words(FAMILIES))]);
+    rules.extend([libc::SYS_socket, libc::SYS_socketpair].map(|call| (call, families())));
     for (call, mode, flags) in MODES {
-        let mut rules = Vec::new();
-        for bit in [libc::S_ISUID, libc::S_ISGID] {
-            let bit = bit.cast_signed();
-            match flags {
-                None => rules.push(bits(*mode, bit)?),
-                Some(at) => {
-                    // Of the two bits of O_TMPFILE, the other one is O_DIRECTORY, which is harmless alone.
-                    for needs in [libc::O_CREAT, libc::O_TMPFILE & !libc::O_DIRECTORY] {
-                        rules.push(SeccompRule::new(vec![set(*at, needs)?, set(*mode, bit)?])?);
-                    }
-                }
-            }
-        }
-        refused.insert(*call, rules);
+        let creates = flags.map(|at| Test::AnyBit(at, CREATES.cast_unsigned()));
+        rules.push((
+            *call,
+            Answer::RefuseIf(creates.into_iter().chain([Test::AnyBit(*mode, SET_ID)]).collect()),
+        ));
     }
-    let typing = TYPING
-        .iter()
-        .map(|request| SeccompRule::new(vec![condition(1, SeccompCmpOp::Eq, request.cast_signed())?]))
-        .collect::<Result<_, _>>()?;
-    refused.insert(libc::SYS_ioctl, typing);
-    // Any personality but the ones that only ask, or switch address randomisation off for a debugger.
-    let others = vec![
-        condition(0, SeccompCmpOp::Ne, 0)?,
-        condition(0, SeccompCmpOp::Ne, -1)?,
-        condition(0, SeccompCmpOp::Ne, libc::ADDR_NO_RANDOMIZE)?,
-    ];
-    refused.insert(libc::SYS_personality, vec![SeccompRule::new(others)?]);
-
-    let absent = ABSENT.iter().map(|call| (*call, Vec::new())).collect();
-    let mut first = program(refused, libc::EPERM)?;
-    let x32 = no_x32();
-    first.splice(0..0, x32);
-    Ok([first, program(absent, libc::ENOSYS)?])
-}
-
-fn program(
-    rules: BTreeMap<c_long, Vec<SeccompRule>>,
-    errno: i32,
-) -> Result<BpfProgram, seccompiler::BackendError> {
-    #[cfg(target_arch = "x86_64")]
-    let arch = TargetArch::x86_64;
-    #[cfg(target_arch = "aarch64")]
-    let arch = TargetArch::aarch64;
-    // A foreign architecture (such as 32-bit calls) is killed by the library's own preamble.
-    SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno.unsigned_abs()), arch)?
-        .try_into()
-}
-
-/// Kills callers of the x32 numbers, which share an architecture with ours and would pass every rule.
-fn no_x32() -> Vec<sock_filter> {
-    const LOAD_NUMBER: u16 = 0x20;
-    const JUMP_IF_AT_LEAST: u16 = 0x35;
-    const RETURN: u16 = 0x06;
-    if cfg!(not(target_arch = "x86_64")) {
-        return Vec::new();
-    }
-    vec![
-        sock_filter { code: LOAD_NUMBER, jt: 0, jf: 0, k: 0 },
-        sock_filter { code: JUMP_IF_AT_LEAST, jt: 0, jf: 1, k: 0x4000_0000 },
-        sock_filter { code: RETURN, jt: 0, jf: 0, k: libc::SECCOMP_RET_KILL_PROCESS },
-    ]
-}
-
-fn bits(argument: u8, bit: i32) -> Result<SeccompRule, seccompiler::BackendError> {
-    SeccompRule::new(vec![set(argument, bit)?])
-}
-
-fn set(argument: u8, bit: i32) -> Result<SeccompCondition, seccompiler::BackendError> {
-    condition(argument, SeccompCmpOp::MaskedEq(bit.cast_unsigned().into()), bit)
-}
-
-fn condition(
-    argument: u8,
-    op: SeccompCmpOp,
-    value: i32,
-) -> Result<SeccompCondition, seccompiler::BackendError> {
-    SeccompCondition::new(argument, Dword, op, value.cast_unsigned().into())
+    rules.push((libc::SYS_ioctl, Answer::RefuseIf(vec![Test::OneOf(1, words(TYPING))])));
+    rules.push((libc::SYS_personality, Answer::RefuseIf(vec![Test::NoneOf(0, words(PERSONALITIES))])));
+    rules
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::linux::filter::{ARCH, tests::run};
+
+    const ALLOWED: u32 = libc::SECCOMP_RET_ALLOW;
+    const NOT_PERMITTED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    const UNKNOWN: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+
+    fn verdict(call: c_long, args: [u32; 4]) -> u32 {
+        run(&program(&rules()), ARCH, u32::try_from(call).unwrap(), args)
+    }
 
     #[test]
-    fn the_filter_compiles_and_stays_small() {
-        let [first, second] = programs().unwrap();
-        assert!(first.len() < 700, "{}", first.len());
-        assert!(second.len() < 60, "{}", second.len());
+    fn the_table_says_what_it_should() {
+        for call in REFUSED {
+            assert_eq!(verdict(*call, [0; 4]), NOT_PERMITTED, "{call}");
+        }
+        for call in ABSENT {
+            assert_eq!(verdict(*call, [0; 4]), UNKNOWN, "{call}");
+        }
+        let clone = |flags: i32| verdict(libc::SYS_clone, [flags.cast_unsigned(), 0, 0, 0]);
+        let open = |flags: i32, mode| verdict(libc::SYS_openat, [0, 0, flags.cast_unsigned(), mode]);
+        let socket = |family: i32| verdict(libc::SYS_socket, [family.cast_unsigned(), 1, 0, 0]);
+        for (want, got) in [
+            (ALLOWED, verdict(libc::SYS_read, [0; 4])),
+            (ALLOWED, verdict(libc::SYS_execve, [0; 4])),
+            (ALLOWED, clone(libc::SIGCHLD | libc::CLONE_VM | libc::CLONE_VFORK)),
+            (NOT_PERMITTED, clone(libc::CLONE_NEWUSER)),
+            (NOT_PERMITTED, clone(libc::CLONE_NEWPID | libc::CLONE_VM)),
+            (NOT_PERMITTED, verdict(libc::SYS_unshare, [libc::CLONE_NEWNET.cast_unsigned(), 0, 0, 0])),
+            (ALLOWED, open(libc::O_CREAT, 0o755)),
+            // Without O_CREAT the mode is whatever lay there.
+            (ALLOWED, open(libc::O_RDONLY, 0o4755)),
+            (ALLOWED, open(libc::O_DIRECTORY, 0o4755)),
+            (NOT_PERMITTED, open(libc::O_CREAT | libc::O_WRONLY, 0o4755)),
+            (NOT_PERMITTED, open(libc::O_TMPFILE | libc::O_RDWR, 0o2755)),
+            (ALLOWED, verdict(libc::SYS_fchmodat, [0, 0, 0o1777, 0])),
+            (NOT_PERMITTED, verdict(libc::SYS_fchmodat, [0, 0, 0o4000, 0])),
+            (NOT_PERMITTED, verdict(libc::SYS_fchmodat2, [0, 0, 0o2755, 0])),
+            (ALLOWED, socket(libc::AF_UNIX)),
+            (ALLOWED, socket(libc::AF_INET6)),
+            (ALLOWED, socket(libc::AF_NETLINK)),
+            (NOT_PERMITTED, socket(libc::AF_PACKET)),
+            (NOT_PERMITTED, socket(libc::AF_VSOCK)),
+            (NOT_PERMITTED, socket(libc::AF_ALG)),
+            (NOT_PERMITTED, verdict(libc::SYS_ioctl, [0, 0x5412, 0, 0])),
+            (ALLOWED, verdict(libc::SYS_ioctl, [0, 0x5401, 0, 0])),
+            (ALLOWED, verdict(libc::SYS_personality, [u32::MAX, 0, 0, 0])),
+            (NOT_PERMITTED, verdict(libc::SYS_personality, [0x0080_0000, 0, 0, 0])),
+        ] {
+            assert_eq!(got, want);
+        }
+    }
+
+    #[test]
+    fn no_call_has_two_rules() {
+        let mut calls: Vec<c_long> = rules().iter().map(|(call, _)| *call).collect();
+        let all = calls.len();
+        calls.sort_unstable();
+        calls.dedup();
+        assert_eq!(calls.len(), all);
     }
 }

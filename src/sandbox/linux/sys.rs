@@ -166,6 +166,23 @@ pub(super) fn loopback_up() -> io::Result<()> {
     Ok(())
 }
 
+/// Has the kernel run `program` at every system call of this process from now on. Needs no-new-privileges.
+#[expect(unsafe_code, reason = "seccomp")]
+pub(super) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
+    let too_long = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let filter = libc::sock_fprog {
+        len: program.len().try_into().map_err(too_long)?,
+        // The kernel only reads it.
+        filter: program.as_ptr().cast_mut(),
+    };
+    let flags = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+    // SAFETY: the program lives until the call ends, and its length is given.
+    check(unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const filter)
+    })?;
+    Ok(())
+}
+
 /// Which version of Landlock the kernel has; 0 for none.
 #[expect(unsafe_code, reason = "landlock_create_ruleset")]
 pub(super) fn landlock_version() -> u32 {

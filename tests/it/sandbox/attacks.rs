@@ -55,6 +55,7 @@ const ATTACKS: &[(&str, &str)] = &[
     ("install a file set-user-id", "install -m 4755 /bin/true i && [ -u i ] && echo PWNED"),
     // Reading secrets.
     ("read a neighbour", "grep -q canary $OUTSIDE/secret && echo PWNED"),
+    ("read the home", "grep -q canary ~/.canary && echo PWNED"),
     ("read through a link", "ln -sfn $OUTSIDE l && grep -q canary l/secret && echo PWNED"),
     (
         "read the environments of others",
@@ -213,17 +214,23 @@ fn the_same_holds_for_an_ordinary_user() {
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .tempdir()
         .unwrap();
-    let program = directory.path().join("agent");
-    let tests = directory.path().join("tests");
+    let [program, tests, home] = ["agent", "tests", "home"].map(|name| directory.path().join(name));
     std::fs::copy(helper(), &program).unwrap();
     std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
+    // The workspaces lie in the user's home, as most do.
+    let projects = home.join("projects");
+    std::fs::create_dir_all(&projects).unwrap();
+    std::fs::write(home.join(".canary"), CANARY).unwrap();
+    for path in [&home, &projects, &home.join(".canary")] {
+        std::os::unix::fs::chown(path, Some(65534), Some(65534)).unwrap();
+    }
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&tests)
         .args(["sandbox::", "--skip", "the_same_holds_for_an_ordinary_user", "--skip", "not_root"])
         .env(HELPER, &program)
-        .env("HOME", "/nonexistent")
-        .env("TMPDIR", "/tmp")
+        .env("HOME", &home)
+        .env("TMPDIR", &projects)
         .current_dir("/")
         .output();
     let output = match output {

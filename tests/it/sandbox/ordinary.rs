@@ -163,3 +163,46 @@ fn a_holder_that_was_killed_is_started_again() {
         world.sandbox.wrap(world.script("true", false)).is_ok() && world.run("echo again").out == "again\n"
     }));
 }
+
+#[test]
+fn a_foreign_workspace_keeps_its_owner_when_root_works_in_it() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    if rustix::process::geteuid().as_raw() != 0 {
+        eprintln!("SKIPPED: only root can make a foreign workspace");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let settings =
+        super::world::settings(&directory.path().canonicalize().unwrap(), SandboxMode::WorkspaceWrite);
+    std::fs::create_dir(&settings.workspace).unwrap();
+    chown(&settings.workspace, Some(4242), Some(4242)).unwrap();
+    let world = World::at(directory, settings);
+    let gave = world.run("echo x > made && echo x > ~/made && echo x > /tmp/made && id -u && id -un");
+    assert_eq!(gave.out, "4242\nagent\n", "{gave:?}");
+    assert_eq!(std::fs::metadata(world.settings.workspace.join("made")).unwrap().uid(), 4242);
+    assert_eq!(std::fs::metadata(world.settings.scratch.join("home/made")).unwrap().uid(), 0);
+}
+
+#[test]
+fn a_sandbox_that_can_not_be_had_is_refused_with_the_reason() {
+    let world = World::new(SandboxMode::WorkspaceWrite);
+    let mut settings = world.settings.clone();
+    settings.helper = "/bin/false".into();
+    let error = agent::sandbox::pick(settings.clone()).err().unwrap();
+    assert!(error.message.contains("the helper did not answer"), "{error}");
+    let layers = agent::sandbox::probe(&settings);
+    assert!(layers.iter().any(|layer| !layer.ok), "{layers:?}");
+
+    // Where namespaces are forbidden, as they are in the sandbox itself.
+    std::fs::copy(super::world::helper(), world.settings.workspace.join("agent")).unwrap();
+    let gave = world.run("./agent __sandbox hold write workspace=$PWD home=/h scratch=/tmp/s < /dev/null");
+    assert!(gave.out.starts_with("failed namespaces: "), "{gave:?}");
+}
+
+#[test]
+fn every_layer_is_found_where_all_are_there() {
+    let world = World::new(SandboxMode::WorkspaceWrite);
+    let layers = agent::sandbox::probe(&world.settings);
+    let missing: Vec<_> = layers.iter().filter(|layer| !layer.ok && layer.name != "landlock").collect();
+    assert!(missing.is_empty() && layers.len() == 6, "{layers:#?}");
+}

@@ -43,7 +43,11 @@ impl World {
         std::fs::write(root.join("outside/secret"), CANARY).unwrap();
         std::fs::write(root.join("outside/victim"), "whole").unwrap();
         std::fs::write(root.join("workspace/.git/config"), "whole").unwrap();
-        let settings = settings(&root, mode);
+        Self::at(directory, settings(&root, mode))
+    }
+
+    /// In a directory that is made already.
+    pub fn at(directory: tempfile::TempDir, settings: Settings) -> Self {
         let sandbox = pick(settings.clone()).unwrap();
         Self { _directory: directory, settings, sandbox }
     }

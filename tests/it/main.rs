@@ -6,4 +6,5 @@
 mod architecture;
 mod sandbox;
 mod support;
+mod turns;
 mod wires;

@@ -76,7 +76,7 @@ impl World {
         let mock = Mock::start(steps).await;
         let config = format!(
             "[providers.mock]\nbase_url = '{}'\nwire = 'responses'\nenv_key = 'MOCK_KEY'\n\n\
-             [models.m]\nwindow = 200000\n",
+             [models.m]\nwindow = 200000\neffort = 'medium'\n",
             mock.base_url()
         );
         let world = Self { _folder: folder, root, home, workspace, mock };

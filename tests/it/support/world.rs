@@ -103,6 +103,14 @@ impl World {
         path
     }
 
+    /// Makes a named pipe in the workspace.
+    pub fn fifo(&self, name: &str) -> PathBuf {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let path = self.workspace.join(name);
+        mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
+        path
+    }
+
     /// The text of a file of the workspace; empty when there is none.
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.workspace.join(name)).unwrap_or_default()

@@ -4,36 +4,33 @@ use serde_json::json;
 
 use crate::support::{
     mock::{Step, call, text},
-    world::{World, output, shell, story},
+    world::{World, output, shell},
 };
 
 #[tokio::test]
 async fn three_calls_run_side_by_side_and_are_answered_in_order_in_one_request() {
-    // Each opens the pipe of the next one for writing and its own for reading: none gets on before all have
-    // begun. The last call is the first to end.
-    let meet = |me: u32, next: u32, after: &str| {
-        format!(
-            "mkfifo p{me} 2>/dev/null; until [ -p p{next} ]; do :; done; (echo from{me} > p{next} &) ; \
-             cat p{me}; {after}"
-        )
+    // Each writes into the pipe of the next one and reads its own: none gets on before all have begun. Then each
+    // waits for a file, and the test makes those in the reverse order.
+    let meet = |me: u32, next: u32| {
+        let wait = format!("until [ -e go{me} ]; do :; done");
+        shell(&format!("(echo from{me} > p{next} &); cat p{me}; {wait}"))
     };
-    let wait_for = |name: &str| format!("until [ -e {name} ]; do :; done");
-    let calls = [
-        meet(1, 2, &wait_for("two")),
-        meet(2, 3, &format!("{}; touch two", wait_for("three"))),
-        meet(3, 1, "touch three"),
-    ];
-    let world = World::new([Step::items(calls.map(|cmd| shell(&cmd))), Step::text("ok")]).await;
-    let run = world.exec(&["--json", "go"]).await.expect(0);
+    let world = World::new([Step::items([meet(1, 2), meet(2, 3), meet(3, 1)]), Step::text("ok")]).await;
+    for pipe in ["p1", "p2", "p3"] {
+        world.fifo(pipe);
+    }
+    let mut run = world.start(&["go"]);
+    for number in [3, 2, 1] {
+        world.write(&format!("go{number}"), "");
+        let call = format!("call_1_{number}");
+        run.until(|fact| fact["item"]["type"] == "tool_result" && fact["item"]["call"] == call).await;
+    }
+    run.end().await.expect(0);
     assert_eq!(world.mock.requests().len(), 2);
     let results = world.results(2);
     let got: Vec<(&str, &str)> =
         results.iter().map(|(id, text)| (id.as_str(), output(text.as_str().unwrap()))).collect();
     assert_eq!(got, [("call_1_1", "from3\n"), ("call_1_2", "from1\n"), ("call_1_3", "from2\n")]);
-    // They ended the other way round, and the log says so.
-    let ended: Vec<String> =
-        story(&run.facts()).into_iter().filter(|word| word.starts_with("tool_result")).collect();
-    assert_eq!(ended, ["tool_result call_1_3", "tool_result call_1_2", "tool_result call_1_1"]);
 }
 
 #[tokio::test]

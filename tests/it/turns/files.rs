@@ -45,11 +45,13 @@ async fn a_patch_is_applied_in_every_form_that_models_write() {
 #[tokio::test]
 async fn a_script_finds_the_program_of_that_name() {
     let script = format!("cat > patch <<'EOF'\n{ADD}\nEOF\nfor way in 1; do apply_patch < patch; done");
-    let world = World::new([Step::items([shell(&script)]), Step::text("ok")]).await;
-    world.exec(&["go"]).await.expect(0);
-    let result = world.result(2);
-    assert_eq!(output(&result), "Success. Updated the following files:\nA new.txt\n");
-    assert_eq!(world.read("new.txt"), "one\ntwo\n");
+    for more in [&[][..], &["-s", "danger-full-access"]] {
+        let world = World::new([Step::items([shell(&script)]), Step::text("ok")]).await;
+        world.exec(&[&["go"], more].concat()).await.expect(0);
+        let result = world.result(2);
+        assert_eq!(output(&result), "Success. Updated the following files:\nA new.txt\n", "{more:?}");
+        assert_eq!(world.read("new.txt"), "one\ntwo\n");
+    }
 }
 
 #[tokio::test]

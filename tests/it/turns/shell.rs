@@ -82,15 +82,7 @@ async fn a_look_waits_for_the_end_of_a_command_and_not_for_its_own() {
         Step::text("ok"),
     ])
     .await;
-    let gate = world.workspace.join("gate");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &gate,
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o666),
-        0,
-    )
-    .unwrap();
+    let gate = world.fifo("gate");
     let mut run = world.start(&["go"]);
     run.until(|fact| fact["type"] == "tool_started" && fact["call"] == "call_2_1").await;
     tokio::task::spawn_blocking(move || std::fs::write(gate, "through the gate\n")).await.unwrap().unwrap();
@@ -116,9 +108,7 @@ async fn typing_into_a_pipe_and_into_nothing_is_told() {
         Step::text("ok"),
     ])
     .await;
-    let gate = world.workspace.join("gate");
-    let mode = rustix::fs::Mode::from_raw_mode(0o666);
-    rustix::fs::mknodat(rustix::fs::CWD, &gate, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    world.fifo("gate");
     world.exec(&["go"]).await.expect(0);
     let results = world.results(3);
     let closed = results[1].1.as_str().unwrap();

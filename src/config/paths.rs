@@ -82,7 +82,7 @@ impl Home {
     /// Provider keys, one file, readable by nobody else.
     #[must_use]
     pub fn keys(&self) -> PathBuf {
-        self.config.join("keys.toml")
+        self.config.join("auth.json")
     }
 }
 

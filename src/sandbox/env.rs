@@ -129,6 +129,9 @@ const TOOL_ROOTS: &[&str] = &[
 /// A home for users who have none that could be shown.
 const NEUTRAL_HOME: &str = "/home/agent";
 
+/// Where the programs that belong to the agent are inside the sandbox.
+pub(super) const PROGRAMS: &str = "/.agent";
+
 /// Marks a variable that would change how our own helper starts, on its way through it.
 const SHIELD: &str = "__AGENT_INNER_";
 
@@ -170,6 +173,17 @@ pub fn for_commands(mode: SandboxMode) -> Vars {
         _ => home(),
     };
     clean(std::env::vars_os(), mode, &home)
+}
+
+/// With a directory of the agent's own programs before the others.
+pub(super) fn with_programs(mut env: Vars, programs: &Path) -> Vars {
+    if let Some((_, path)) = env.iter_mut().find(|(name, _)| name == "PATH") {
+        let mut all = programs.as_os_str().to_owned();
+        all.push(":");
+        all.push(&path);
+        *path = all;
+    }
+    env
 }
 
 /// Where HOME is inside the sandbox: at the user's own path, so that the same environment is right inside and

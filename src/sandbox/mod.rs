@@ -80,7 +80,10 @@ pub struct Layer {
 /// When a layer of it can't be had. The text says which, and how to get it.
 pub fn pick(settings: Settings) -> Result<SharedSandbox, SandboxError> {
     match settings.mode {
-        SandboxMode::DangerFullAccess => Ok(outside(settings.helper)),
+        SandboxMode::DangerFullAccess => {
+            let programs = Some(settings.scratch.join("bin"));
+            Ok(Arc::new(none::Unconfined { helper: settings.helper, programs }))
+        }
         SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => local(settings),
     }
 }
@@ -88,7 +91,7 @@ pub fn pick(settings: Settings) -> Result<SharedSandbox, SandboxError> {
 /// No sandbox: for what a person let out. Processes still end with the agent.
 #[must_use]
 pub fn outside(helper: PathBuf) -> SharedSandbox {
-    Arc::new(none::Unconfined { helper })
+    Arc::new(none::Unconfined { helper, programs: None })
 }
 
 /// What there is of a sandbox on this machine, each layer found by a real attempt.

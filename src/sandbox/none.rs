@@ -2,7 +2,7 @@
 //!
 //! It confines nothing. It only sees to it that no process of a command outlives the command, or the agent.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{CommandLine, Sandbox, SandboxError};
 
@@ -10,11 +10,18 @@ use super::{CommandLine, Sandbox, SandboxError};
 pub(super) struct Unconfined {
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is no guard yet"))]
     pub(super) helper: PathBuf,
+    /// A directory that is made with links to this program, under the other names that it answers to.
+    pub(super) programs: Option<PathBuf>,
 }
 
 #[async_trait::async_trait]
 impl Sandbox for Unconfined {
-    fn wrap(&self, command: CommandLine) -> Result<CommandLine, SandboxError> {
+    fn wrap(&self, mut command: CommandLine) -> Result<CommandLine, SandboxError> {
+        if let Some(programs) = &self.programs
+            && linked(&self.helper, programs)
+        {
+            command.env = super::env::with_programs(command.env, programs);
+        }
         #[cfg(target_os = "linux")]
         let command = super::linux::guard::wrap(&self.helper, std::process::id(), command);
         Ok(command)
@@ -27,4 +34,11 @@ impl Sandbox for Unconfined {
     async fn stop(&self) {
         // Each guard ends its own command, with the shell or with this process.
     }
+}
+
+/// Whether the directory is there, with what belongs into it. Without it, commands have fewer programs.
+fn linked(helper: &Path, programs: &Path) -> bool {
+    let made = std::fs::create_dir_all(programs)
+        .and_then(|()| std::os::unix::fs::symlink(helper, programs.join("apply_patch")));
+    made.is_ok() || programs.join("apply_patch").exists()
 }

@@ -81,6 +81,11 @@ impl Session {
     }
 }
 
+/// Whether it needs the workspace for itself. Of free text that nobody has looked at that has to be assumed: it
+/// waits for what stands before it, and what stands after it must not pass it meanwhile.
 fn alone(call: &Call) -> bool {
-    call.intent().is_some_and(Intent::exclusive)
+    match &call.state {
+        CallState::Proposed => matches!(call.args, Args::Text(_)),
+        _ => call.intent().is_some_and(Intent::exclusive),
+    }
 }

@@ -286,6 +286,44 @@ fn a_message_during_calls_comes_after_their_results() {
 }
 
 #[test]
+fn nothing_passes_free_text_that_waits_to_be_looked_at() {
+    let mut world = World::new();
+    world.command(submit(Delivery::Steer));
+    let response = ResponseId(1);
+    let call = |id: &str, args: Args| {
+        Fact::item(Item::ToolCall { call: CallId::from(id), id: None, tool: "t".into(), args })
+    };
+    let ran = |id: &str, intent: Intent| {
+        let id = CallId::from(id);
+        vec![
+            Fact::CallAllowed { call: id.clone(), by: By::Policy, intent },
+            Fact::ToolStarted { call: id.clone() },
+            result(&id, "done"),
+        ]
+    };
+    world.record(vec![
+        Fact::ResponseStarted { response },
+        call("first", Args::Json("{}".into())),
+        call("patch", Args::Text("…".into())),
+        call("last", Args::Json("{}".into())),
+        Fact::ResponseFinished { response, outcome: ResponseOutcome::Completed, usage: None },
+    ]);
+    let mut first = ran("first", Intent::None);
+    let done = first.split_off(2);
+    assert_eq!(world.session.next(), Some(Step::Judge("first".into())));
+    world.record(first);
+    assert_eq!(
+        world.session.next(),
+        None,
+        "the patch waits for the first call, and the last one for the patch"
+    );
+    world.record(done);
+    assert_eq!(world.session.next(), Some(Step::Judge("patch".into())));
+    world.record(ran("patch", Intent::Write { files: vec![] }));
+    assert_eq!(world.session.next(), Some(Step::Judge("last".into())));
+}
+
+#[test]
 fn all_steps_that_can_be_due_are_seen_by_the_random_world() {
     // A property over a world that never gets anywhere would hold of nothing.
     let mut seen: HashMap<&'static str, u32> = HashMap::new();

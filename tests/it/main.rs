@@ -4,6 +4,8 @@
 #![allow(clippy::print_stderr, reason = "tests say what they could not test")]
 
 mod architecture;
+mod faults;
 mod sandbox;
 mod support;
+mod turns;
 mod wires;

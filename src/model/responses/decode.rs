@@ -154,6 +154,10 @@ impl Decoder {
             Ok(response) => match response.status.as_deref() {
                 Some("failed") => Err(self.failed(&response)),
                 Some("incomplete") => self.incomplete(&response, &mut chunks),
+                None if response.output.is_none() => {
+                    let words = Words::of_body(bytes).text;
+                    Err(self.garbage(&format!("a document that is no answer: {words}")))
+                }
                 _ => self.completed(&response, &mut chunks),
             },
             Err(error) => {

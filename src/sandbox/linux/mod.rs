@@ -30,6 +30,7 @@ mod sys;
 use std::{
     ffi::{OsStr, OsString},
     io::Read as _,
+    path::Path,
     process::{Child, Command, ExitCode, Stdio},
     sync::{Mutex, PoisonError},
 };
@@ -125,7 +126,7 @@ impl Sandbox for Linux {
         Ok(CommandLine {
             program: self.settings.helper.clone().into(),
             args,
-            env: env::shielded(command.env),
+            env: env::shielded(env::with_programs(command.env, Path::new(env::PROGRAMS))),
             cwd: "/".into(),
             tty: command.tty,
         })

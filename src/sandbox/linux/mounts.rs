@@ -27,6 +27,7 @@ use super::{
     plan::Plan,
     sys::{MountChange, set_mount},
 };
+use crate::sandbox::env;
 
 /// What of the system is shown. Links among them are made again as links.
 const SYSTEM: &[&str] = &[
@@ -111,6 +112,12 @@ impl Sources {
                 _ => {}
             }
         }
+        // This program itself, under the other name that it answers to. Found by its path: what /proc knows of it
+        // belongs to the namespace that it was started in. A program that was replaced meanwhile is not there.
+        let patch = Path::new(env::PROGRAMS).join("apply_patch");
+        system.extend(
+            std::fs::read_link("/proc/self/exe").and_then(|own| Source::new(&own, &patch, RO | NODEV)),
+        );
         for name in DEVICES {
             let path = Path::new("/dev").join(name);
             system.push(Source::new(&path, &path, 0)?);

@@ -2,11 +2,13 @@
 
 use agent::protocol::SandboxMode;
 
+use crate::support::skip;
+
 use super::world::World;
 
 #[test]
 fn a_command_works_in_its_workspace_and_keeps_home_and_tmp_between_commands() {
-    let world = World::new(SandboxMode::WorkspaceWrite);
+    let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     let first = world
         .run("echo a > made && mkdir d && mv made d/moved && echo b > ~/kept && echo c > /tmp/kept && pwd");
     assert_eq!((first.code, first.err.as_str()), (Some(0), ""));
@@ -20,7 +22,7 @@ fn a_command_works_in_its_workspace_and_keeps_home_and_tmp_between_commands() {
 #[test]
 fn what_a_command_makes_belongs_to_the_user() {
     use std::os::unix::fs::MetadataExt as _;
-    let world = World::new(SandboxMode::WorkspaceWrite);
+    let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     let gave = world.run("touch made; stat -c %u . made | sort -u | wc -l; id -u");
     assert_eq!(gave.out.lines().next(), Some("1"), "{gave:?}");
     assert_ne!(gave.out.lines().nth(1), Some("0"), "commands are not root");
@@ -30,7 +32,7 @@ fn what_a_command_makes_belongs_to_the_user() {
 
 #[test]
 fn exit_codes_and_signals_come_back_as_a_shell_gives_them() {
-    let world = World::new(SandboxMode::WorkspaceWrite);
+    let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     for (script, code) in [
         ("true", 0),
         ("exit 7", 7),
@@ -47,7 +49,7 @@ fn exit_codes_and_signals_come_back_as_a_shell_gives_them() {
 
 #[test]
 fn a_program_that_is_not_there_is_said_and_gives_127() {
-    let world = World::new(SandboxMode::WorkspaceWrite);
+    let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     let mut line = world.script("", false);
     line.program = "no-such-program".into();
     let gave = super::world::gave(super::world::spawn(&world.sandbox.wrap(line).unwrap()));
@@ -57,7 +59,7 @@ fn a_program_that_is_not_there_is_said_and_gives_127() {
 
 #[test]
 fn a_working_directory_that_is_not_shown_is_said() {
-    let world = World::new(SandboxMode::WorkspaceWrite);
+    let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     let mut line = world.script("pwd", false);
     line.cwd = world.outside();
     let gave = super::world::gave(super::world::spawn(&world.sandbox.wrap(line).unwrap()));
@@ -67,7 +69,7 @@ fn a_working_directory_that_is_not_shown_is_said() {
 
 #[test]
 fn the_environment_is_exactly_what_was_given() {
-    let world = World::new(SandboxMode::WorkspaceWrite);
+    let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     let mut line = world.script("", false);
     line.program = "/usr/bin/env".into();
     line.args = Vec::new();
@@ -83,7 +85,7 @@ fn the_environment_is_exactly_what_was_given() {
 
 #[test]
 fn read_only_means_read_only() {
-    let world = World::new(SandboxMode::ReadOnly);
+    let Some(world) = World::new(SandboxMode::ReadOnly) else { return };
     std::fs::write(world.settings.workspace.join("file"), "whole").unwrap();
     let gave = world.run("cat file; echo x > file; echo x > new; rm -f file; chmod 777 .; mkdir d; echo ok > /tmp/t && cat /tmp/t");
     assert_eq!(gave.out, "wholeok\n", "{gave:?}");
@@ -93,7 +95,7 @@ fn read_only_means_read_only() {
 
 #[test]
 fn ordinary_tools_work_inside() {
-    let world = World::new(SandboxMode::WorkspaceWrite);
+    let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     for (needs, script, want) in [
         ("bash", "for i in 1 2 3; do echo $i & done; wait; echo done", "done"),
         ("bash", "diff <(echo a) <(echo a) && echo same", "same"),
@@ -130,7 +132,7 @@ fn ordinary_tools_work_inside() {
         ),
     ] {
         if !world.run_outside(&format!("command -v {needs}")).out.starts_with('/') {
-            eprintln!("SKIPPED: {needs} is not installed");
+            skip(&format!("{needs} in the sandbox: it is not installed"));
             continue;
         }
         let gave = world.run(script);
@@ -140,7 +142,7 @@ fn ordinary_tools_work_inside() {
 
 #[test]
 fn nothing_is_left_in_the_workspace() {
-    let world = World::new(SandboxMode::WorkspaceWrite);
+    let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     world.run("true");
     let names: Vec<_> =
         std::fs::read_dir(&world.settings.workspace).unwrap().flatten().map(|e| e.file_name()).collect();
@@ -149,7 +151,7 @@ fn nothing_is_left_in_the_workspace() {
 
 #[test]
 fn a_holder_that_was_killed_is_started_again() {
-    let world = World::new(SandboxMode::WorkspaceWrite);
+    let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     let marker = world.settings.workspace.display().to_string();
     let holders = super::world::running(&format!("workspace={marker}"));
     assert_eq!(holders.len(), 2, "one outside, one inside");
@@ -176,7 +178,7 @@ fn a_foreign_workspace_keeps_its_owner_when_root_works_in_it() {
         super::world::settings(&directory.path().canonicalize().unwrap(), SandboxMode::WorkspaceWrite);
     std::fs::create_dir(&settings.workspace).unwrap();
     chown(&settings.workspace, Some(4242), Some(4242)).unwrap();
-    let world = World::at(directory, settings);
+    let Some(world) = World::at(directory, settings) else { return };
     let gave = world.run("echo x > made && echo x > ~/made && echo x > /tmp/made && id -u && id -un");
     assert_eq!(gave.out, "4242\nagent\n", "{gave:?}");
     assert_eq!(std::fs::metadata(world.settings.workspace.join("made")).unwrap().uid(), 4242);

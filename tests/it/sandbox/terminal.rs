@@ -46,7 +46,7 @@ impl Terminal {
 
 #[test]
 fn a_command_on_a_terminal_controls_it() {
-    let world = World::new(SandboxMode::WorkspaceWrite);
+    let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     for sandbox in [&world.sandbox, &outside(helper())] {
         let script = "test -t 0 && test -t 1 && echo terminal; stty size; echo direct > /dev/tty; \
                       set -m; sleep 600 & kill %1; wait; jobs; sleep 0.01; echo foreground; exit 3";
@@ -62,7 +62,7 @@ fn a_command_on_a_terminal_controls_it() {
 
 #[test]
 fn control_c_reaches_the_command_in_front() {
-    let world = World::new(SandboxMode::WorkspaceWrite);
+    let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     for sandbox in [&world.sandbox, &outside(helper())] {
         let mut terminal =
             Terminal::start(&world, sandbox, "trap 'echo interrupted; exit 9' INT; echo ready; sleep 600");
@@ -76,7 +76,7 @@ fn control_c_reaches_the_command_in_front() {
 
 #[test]
 fn a_terminal_that_closes_ends_the_command() {
-    let world = World::new(SandboxMode::WorkspaceWrite);
+    let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     for sandbox in [&world.sandbox, &outside(helper())] {
         let mut terminal = Terminal::start(&world, sandbox, "echo ready; sleep 600");
         terminal.read(Some("ready"));
@@ -91,7 +91,7 @@ fn a_terminal_that_closes_ends_the_command() {
 
 #[test]
 fn nobody_types_into_a_terminal_by_request() {
-    let world = World::new(SandboxMode::WorkspaceWrite);
+    let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     let script =
         "perl -e 'for (split //, qq(echo typed\\n)) { ioctl(STDIN, 0x5412, $_) or die qq(refused: $!\\n) }'";
     let mut terminal = Terminal::start(&world, &world.sandbox, script);

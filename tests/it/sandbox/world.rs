@@ -13,6 +13,8 @@ use agent::{
     sandbox::{CommandLine, Settings, SharedSandbox, env, outside, pick},
 };
 
+use crate::support::skip;
+
 /// Names another helper than the one that was built, for users who can't reach that.
 pub const HELPER: &str = "AGENT_TEST_HELPER";
 
@@ -34,7 +36,8 @@ pub struct Gave {
 }
 
 impl World {
-    pub fn new(mode: SandboxMode) -> Self {
+    /// Nothing where no sandbox can be had; that is said.
+    pub fn new(mode: SandboxMode) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().canonicalize().unwrap();
         for name in ["workspace", "outside", "workspace/.git"] {
@@ -47,9 +50,14 @@ impl World {
     }
 
     /// In a directory that is made already.
-    pub fn at(directory: tempfile::TempDir, settings: Settings) -> Self {
-        let sandbox = pick(settings.clone()).unwrap();
-        Self { _directory: directory, settings, sandbox }
+    pub fn at(directory: tempfile::TempDir, settings: Settings) -> Option<Self> {
+        match pick(settings.clone()) {
+            Ok(sandbox) => Some(Self { _directory: directory, settings, sandbox }),
+            Err(error) => {
+                skip(&format!("no sandbox on this machine: {error}"));
+                None
+            }
+        }
     }
 
     pub fn outside(&self) -> PathBuf {

@@ -1,0 +1,76 @@
+//! The provider's key: nothing that the program writes or starts has it.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use crate::support::{
+    mock::Step,
+    world::{KEY, Run, World, files, output, shell},
+};
+
+/// Everything that a session left behind, and everything that a run printed.
+fn assert_clean(world: &World, run: &Run) {
+    assert!(!run.all().contains(KEY), "{run:#?}");
+    let key_file = world.home.join("auth.json");
+    for path in files(&world.root).into_iter().filter(|path| *path != key_file) {
+        let bytes = fs::read(&path).unwrap();
+        let found = bytes.windows(KEY.len()).any(|window| window == KEY.as_bytes());
+        assert!(!found, "{} holds the key", path.display());
+    }
+}
+
+#[tokio::test]
+async fn the_key_goes_to_the_server_and_nowhere_else() {
+    let look = "env; tr '\\0' '\\n' < /proc/self/environ; tr '\\0' '\\n' < /proc/$PPID/environ 2>&1; \
+                cat /proc/1/environ 2>&1 | tr '\\0' '\\n'; true";
+    let echo = format!("{{\"error\":{{\"message\":\"Incorrect API key provided: {KEY}\"}}}}");
+    for mode in ["workspace-write", "danger-full-access"] {
+        if mode == "workspace-write" && !crate::support::has_sandbox() {
+            continue;
+        }
+        let world = World::new([
+            Step::status(500).header("retry-after-ms", "10").body(&echo),
+            Step::items([shell(look), shell("exec -a x sh -c env")]),
+            Step::text("half").fail("server_error", &format!("you said {KEY}")),
+            Step::status(401).body(&echo),
+        ])
+        .await;
+        let run = world.exec(&["--json", "-s", mode, "go"]).await.expect(5);
+        let sent = &world.mock.requests()[0].headers["authorization"];
+        assert_eq!(sent, &format!("Bearer {KEY}"));
+        assert!(run.stderr.contains("[secret]"), "the server's words are shown without it: {run:#?}");
+        let results = world.results(3);
+        let seen = output(results[0].1.as_str().unwrap());
+        assert!(seen.contains("HOME=") && !seen.contains("MOCK_KEY"), "{mode}: {seen}");
+        assert_clean(&world, &run);
+    }
+}
+
+#[tokio::test]
+async fn a_key_from_the_file_is_as_secret() {
+    let world = World::new([Step::items([shell("env")]), Step::text("ok")]).await;
+    let file = world.home.join("auth.json");
+    fs::write(&file, format!("{{\"mock\": {{\"key\": \"{KEY}\"}}}}")).unwrap();
+    let command = |world: &World| {
+        let mut command = world.command(["exec", "--json", "go"]);
+        command.env_remove("MOCK_KEY");
+        crate::support::world::Running::spawn(command)
+    };
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let run = command(&world).end().await.expect(5);
+    assert!(run.stderr.contains("chmod 600"), "{run:#?}");
+    assert_clean(&world, &run);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let run = command(&world).end().await.expect(0);
+    assert_eq!(world.mock.requests()[0].headers["authorization"], format!("Bearer {KEY}"));
+    assert_clean(&world, &run);
+}
+
+#[tokio::test]
+async fn without_a_key_nothing_is_asked_and_the_places_for_one_are_named() {
+    let world = World::new([Step::text("never")]).await;
+    let mut command = world.command(["exec", "go"]);
+    command.env_remove("MOCK_KEY");
+    let run = crate::support::world::Running::spawn(command).end().await.expect(5);
+    assert!(run.stderr.contains("MOCK_KEY") && run.stderr.contains("auth.json"), "{run:#?}");
+    assert_eq!(world.mock.requests().len(), 0);
+}

@@ -1,0 +1,7 @@
+//! Turns of the real program against a scripted model: what the model hears, and what happens to the files.
+
+mod answers;
+mod calls;
+mod files;
+mod odd;
+mod shell;

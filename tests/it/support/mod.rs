@@ -1,3 +1,51 @@
 //! What the flows share.
 
+pub mod chance;
 pub mod mock;
+pub mod scripted;
+
+use std::{
+    env,
+    fs::OpenOptions,
+    io::{self, Write as _},
+    process::Command,
+    sync::OnceLock,
+};
+
+/// The file that lines about what was not tested are added to.
+const SKIPS: &str = "AGENT_TEST_SKIPS";
+
+/// Says that something can't be tested on this machine, and why. Where everything should be there (`CI=true`),
+/// that is a failure.
+pub fn skip(reason: &str) {
+    let line = format!("NOT TESTED: {reason}\n");
+    let _ = io::stderr().write_all(line.as_bytes());
+    if let Some(path) = env::var_os(SKIPS) {
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).unwrap();
+    }
+    assert!(env::var("CI").as_deref() != Ok("true"), "{line}");
+}
+
+/// Whether commands can be run in a sandbox here; where not, that is said.
+pub fn has_sandbox() -> bool {
+    static FOUND: OnceLock<Result<(), String>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let home = tempfile::tempdir().unwrap();
+        let tried = Command::new(env!("CARGO_BIN_EXE_agent"))
+            .args(["sandbox", "--", "true"])
+            .env("AGENT_HOME", home.path())
+            .current_dir(home.path())
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&tried.stderr).trim().replace('\n', " ");
+        if tried.status.success() { Ok(()) } else { Err(words) }
+    });
+    match found {
+        Ok(()) => true,
+        Err(why) => {
+            skip(&format!("no sandbox on this machine: {why}"));
+            false
+        }
+    }
+}

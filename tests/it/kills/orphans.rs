@@ -1,0 +1,1 @@
+//! No process outlives the agent, whatever it did to get away.

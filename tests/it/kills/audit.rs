@@ -7,7 +7,7 @@ use agent::{
     session::Session,
 };
 
-use super::story::{CALLS, COMMANDS, EFFECTS, PATCHED, PATCHES};
+use super::story::{CALLS, COMMANDS, EFFECTS, PATCHED, PATCHES, STOP};
 use crate::support::scripted::Scripted;
 
 /// What a result says of a call that may have had any part of its effects.
@@ -73,7 +73,8 @@ pub fn end(world: &Scripted, when: &str) {
     let patch_cut = PATCHES.iter().any(|call| results[*call].contains(MAYBE[0]));
     for entry in fs::read_dir(&world.workspace).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let expected = name == EFFECTS || name == PATCHED || (patch_cut && name.starts_with(".agent-"));
+        let expected =
+            [EFFECTS, PATCHED, STOP].contains(&name.as_str()) || (patch_cut && name.starts_with(".agent-"));
         assert!(expected, "{when}: {name} is left in the workspace");
     }
 }

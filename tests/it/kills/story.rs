@@ -19,6 +19,9 @@ pub const EFFECTS: &str = "effects";
 /// Each patch adds its name to this one.
 pub const PATCHED: &str = "patched.txt";
 
+/// Ends the command that outlives its call.
+pub const STOP: &str = "stop";
+
 /// Calls that leave their name in [`EFFECTS`].
 pub const COMMANDS: &[&str] = &["c1", "c2", "c3", "c5", "c8", "c10", "c11", "c12"];
 
@@ -37,7 +40,7 @@ pub fn world() -> Scripted {
 fn script() -> Vec<Value> {
     let leaves =
         |call: &str, then: &str| exec(call, &json!({ "cmd": format!("echo {call} >> {EFFECTS}; {then}") }));
-    let long = json!({ "cmd": format!("echo c5 >> {EFFECTS}; sleep 600 & wait"), "yield_time_ms": 250 });
+    let long = json!({ "cmd": format!("echo c5 >> {EFFECTS}; while [ ! -e {STOP} ]; do sleep 0.02; done"), "yield_time_ms": 250 });
     let terminal = json!({ "cmd": format!("echo c11 >> {EFFECTS}; sleep 0.05; tty"), "tty": true });
     let plan = json!({ "plan": [{ "step": "all", "status": "in_progress" }] });
     let stdin = json!({ "session_id": 7, "chars": "x\n", "yield_time_ms": 250 });
@@ -52,14 +55,14 @@ fn script() -> Vec<Value> {
         delay(40),
         json!([patch("c4", &format!("*** Add File: {PATCHED}\n+c4\n"))]),
         json!([exec("c5", &long), call("c6", "update_plan", &plan)]),
-        json!([call("c7", "write_stdin", &stdin), leaves("c8", "setsid sleep 600 & sleep 0.1")]),
+        json!([call("c7", "write_stdin", &stdin), leaves("c8", "setsid sleep 0.3 & sleep 0.1")]),
         delay(40),
         json!([
             patch("c9", &format!("*** Update File: {PATCHED}\n@@\n c4\n+c9\n")),
             leaves("c10", &format!("cat {PATCHED}")),
         ]),
         json!([exec("c11", &terminal)]),
-        json!([leaves("c12", "true")]),
+        json!([leaves("c12", &format!("touch {STOP}; sleep 0.05"))]),
         says("All is done."),
     ]
 }

@@ -177,6 +177,7 @@ impl<D: Write, N: Write> Headless<D, N> {
                         Content::Image { width, height, mime, .. } => {
                             self.note(&format!("› [image {mime} {width}×{height}]"))?;
                         }
+                        Content::Unknown(_) => self.note("› [something of a newer version]")?,
                     }
                 }
                 Ok(())
@@ -235,6 +236,7 @@ fn file(file: &PatchedFile) -> String {
         FileOperation::Overwrite => "overwrote",
         FileOperation::Update => "edited",
         FileOperation::Delete => "deleted",
+        FileOperation::Unknown => "changed",
     };
     let to = file.moved_to.as_ref().map(|to| format!(" → {}", to.display())).unwrap_or_default();
     format!("{verb} {}{to} (+{} -{})", file.path.display(), file.added, file.removed)

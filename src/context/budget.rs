@@ -36,12 +36,7 @@ pub fn estimate(item: &Item) -> u64 {
         Item::ToolCall { tool, args: Args::Json(args) | Args::Text(args), .. } => {
             tokens(tool.len() + args.len())
         }
-        Item::Unknown(value) => {
-            let mut size = Size(0);
-            // Counting bytes can't fail, and a value can always be written.
-            let _ = serde_json::to_writer(&mut size, value);
-            tokens(size.0)
-        }
+        Item::Unknown(value) => written(value),
     }
 }
 
@@ -51,7 +46,15 @@ fn part(content: &Content) -> u64 {
         Content::Image { width, height, .. } => {
             (u64::from(*width) * u64::from(*height)).div_ceil(PIXELS_PER_TOKEN).min(IMAGE_MAX)
         }
+        Content::Unknown(value) => written(value),
     }
+}
+
+fn written(value: &serde_json::Value) -> u64 {
+    let mut size = Size(0);
+    // Counting bytes can't fail, and a value can always be written.
+    let _ = serde_json::to_writer(&mut size, value);
+    tokens(size.0)
 }
 
 /// What the next request will hold: what the provider counted last, and an estimate of what came since.

@@ -2,11 +2,11 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     BlobId, CallId, Content, Delivery, Grant, InputId, Intent, Item, ProcessId, ResponseId, Seq, SessionId,
-    Settings, TurnId,
+    Settings, TurnId, settings::known,
 };
 
 /// Version of the log format, carried by the first line.
@@ -59,6 +59,8 @@ pub enum Fact {
     InputQueued {
         input: InputId,
         content: Vec<Content>,
+        /// A moment that this version does not know is after the turn: the message is not lost.
+        #[serde(deserialize_with = "delivery")]
         delivery: Delivery,
     },
     /// The person took a queued message back.
@@ -196,6 +198,10 @@ pub struct Usage {
     pub reasoning: u64,
 }
 
+fn delivery<'de, D: Deserializer<'de>>(from: D) -> Result<Delivery, D::Error> {
+    Ok(known(from)?.unwrap_or(Delivery::AfterTurn))
+}
+
 impl Fact {
     /// The fact that a piece of conversation was added.
     #[must_use]
@@ -233,5 +239,22 @@ mod tests {
         let Fact::ItemAdded { item } = &event.fact else { panic!("{event:?}") };
         assert!(matches!(**item, Item::Unknown(_)), "{item:?}");
         assert_eq!(serde_json::to_string(&event).unwrap(), line);
+    }
+
+    #[test]
+    fn a_part_of_a_newer_version_is_kept_and_its_item_keeps_its_meaning() {
+        let line = r#"{"seq":3,"at":"2026-11-20T10:00:00Z","type":"item_added","item":{"type":"tool_result","call":"c","content":[{"type":"text","text":"a"},{"type":"smell","of":"smoke"}],"shown":{"type":"text","text":"a"}}}"#;
+        let event: Event = serde_json::from_str(line).unwrap();
+        let Fact::ItemAdded { item } = &event.fact else { panic!("{event:?}") };
+        let Item::ToolResult { content, .. } = &**item else { panic!("{item:?}") };
+        assert!(matches!(content[..], [Content::Text { .. }, Content::Unknown(_)]), "{content:?}");
+        assert_eq!(serde_json::to_string(&event).unwrap(), line);
+    }
+
+    #[test]
+    fn a_message_that_is_to_be_heard_at_an_unknown_moment_is_not_lost() {
+        let line = r#"{"type":"input_queued","input":1,"content":[],"delivery":"at_dawn"}"#;
+        let fact: Fact = serde_json::from_str(line).unwrap();
+        assert!(matches!(fact, Fact::InputQueued { delivery: Delivery::AfterTurn, .. }), "{fact:?}");
     }
 }

@@ -62,6 +62,9 @@ pub enum FileOperation {
     Overwrite,
     Update,
     Delete,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A permission that outlives the call it was given for.

@@ -86,6 +86,10 @@ pub enum Content {
         width: u32,
         height: u32,
     },
+    /// Written by a newer version: kept, so that what it is a part of keeps its meaning. A result with such a
+    /// part is still the result of its call.
+    #[serde(untagged)]
+    Unknown(serde_json::Value),
 }
 
 /// The arguments of a tool call, byte for byte as the model wrote them.

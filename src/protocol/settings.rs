@@ -2,17 +2,22 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 /// The settings of a session. The environment they came from does not matter any more.
+///
+/// A word of a newer version does not make the session unreadable: how hard to think and how much to say are then
+/// left to the provider, and of what is allowed only the least.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     pub model: ModelRef,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
     pub effort: Option<Effort>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
     pub verbosity: Option<Verbosity>,
+    #[serde(deserialize_with = "approval")]
     pub approval: Approval,
+    #[serde(deserialize_with = "sandbox")]
     pub sandbox: SandboxMode,
     /// `local`, `docker` or `docker:IMAGE`.
     pub backend: String,
@@ -84,6 +89,19 @@ pub enum SandboxMode {
     DangerFullAccess,
 }
 
+/// A value, or nothing for one that this version does not know.
+pub(super) fn known<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(serde_json::Value::deserialize(from)?).ok())
+}
+
+fn approval<'de, D: Deserializer<'de>>(from: D) -> Result<Approval, D::Error> {
+    Ok(known(from)?.unwrap_or(Approval::Never))
+}
+
+fn sandbox<'de, D: Deserializer<'de>>(from: D) -> Result<SandboxMode, D::Error> {
+    Ok(known(from)?.unwrap_or(SandboxMode::ReadOnly))
+}
+
 impl FromStr for ModelRef {
     type Err = String;
 
@@ -134,5 +152,32 @@ impl fmt::Display for SandboxMode {
             Self::WorkspaceWrite => "workspace-write",
             Self::DangerFullAccess => "danger-full-access",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(effort: &str, approval: &str, sandbox: &str) -> Settings {
+        serde_json::from_value(serde_json::json!({
+            "model": "a/b", "effort": effort, "approval": approval, "sandbox": sandbox, "backend": "local",
+            "limits": { "window": 1, "tool_output": 1 }, "newer": true,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn words_of_a_newer_version_allow_the_least() {
+        let known = settings("high", "on-request", "danger-full-access");
+        assert_eq!(
+            (known.effort, known.approval, known.sandbox),
+            (Some(Effort::High), Approval::OnRequest, SandboxMode::DangerFullAccess)
+        );
+        let newer = settings("fierce", "by-committee", "moon");
+        assert_eq!(
+            (newer.effort, newer.approval, newer.sandbox),
+            (None, Approval::Never, SandboxMode::ReadOnly)
+        );
     }
 }

@@ -35,6 +35,7 @@ impl Session {
         let empty = content.iter().all(|part| match part {
             Content::Text { text } => text.trim().is_empty(),
             Content::Image { .. } => false,
+            Content::Unknown(_) => true,
         });
         if empty {
             return Err(Rejection::Empty);

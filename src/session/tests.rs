@@ -324,6 +324,20 @@ fn nothing_passes_free_text_that_waits_to_be_looked_at() {
 }
 
 #[test]
+fn a_call_that_has_begun_is_never_run_again_whatever_was_not_understood_before() {
+    let mut world = World::new();
+    world.command(submit(Delivery::Steer));
+    world.settle(|| 2);
+    world.answer(ResponseId(1), 0);
+    let newer = serde_json::json!({ "type": "call_allowed_by_committee", "call": "c1" });
+    let newer = newer.as_object().unwrap().clone();
+    world.record(vec![Fact::Unknown(newer), Fact::ToolStarted { call: "c1".into() }]);
+    let closing = world.session.reconcile();
+    world.record(closing);
+    assert!(matches!(world.session.next(), Some(Step::AskModel(_))), "{:?}", world.session.next());
+}
+
+#[test]
 fn all_steps_that_can_be_due_are_seen_by_the_random_world() {
     // A property over a world that never gets anywhere would hold of nothing.
     let mut seen: HashMap<&'static str, u32> = HashMap::new();

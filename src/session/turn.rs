@@ -119,10 +119,10 @@ impl Call {
         }
     }
 
+    /// It has begun, whatever this version made of the facts before: a call that may have had effects is never
+    /// taken for one that has not.
     pub(super) fn start(&mut self, since: Time) {
-        if let CallState::Allowed { intent } = &mut self.state {
-            let intent = std::mem::replace(intent, Intent::None);
-            self.state = CallState::Running { intent, since };
-        }
+        let intent = self.intent().cloned().unwrap_or(Intent::Unknown);
+        self.state = CallState::Running { intent, since };
     }
 }

@@ -161,7 +161,7 @@ fn first_words(item: &crate::protocol::Item) -> String {
     let crate::protocol::Item::User { content, .. } = item else { return String::new() };
     let text = content.iter().find_map(|part| match part {
         crate::protocol::Content::Text { text } => Some(text.as_str()),
-        crate::protocol::Content::Image { .. } => None,
+        crate::protocol::Content::Image { .. } | crate::protocol::Content::Unknown(_) => None,
     });
     text.unwrap_or_default()
         .split_whitespace()

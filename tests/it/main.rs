@@ -5,6 +5,7 @@
 
 mod architecture;
 mod faults;
+mod kills;
 mod sandbox;
 mod support;
 mod turns;

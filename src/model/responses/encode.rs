@@ -329,6 +329,9 @@ fn parts<'a>(content: &'a [Content], blobs: &dyn ReadBlob) -> Vec<Part<'a>> {
                     Part::InputText { text: text.into() }
                 }
             },
+            Content::Unknown(_) => {
+                Part::InputText { text: "[a part that this version of the program does not know]".into() }
+            }
         })
         .collect()
 }

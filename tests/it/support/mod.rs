@@ -1,6 +1,8 @@
 //! What the flows share.
 
+pub mod chance;
 pub mod mock;
+pub mod scripted;
 pub mod world;
 
 use std::{

@@ -1,0 +1,55 @@
+//! What the screen needs of the program around it, which it does not know.
+
+use std::path::Path;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::protocol::{Command, Content, Event, Update};
+
+/// The program around the screen.
+#[async_trait::async_trait]
+pub trait Host: Send {
+    /// Begins a session, or opens the one that was asked for when the screen was started.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    async fn open(&mut self) -> Result<Connection, String>;
+
+    /// Forgets the session that was asked for: the next one is new.
+    fn forget(&mut self);
+
+    /// A picture as a part of a message, kept with the session.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn attach(&mut self, path: &Path) -> Result<Content, String>;
+
+    /// Lets the person edit a text in the editor of their choice. The terminal is theirs meanwhile.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn edit(&mut self, text: &str) -> Result<String, String>;
+
+    /// Runs a command as the person, and gives what it printed.
+    async fn shell(&mut self, command: &str) -> String;
+
+    /// Keeps what was said, for the history of later sessions.
+    fn remember(&mut self, text: &str);
+}
+
+/// An open session.
+pub struct Connection {
+    pub history: Vec<Event>,
+    pub commands: UnboundedSender<Command>,
+    pub updates: Box<dyn Updates>,
+}
+
+/// Where updates come from.
+#[async_trait::async_trait]
+pub trait Updates: Send {
+    /// The next update; nothing when the session has ended. Safe to cancel.
+    async fn next(&mut self) -> Option<Update>;
+
+    /// One that is there already.
+    fn ready(&mut self) -> Option<Update>;
+}

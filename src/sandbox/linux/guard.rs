@@ -100,9 +100,9 @@ fn outer(agent: Pid, launch: &Launch<'_>) -> io::Result<i32> {
 }
 
 fn inner(lifeline: &OwnedFd, agent_gone: &OwnedFd, launch: &Launch<'_>) -> i32 {
-    // Away from the process group and the terminal of the outer one. Fails only for a group leader, which a
-    // fresh child is not.
-    let _ = rustix::process::setsid();
+    // Away from the process group of the outer one, so that who kills that group does not kill this one. Not a
+    // session: a fresh one costs milliseconds of waiting on a busy machine.
+    let _ = rustix::process::setpgid(None, None);
     let started = set_child_subreaper(Some(getpid()))
         // A second bell beside the life line, for the case that this process is stopped: SIGCONT wakes it.
         .and_then(|()| set_parent_process_death_signal(Some(Signal::CONT)))

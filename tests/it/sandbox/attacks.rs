@@ -246,3 +246,17 @@ fn the_same_holds_for_an_ordinary_user() {
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("no_attack_succeeds_inside_that_succeeds_outside ... ok"), "{text}");
 }
+
+#[test]
+fn no_command_takes_over_its_own_first_process() {
+    let world = World::new(SandboxMode::WorkspaceWrite);
+    let gave = world.run(
+        "tr '\\0' ' ' < /proc/1/environ; ls /proc/1/root/ /proc/1/fd/ | head -1; cat /proc/1/maps | head -1; \
+         kill -9 1; kill -STOP 1; echo still here",
+    );
+    assert_eq!((gave.code, gave.out.as_str()), (Some(0), "still here\n"), "{gave:?}");
+    if cfg!(target_arch = "x86_64") {
+        let gave = world.run("perl -e 'print syscall(101,0x4206,1,0,0)'");
+        assert_eq!(gave.out, "-1", "{gave:?}");
+    }
+}

@@ -64,8 +64,11 @@ fn a_command_on_a_terminal_controls_it() {
 fn control_c_reaches_the_command_in_front() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     for sandbox in [&world.sandbox, &outside(helper())] {
-        let mut terminal =
-            Terminal::start(&world, sandbox, "trap 'echo interrupted; exit 9' INT; echo ready; sleep 600");
+        let mut terminal = Terminal::start(
+            &world,
+            sandbox,
+            "trap 'echo interrupted; exit 9' INT; echo ready; while :; do sleep 0.01; done",
+        );
         terminal.read(Some("ready"));
         terminal.master.take_writer().unwrap().write_all(b"\x03").unwrap();
         let text = terminal.read(None);

@@ -56,6 +56,14 @@ pub(super) enum Place {
     Ephemeral,
 }
 
+/// A session as it was left. Nobody else can write it meanwhile.
+pub(super) struct Kept {
+    id: SessionId,
+    log: Log,
+    history: Vec<Event>,
+    pub(super) session: Session,
+}
+
 /// A session with a running harness.
 pub(super) struct Open {
     pub(super) id: SessionId,
@@ -125,16 +133,22 @@ impl Start {
         self.open(id, &sessions, log, Vec::new(), begin, &settings, sandbox, deltas, ephemeral)
     }
 
-    /// Opens a session that is kept.
+    /// Opens a session that is kept, and leaves it as it is.
+    pub(super) fn reopen(&self, id: SessionId) -> Result<Kept, CliError> {
+        let (log, history) = Log::open(&self.sessions().log(id)).map_err(|error| log_error(id, &error))?;
+        let session = Session::replay(&history);
+        Ok(Kept { id, log, history, session })
+    }
+
+    /// Lets a session go on.
     pub(super) fn resume(
         &self,
-        id: SessionId,
+        kept: Kept,
         output_schema: Option<serde_json::Value>,
         deltas: bool,
     ) -> Result<Open, CliError> {
+        let Kept { id, log, history, session } = kept;
         let sessions = self.sessions();
-        let (log, history) = Log::open(&sessions.log(id)).map_err(|error| log_error(id, &error))?;
-        let session = Session::replay(&history);
         let Some(before) = session.settings.clone() else {
             return Err(CliError::failed(format!("session {id} ended before it had begun"))
                 .hint(format!("agent sessions rm {id}")));

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail as loudly as tests")]
 #![allow(clippy::print_stderr, reason = "tests say what they could not test")]
 
+mod approvals;
 mod architecture;
 mod faults;
 mod sandbox;

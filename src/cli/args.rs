@@ -76,7 +76,6 @@ pub(super) enum CommandArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct ExecArgs {
     #[command(subcommand)]
     pub(super) resume: Option<ExecCommandArgs>,
@@ -107,8 +106,6 @@ pub(super) struct ResumeArgs {
     pub(super) prompt: Option<String>,
     #[command(flatten)]
     pub(super) decisions: Decisions,
-    #[command(flatten)]
-    pub(super) run: RunArgs,
 }
 
 /// What a person decides about calls that wait. Each call is decided for itself.
@@ -154,25 +151,26 @@ impl FromArgMatches for Decisions {
     }
 }
 
+/// Options of a run, before or after the word `resume`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RunArgs {
     /// Print each fact as a line of JSON on standard output, and nothing else there.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(super) json: bool,
     /// With --json: live parts of answers and outputs as well.
-    #[arg(long, requires = "json")]
+    #[arg(long, global = true, requires = "json")]
     pub(super) deltas: bool,
     /// Write the last message to this file.
-    #[arg(short = 'o', long, value_name = "FILE")]
+    #[arg(short = 'o', long, global = true, value_name = "FILE")]
     pub(super) output_last_message: Option<PathBuf>,
     /// JSON Schema that the last message must follow.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(super) output_schema: Option<PathBuf>,
     /// Attach a picture. May be repeated.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, global = true, value_name = "FILE")]
     pub(super) image: Vec<PathBuf>,
     /// Keep nothing of this session.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(super) ephemeral: bool,
 }
 

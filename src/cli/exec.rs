@@ -28,9 +28,12 @@ use super::{
 const NOT_VERIFIED: u8 = 7;
 
 pub(super) async fn run(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliError> {
-    match &args.resume {
-        Some(ExecCommandArgs::Resume(resume)) => go_on(start, resume).await,
-        None => {
+    match (&args.resume, &args.prompt) {
+        (Some(_), Some(prompt)) => {
+            Err(CliError::usage(format!("either the task {prompt:?} or `resume`, not both")))
+        }
+        (Some(ExecCommandArgs::Resume(resume)), None) => go_on(start, resume, &args.run).await,
+        (None, _) => {
             let schema = schema(args.run.output_schema.as_deref())?;
             let message = Message::read(args.prompt.as_deref(), &args.run.image)?;
             let place = if args.run.ephemeral { Place::Ephemeral } else { Place::Kept };
@@ -49,7 +52,7 @@ pub(super) async fn task(start: &Start, args: &RunArgs, task: &str) -> Result<Ex
     work(open, args, vec![submit]).await
 }
 
-async fn go_on(start: &Start, args: &ResumeArgs) -> Result<ExitCode, CliError> {
+async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Result<ExitCode, CliError> {
     // With --last the only word is what to say.
     let (id, prompt) = match (args.last, &args.id, &args.prompt) {
         (true, Some(id), Some(_)) => {
@@ -59,13 +62,13 @@ async fn go_on(start: &Start, args: &ResumeArgs) -> Result<ExitCode, CliError> {
         (false, id, prompt) => (id.as_deref(), prompt.as_deref()),
     };
     let id = start.find(id)?;
-    let schema = schema(args.run.output_schema.as_deref())?;
-    if prompt.is_none() && !args.run.image.is_empty() {
+    let schema = schema(run.output_schema.as_deref())?;
+    if prompt.is_none() && !run.image.is_empty() {
         return Err(
             CliError::usage("a picture needs a word about it").hint("agent exec resume ID \"TASK\" -i FILE")
         );
     }
-    let message = prompt.map(|prompt| Message::read(Some(prompt), &args.run.image)).transpose()?;
+    let message = prompt.map(|prompt| Message::read(Some(prompt), &run.image)).transpose()?;
     // What makes no sense is refused before anything goes on.
     let kept = start.reopen(id)?;
     let mut commands = decisions(&args.decisions, &kept.session)?;
@@ -73,11 +76,11 @@ async fn go_on(start: &Start, args: &ResumeArgs) -> Result<ExitCode, CliError> {
         return Err(CliError::usage(format!("session {id} has nothing left to do"))
             .hint(format!("say what comes next: agent exec resume {id} \"TASK\"")));
     }
-    let open = start.resume(kept, schema, args.run.deltas)?;
+    let open = start.resume(kept, schema, run.deltas)?;
     if let Some(message) = message {
         commands.push(message.submit(&open)?);
     }
-    work(open, &args.run, commands).await
+    work(open, run, commands).await
 }
 
 /// The decisions as commands, if each is about another call that waits for one.

@@ -5,6 +5,7 @@
 
 mod approvals;
 mod architecture;
+mod cli;
 mod faults;
 mod sandbox;
 mod support;

@@ -8,6 +8,7 @@ mod architecture;
 mod cli;
 mod faults;
 mod sandbox;
+mod steering;
 mod support;
 mod turns;
 mod wires;

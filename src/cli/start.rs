@@ -126,7 +126,8 @@ impl Start {
             },
             Fact::Configured { settings: settings.clone() },
         ];
-        begin.extend(notes.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
+        let notes = self.config.notices.iter().cloned().chain(notes);
+        begin.extend(notes.map(|text| Fact::Noted { level: Level::Warning, text }));
         let (opening, said) = self.opening(&settings, &sandbox);
         begin.extend(opening.into_iter().map(Fact::item));
         begin.extend(said.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
@@ -271,6 +272,11 @@ impl Start {
         })
     }
 
+    /// The environment of commands.
+    pub(super) fn environment(&self, mode: SandboxMode) -> sandbox::env::Vars {
+        sandbox::env::with_allowed(sandbox::env::for_commands(mode), &self.config.shell.env_allow)
+    }
+
     pub(super) fn sandbox_settings(
         &self,
         mode: SandboxMode,
@@ -344,7 +350,7 @@ impl Start {
             shell::Settings {
                 blobs: folder.join("blobs"),
                 workspace: self.workspace.clone(),
-                env: sandbox::env::for_commands(settings.sandbox),
+                env: self.environment(settings.sandbox),
                 shell: shell(),
                 sandbox,
                 outside,

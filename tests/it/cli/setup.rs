@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{
     has_sandbox,
     mock::Step,
-    world::{World, facts, story},
+    world::{World, facts, shell, story},
 };
 
 #[tokio::test]
@@ -39,6 +39,33 @@ async fn the_environment_goes_before_the_file_and_the_command_line_before_both()
         crate::support::world::Running::spawn(command).end().await.expect(0);
         assert_eq!(world.mock.requests().last().unwrap().body["model"], model);
     }
+}
+
+#[tokio::test]
+async fn commands_get_the_variables_that_were_named_and_no_secrets() {
+    let world = World::new([Step::items([shell("env")]), Step::text("ok")]).await;
+    let mut command =
+        world.command(["exec", "-c", "shell.env_allow=['MY_FLAG', 'MOCK_KEY', 'MY_TOKEN', 'MISSING']", "go"]);
+    command.env("MY_FLAG", "flag").env("MY_TOKEN", "token").env("OTHER", "other");
+    crate::support::world::Running::spawn(command).end().await.expect(0);
+    let result = world.result(2);
+    assert!(result.contains("\nMY_FLAG=flag\n"), "{result}");
+    for absent in ["MOCK_KEY", "MY_TOKEN", "OTHER", "MISSING", "AGENT_HOME"] {
+        assert!(!result.contains(absent), "{absent}: {result}");
+    }
+}
+
+#[tokio::test]
+async fn settings_of_a_project_that_nobody_trusts_are_passed_over_aloud() {
+    let world = World::new([Step::text("ok"), Step::text("ok")]).await;
+    world.write(".git/HEAD", "");
+    world.write(".agent/config.toml", "model = 'mock/of-project'\n");
+    let run = world.exec(&["go"]).await.expect(0);
+    assert!(run.stderr.contains(".agent/config.toml"), "{run:#?}");
+    assert_eq!(world.mock.requests()[0].body["model"], "m");
+    let trust = format!("projects.{:?}.trusted=true", world.workspace);
+    world.exec(&["-c", &trust, "go"]).await.expect(0);
+    assert_eq!(world.mock.requests()[1].body["model"], "of-project");
 }
 
 #[tokio::test]
@@ -99,6 +126,16 @@ async fn usage_errors_are_2_and_help_is_0() {
         // Help is data; how to use it right is not.
         assert_eq!(run.stdout.is_empty(), code != 0, "{args:?} {run:#?}");
     }
+}
+
+#[tokio::test]
+async fn where_no_sandbox_can_be_had_nothing_begins_without_a_word_from_a_person() {
+    let world = World::new([Step::text("ok")]).await;
+    // The root of the machine is never shown in a sandbox.
+    let run = world.exec(&["-C", "/", "-s", "workspace-write", "go"]).await.expect(6);
+    assert!(run.stderr.contains("danger-full-access"), "{run:#?}");
+    assert!(world.sessions().is_empty() && world.mock.requests().is_empty());
+    world.exec(&["-C", "/", "-s", "danger-full-access", "go"]).await.expect(0);
 }
 
 #[tokio::test]

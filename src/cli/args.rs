@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::protocol::{Approval, SandboxMode};
 
@@ -76,7 +76,6 @@ pub(super) enum CommandArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct ExecArgs {
     #[command(subcommand)]
     pub(super) resume: Option<ExecCommandArgs>,
@@ -105,35 +104,73 @@ pub(super) struct ResumeArgs {
     /// What to say. Nothing: go on where it stopped.
     #[arg(value_name = "PROMPT")]
     pub(super) prompt: Option<String>,
-    /// Allow a call that waits for approval.
-    #[arg(long, value_name = "CALL")]
-    pub(super) approve: Vec<String>,
-    /// Refuse a call that waits for approval; a note for the model may follow.
-    #[arg(long, value_names = ["CALL", "NOTE"], num_args = 1..=2)]
-    pub(super) deny: Vec<String>,
     #[command(flatten)]
-    pub(super) run: RunArgs,
+    pub(super) decisions: Decisions,
 }
 
+/// What a person decides about calls that wait. Each call is decided for itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Decisions {
+    pub(super) approve: Vec<String>,
+    /// The call, and a note for the model, which may be empty.
+    pub(super) deny: Vec<(String, String)>,
+}
+
+impl Args for Decisions {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let decision = |name: &'static str| Arg::new(name).long(name).action(ArgAction::Append);
+        command.arg(decision("approve").value_name("CALL").help("Allow a call that waits for approval")).arg(
+            decision("deny")
+                .value_names(["CALL", "NOTE"])
+                .num_args(1..=2)
+                .help("Refuse a call that waits for approval; a note for the model may follow"),
+        )
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Decisions {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut decisions = Self::default();
+        decisions.update_from_arg_matches(matches)?;
+        Ok(decisions)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let approved = matches.get_many::<String>("approve").into_iter().flatten();
+        self.approve.extend(approved.cloned());
+        // What belongs to one `--deny` is a call and its note, and not two calls.
+        for mut words in matches.get_occurrences::<String>("deny").into_iter().flatten() {
+            let call = words.next().cloned().unwrap_or_default();
+            self.deny.push((call, words.next().cloned().unwrap_or_default()));
+        }
+        Ok(())
+    }
+}
+
+/// Options of a run, before or after the word `resume`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RunArgs {
     /// Print each fact as a line of JSON on standard output, and nothing else there.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(super) json: bool,
     /// With --json: live parts of answers and outputs as well.
-    #[arg(long, requires = "json")]
+    #[arg(long, global = true, requires = "json")]
     pub(super) deltas: bool,
     /// Write the last message to this file.
-    #[arg(short = 'o', long, value_name = "FILE")]
+    #[arg(short = 'o', long, global = true, value_name = "FILE")]
     pub(super) output_last_message: Option<PathBuf>,
     /// JSON Schema that the last message must follow.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(super) output_schema: Option<PathBuf>,
     /// Attach a picture. May be repeated.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, global = true, value_name = "FILE")]
     pub(super) image: Vec<PathBuf>,
     /// Keep nothing of this session.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(super) ephemeral: bool,
 }
 

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -11,13 +11,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::headless::{Ending, Form, Headless};
 use crate::protocol::{
-    CallId, Command, Content, Delivery, Intent, Outcome, ProcessId, SessionId, Update, Verdict, printable,
+    BlobId, CallId, Command, Content, Delivery, Event, Fact, Intent, Item, Outcome, ProcessId, Rejection,
+    SessionId, Update, Verdict, printable,
 };
 use crate::session::Session;
 use crate::tools::view_image;
 
 use super::{
-    args::{ExecArgs, ExecCommandArgs, ResumeArgs, RunArgs},
+    args::{Decisions, ExecArgs, ExecCommandArgs, ResumeArgs, RunArgs},
     error::{CliError, Kind},
     start::{Open, Place, Start},
     stdin,
@@ -27,15 +28,18 @@ use super::{
 const NOT_VERIFIED: u8 = 7;
 
 pub(super) async fn run(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliError> {
-    match &args.resume {
-        Some(ExecCommandArgs::Resume(resume)) => go_on(start, resume).await,
-        None => {
+    match (&args.resume, &args.prompt) {
+        (Some(_), Some(prompt)) => {
+            Err(CliError::usage(format!("either the task {prompt:?} or `resume`, not both")))
+        }
+        (Some(ExecCommandArgs::Resume(resume)), None) => go_on(start, resume, &args.run).await,
+        (None, _) => {
             let schema = schema(args.run.output_schema.as_deref())?;
-            let task = stdin::task(args.prompt.as_deref())?;
+            let message = Message::read(args.prompt.as_deref(), &args.run.image)?;
             let place = if args.run.ephemeral { Place::Ephemeral } else { Place::Kept };
             let open = start.new_session(place, schema, args.run.deltas)?;
-            let content = content(&open, &args.run, &task)?;
-            work(open, &args.run, vec![submit(content)]).await
+            let submit = message.submit(&open)?;
+            work(open, &args.run, vec![submit]).await
         }
     }
 }
@@ -43,68 +47,86 @@ pub(super) async fn run(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliE
 /// One task with a fresh session, in words.
 pub(super) async fn task(start: &Start, args: &RunArgs, task: &str) -> Result<ExitCode, CliError> {
     let open = start.new_session(Place::Kept, None, args.deltas)?;
-    work(open, args, vec![submit(vec![Content::text(task)])]).await
+    let message = Message { text: task.to_owned(), images: Vec::new() };
+    let submit = message.submit(&open)?;
+    work(open, args, vec![submit]).await
 }
 
-async fn go_on(start: &Start, args: &ResumeArgs) -> Result<ExitCode, CliError> {
+async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Result<ExitCode, CliError> {
     // With --last the only word is what to say.
-    let (id, prompt) = if args.last {
-        (None, args.prompt.as_ref().or(args.id.as_ref()))
-    } else {
-        (args.id.as_deref(), args.prompt.as_ref())
+    let (id, prompt) = match (args.last, &args.id, &args.prompt) {
+        (true, Some(id), Some(_)) => {
+            return Err(CliError::usage(format!("either --last or the session {id}, not both")));
+        }
+        (true, word, _) => (None, word.as_deref()),
+        (false, id, prompt) => (id.as_deref(), prompt.as_deref()),
     };
     let id = start.find(id)?;
-    let schema = schema(args.run.output_schema.as_deref())?;
-    let open = start.resume(id, schema, args.run.deltas)?;
-    let mut commands = decisions(args);
-    if let Some(prompt) = prompt {
-        let task = stdin::task(Some(prompt))?;
-        let content = content(&open, &args.run, &task)?;
-        commands.push(submit(content));
+    let schema = schema(run.output_schema.as_deref())?;
+    if prompt.is_none() && !run.image.is_empty() {
+        return Err(
+            CliError::usage("a picture needs a word about it").hint("agent exec resume ID \"TASK\" -i FILE")
+        );
     }
-    let session = Session::replay(&open.history);
-    if commands.is_empty() && session.idle() {
+    let message = prompt.map(|prompt| Message::read(Some(prompt), &run.image)).transpose()?;
+    // What makes no sense is refused before anything goes on.
+    let kept = start.reopen(id)?;
+    let mut commands = decisions(&args.decisions, &kept.session)?;
+    if commands.is_empty() && message.is_none() && kept.session.idle() {
         return Err(CliError::usage(format!("session {id} has nothing left to do"))
             .hint(format!("say what comes next: agent exec resume {id} \"TASK\"")));
     }
-    for command in &commands {
-        if let Command::Decide { call, .. } = command
-            && !session.asked().any(|asked| asked.id == *call)
-        {
-            let asked: Vec<String> = session.asked().map(|call| call.id.to_string()).collect();
-            let waiting = if asked.is_empty() { "none".to_owned() } else { asked.join(", ") };
-            return Err(CliError::usage(format!(
-                "call {call} is not waiting for an approval (waiting: {waiting})"
-            )));
-        }
+    let open = start.resume(kept, schema, run.deltas)?;
+    if let Some(message) = message {
+        commands.push(message.submit(&open)?);
     }
-    work(open, &args.run, commands).await
+    work(open, run, commands).await
 }
 
-fn submit(content: Vec<Content>) -> Command {
-    Command::Submit { content, delivery: Delivery::Steer }
-}
-
-fn decisions(args: &ResumeArgs) -> Vec<Command> {
+/// The decisions as commands, if each is about another call that waits for one.
+fn decisions(args: &Decisions, session: &Session) -> Result<Vec<Command>, CliError> {
     let allowed = args.approve.iter().map(|call| (call, Verdict::Allow));
-    let note = args.deny.get(1).cloned().unwrap_or_default();
-    let denied = args.deny.first().map(|call| (call, Verdict::Deny { note }));
-    allowed
-        .chain(denied)
-        .map(|(call, verdict)| Command::Decide { call: CallId(call.clone()), verdict })
-        .collect()
+    let denied = args.deny.iter().map(|(call, note)| (call, Verdict::Deny { note: note.clone() }));
+    let mut undecided: Vec<&str> = session.asked().map(|call| call.id.as_str()).collect();
+    let mut commands = Vec::new();
+    for (call, verdict) in allowed.chain(denied) {
+        let Some(at) = undecided.iter().position(|asked| asked == call) else {
+            let twice = session.asked().any(|asked| asked.id.as_str() == call);
+            let waiting = if undecided.is_empty() { "none".to_owned() } else { undecided.join(", ") };
+            return Err(CliError::usage(match twice {
+                true => format!("call {call} is decided twice"),
+                false => format!("call {call} is not waiting for an approval (waiting: {waiting})"),
+            }));
+        };
+        undecided.remove(at);
+        commands.push(Command::Decide { call: CallId(call.clone()), verdict });
+    }
+    Ok(commands)
 }
 
-fn content(open: &Open, args: &RunArgs, task: &str) -> Result<Vec<Content>, CliError> {
-    let mut content = vec![Content::text(task)];
-    for path in &args.image {
-        let (image, blob, bytes) = view_image::load(path).map_err(CliError::usage)?;
-        open.blobs
-            .put(&blob, &bytes)
-            .map_err(|error| CliError::failed(format!("can't keep the picture: {error}")))?;
-        content.push(image);
+/// What a person says, read whole before a session is begun or goes on for it.
+struct Message {
+    text: String,
+    images: Vec<(Content, BlobId, Vec<u8>)>,
+}
+
+impl Message {
+    fn read(prompt: Option<&str>, images: &[PathBuf]) -> Result<Self, CliError> {
+        let images = images.iter().map(|path| view_image::load(path).map_err(CliError::usage));
+        let images = images.collect::<Result<_, _>>()?;
+        Ok(Self { text: stdin::task(prompt)?, images })
     }
-    Ok(content)
+
+    fn submit(self, open: &Open) -> Result<Command, CliError> {
+        let mut content = vec![Content::text(self.text)];
+        for (image, blob, bytes) in self.images {
+            open.blobs
+                .put(&blob, &bytes)
+                .map_err(|error| CliError::failed(format!("can't keep the picture: {error}")))?;
+            content.push(image);
+        }
+        Ok(Command::Submit { content, delivery: Delivery::Steer })
+    }
 }
 
 fn schema(path: Option<&Path>) -> Result<Option<serde_json::Value>, CliError> {
@@ -132,10 +154,15 @@ async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<
         note(&open.headline);
     }
     let mut signals = Signals::new()?;
+    let mut owed = Owed::new(&commands);
     for command in commands {
         open.command(command);
     }
-    let end = follow(&mut open, &mut face, &mut signals).await?;
+    let end = if owed.nothing() && face.session().waits_for_person() {
+        End::Session(Ending::Waiting)
+    } else {
+        follow(&mut open, &mut face, &mut owed, &mut signals).await?
+    };
     open.command(Command::Shutdown);
     while let Some(update) = open.handle.updates.recv().await {
         show(&mut face, &update)?;
@@ -155,6 +182,7 @@ async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<
 async fn follow<D: io::Write, N: io::Write>(
     open: &mut Open,
     face: &mut Headless<D, N>,
+    owed: &mut Owed,
     signals: &mut Signals,
 ) -> Result<End, CliError> {
     let mut interrupted = false;
@@ -171,10 +199,52 @@ async fn follow<D: io::Write, N: io::Write>(
             },
             update = open.handle.updates.recv() => {
                 let Some(update) = update else { return Ok(End::Session(Ending::Gone)) };
-                if let Some(ending) = show(face, &update)? {
+                owed.take(&update);
+                if let Some(ending) = show(face, &update)?
+                    && (owed.nothing() || !matches!(ending, Ending::Turn(_) | Ending::Waiting))
+                {
                     return Ok(if interrupted { End::Signal(Kind::Interrupted) } else { End::Session(ending) });
                 }
             }
+        }
+    }
+}
+
+/// The commands that the session has not taken up. What was left of an earlier run may end before it does.
+struct Owed {
+    decisions: Vec<CallId>,
+    message: bool,
+}
+
+impl Owed {
+    fn new(commands: &[Command]) -> Self {
+        let decisions = commands.iter().filter_map(|command| match command {
+            Command::Decide { call, .. } => Some(call.clone()),
+            _ => None,
+        });
+        let message = commands.iter().any(|command| matches!(command, Command::Submit { .. }));
+        Self { decisions: decisions.collect(), message }
+    }
+
+    fn nothing(&self) -> bool {
+        self.decisions.is_empty() && !self.message
+    }
+
+    fn take(&mut self, update: &Update) {
+        match update {
+            Update::Event(Event { fact, .. }) => match fact {
+                Fact::CallAllowed { call, .. } | Fact::CallRefused { call, .. } => {
+                    self.decisions.retain(|owed| owed != call);
+                }
+                Fact::InputQueued { .. } => self.message = false,
+                Fact::ItemAdded { item } if matches!(**item, Item::User { input: None, .. }) => {
+                    self.message = false;
+                }
+                _ => {}
+            },
+            Update::Rejected(Rejection::NotWaiting(call)) => self.decisions.retain(|owed| owed != call),
+            Update::Rejected(Rejection::Empty) => self.message = false,
+            Update::Rejected(_) | Update::Delta(_) => {}
         }
     }
 }

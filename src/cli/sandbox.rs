@@ -7,7 +7,7 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use crate::sandbox::{CommandLine, env};
+use crate::sandbox::CommandLine;
 
 use super::{
     error::{CliError, Kind},
@@ -22,7 +22,7 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
     let line = CommandLine {
         program: program.clone(),
         args: args.to_vec(),
-        env: env::for_commands(mode),
+        env: start.environment(mode),
         cwd: start.workspace.clone(),
         // It has the terminal of whoever called, and does not get one of its own.
         tty: false,

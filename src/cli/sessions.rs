@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use crate::headless::{Form, Headless};
-use crate::protocol::{Update, printable};
+use crate::protocol::{SessionId, Update, printable};
 use crate::store::{self, Sessions};
 
 use super::{args::SessionsArgs, error::CliError};
@@ -49,7 +49,7 @@ fn list(sessions: &Sessions, json: bool) -> anyhow::Result<()> {
 }
 
 fn show(sessions: &Sessions, id: &str, json: bool) -> anyhow::Result<()> {
-    let events = store::read_events(&sessions.log(sessions.find(id)?))?;
+    let events = store::read_events(&sessions.log(find(sessions, id)?))?;
     let form = if json { Form::Json { deltas: false } } else { Form::Text };
     // There is no progress here: all of it is what was asked for.
     let mut shown = Headless::new(form, &[], io::stdout().lock(), io::stdout());
@@ -61,12 +61,16 @@ fn show(sessions: &Sessions, id: &str, json: bool) -> anyhow::Result<()> {
 
 fn remove(sessions: &Sessions, ids: &[String]) -> anyhow::Result<()> {
     // All are looked up before any is deleted: a typing error deletes nothing.
-    let found = ids.iter().map(|id| sessions.find(id)).collect::<Result<Vec<_>, _>>()?;
+    let found = ids.iter().map(|id| find(sessions, id)).collect::<Result<Vec<_>, _>>()?;
     for id in found {
         sessions.remove(id).map_err(|error| anyhow::anyhow!("session {id} stays: {error}"))?;
         writeln!(io::stdout(), "deleted {id}")?;
     }
     Ok(())
+}
+
+fn find(sessions: &Sessions, id: &str) -> Result<SessionId, CliError> {
+    sessions.find(id).map_err(CliError::usage)
 }
 
 fn size(bytes: u64) -> String {

@@ -56,6 +56,14 @@ pub(super) enum Place {
     Ephemeral,
 }
 
+/// A session as it was left. Nobody else can write it meanwhile.
+pub(super) struct Kept {
+    id: SessionId,
+    log: Log,
+    history: Vec<Event>,
+    pub(super) session: Session,
+}
+
 /// A session with a running harness.
 pub(super) struct Open {
     pub(super) id: SessionId,
@@ -118,23 +126,30 @@ impl Start {
             },
             Fact::Configured { settings: settings.clone() },
         ];
-        begin.extend(notes.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
+        let notes = self.config.notices.iter().cloned().chain(notes);
+        begin.extend(notes.map(|text| Fact::Noted { level: Level::Warning, text }));
         let (opening, said) = self.opening(&settings, &sandbox);
         begin.extend(opening.into_iter().map(Fact::item));
         begin.extend(said.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
         self.open(id, &sessions, log, Vec::new(), begin, &settings, sandbox, deltas, ephemeral)
     }
 
-    /// Opens a session that is kept.
+    /// Opens a session that is kept, and leaves it as it is.
+    pub(super) fn reopen(&self, id: SessionId) -> Result<Kept, CliError> {
+        let (log, history) = Log::open(&self.sessions().log(id)).map_err(|error| log_error(id, &error))?;
+        let session = Session::replay(&history);
+        Ok(Kept { id, log, history, session })
+    }
+
+    /// Lets a session go on.
     pub(super) fn resume(
         &self,
-        id: SessionId,
+        kept: Kept,
         output_schema: Option<serde_json::Value>,
         deltas: bool,
     ) -> Result<Open, CliError> {
+        let Kept { id, log, history, session } = kept;
         let sessions = self.sessions();
-        let (log, history) = Log::open(&sessions.log(id)).map_err(|error| log_error(id, &error))?;
-        let session = Session::replay(&history);
         let Some(before) = session.settings.clone() else {
             return Err(CliError::failed(format!("session {id} ended before it had begun"))
                 .hint(format!("agent sessions rm {id}")));
@@ -257,6 +272,11 @@ impl Start {
         })
     }
 
+    /// The environment of commands.
+    pub(super) fn environment(&self, mode: SandboxMode) -> sandbox::env::Vars {
+        sandbox::env::with_allowed(sandbox::env::for_commands(mode), &self.config.shell.env_allow)
+    }
+
     pub(super) fn sandbox_settings(
         &self,
         mode: SandboxMode,
@@ -330,7 +350,7 @@ impl Start {
             shell::Settings {
                 blobs: folder.join("blobs"),
                 workspace: self.workspace.clone(),
-                env: sandbox::env::for_commands(settings.sandbox),
+                env: self.environment(settings.sandbox),
                 shell: shell(),
                 sandbox,
                 outside,

@@ -19,6 +19,9 @@ const MOST: u64 = 16 << 20;
 pub(super) fn task(argument: Option<&str>) -> Result<String, CliError> {
     let stdin = io::stdin();
     match argument {
+        Some(text) if text.trim().is_empty() => {
+            Err(CliError::usage("no task was given: it is empty").hint("agent exec \"TASK\""))
+        }
         Some(text) if text != "-" => {
             if stdin.is_terminal() {
                 return Ok(text.to_owned());

@@ -6,7 +6,25 @@ use serde_json::Value;
 
 use super::Config;
 
-static SCHEMA: LazyLock<Value> = LazyLock::new(|| schemars::schema_for!(Config).to_value());
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    let mut schema = schemars::schema_for!(Config).to_value();
+    close(&mut schema);
+    schema
+});
+
+/// Says of every table with known keys that it has no others: such a key is an error when the file is read.
+fn close(node: &mut Value) {
+    if let Some(table) = node.as_object_mut()
+        && table.contains_key("properties")
+    {
+        table.entry("additionalProperties").or_insert(Value::Bool(false));
+    }
+    match node {
+        Value::Object(table) => table.values_mut().for_each(close),
+        Value::Array(all) => all.iter_mut().for_each(close),
+        _ => {}
+    }
+}
 
 /// The JSON Schema of `config.toml`, for editors.
 #[must_use]

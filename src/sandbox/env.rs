@@ -175,6 +175,18 @@ pub fn for_commands(mode: SandboxMode) -> Vars {
     clean(std::env::vars_os(), mode, &home)
 }
 
+/// With further variables of this process, by name. What may be a secret is not among them, whoever named it.
+#[must_use]
+pub fn with_allowed(mut env: Vars, names: &[String]) -> Vars {
+    for name in names.iter().filter(|name| !may_be_secret(name)) {
+        if let Some(value) = std::env::var_os(name) {
+            env.retain(|(old, _)| old != name.as_str());
+            env.push((name.into(), value));
+        }
+    }
+    env
+}
+
 /// With a directory of the agent's own programs before the others.
 pub(super) fn with_programs(mut env: Vars, programs: &Path) -> Vars {
     if let Some((_, path)) = env.iter_mut().find(|(name, _)| name == "PATH") {
@@ -246,9 +258,12 @@ fn unshielded(name: OsString) -> OsString {
 
 fn is_passed(name: &OsStr, outside: bool) -> bool {
     let Some(name) = name.to_str() else { return false };
+    (PASSED.contains(&name) || (outside && PASSED_OUTSIDE.contains(&name))) && !may_be_secret(name)
+}
+
+fn may_be_secret(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
-    (PASSED.contains(&name) || (outside && PASSED_OUTSIDE.contains(&name)))
-        && !NEVER.iter().any(|word| upper.contains(word))
+    NEVER.iter().any(|word| upper.contains(word))
 }
 
 /// Without empty and relative entries: they would run what a repository brings.

@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail as loudly as tests")]
 #![allow(clippy::print_stderr, reason = "tests say what they could not test")]
 
+mod approvals;
 mod architecture;
+mod cli;
 mod faults;
 mod kills;
 mod sandbox;
+mod steering;
 mod support;
 mod turns;
 mod wires;

@@ -6,4 +6,4 @@ mod attacks;
 mod ends;
 mod ordinary;
 mod terminal;
-mod world;
+pub mod world;

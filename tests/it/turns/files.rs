@@ -26,17 +26,16 @@ async fn a_patch_is_applied_in_every_form_that_models_write() {
         let world = World::new([Step::items([item]), Step::text("ok")]).await;
         let run = world.exec(&["--json", "go"]).await.expect(0);
         assert_eq!(world.read("new.txt"), "one\ntwo\n", "{form}: {run:#?}");
-        let result = world.result(2);
-        assert!(result.ends_with(add), "{form}: {result}");
+        let told = world.result(2);
+        assert!(told.ends_with(add), "{form}: {told}");
         assert_eq!(world.sent(2).last().unwrap()["type"], kind, "{form}");
-        let shown = run.of("item_added").last().unwrap()["item"].clone();
-        assert_eq!(shown["type"], "assistant", "{form}");
-        let results = run.facts().into_iter().filter(|fact| fact["item"]["type"] == "tool_result");
-        let shape = results.last().unwrap()["item"]["shown"]["type"].clone();
+        let items = run.of("item_added");
+        let result = items.iter().find(|fact| fact["item"]["type"] == "tool_result").unwrap();
+        let shape = &result["item"]["shown"]["type"];
         assert_eq!(shape, "patch", "{form}");
         match form {
-            "freeform" | "function" => assert!(result.starts_with("Exit code: 0\nWall time: "), "{result}"),
-            "typed" => assert!(output(&result).starts_with("Exit code: 0\nWall time: "), "{result}"),
+            "freeform" | "function" => assert!(told.starts_with("Exit code: 0\nWall time: "), "{told}"),
+            "typed" => assert!(output(&told).starts_with("Exit code: 0\nWall time: "), "{told}"),
             _ => unreachable!("{form}"),
         }
     }

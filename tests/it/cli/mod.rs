@@ -1,0 +1,7 @@
+//! The command line as scripts and people use it: streams, files, signals, exit codes.
+
+mod input;
+mod output;
+mod sessions;
+mod setup;
+mod signals;

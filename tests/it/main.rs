@@ -5,6 +5,7 @@
 
 mod architecture;
 mod kills;
+mod resume;
 mod sandbox;
 mod support;
 mod wires;

@@ -7,5 +7,6 @@ mod architecture;
 mod kills;
 mod resume;
 mod sandbox;
+mod storage;
 mod support;
 mod wires;

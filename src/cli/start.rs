@@ -107,7 +107,14 @@ impl Start {
             None => self.sessions(),
             Some(folder) => Sessions::new(folder.path()),
         };
-        let sandbox = self.sandbox(&settings, &sessions.folder(id))?;
+        // First of all, so that a home that can't be written is not taken for a missing sandbox.
+        let folder = sessions.folder(id);
+        fs::create_dir_all(&folder)
+            .map_err(|error| log_error(id, &LogError::Io { path: folder.clone(), error }))?;
+        let sandbox = self.sandbox(&settings, &folder).inspect_err(|_| {
+            // The error counts; an empty folder that stays harms nobody.
+            let _ = fs::remove_dir_all(&folder);
+        })?;
         let log = Log::create(&sessions.log(id)).map_err(|error| log_error(id, &error))?;
         let mut begin = vec![
             Fact::SessionStarted {

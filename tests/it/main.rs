@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "tests say what they could not test")]
 
 mod architecture;
+mod fuzz;
 mod kills;
 mod resume;
 mod sandbox;

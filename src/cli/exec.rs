@@ -11,7 +11,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::headless::{Ending, Form, Headless};
 use crate::protocol::{
-    CallId, Command, Content, Delivery, Intent, Outcome, ProcessId, SessionId, Update, Verdict, printable,
+    CallId, Command, Content, Delivery, Event, Fact, Intent, Item, Outcome, ProcessId, SessionId, Update,
+    Verdict, printable,
 };
 use crate::session::Session;
 use crate::tools::view_image;
@@ -132,10 +133,16 @@ async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<
         note(&open.headline);
     }
     let mut signals = Signals::new()?;
+    let said = commands.iter().any(|command| matches!(command, Command::Submit { .. }));
+    // Nothing will happen that would tell it.
+    let waiting = commands.is_empty() && face.session().waits_for_person();
     for command in commands {
         open.command(command);
     }
-    let end = follow(&mut open, &mut face, &mut signals).await?;
+    let end = match waiting {
+        true => End::Session(Ending::Waiting),
+        false => follow(&mut open, &mut face, &mut signals, said).await?,
+    };
     open.command(Command::Shutdown);
     while let Some(update) = open.handle.updates.recv().await {
         show(&mut face, &update)?;
@@ -152,10 +159,13 @@ async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<
     closed.and(code)
 }
 
+/// Waits for the end. With `said`, an end before the message was taken is that of an earlier turn, which was about
+/// to end when the program was stopped, and does not count.
 async fn follow<D: io::Write, N: io::Write>(
     open: &mut Open,
     face: &mut Headless<D, N>,
     signals: &mut Signals,
+    mut said: bool,
 ) -> Result<End, CliError> {
     let mut interrupted = false;
     loop {
@@ -171,11 +181,24 @@ async fn follow<D: io::Write, N: io::Write>(
             },
             update = open.handle.updates.recv() => {
                 let Some(update) = update else { return Ok(End::Session(Ending::Gone)) };
-                if let Some(ending) = show(face, &update)? {
+                said &= !taken(&update);
+                let Some(ending) = show(face, &update)? else { continue };
+                if !(said && matches!(ending, Ending::Turn(_) | Ending::Waiting)) {
                     return Ok(if interrupted { End::Signal(Kind::Interrupted) } else { End::Session(ending) });
                 }
             }
         }
+    }
+}
+
+/// Whether this tells that a message was taken, or was not.
+fn taken(update: &Update) -> bool {
+    match update {
+        Update::Event(Event { fact: Fact::InputQueued { .. }, .. }) | Update::Rejected(_) => true,
+        Update::Event(Event { fact: Fact::ItemAdded { item }, .. }) => {
+            matches!(**item, Item::User { input: None, .. })
+        }
+        Update::Event(_) | Update::Delta(_) => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Logs of real runs: each beginning of them can be gone on with, and old ones can be read for ever.
 
+mod cut;
 mod golden;
 mod prefixes;
 

@@ -1,6 +1,7 @@
 //! What comes from outside is thrown at what reads it: damaged, mixed and cut.
 //!
-//! Each target runs for a second in the normal suite. Long, for ten minutes each:
+//! Each target runs for a second in the normal suite, and for ten minutes in its long form (`AGENT_TEST_LONG=1`).
+//! Only these, optimised, for as long as you like:
 //!
 //! ```text
 //! AGENT_FUZZ_SECONDS=600 cargo test --release --test it fuzz -- --nocapture --test-threads 2

@@ -179,6 +179,8 @@ async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<
     closed.and(code)
 }
 
+/// Waits for the end. With `said`, an end before the message was taken is that of an earlier turn, which was about
+/// to end when the program was stopped, and does not count.
 async fn follow<D: io::Write, N: io::Write>(
     open: &mut Open,
     face: &mut Headless<D, N>,

@@ -49,14 +49,15 @@ fn list(sessions: &Sessions, json: bool) -> anyhow::Result<()> {
 }
 
 fn show(sessions: &Sessions, id: &str, json: bool) -> anyhow::Result<()> {
-    let events = store::read_events(&sessions.log(find(sessions, id)?))?;
+    let (events, damage) = store::read_whole_lines(&sessions.log(find(sessions, id)?))?;
     let form = if json { Form::Json { deltas: false } } else { Form::Text };
     // There is no progress here: all of it is what was asked for.
     let mut shown = Headless::new(form, &[], io::stdout().lock(), io::stdout());
     for event in events {
         shown.update(&Update::Event(event))?;
     }
-    Ok(())
+    // What is whole comes first; what is wrong is said after it.
+    damage.map_or(Ok(()), |damage| Err(damage.into()))
 }
 
 fn remove(sessions: &Sessions, ids: &[String]) -> anyhow::Result<()> {

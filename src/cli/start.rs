@@ -18,6 +18,7 @@ use crate::model::catalog::{self, Catalog, Resolved};
 use crate::model::{ModelError, ModelErrorKind};
 use crate::protocol::{
     Approval, Command, Event, FORMAT_VERSION, Fact, Level, ModelRef, SandboxMode, SessionId, Settings, Time,
+    TurnId,
 };
 use crate::sandbox::{self, SharedSandbox};
 use crate::session::Session;
@@ -115,7 +116,14 @@ impl Start {
             None => self.sessions(),
             Some(folder) => Sessions::new(folder.path()),
         };
-        let sandbox = self.sandbox(&settings, &sessions.folder(id))?;
+        // First of all, so that a home that can't be written is not taken for a missing sandbox.
+        let folder = sessions.folder(id);
+        fs::create_dir_all(&folder)
+            .map_err(|error| log_error(id, &LogError::Io { path: folder.clone(), error }))?;
+        let sandbox = self.sandbox(&settings, &folder).inspect_err(|_| {
+            // The error counts; an empty folder that stays harms nobody.
+            let _ = fs::remove_dir_all(&folder);
+        })?;
         let log = Log::create(&sessions.log(id)).map_err(|error| log_error(id, &error))?;
         let mut begin = vec![
             Fact::SessionStarted {
@@ -169,13 +177,19 @@ impl Start {
         if output_schema.is_some() {
             settings.output_schema = output_schema;
         }
-        let begin = if settings == before {
+        let mut begin = if settings == before {
             Vec::new()
         } else {
             vec![Fact::Configured { settings: settings.clone() }]
         };
         let of_session = Self { workspace: session.workspace, ..self.clone() };
         let sandbox = of_session.sandbox(&settings, &sessions.folder(id))?;
+        if session.turns == TurnId::default() {
+            // It may have been killed while this was written.
+            let (opening, _) = of_session.opening(&settings, &sandbox);
+            let missing = opening.into_iter().filter(|item| !session.items.iter().any(|had| **had == *item));
+            begin.extend(missing.map(Fact::item));
+        }
         of_session.open(id, &sessions, log, history, begin, &settings, sandbox, deltas, None)
     }
 
@@ -355,7 +369,7 @@ impl Start {
                 sandbox,
                 outside,
                 max_processes: MAX_PROCESSES,
-                seed: u32::from_ne_bytes(id.0.as_bytes().last_chunk::<4>().copied().unwrap_or_default()),
+                seed: seed(id, &history),
             },
             exits_told,
         );
@@ -393,6 +407,14 @@ fn log_error(id: SessionId, error: &LogError) -> CliError {
         }
         LogError::Io { .. } => failed,
     }
+}
+
+/// Where the ids of processes begin: elsewhere each time that a session is opened.
+fn seed(id: SessionId, history: &[Event]) -> u32 {
+    let chance = u32::from_ne_bytes(id.0.as_bytes().last_chunk().copied().unwrap_or_default());
+    // A process is never started without a fact, so that this is another number for another process.
+    let facts = u32::try_from(history.len()).unwrap_or_default();
+    chance.wrapping_add(facts.wrapping_mul(0x9e37_79b1))
 }
 
 /// The time, to the millisecond: what the log keeps.

@@ -6,6 +6,7 @@ use crate::model::ModelError;
 use crate::protocol::{
     BlobId, CallId, Content, Delta, Fact, Item, Level, ProcessId, ResponseId, ResponseOutcome, Shown, Usage,
 };
+use crate::session::ProcessState;
 use crate::shell::Exit;
 use crate::tools::{Output, ToolError};
 
@@ -132,7 +133,7 @@ impl Harness {
         }
         let mut facts = Vec::new();
         if let Shown::Command { process: Some(process), command, .. } = &output.shown
-            && !self.session.processes.contains_key(process)
+            && !self.session.processes.get(process).is_some_and(|known| known.state == ProcessState::Running)
         {
             facts.push(started(*process, call, command));
         }

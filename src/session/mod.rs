@@ -239,6 +239,7 @@ impl Session {
                 }
                 self.push(item);
                 if let Some(turn) = &mut self.turn {
+                    turn.begun = true;
                     turn.due = true;
                 }
             }

@@ -1,12 +1,14 @@
 //! Closing what a dead process left open. Once, after replay, before anything else is done.
 
-use crate::protocol::{Fact, ResponseOutcome};
+use crate::protocol::{Fact, Outcome, ResponseOutcome};
 
 use super::{CallState, ProcessState, Session, decide::result};
 
 impl Session {
     /// The facts that bring the log back to the truth: the answer that was being received is not coming, a call
     /// that had begun will not tell how it ended, and no process survived.
+    ///
+    /// A turn whose message did not get to the disk has nothing to do, and is not taken for one that did it.
     ///
     /// A call that was allowed and had not begun simply runs; one that waits for a person goes on waiting.
     #[must_use]
@@ -18,6 +20,9 @@ impl Session {
                 outcome: ResponseOutcome::Interrupted,
                 usage: None,
             });
+        }
+        if let Some(turn) = self.turn.as_ref().filter(|turn| !turn.begun) {
+            facts.push(Fact::TurnFinished { turn: turn.id, outcome: Outcome::Interrupted, duration_ms: 0 });
         }
         for call in self.calls() {
             if matches!(call.state, CallState::Running { .. }) {

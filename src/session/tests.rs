@@ -206,7 +206,7 @@ fn check_pairing(session: &Session) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(400), ..ProptestConfig::default() })]
 
     #[test]
     fn every_prefix_of_every_log_resumes_to_something_due_or_owed(

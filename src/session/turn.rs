@@ -11,6 +11,8 @@ pub struct Turn {
     pub started: Time,
     /// The answer that is being received.
     pub response: Option<ResponseId>,
+    /// A message stands at its beginning. Without one it was cut off while it was written.
+    pub begun: bool,
     /// The model has something to hear: a message or a result that it has not seen.
     pub due: bool,
     /// Why no further answer can be had.
@@ -53,6 +55,7 @@ impl Turn {
             id,
             started,
             response: None,
+            begun: false,
             due: false,
             failed: None,
             usage: Usage::default(),

@@ -161,12 +161,21 @@ impl Log {
 /// # Errors
 /// When it can't be read, or a line that is not the last one is damaged.
 pub fn read_events(path: &Path) -> Result<Vec<Event>, LogError> {
+    match read_whole_lines(path)? {
+        (_, Some(damage)) => Err(damage),
+        (events, None) => Ok(events),
+    }
+}
+
+/// Reads as much of a log as is whole: its facts, and what is wrong with the line after them, if anything is.
+///
+/// # Errors
+/// When it can't be read at all.
+pub fn read_whole_lines(path: &Path) -> Result<(Vec<Event>, Option<LogError>), LogError> {
     let io = |error| LogError::Io { path: path.to_owned(), error };
     let read = read(&File::open(path).map_err(io)?, u64::MAX).map_err(io)?;
-    match read.damage {
-        Some(damage) => Err(LogError::Damaged { path: path.to_owned(), damage }),
-        None => Ok(read.events),
-    }
+    let damage = read.damage.map(|damage| LogError::Damaged { path: path.to_owned(), damage });
+    Ok((read.events, damage))
 }
 
 /// Reads the beginning of a log: enough to know what it is about.

@@ -13,7 +13,7 @@ use std::{
 use crate::protocol::{Event, Fact, SessionId, Time};
 
 pub use blobs::Blobs;
-pub use log::{Damage, Log, LogError, read_events};
+pub use log::{Damage, Log, LogError, read_events, read_whole_lines};
 
 /// All sessions of a user.
 #[derive(Debug, Clone)]
@@ -140,7 +140,8 @@ impl Sessions {
         let path = self.log(id);
         let changed = changed(&path)?;
         let head = log::read_head(&path).ok()?;
-        let started = head.first()?.at;
+        // One that can't be read, or was never begun, is there all the same, and may have to be deleted.
+        let started = head.first().map_or_else(|| Time::try_from(changed), |event| Ok(event.at)).ok()?;
         let mut workspace = PathBuf::new();
         let mut title = String::new();
         for Event { fact, .. } in &head {

@@ -53,10 +53,13 @@ impl Chance {
     }
 }
 
-/// Calls `case` again and again for `AGENT_FUZZ_SECONDS`, or `short` where that is not set; says how often.
+/// How long a target runs in the long form, unless `AGENT_FUZZ_SECONDS` says otherwise.
+const LONG: Duration = Duration::from_secs(600);
+
+/// Calls `case` again and again until the time is over, and says how often.
 pub fn fuzz(what: &str, short: Duration, mut case: impl FnMut(&mut Chance)) {
     let seconds = env::var("AGENT_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
-    let time = seconds.map_or(short, Duration::from_secs);
+    let time = seconds.map_or(if long() { LONG } else { short }, Duration::from_secs);
     let mut chance = Chance::of_this_run(what);
     let start = Instant::now();
     let mut cases = 0_u64;

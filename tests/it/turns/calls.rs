@@ -9,11 +9,11 @@ use crate::support::{
 
 #[tokio::test]
 async fn three_calls_run_side_by_side_and_are_answered_in_order_in_one_request() {
-    // Each writes into the pipe of the next one and reads its own: none gets on before all have begun. Then each
-    // waits for a file, and the test makes those in the reverse order.
+    // Each opens its own pipe and writes into that of the next one, which waits for that one to have begun: none
+    // gets on before all have. Then each waits for a file, and the test makes those in the reverse order.
     let meet = |me: u32, next: u32| {
         let wait = format!("until [ -e go{me} ]; do :; done");
-        shell(&format!("(echo from{me} > p{next} &); cat p{me}; {wait}"))
+        shell(&format!("exec 4<> p{me}; echo from{me} > p{next}; read -r line <&4; echo $line; {wait}"))
     };
     let world = World::new([Step::items([meet(1, 2), meet(2, 3), meet(3, 1)]), Step::text("ok")]).await;
     for pipe in ["p1", "p2", "p3"] {

@@ -9,9 +9,13 @@ use crate::protocol::{Approval, SandboxMode};
 /// A terminal coding agent that can always be stopped and resumed without losing anything.
 #[derive(Debug, Parser)]
 #[command(name = "agent", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) common: Common,
+    /// What to say first. Nothing: begin with an empty line.
+    #[arg(value_name = "PROMPT")]
+    pub(super) prompt: Option<String>,
     #[command(subcommand)]
     pub(super) command: Option<CommandArgs>,
 }
@@ -43,6 +47,16 @@ pub(super) struct Common {
 pub(super) enum CommandArgs {
     /// Do one task without a screen.
     Exec(Box<ExecArgs>),
+    /// Go on with a session on the screen.
+    Resume {
+        /// The session's id, or its beginning. Nothing: the last session of this directory.
+        id: Option<String>,
+        /// The last session of this directory. The first word is then what to say.
+        #[arg(long)]
+        last: bool,
+        /// What to say.
+        prompt: Option<String>,
+    },
     /// Look at the sessions that are kept.
     Sessions {
         #[command(subcommand)]

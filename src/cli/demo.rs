@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::config::{self, Home, Inputs};
+use crate::context::Person;
 use crate::protocol::Approval;
 
 use super::{
@@ -70,5 +71,5 @@ fn prepare(folder: &Path) -> anyhow::Result<Start> {
     ];
     let inputs = Inputs { home: Home::below(&home), cwd: workspace.clone(), env: Vec::new(), overrides };
     let config = config::load(&inputs)?;
-    Ok(Start { config, home: inputs.home, workspace, typed: Typed::default(), approval: Approval::Never })
+    Ok(Start { config, home: inputs.home, workspace, typed: Typed::default(), approval: Approval::Never, person: Person::Absent })
 }

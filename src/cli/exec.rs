@@ -346,17 +346,6 @@ fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{}", printable(text));
 }
 
-/// The id to show and to use, from what was typed.
-impl Start {
-    fn find(&self, id: Option<&str>) -> Result<SessionId, CliError> {
-        match id {
-            Some(id) => self.sessions().find(id),
-            None => self.sessions().last(Some(self.workspace())),
-        }
-        .map_err(|error| CliError::usage(error.to_string()))
-    }
-}
-
 struct Signals {
     interrupt: Signal,
     terminate: Signal,

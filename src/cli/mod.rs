@@ -6,19 +6,21 @@ mod doctor;
 mod error;
 mod exec;
 mod sandbox;
+mod screen;
 mod sessions;
 mod start;
 mod stdin;
 
 use std::{
     ffi::OsString,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
 };
 
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::config::{self, Inputs};
+use crate::context::Person;
 use crate::protocol::{Approval, ModelRef, SandboxMode};
 
 use self::{
@@ -51,9 +53,15 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let common = cli.common;
     match cli.command {
         None => {
-            // The interactive screen is a later step; until then this says what there is.
-            let _ = Cli::command().print_help();
-            Ok(ExitCode::from(2))
+            let start = with_person(&common)?;
+            runtime()?.block_on(screen::run(start, None, cli.prompt))
+        }
+        Some(CommandArgs::Resume { id, last, prompt }) => {
+            let start = with_person(&common)?;
+            // With --last the only word is what to say.
+            let (id, prompt) = if last { (None, prompt.or(id)) } else { (id, prompt) };
+            let id = start.find(id.as_deref())?;
+            runtime()?.block_on(screen::run(start, Some(id), prompt))
         }
         Some(CommandArgs::Exec(args)) => {
             let start = start(&common)?;
@@ -113,7 +121,17 @@ fn start(common: &Common) -> Result<Start, CliError> {
     let config = config::load(&inputs).map_err(CliError::usage)?;
     // Without a screen nobody is there to be asked, unless whoever called says so.
     let approval = typed.approval.unwrap_or(Approval::Never);
-    Ok(Start { config, home: inputs.home, workspace, typed, approval })
+    Ok(Start { config, home: inputs.home, workspace, typed, approval, person: Person::Absent })
+}
+
+/// The same where somebody sits before a screen.
+fn with_person(common: &Common) -> Result<Start, CliError> {
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return Err(CliError::usage("the screen needs a terminal").hint("without one: agent exec \"TASK\""));
+    }
+    let start = start(common)?;
+    let approval = start.config.approval.unwrap_or(Approval::OnRequest);
+    Ok(Start { approval, person: Person::Present, ..start })
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, CliError> {

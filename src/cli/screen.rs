@@ -179,13 +179,3 @@ fn branch(workspace: &Path) -> Option<String> {
     let head = fs::read_to_string(root.join(".git/HEAD")).ok()?;
     head.trim().strip_prefix("ref: refs/heads/").map(str::to_owned)
 }
-
-/// The session to go on with, from what was typed.
-pub(super) fn session(start: &Start, id: Option<&str>, last: bool) -> Result<SessionId, CliError> {
-    let sessions = start.sessions();
-    match (id, last) {
-        (Some(id), false) => sessions.find(id),
-        _ => sessions.last(Some(start.workspace())),
-    }
-    .map_err(|error| CliError::usage(error.to_string()))
-}

@@ -40,6 +40,8 @@ pub(super) struct Start {
     pub(super) typed: Typed,
     /// When a person is asked in new sessions.
     pub(super) approval: Approval,
+    /// Whether somebody is there to be asked.
+    pub(super) person: Person,
 }
 
 /// What was typed on the command line for this run. It goes before what a resumed session ran with.
@@ -95,8 +97,13 @@ impl Start {
         Sessions::new(self.home.sessions())
     }
 
-    pub(super) fn workspace(&self) -> &Path {
-        &self.workspace
+    /// The session that was named by its id or the beginning of it, or else the last one of this directory.
+    pub(super) fn find(&self, id: Option<&str>) -> Result<SessionId, CliError> {
+        match id {
+            Some(id) => self.sessions().find(id),
+            None => self.sessions().last(Some(&self.workspace)),
+        }
+        .map_err(|error| CliError::usage(error.to_string()))
     }
 
     /// Begins a session.
@@ -213,7 +220,8 @@ impl Start {
             limits,
             output_schema,
         };
-        Ok((settings, resolved.notes))
+        let notes = self.config.notices.iter().cloned().chain(resolved.notes).collect();
+        Ok((settings, notes))
     }
 
     /// What was typed for this run goes before what the session ran with; the configuration does not.
@@ -331,7 +339,7 @@ impl Start {
             },
             writable: self.config.writable_roots.clone(),
             backend: sandbox.describe(),
-            person: Person::Absent,
+            person: self.person,
             instructions,
         });
         (opening, said)

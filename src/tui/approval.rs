@@ -4,13 +4,13 @@
 //! were on their way before it could be read mean nothing.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use ratatui::text::{Line, Span};
+use ratatui::{style::Style, text::Line};
 
 use crate::protocol::{CallId, FileOperation, Grant, Intent, Verdict, printable};
 use crate::session::{Call, CallState};
 
 use super::{
-    text::{diff, wrap},
+    text::{Break, Prefix, Text, diff},
     theme::Theme,
 };
 
@@ -142,28 +142,21 @@ impl Approval {
     }
 
     fn body(&self, width: u16, theme: &Theme) -> Vec<Line<'static>> {
-        let mut rows = Vec::new();
-        let mut say = |text: String, style| {
-            let line = Line::from(Span::styled(text, style));
-            rows.extend(wrap::wrap(&line, width, 2, 2));
-        };
+        let mut page = Page { rows: Vec::new(), width };
         match &self.intent {
             Intent::Command { command, workdir, escalated, justification, .. } => {
-                let where_ = if *escalated { " outside the sandbox" } else { "" };
-                say(format!("Run this command{where_}?"), theme.strong);
+                let place = if *escalated { " outside the sandbox" } else { "" };
+                page.say(&format!("Run this command{place}?"), theme.strong);
                 if let Some(why) = justification {
-                    say(format!("Why: {}", printable(why)), theme.plain);
+                    page.say(&format!("Why: {why}"), theme.plain);
                 }
-                say(format!("In: {}", printable(&workdir.to_string_lossy())), theme.dim);
-                say(format!("Asked because: {}", printable(&self.reason)), theme.dim);
-                for (number, line) in command.split('\n').enumerate() {
-                    let mark = if number == 0 { "$ " } else { "  " };
-                    say(format!("{mark}{}", printable(line)), theme.accent);
-                }
+                page.say(&format!("In: {}", workdir.display()), theme.dim);
+                page.say(&format!("Asked because: {}", self.reason), theme.dim);
+                page.quote(command, "$ ", theme.accent);
             }
             Intent::Write { files } => {
-                say("Make these changes?".to_owned(), theme.strong);
-                say(format!("Asked because: {}", printable(&self.reason)), theme.dim);
+                page.say("Make these changes?", theme.strong);
+                page.say(&format!("Asked because: {}", self.reason), theme.dim);
                 for file in files {
                     let verb = match file.operation {
                         FileOperation::Add => "add",
@@ -173,24 +166,164 @@ impl Approval {
                     };
                     let outside = if file.outside { " (outside the workspace)" } else { "" };
                     let to = file.moved_to.as_ref().map(|to| format!(" → {}", to.display())).unwrap_or_default();
-                    say(printable(&format!("{verb} {}{to}{outside}", file.path.display())).into_owned(), theme.accent);
-                    for row in diff::lines(&file.diff, theme) {
-                        rows_extend(&mut say, row);
-                    }
+                    page.say(&format!("{verb} {}{to}{outside}", file.path.display()), theme.accent);
+                    page.rows.extend(diff::rows(&file.diff, usize::MAX, width, theme).0);
                 }
             }
             Intent::Read { paths } => {
-                say("Read these files?".to_owned(), theme.strong);
-                say(format!("Asked because: {}", printable(&self.reason)), theme.dim);
+                page.say("Read these files?", theme.strong);
+                page.say(&format!("Asked because: {}", self.reason), theme.dim);
                 for path in paths {
-                    say(printable(&path.to_string_lossy()).into_owned(), theme.accent);
+                    page.say(&path.to_string_lossy(), theme.accent);
                 }
             }
             Intent::Input { .. } | Intent::None | Intent::Unknown => {
-                say("Allow this call?".to_owned(), theme.strong);
-                say(printable(&self.reason).into_owned(), theme.plain);
+                page.say("Allow this call?", theme.strong);
+                page.say(&self.reason, theme.plain);
             }
         }
-        rows
+        page.rows
+    }
+
+    /// What each key does. The last row is where a note is written.
+    fn choices(&self, width: u16, theme: &Theme, more: usize) -> Vec<Line<'static>> {
+        let mut page = Page { rows: vec![Line::default()], width };
+        if let Some(note) = &self.note {
+            page.say("No. What should it do instead? (Enter sends it, Esc goes back)", theme.dim);
+            // The end of a long note is what is being written.
+            let room = usize::from(width).saturating_sub(4);
+            let from = note.chars().count().saturating_sub(room);
+            let tail: String = note.chars().skip(from).collect();
+            page.rows.push(Line::from(format!("› {}", printable(&tail))));
+            return page.rows;
+        }
+        if !self.read {
+            page.say("↓  read on: yes can be said at the end", theme.warning);
+        } else {
+            page.say("y  yes, this once", theme.plain);
+            if let Some(grant) = self.grants.first() {
+                let rule = match grant {
+                    Grant::CommandPrefix { words } => format!("commands that begin with `{}`", words.join(" ")),
+                    Grant::WriteBelow { path } => format!("changes at {}", path.display()),
+                    Grant::Unknown => "this".to_owned(),
+                };
+                page.say(&format!("s  yes, and until this session ends: {rule}"), theme.plain);
+            }
+        }
+        page.say("n  no, and say what instead", theme.plain);
+        let others = if more == 0 { String::new() } else { format!(" · {more} more after this one") };
+        page.say(&format!("Esc interrupts the turn{others}"), theme.dim);
+        page.rows
+    }
+}
+
+/// Rows being written.
+struct Page {
+    rows: Vec<Line<'static>>,
+    width: u16,
+}
+
+impl Page {
+    /// A sentence. Line ends in it are shown as what they are.
+    fn say(&mut self, text: &str, style: Style) {
+        let text = printable(text).replace('\n', "\\n");
+        self.rows.extend(Text::of(&text, style).rows(self.width, Break::Words, &Prefix::hanging("  ", style)));
+    }
+
+    /// Text that is passed on to the byte: every space is kept, and nothing is cut.
+    fn quote(&mut self, text: &str, mark: &str, style: Style) {
+        let prefix = Prefix::hanging(&format!("  {mark}"), style);
+        // A carriage return before a line end is part of what runs, too.
+        let text = text.replace("\r\n", "\\u{d}\n");
+        self.rows.extend(Text::of(&printable(&text), style).rows(self.width, Break::Anywhere, &prefix));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Args;
+
+    fn question(command: &str, grants: Vec<Grant>) -> Approval {
+        let intent = Intent::Command {
+            command: command.into(),
+            workdir: "/w".into(),
+            escalated: true,
+            justification: Some("May I?".into()),
+            prefix: vec![],
+        };
+        let state = CallState::Asked { intent, reason: "it leaves the sandbox".into(), grants };
+        let call = Call { id: "c1".into(), tool: "t".into(), args: Args::Json("{}".into()), state };
+        Approval::of(&call, 1_000).unwrap()
+    }
+
+    fn press(approval: &mut Approval, code: KeyCode, at: u64) -> Reaction {
+        approval.key(KeyEvent::new(code, KeyModifiers::NONE), at)
+    }
+
+    fn text(approval: &mut Approval, width: u16, rows: u16) -> String {
+        let (rows, _) = approval.draw(width, rows, &Theme::plain(), 0);
+        rows.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn keys_that_were_on_their_way_decide_nothing() {
+        let mut approval = question("rm -rf /", vec![]);
+        text(&mut approval, 80, 24);
+        for code in [KeyCode::Char('y'), KeyCode::Enter, KeyCode::Char('n')] {
+            assert_eq!(press(&mut approval, code, 1_299), Reaction::Consumed);
+        }
+        assert_eq!(approval.note, None);
+        assert_eq!(press(&mut approval, KeyCode::Enter, 5_000), Reaction::Consumed);
+        let allowed = Reaction::Decide("c1".into(), Verdict::Allow);
+        assert_eq!(press(&mut approval, KeyCode::Char('y'), 1_300), allowed);
+    }
+
+    #[test]
+    fn yes_can_not_be_said_before_the_end_was_shown() {
+        let long: String = (0..50).map(|n| format!("echo {n}\n")).collect();
+        let mut approval = question(&long, vec![]);
+        assert!(text(&mut approval, 80, 20).contains("read on"));
+        assert_eq!(press(&mut approval, KeyCode::Char('y'), 5_000), Reaction::Consumed);
+        for _ in 0..60 {
+            press(&mut approval, KeyCode::Down, 5_000);
+            text(&mut approval, 80, 20);
+        }
+        let allowed = Reaction::Decide("c1".into(), Verdict::Allow);
+        assert_eq!(press(&mut approval, KeyCode::Char('y'), 5_000), allowed);
+    }
+
+    #[test]
+    fn the_rule_that_is_saved_is_shown_word_for_word() {
+        let grant = Grant::CommandPrefix { words: vec!["npm".into(), "install".into()] };
+        let mut approval = question("npm install x", vec![grant.clone()]);
+        assert!(text(&mut approval, 80, 24).contains("commands that begin with `npm install`"));
+        let allowed = Reaction::Decide("c1".into(), Verdict::AllowAlways { grant });
+        assert_eq!(press(&mut approval, KeyCode::Char('s'), 5_000), allowed);
+        let mut without = question("npm install x", vec![]);
+        text(&mut without, 80, 24);
+        assert_eq!(press(&mut without, KeyCode::Char('s'), 5_000), Reaction::Consumed);
+    }
+
+    #[test]
+    fn a_no_carries_its_note_and_esc_goes_back_first() {
+        let mut approval = question("x", vec![]);
+        text(&mut approval, 80, 24);
+        press(&mut approval, KeyCode::Char('n'), 5_000);
+        press(&mut approval, KeyCode::Esc, 5_000);
+        assert_eq!(press(&mut approval, KeyCode::Esc, 5_000), Reaction::Interrupt);
+        press(&mut approval, KeyCode::Char('n'), 5_000);
+        approval.paste("try\nls");
+        let denied = Reaction::Decide("c1".into(), Verdict::Deny { note: "try ls".into() });
+        assert_eq!(press(&mut approval, KeyCode::Enter, 5_000), denied);
+    }
+
+    #[test]
+    fn what_hides_is_made_visible() {
+        let mut approval = question("echo a\u{202e}b\u{1b}[2J \u{200b}", vec![]);
+        let shown = text(&mut approval, 200, 24);
+        for visible in ["\\u{202e}", "\\u{1b}", "\\u{200b}"] {
+            assert!(shown.contains(visible), "{shown}");
+        }
     }
 }

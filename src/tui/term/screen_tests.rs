@@ -1,0 +1,298 @@
+//! Screens against terminals: one that cuts its rows when it gets narrower (vt100), one that wraps them anew.
+
+use std::num::NonZeroU16;
+
+use proptest::prelude::*;
+use ratatui::text::Line;
+
+use super::{
+    Caps, Screen, Size,
+    model_tests::{Behind, Reflowing},
+};
+
+fn size(columns: u16, rows: u16) -> Size {
+    Size { columns, rows }
+}
+
+/// The terminal under a screen.
+enum Under {
+    Cuts(Box<vt100::Parser>),
+    Wraps(Reflowing),
+}
+
+impl Under {
+    fn cuts(size: Size) -> Self {
+        let (rows, columns) = (NonZeroU16::new(size.rows).unwrap(), NonZeroU16::new(size.columns).unwrap());
+        Self::Cuts(Box::new(vt100::Parser::new(rows, columns, 100_000)))
+    }
+
+    fn wraps(size: Size, behind: Behind) -> Self {
+        Self::Wraps(Reflowing::new(size, behind))
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Cuts(parser) => parser.process(bytes),
+            Self::Wraps(model) => model.feed(std::str::from_utf8(bytes).unwrap()),
+        }
+    }
+
+    fn resize(&mut self, size: Size) {
+        match self {
+            Self::Cuts(parser) => parser
+                .screen_mut()
+                .set_size(NonZeroU16::new(size.rows).unwrap(), NonZeroU16::new(size.columns).unwrap()),
+            Self::Wraps(model) => model.resize(size),
+        }
+    }
+
+    fn above(&mut self) -> Vec<String> {
+        match self {
+            Self::Cuts(parser) => {
+                let count = parser.screen().scrollback_len();
+                rows_of(parser).into_iter().take(count).collect()
+            }
+            Self::Wraps(model) => model.above().collect(),
+        }
+    }
+
+    /// Scrollback and screen, without blanks at the end of lines and without empty lines at the end.
+    fn lines(&mut self) -> Vec<String> {
+        let mut lines = match self {
+            Self::Cuts(parser) => rows_of(parser),
+            Self::Wraps(model) => model.lines(),
+        };
+        while lines.last().is_some_and(String::is_empty) {
+            lines.pop();
+        }
+        lines
+    }
+}
+
+fn rows_of(parser: &mut vt100::Parser) -> Vec<String> {
+    let screen = parser.screen_mut();
+    let (rows, columns) = screen.size();
+    let height = usize::from(rows.get());
+    let mut lines = Vec::new();
+    let back = screen.scrollback_len();
+    for offset in (1..=back).rev() {
+        screen.set_scrollback(offset);
+        lines.push(screen.rows(0, columns.get()).next().unwrap());
+    }
+    screen.set_scrollback(0);
+    lines.extend(screen.rows(0, columns.get()).take(height));
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
+struct World {
+    screen: Screen<Vec<u8>>,
+    under: Under,
+    bytes: usize,
+    printed: Vec<String>,
+    live: Vec<String>,
+    /// Live rows may have gone up: the terminal became too low for them, or wrapped them out of itself.
+    left_some: bool,
+}
+
+impl World {
+    fn new(under: Under, size: Size) -> Self {
+        let reflow = matches!(under, Under::Wraps(_));
+        let caps = Caps { sync: true, reflow, ..Caps::default() };
+        Self {
+            screen: Screen::new(Vec::new(), size, caps),
+            under,
+            bytes: 0,
+            printed: Vec::new(),
+            live: Vec::new(),
+            left_some: false,
+        }
+    }
+
+    fn print(&mut self, widths: &[u16]) {
+        let most = self.screen.size().columns;
+        let lines: Vec<Line<'static>> = widths
+            .iter()
+            .map(|width| {
+                let text = filled(&format!("p{:04}", self.printed.len()), *width.min(&most), '·');
+                self.printed.push(text.clone());
+                Line::from(text)
+            })
+            .collect();
+        self.screen.print(&lines);
+    }
+
+    fn draw(&mut self, rows: &[(u16, char)], cursor: Option<(u16, u16)>) {
+        let most = self.screen.size();
+        let lines: Vec<Line<'static>> = rows
+            .iter()
+            .enumerate()
+            .map(|(index, (width, fill))| {
+                Line::from(filled(&format!("~{index}"), *width.min(&most.columns), *fill))
+            })
+            .collect();
+        self.screen.draw(&lines, cursor).unwrap();
+        let room = usize::from(most.rows.saturating_sub(1).max(1));
+        let row = cursor.map_or(usize::MAX, |(_, row)| usize::from(row).min(lines.len().saturating_sub(1)));
+        let from = lines.len().saturating_sub(room).min(row);
+        self.live = lines.iter().skip(from).take(room).map(ToString::to_string).collect();
+        self.flow();
+    }
+
+    fn resize(&mut self, size: Size) {
+        self.under.resize(size);
+        self.screen.resize(size);
+        self.left_some |= self.under.above().iter().any(|row| row.starts_with('~'));
+    }
+
+    fn flow(&mut self) -> Vec<u8> {
+        let bytes = std::mem::take(self.screen.out());
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        for forbidden in ["\x1b[2J", "\x1b[3J", "\x1b[1J", "S", "T"].map(|end| end.to_owned()) {
+            let scrolls = forbidden.len() == 1;
+            let found = if scrolls {
+                text.split("\x1b[").skip(1).any(|part| {
+                    part.trim_start_matches(|char: char| char.is_ascii_digit() || char == ';')
+                        .starts_with(&forbidden)
+                })
+            } else {
+                text.contains(&forbidden)
+            };
+            assert!(!found, "{forbidden:?} in {text:?}");
+        }
+        assert!(!text.split("\x1b[").skip(1).any(|part| {
+            part.trim_start_matches(|char: char| char.is_ascii_digit() || char == ';').starts_with('r')
+        }));
+        self.bytes += bytes.len();
+        self.under.feed(&bytes);
+        bytes
+    }
+
+    /// Every printed line stands once and in order; the live rows stand below them and nowhere else.
+    fn check(&mut self) {
+        let cut = matches!(self.under, Under::Cuts(_));
+        let lines = self.under.lines();
+        let tag = |line: &str| line.chars().take(5).collect::<String>();
+        // A fragment that is left of an old frame may have been wrapped by the terminal: what is printed in the row
+        // below it then counts as the same line.
+        let behind = |line: &String| line.find('p').filter(|at| *at == 0 || self.left_some);
+        let found: Vec<String> = lines
+            .iter()
+            .filter_map(|line| line.get(behind(line)?..))
+            .map(|line| if cut { tag(line) } else { line.to_owned() })
+            .collect();
+        let wanted: Vec<String> =
+            self.printed.iter().map(|line| if cut { tag(line) } else { line.clone() }).collect();
+        assert_eq!(found, wanted, "the printed lines; all: {lines:#?}");
+        let mut below: Vec<&str> =
+            lines.iter().rev().take(self.live.len()).rev().map(String::as_str).collect();
+        let wanted: Vec<&str> = self.live.iter().map(|row| row.trim_end()).collect();
+        if let (true, Some(first), Some(live)) = (self.left_some, below.first_mut(), wanted.first())
+            && first.ends_with(live)
+        {
+            *first = live;
+        }
+        assert_eq!(below, wanted, "the live rows; all: {lines:#?}");
+        let live = lines.iter().filter(|line| line.starts_with('~')).count();
+        assert!(self.left_some || live == self.live.len(), "old live rows are left: {lines:#?}");
+    }
+}
+
+/// A text of a width (or one less, where a wide character doesn't fit).
+fn filled(tag: &str, width: u16, fill: char) -> String {
+    let mut text = tag.to_owned();
+    while Line::from(format!("{text}{fill}")).width() <= usize::from(width) {
+        text.push(fill);
+    }
+    text
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Print(Vec<u16>),
+    Draw(Vec<(u16, char)>, Option<(u16, u16)>),
+    Resize(u16, u16),
+    Full,
+    ClearLive,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let fill = prop_oneof![Just('-'), Just('漢'), Just('é')];
+    let rows = prop::collection::vec((3..120_u16, fill), 0..14);
+    prop_oneof![
+        3 => prop::collection::vec(6..120_u16, 1..8).prop_map(Step::Print),
+        4 => (rows, prop::option::of((0..90_u16, 0..14_u16))).prop_map(|(rows, cursor)| Step::Draw(rows, cursor)),
+        2 => (10..120_u16, 3..50_u16).prop_map(|(columns, rows)| Step::Resize(columns, rows)),
+        1 => Just(Step::Full),
+        1 => Just(Step::ClearLive),
+    ]
+}
+
+fn sizes() -> impl Strategy<Value = Size> {
+    prop_oneof![Just(size(80, 24)), Just(size(40, 12)), Just(size(220, 50))]
+}
+
+fn run(mut world: World, steps: &[Step]) {
+    let mut drawn = vec![(10, '-')];
+    for step in steps {
+        match step {
+            Step::Print(widths) => world.print(widths),
+            Step::Draw(rows, cursor) => {
+                world.draw(rows, *cursor);
+                world.check();
+                let before = world.bytes;
+                world.draw(rows, *cursor);
+                assert_eq!(world.bytes, before, "a draw that changes nothing writes nothing");
+                drawn.clone_from(rows);
+            }
+            Step::Resize(columns, rows) => world.resize(size(*columns, *rows)),
+            Step::Full => {
+                world.screen.enter_full().unwrap();
+                world.screen.draw_full(&[Line::from("a view"), Line::from("of all")]).unwrap();
+                world.print(&[20]);
+                world.screen.leave_full().unwrap();
+                world.flow();
+            }
+            Step::ClearLive => {
+                world.screen.clear_live().unwrap();
+                world.live.clear();
+                world.flow();
+            }
+        }
+    }
+    world.draw(&drawn, Some((3, 0)));
+    world.check();
+    world.screen.finish().unwrap();
+    world.live.clear();
+    world.flow();
+    world.check();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_line_stands_once_where_rows_are_cut(at in sizes(), steps in prop::collection::vec(step(), 1..25)) {
+        run(World::new(Under::cuts(at), at), &steps);
+    }
+
+    #[test]
+    fn every_line_stands_once_where_rows_are_wrapped_anew(at in sizes(), steps in prop::collection::vec(step(), 1..25)) {
+        run(World::new(Under::wraps(at, Behind::Last), at), &steps);
+    }
+
+    #[test]
+    fn nothing_printed_is_lost_wherever_the_cursor_goes(at in sizes(), steps in prop::collection::vec(step(), 1..25)) {
+        let mut world = World::new(Under::wraps(at, Behind::Kept), at);
+        world.left_some = true;
+        run(world, &steps);
+    }
+
+    /// The worst case: a terminal that wraps anew and isn't known to. Fragments of old frames may stay.
+    #[test]
+    fn nothing_printed_is_lost_in_a_terminal_that_is_not_known(at in sizes(), steps in prop::collection::vec(step(), 1..25)) {
+        let mut world = World::new(Under::wraps(at, Behind::Last), at);
+        world.screen = Screen::new(Vec::new(), at, Caps { sync: true, ..Caps::default() });
+        world.left_some = true;
+        run(world, &steps);
+    }
+}

@@ -2,9 +2,13 @@
 //!
 //! Everything here is a plain function of text and width. Nothing knows the session, and nothing draws.
 
+pub mod diff;
+pub mod highlight;
 pub mod look;
+pub mod markdown;
 pub mod plain;
 pub mod wrap;
 
 pub use look::{Ink, Look};
+pub use markdown::Markdown;
 pub use wrap::{Break, Prefix, Text, columns};

@@ -140,9 +140,24 @@ impl Text {
                 spans.push(Span::styled(piece.to_owned(), look));
                 at = until;
             }
+            if range.is_empty() {
+                without_trailing_spaces(&mut spans);
+            }
             rows.push(Line::from(spans));
         }
         rows
+    }
+}
+
+/// An empty row is not to leave spaces in a selection.
+fn without_trailing_spaces(spans: &mut Vec<Span<'static>>) {
+    while let Some(last) = spans.last_mut() {
+        let kept = last.content.trim_end().len();
+        if kept > 0 {
+            last.content.to_mut().truncate(kept);
+            return;
+        }
+        spans.pop();
     }
 }
 
@@ -341,6 +356,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn no_character_is_lost_and_no_row_is_too_long(text in any_text(), width in 2u16..30) {
             let visible = |text: &str| text.chars().filter(|char| !char.is_whitespace()).collect::<String>();

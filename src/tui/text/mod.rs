@@ -1,1 +1,14 @@
-//! Text as it is drawn: Markdown, code, diffs, wrapping. Lines of styled spans; no terminal.
+//! Text as rows of a terminal: cleaned, styled, wrapped, read as Markdown, code or a diff.
+//!
+//! Everything here is a plain function of text and width. Nothing knows the session, and nothing draws.
+
+pub mod diff;
+pub mod highlight;
+pub mod look;
+pub mod markdown;
+pub mod plain;
+pub mod wrap;
+
+pub use look::{Ink, Look};
+pub use markdown::Markdown;
+pub use wrap::{Break, Prefix, Text, columns};

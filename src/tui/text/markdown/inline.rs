@@ -1,0 +1,243 @@
+//! The text of one paragraph, heading or table cell: emphasis, code, links.
+//!
+//! Lines of a paragraph stay lines: what the model wrote as two lines is read and copied as two.
+
+use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
+
+use crate::tui::text::{Ink, Look, plain::plain};
+
+/// Stands between the lines of a paragraph. Outside text can't contain it: it is made visible before.
+pub const BREAK: char = '\u{2028}';
+
+/// A piece of text in one look. A line feed in it ends a row.
+pub type Run = (String, Look);
+
+/// A word before the text, so that nothing in it can be read as the beginning of a block.
+const WORD: &str = "a ";
+
+/// Reads the text of a paragraph.
+#[must_use]
+pub fn inline(text: &str, base: Look) -> Vec<Run> {
+    let mut out = Out { runs: Vec::new(), looks: vec![base], links: Vec::new() };
+    if !text.contains(['*', '_', '`', '[', '<', '~', '&', '\\', '!']) {
+        out.text(text);
+        return out.runs;
+    }
+    let source = format!("{WORD}{text}");
+    let mut word = Some(WORD);
+    for event in Parser::new_ext(&source, Options::ENABLE_STRIKETHROUGH) {
+        match (word, &event) {
+            (Some(first), Event::Text(text)) => {
+                word = None;
+                out.text(text.strip_prefix(first).unwrap_or(text));
+            }
+            _ => out.event(event),
+        }
+    }
+    // A paragraph's trailing spaces are not part of it for the parser, but they are between two parts of one.
+    let end = text.len() - text.trim_end_matches(' ').len();
+    out.text(&" ".repeat(end));
+    out.runs
+}
+
+/// Where a text that is too long may be cut so that both parts read as they would together: behind a space that
+/// no open mark comes before, in the second half of `limit`. When there is no such place, the best that there is.
+#[must_use]
+pub fn split(text: &str, limit: usize) -> usize {
+    let limit = text.floor_char_boundary(limit);
+    let head = text.get(..limit).unwrap_or(text);
+    let source = format!("{WORD}{head}");
+    let mut depth = 0;
+    let (mut safe, mut fair) = (0, 0);
+    let mut doubtful = false;
+    for (event, range) in Parser::new_ext(&source, Options::ENABLE_STRIKETHROUGH).into_offset_iter() {
+        match event {
+            Event::Start(Tag::Paragraph) | Event::End(TagEnd::Paragraph) => {}
+            Event::Start(_) => depth += 1,
+            Event::End(_) => depth -= 1,
+            Event::Text(_) if depth == 0 => {
+                let piece = source.get(range.clone()).unwrap_or_default();
+                for (at, char) in piece.char_indices() {
+                    let after = (range.start + at + char.len_utf8()).saturating_sub(WORD.len());
+                    if matches!(char, ' ' | BREAK) {
+                        fair = after;
+                        safe = if doubtful { safe } else { after };
+                    }
+                    let next = piece.get(at + char.len_utf8()..).and_then(|rest| rest.chars().next());
+                    doubtful |= opens(char, next);
+                }
+            }
+            _ => {}
+        }
+    }
+    let last = head.rfind([' ', BREAK]).map_or(0, |at| at + head.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8));
+    let choice = [safe, fair, last].into_iter().find(|at| *at >= limit / 2);
+    choice.or_else(|| Some(last).filter(|at| *at > limit / 4)).unwrap_or(limit)
+}
+
+/// Whether a mark in plain text may turn out to open something.
+fn opens(mark: char, next: Option<char>) -> bool {
+    matches!(mark, '`' | '[' | '<' | '&') || (matches!(mark, '*' | '_' | '~') && next.is_none_or(|next| next != ' '))
+}
+
+struct Out {
+    runs: Vec<Run>,
+    looks: Vec<Look>,
+    links: Vec<Link>,
+}
+
+struct Link {
+    target: String,
+    /// Where its text begins: the run, and the place in it.
+    begin: usize,
+}
+
+impl Out {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Start(tag) => self.start(tag),
+            Event::End(end) => self.end(end),
+            Event::Text(text) => self.text(&text),
+            Event::Code(text) => self.inked(&text, Ink::Code),
+            Event::InlineHtml(text) | Event::Html(text) => self.inked(&text, Ink::Dim),
+            Event::SoftBreak | Event::HardBreak => self.push("\n", self.look()),
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, tag: Tag<'_>) {
+        let mut look = self.look();
+        match tag {
+            Tag::Emphasis => look.emphasis = true,
+            Tag::Strong => look.strong = true,
+            Tag::Strikethrough => look.struck = true,
+            Tag::Link { link_type, dest_url, .. } => {
+                look.ink = Ink::Link;
+                let target = if link_type == LinkType::Email { String::new() } else { dest_url.to_string() };
+                self.links.push(Link { target, begin: self.runs.len() });
+            }
+            Tag::Image { dest_url, .. } => {
+                look.ink = Ink::Link;
+                self.links.push(Link { target: dest_url.to_string(), begin: self.runs.len() });
+            }
+            _ => return,
+        }
+        self.looks.push(look);
+    }
+
+    fn end(&mut self, end: TagEnd) {
+        match end {
+            TagEnd::Link | TagEnd::Image => {
+                self.looks.pop();
+                let Some(Link { target, begin }) = self.links.pop() else { return };
+                let text: String =
+                    self.runs.iter().skip(begin).map(|(text, _)| text.as_str()).collect();
+                if target.is_empty() || text == target {
+                    return;
+                }
+                let (before, after) = if text.is_empty() { ("", "") } else { (" (", ")") };
+                self.inked(&format!("{before}{target}{after}"), Ink::Dim);
+            }
+            TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough => {
+                self.looks.pop();
+            }
+            _ => {}
+        }
+    }
+
+    fn look(&self) -> Look {
+        self.looks.last().copied().unwrap_or_default()
+    }
+
+    fn inked(&mut self, text: &str, ink: Ink) {
+        let look = Look { ink, ..self.look() };
+        self.lines(text, look);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.lines(text, self.look());
+    }
+
+    /// Text that may have been written with entities: only here is it known what it says.
+    fn lines(&mut self, text: &str, look: Look) {
+        for (index, line) in text.split(BREAK).enumerate() {
+            if index > 0 {
+                self.push("\n", look);
+            }
+            self.push(&plain(line), look);
+        }
+    }
+
+    fn push(&mut self, text: &str, look: Look) {
+        // The text of a link is compared with its target, and so begins a run.
+        let joins = self.links.last().is_none_or(|link| link.begin < self.runs.len());
+        match self.runs.last_mut() {
+            Some((run, last)) if *last == look && joins => run.push_str(text),
+            _ if text.is_empty() => {}
+            _ => self.runs.push((text.to_owned(), look)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marked(text: &str) -> String {
+        let runs = inline(text, Look::default()).into_iter().map(|(text, look)| {
+            let mut out = text;
+            for (set, mark) in [(look.strong, "**"), (look.emphasis, "*"), (look.struck, "~~")] {
+                if set {
+                    out = format!("{mark}{out}{mark}");
+                }
+            }
+            match look.ink {
+                Ink::Code => format!("`{out}`"),
+                Ink::Link => format!("_{out}_"),
+                Ink::Dim => format!("({out})"),
+                _ => out,
+            }
+        });
+        runs.collect()
+    }
+
+    #[test]
+    fn marks_become_looks() {
+        let table = [
+            ("plain", "plain"),
+            ("a **b *c* d** ~~e~~ `f*`", "a **b *****c***** d** ~~e~~ `f*`"),
+            ("5 * 3 * 2 and snake_case_word", "5 * 3 * 2 and snake_case_word"),
+            ("- no list, # no heading", "- no list, # no heading"),
+            ("[text](https://a.b) [https://a.b](https://a.b)", "_text_( (https://a.b)) _https://a.b_"),
+            ("<https://a.b/c> <me@a.b>", "_https://a.b/c_ _me@a.b_"),
+            ("![alt](pic.png) ![](only.png)", "_alt_( (pic.png)) (only.png)"),
+            ("a <b>c</b>", "a (<b>)c(</b>)"),
+            ("&lt;&amp;&copy; \\*x\\*", "<&© *x*"),
+            ("one\u{2028}**two\u{2028}three**", "one\n**two\nthree**"),
+            ("ends with spaces `x`  ", "ends with spaces `x`  "),
+        ];
+        for (text, expected) in table {
+            assert_eq!(marked(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_entities_smuggle_in_is_made_visible() {
+        assert_eq!(marked("&#27;[2J &#x202e; `&#27;` &#10;x"), "\\u{1b}[2J \\u{202e} `&#27;`  x");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_where_nothing_is_open() {
+        let table = [
+            ("aaaa bbbb cccc dddd", 16, "aaaa bbbb cccc "),
+            ("aaaa bbbb cc **dd dd", 16, "aaaa bbbb cc "),
+            ("**aa bb cc dd ee ff", 16, "**aa bb cc dd "),
+            ("aaaaaaaaaa [b c](d) e", 19, "aaaaaaaaaa "),
+            ("aaaaaaaaaaaaaaaaaaaa", 16, "aaaaaaaaaaaaaaaa"),
+            ("ääääääääää", 15, "äääääää"),
+        ];
+        for (text, limit, head) in table {
+            assert_eq!(&text[..split(text, limit)], head, "{text}");
+        }
+    }
+}

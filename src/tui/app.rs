@@ -89,6 +89,13 @@ impl App {
         }
     }
 
+    /// Begins anew: the next session is another one.
+    pub(super) fn forget(&mut self) {
+        self.session = Session::default();
+        self.transcript = Transcript::new();
+        self.approval = None;
+    }
+
     /// Folds what happened before. The same code as for what happens now.
     pub(super) fn replay(&mut self, history: &[Event], now_ms: u64) {
         for event in history {

@@ -2,10 +2,21 @@
 //!
 //! It knows the vocabulary, the fold and the patch language, and nothing else of ours: updates come in, commands
 //! go out. Three functions carry it: `App::update` (what a key or an update changes, no IO), `App::live` (what
-//! is drawn, no change) and `run` (the only IO).
+//! is drawn) and [`run`] (the only IO).
 
+mod app;
+mod approval;
 pub mod composer;
+mod host;
+mod keymap;
+mod run;
+mod slash;
+mod status;
 pub mod term;
 pub mod text;
 pub mod theme;
 pub mod transcript;
+
+pub use host::{Connection, Host, Updates};
+pub use run::{Options, run};
+pub use status::Ground;

@@ -5,6 +5,7 @@
 //! is drawn, no change) and `run` (the only IO).
 
 pub mod composer;
+pub mod keymap;
 pub mod term;
 pub mod text;
 pub mod theme;

@@ -8,7 +8,7 @@ mod app;
 mod approval;
 pub mod composer;
 mod host;
-mod keymap;
+pub mod keymap;
 mod run;
 mod slash;
 mod status;

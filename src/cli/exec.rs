@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::headless::{Ending, Form, Headless};
 use crate::protocol::{
     BlobId, CallId, Command, Content, Delivery, Event, Fact, Intent, Item, Outcome, ProcessId, Rejection,
-    SessionId, Update, Verdict, printable,
+    Update, Verdict, printable,
 };
 use crate::session::Session;
 use crate::tools::view_image;

@@ -11,7 +11,7 @@ use crate::harness;
 use crate::protocol::{Content, SessionId, Update};
 use crate::store::Blobs;
 use crate::tools::view_image;
-use crate::tui::{self, Connection, Ground, Host, Updates};
+use crate::tui::{self, Connection, Ground, Host, Updates, composer::history};
 
 use super::{
     error::CliError,
@@ -26,7 +26,7 @@ pub(super) async fn run(start: Start, resume: Option<SessionId>, say: Option<Str
     let history_file = start.home.state.join("history.jsonl");
     let options = tui::Options {
         ground: ground(&start),
-        history: tui::decode_history(&fs::read_to_string(&history_file).unwrap_or_default()),
+        history: history::decode(&fs::read(&history_file).unwrap_or_default()),
         resumed: resume.is_some(),
         say,
         colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
@@ -82,7 +82,7 @@ impl Screen {
 impl Host for Screen {
     async fn open(&mut self) -> Result<Connection, String> {
         let opened = match self.resume {
-            Some(id) => self.start.resume(id, None, true),
+            Some(id) => self.start.reopen(id).and_then(|kept| self.start.resume(kept, None, true)),
             None => self.start.new_session(Place::Kept, None, true),
         };
         let Open { handle, history, blobs, .. } = opened.map_err(|error| error.to_string())?;
@@ -145,7 +145,7 @@ impl Host for Screen {
     }
 
     fn remember(&mut self, text: &str) {
-        let line = tui::encode_history(text);
+        let Some(line) = history::encode_line(text) else { return };
         let written = self
             .history_file
             .parent()

@@ -10,7 +10,7 @@ use crate::session::Session;
 
 use super::{
     approval::{self, Approval},
-    composer::{self, Composer, Message, Reaction},
+    composer::{Composer, Message, Reaction, files::FileMatch},
     slash,
     status::{self, Ground},
     theme::Theme,
@@ -27,7 +27,7 @@ pub(super) enum Input {
     Paste(String),
     Update(Update),
     /// Files that were asked for with [`Action::Files`].
-    Files { query: String, found: Vec<composer::FileMatch> },
+    Files { query: String, found: Vec<FileMatch> },
     /// The text of a draft that was edited elsewhere.
     Edited(String),
     /// Something that the person should know.
@@ -139,7 +139,8 @@ impl App {
             }
             Input::Tick => {
                 self.quit_until_ms = self.quit_until_ms.filter(|until| now_ms < *until);
-                Vec::new()
+                let reaction = self.composer.on_wake(std::time::Instant::now());
+                self.composed(reaction)
             }
         }
     }
@@ -147,6 +148,7 @@ impl App {
     fn event(&mut self, event: &Event, now_ms: u64) {
         self.session.apply(event);
         self.transcript.apply(event);
+        self.composer.set_running(self.session.turn.is_some());
         let asked = self.session.asked().next();
         let shown = self.approval.as_ref().map(|approval| &approval.call);
         if asked.map(|call| &call.id) != shown {
@@ -186,7 +188,7 @@ impl App {
             Reaction::Submit(message) => vec![send(message, Delivery::Steer)],
             Reaction::Queue(message) => vec![send(message, Delivery::AfterTurn)],
             Reaction::Shell(command) => vec![Action::Shell(command)],
-            Reaction::Editor => vec![Action::Edit(self.composer.text())],
+            Reaction::Editor => vec![Action::Edit(self.composer.draft())],
             Reaction::WantFiles(query) => vec![Action::Files(query)],
             Reaction::Command { name, args } => self.command(&name, &args),
         }
@@ -244,7 +246,7 @@ impl App {
             .iter()
             .filter_map(|part| match part {
                 Content::Text { text } => Some(text.as_str()),
-                Content::Image { .. } => None,
+                Content::Image { .. } | Content::Unknown(_) => None,
             })
             .collect();
         self.composer.set_text(&text.join("\n"));
@@ -255,6 +257,11 @@ impl App {
     /// Whether something moves by itself, so that time has to be shown.
     pub(super) fn animated(&self) -> bool {
         self.session.turn.is_some() && self.approval.is_none() || self.quit_until_ms.is_some()
+    }
+
+    /// When the composer wants to be called, if at all.
+    pub(super) fn wake_at(&self) -> Option<tokio::time::Instant> {
+        self.composer.wake_at().map(Into::into)
     }
 
     /// The rows below what is printed, at most `max_rows`.

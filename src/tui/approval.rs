@@ -163,6 +163,7 @@ impl Approval {
                         FileOperation::Overwrite => "OVERWRITE",
                         FileOperation::Update => "edit",
                         FileOperation::Delete => "delete",
+                        FileOperation::Unknown => "change",
                     };
                     let outside = if file.outside { " (outside the workspace)" } else { "" };
                     let to = file.moved_to.as_ref().map(|to| format!(" → {}", to.display())).unwrap_or_default();

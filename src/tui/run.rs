@@ -13,12 +13,16 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::protocol::{Command, Content, Delivery, Update};
 
 use super::{
     app::{Action, App, Input, worth_a_bell},
-    composer::{self, Composer, Message},
+    composer::{
+        self, Composer, Message,
+        files::{self, Listing},
+    },
     host::{Connection, Host},
     slash,
     status::Ground,
@@ -60,7 +64,7 @@ pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<S
     let theme = if options.colours { Theme::ansi() } else { Theme::plain() };
     let composer =
         Composer::new(composer::Options { history: options.history, commands: slash::specs(), vim: false });
-    let (found, files) = mpsc::unbounded_channel();
+    let (found, matches) = mpsc::unbounded_channel();
     let mut face = Face {
         app: App::new(composer, options.ground, theme),
         host,
@@ -73,7 +77,7 @@ pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<S
         listing: Arc::default(),
     };
     face.begin(options.resumed, options.say).await;
-    let result = face.follow(files).await;
+    let result = face.follow(matches).await;
     let farewell = face.app.farewell();
     face.leave().await;
     let Face { host, screen, terminal, .. } = face;
@@ -92,7 +96,7 @@ struct Face<H> {
     focused: bool,
     found: mpsc::UnboundedSender<Input>,
     /// The files of the workspace, walked anew for each `@` that is begun.
-    listing: Arc<Mutex<Option<Arc<composer::Listing>>>>,
+    listing: Arc<Mutex<Option<Arc<Listing>>>>,
 }
 
 /// What comes after an event.
@@ -114,7 +118,7 @@ impl<H: Host> Face<H> {
         }
     }
 
-    async fn follow(&mut self, mut files: mpsc::UnboundedReceiver<Input>) -> io::Result<()> {
+    async fn follow(&mut self, mut found: mpsc::UnboundedReceiver<Input>) -> io::Result<()> {
         let mut end = Ends::new()?;
         let mut late = self.terminal.take_late();
         for event in self.terminal.take_typed() {
@@ -127,7 +131,8 @@ impl<H: Host> Face<H> {
         // When the next frame is due: at once for a key, at the frame rate for everything else.
         let mut due = Some(drawn);
         loop {
-            let tick = if self.app.animated() { Some(drawn + TICK) } else { None };
+            let tick = self.app.animated().then(|| drawn + TICK);
+            let tick = [tick, self.app.wake_at()].into_iter().flatten().min();
             let flow = tokio::select! {
                 biased;
                 () = end.next() => return Ok(()),
@@ -149,7 +154,7 @@ impl<H: Host> Face<H> {
                     due = due.or(Some(drawn + FRAME));
                     Flow::Go
                 }
-                Some(input) = files.recv() => {
+                Some(input) = found.recv() => {
                     due = Some(drawn);
                     self.input(input).await?
                 }
@@ -335,8 +340,8 @@ impl<H: Host> Face<H> {
         let (found, kept) = (self.found.clone(), Arc::clone(&self.listing));
         tokio::task::spawn_blocking(move || {
             let known = kept.lock().ok().and_then(|listing| listing.clone()).filter(|_| !query.is_empty());
-            let listing = known.unwrap_or_else(|| Arc::new(composer::walk(&root, || false)));
-            let matches = composer::rank(&query, &listing, FILES);
+            let listing = known.unwrap_or_else(|| Arc::new(files::walk(&root, &CancellationToken::new())));
+            let matches = files::search(&query, &listing, FILES);
             if let Ok(mut kept) = kept.lock() {
                 *kept = Some(listing);
             }

@@ -33,8 +33,9 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
 pub(super) fn specs() -> Vec<CommandSpec> {
     let spec = |(name, what, words): &(&str, &str, &[&str])| CommandSpec {
         name: (*name).to_owned(),
-        description: (*what).to_owned(),
-        arguments: words.iter().map(|word| (*word).to_owned()).collect(),
+        about: (*what).to_owned(),
+        usage: if words.is_empty() { String::new() } else { format!("<{}>", words.join("|")) },
+        args: words.iter().map(|word| (*word).to_owned()).collect(),
     };
     COMMANDS.iter().map(spec).collect()
 }

@@ -43,6 +43,9 @@ pub struct Settings {
 pub trait Sandbox: Send + Sync {
     /// The command line that runs `command` inside. Starts what must be started, once.
     ///
+    /// Whoever runs it signals only the process that it starts. HUP, INT, QUIT, TERM, USR1, USR2, CONT and WINCH
+    /// reach the command; ALRM ends everything that it started, at once and in order; KILL does so too.
+    ///
     /// # Errors
     /// When the sandbox can't be had; the command must then not run.
     fn wrap(&self, command: CommandLine) -> Result<CommandLine, SandboxError>;

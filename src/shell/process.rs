@@ -32,6 +32,8 @@ const LIVE_EVERY: Duration = Duration::from_millis(50);
 const DRAIN: Duration = Duration::from_millis(50);
 /// Between asking a process to end and ending it.
 const GRACE: Duration = Duration::from_secs(2);
+/// What has been told to end at once and in order has so long to do it.
+const ORDER: Duration = Duration::from_millis(500);
 
 /// An environment, whole.
 pub(super) type Env = Vec<(OsString, OsString)>;
@@ -239,11 +241,19 @@ impl Process {
                         signal(Signal::TERM);
                         forced_at = Some(Instant::now() + GRACE);
                     }
-                    Kill::AtOnce => signal(Signal::KILL),
+                    Kill::AtOnce => {
+                        // The sandbox's helper then ends all that is inside, and reaps it.
+                        signal(Signal::ALARM);
+                        forced_at = Some(Instant::now() + ORDER);
+                    }
                 },
                 () = sleep_until(forced_at.unwrap_or_else(Instant::now)), if forced_at.is_some() => {
                     forced_at = None;
-                    self.kill(Kill::AtOnce);
+                    if *kill.borrow() == Kill::AtOnce {
+                        signal(Signal::KILL);
+                    } else {
+                        self.kill(Kill::AtOnce);
+                    }
                 }
             }
         };

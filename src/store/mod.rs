@@ -111,7 +111,11 @@ impl Sessions {
     pub fn remove(&self, id: SessionId) -> Result<(), LogError> {
         let path = self.log(id);
         // Held while deleting, so that nobody begins to write in the middle.
-        let _held = log::lock(&path)?;
+        let _held = match log::lock(&path) {
+            // Killed before it had a log.
+            Err(LogError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => None,
+            held => Some(held?),
+        };
         let folder = self.folder(id);
         fs::remove_dir_all(&folder).map_err(|error| LogError::Io { path: folder, error })
     }
@@ -138,8 +142,9 @@ impl Sessions {
 
     fn describe(&self, id: SessionId) -> Option<Listed> {
         let path = self.log(id);
-        let changed = changed(&path)?;
-        let head = log::read_head(&path).ok()?;
+        let folder = self.folder(id);
+        let changed = changed(&path).or_else(|| changed(&folder))?;
+        let head = log::read_head(&path).unwrap_or_default();
         // One that can't be read, or was never begun, is there all the same, and may have to be deleted.
         let started = head.first().map_or_else(|| Time::try_from(changed), |event| Ok(event.at)).ok()?;
         let mut workspace = PathBuf::new();
@@ -152,7 +157,6 @@ impl Sessions {
                 _ => {}
             }
         }
-        let folder = self.folder(id);
         let size = size(&folder);
         Some(Listed { id, folder, workspace, title, started, changed, size })
     }

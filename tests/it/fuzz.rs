@@ -33,12 +33,15 @@ use agent::{
     patch::{self, Patch},
     policy::command::plain,
     protocol::{Time, printable},
-    store::{Log, read_whole_lines},
+    store::read_whole_lines,
 };
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, stream};
 
-use crate::support::chance::{Chance, fuzz};
+use crate::support::{
+    chance::{Chance, fuzz},
+    scripted::open_log,
+};
 
 const SHORT: Duration = Duration::from_secs(1);
 
@@ -286,7 +289,7 @@ fn logs() {
         let (events, damage) = read_whole_lines(&path).unwrap();
         let known = whole.iter().any(|whole| whole.starts_with(&events));
         assert!(known, "a changed line was taken: {}", String::from_utf8_lossy(&bytes));
-        let opened = Log::open(&path);
+        let opened = open_log(&path);
         assert_eq!(opened.is_err(), damage.is_some());
         let Ok((mut log, opened)) = opened else { return };
         assert_eq!(opened, events);

@@ -166,6 +166,11 @@ fn a_damaged_line_is_named_and_what_is_before_it_can_be_read() {
         let listed = world.run(&["sessions", "list"]);
         assert!(listed.code == Some(0) && listed.stdout.contains(&id), "{listed:?}");
     }
+    // Without any log, as when it was killed before it had one.
+    fs::remove_file(&log).unwrap();
+    let listed = world.run(&["sessions", "list"]);
+    assert!(listed.code == Some(0) && listed.stdout.contains(&id), "{listed:?}");
+    assert_eq!(world.run(&["exec", "resume", &id]).code, Some(1));
     assert_eq!(world.run(&["sessions", "rm", &id]).code, Some(0));
     assert_eq!(world.session(), None);
 }

@@ -51,7 +51,7 @@ fn enter(entry: &Entry, launch: &Launch<'_>) -> io::Result<i32> {
         }
         Cloned::Parent(helper) => {
             drop(line.inner);
-            Ok(match relay(&line.outer, Some(helper)) {
+            Ok(match relay(line.outer, Some(helper)) {
                 Ended::Code(code) => code,
                 Ended::Killed => 137,
             })

@@ -88,7 +88,7 @@ fn outer(agent: Pid, launch: &Launch<'_>) -> io::Result<i32> {
         }
         Cloned::Parent(_) => {
             drop((line.inner, agent_gone));
-            Ok(match relay(&line.outer, None) {
+            Ok(match relay(line.outer, None) {
                 Ended::Code(code) => code,
                 Ended::Killed => {
                     end_descendants();

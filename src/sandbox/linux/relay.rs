@@ -43,6 +43,10 @@ const PASSED_ON: &[i32] = &[
     libc::SIGWINCH,
 ];
 
+/// Ends the command at once and in order: the life line is let go, and what is inside is reaped here. Where the
+/// helper itself is killed instead, its child is left to the machine's first process, and not all of those reap.
+const END: i32 = libc::SIGALRM;
+
 /// How the inner process ended.
 pub(super) enum Ended {
     /// With the command's exit code.
@@ -52,16 +56,18 @@ pub(super) enum Ended {
 }
 
 /// Passes signals on until the inner process has ended. `helper` is a child that is not it.
-pub(super) fn relay(outer: &OwnedFd, helper: Option<Pid>) -> Ended {
+pub(super) fn relay(outer: OwnedFd, helper: Option<Pid>) -> Ended {
     release_streams();
+    let mut outer = Some(outer);
     loop {
         match reap(helper) {
             Some(ended) => return ended,
             None => match sys::next_signal() {
+                END => outer = None,
                 signal if PASSED_ON.contains(&signal) => {
                     let byte = [u8::try_from(signal).unwrap_or(0)];
                     // A full pipe holds thousands of signals that nobody took: this one changes nothing.
-                    let _ = rustix::io::write(outer, &byte);
+                    let _ = outer.as_ref().map(|outer| rustix::io::write(outer, &byte));
                 }
                 _ => {}
             },

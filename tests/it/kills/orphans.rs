@@ -42,10 +42,11 @@ fn killed(mode: &str, args: &Value) {
         let up = || (1..=3).all(|n| world.workspace.join(format!("up{n}")).exists());
         let mut seen = Vec::new();
         let alive = signal_when(&mut child, Signal::KILL, || {
-            if up() {
+            let now = up();
+            if now {
                 seen = world.processes();
             }
-            up()
+            now
         });
         assert!(alive, "{mode}: it ended by itself");
         let sleeping = seen.iter().filter(|line| line.ends_with(" sleep 600 ")).count();

@@ -5,11 +5,10 @@ use std::{fs, path::Path};
 use agent::{
     protocol::{Event, Time},
     session::Session,
-    store::Log,
 };
 
 use super::{demo, pending};
-use crate::support::{chance::long, has_sandbox};
+use crate::support::{chance::long, has_sandbox, scripted::open_log};
 
 #[test]
 fn every_prefix_of_the_demonstration_can_be_gone_on_with() {
@@ -63,7 +62,7 @@ fn every_prefix(log: &Path) {
 /// next step.
 fn goes_on(log: &Path, bytes: &[u8], live: &Session) {
     fs::write(log, bytes).unwrap();
-    let (mut open, events) = Log::open(log).unwrap();
+    let (mut open, events) = open_log(log).unwrap();
     let mut session = Session::replay(&events);
     assert_eq!(&session, live, "a replay is not the live session at {:?}", session.seq);
     let closing = session.reconcile();

@@ -48,12 +48,18 @@ fn what_a_command_leaves_behind_ends_with_it() {
 #[test]
 fn a_command_that_is_killed_takes_everything_along() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
-    for sandbox in [&world.sandbox, &outside(helper())] {
+    let outside = outside(helper());
+    let sandboxes = [&world.sandbox, &outside];
+    for (sandbox, how) in
+        sandboxes.iter().flat_map(|sandbox| [(sandbox, Signal::KILL), (sandbox, Signal::ALARM)])
+    {
         let marker = marker();
         let mut child = world.spawn(sandbox, &format!("{}; sleep {marker}", leaves_behind(&marker)));
         assert_eq!(read_line(&mut child), "started");
-        signal(&child, Signal::KILL);
+        signal(&child, how);
         child.wait().unwrap();
+        // In order: what was inside has been reaped by the helper, and by nobody else.
+        assert!(how != Signal::ALARM || running(&marker).is_empty(), "{}", sandbox.describe());
         assert!(
             becomes_true(|| running(&marker).is_empty()),
             "{}: {:?}",

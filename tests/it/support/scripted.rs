@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent::protocol::Event;
+use agent::{
+    protocol::Event,
+    store::{Log, LogError},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -127,6 +130,18 @@ impl Scripted {
             }
             assert!(since.elapsed() < GONE, "{when}: {} processes are left: {left:#?}", left.len());
             thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Opens a log that this test has closed a moment ago. A process that another test is starting just then holds the
+/// lock until it runs its program.
+pub fn open_log(path: &Path) -> Result<(Log, Vec<Event>), LogError> {
+    let since = Instant::now();
+    loop {
+        match Log::open(path) {
+            Err(LogError::Locked) if since.elapsed() < GONE => thread::sleep(Duration::from_micros(100)),
+            opened => return opened,
         }
     }
 }

@@ -118,9 +118,15 @@ impl World {
 
     /// `agent ARGS…`, in the workspace, with nothing but its own environment.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_agent"));
+        let mut command = self.program(env!("CARGO_BIN_EXE_agent"));
+        command.args(args);
         command
-            .args(args)
+    }
+
+    /// Any program, in the same place and with the same environment.
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        command
             .current_dir(&self.workspace)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())

@@ -4,13 +4,17 @@ use ratatui::text::Line;
 
 use crate::protocol::Grant;
 
+use crate::tui::text::Text;
+
 use super::view::{View, headline};
 
 /// A person's decision.
 pub enum Decision {
     /// For this once, or from now on.
     Allowed(Option<Grant>),
-    Refused { note: String },
+    Refused {
+        note: String,
+    },
 }
 
 /// One line that says so.
@@ -26,15 +30,12 @@ pub fn rows(decision: &Decision, about: &str, view: &View<'_>) -> Vec<Line<'stat
                 Some(Grant::WriteBelow { path }) => format!(" and changes below {}", view.path(path)),
                 Some(Grant::Unknown) => " and more like it".to_owned(),
             };
-            vec![view.row(vec![
-                ("✓ ".to_owned(), theme.good),
-                (format!("You allowed {about}"), theme.plain),
-                (until, theme.dim),
-            ])]
+            let mut text = Text::of(&format!("You allowed {about}"), theme.plain);
+            text.push(&until, theme.dim);
+            view.wrapped("✓ ", theme.good, &text)
         }
         Decision::Refused { note } => {
-            let head = [("✗ ".to_owned(), theme.bad), (format!("You refused {about}"), theme.plain)];
-            let mut rows = vec![view.row(head.into())];
+            let mut rows = view.prose("✗ ", theme.bad, &format!("You refused {about}"), theme.plain);
             if !note.trim().is_empty() {
                 rows.extend(view.prose("  ", theme.dim, &super::output::cut(note, 8), theme.dim));
             }

@@ -85,7 +85,11 @@ impl Assistant {
         if self.finished() && self.markdown.is_none() && !self.handed {
             self.markdown = Some(read(text.as_deref().unwrap_or_default()));
         }
-        let mut rows = self.markdown.as_mut().map(|markdown| markdown.finished(view.width, view.theme)).unwrap_or_default();
+        let mut rows = self
+            .markdown
+            .as_mut()
+            .map(|markdown| markdown.finished(view.width, view.theme))
+            .unwrap_or_default();
         self.handed |= !rows.is_empty();
         if self.finished() {
             rows.extend(self.ending(view));

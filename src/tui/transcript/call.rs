@@ -94,6 +94,11 @@ impl Call {
         self.result.is_none()
     }
 
+    /// Whether it is seen to go on, or a person is asked about it.
+    pub fn is_busy(&self) -> bool {
+        self.is_open() && (self.asked || self.started.is_some())
+    }
+
     /// Whether it is not known yet what it does.
     pub fn is_undecided(&self) -> bool {
         self.is_open() && self.started.is_none() && matches!(self.about, About::Nothing)
@@ -163,7 +168,9 @@ impl Call {
         let doing = |verb: &str, what: &str| command::running(verb, what, since, now, &self.tail, view);
         match &self.about {
             About::Command(command) => doing("Running", command),
-            About::Input(process, text) if text.is_empty() => doing("Waiting for", &format!("process {process}")),
+            About::Input(process, text) if text.is_empty() => {
+                doing("Waiting for", &format!("process {process}"))
+            }
             About::Input(process, text) => doing("Typing", &typed(text, *process)),
             About::Read(paths) => doing("Reading", &names(paths, view)),
             About::Write(paths) => doing("Editing", &names(paths, view)),
@@ -179,7 +186,13 @@ impl Call {
                     About::Input(process, text) => ("Typed", typed(text, *process)),
                     _ => ("Ran", command.clone()),
                 };
-                let ended = Ended { command: &command, exit: *exit, process: *process, duration_ms: *duration_ms, output };
+                let ended = Ended {
+                    command: &command,
+                    exit: *exit,
+                    process: *process,
+                    duration_ms: *duration_ms,
+                    output,
+                };
                 command::ended(verb, &ended, whole, view)
             }
             Shown::Patch { files } => patch::rows(files, if whole { usize::MAX } else { patch::SHORT }, view),

@@ -27,7 +27,14 @@ pub struct Ended<'a> {
 }
 
 /// A command that runs.
-pub fn running(verb: &str, command: &str, since: i64, now: i64, tail: &Tail, view: &View<'_>) -> Vec<Line<'static>> {
+pub fn running(
+    verb: &str,
+    command: &str,
+    since: i64,
+    now: i64,
+    tail: &Tail,
+    view: &View<'_>,
+) -> Vec<Line<'static>> {
     let ms = u64::try_from(now - since).unwrap_or(0);
     let time = if ms < 1000 { String::new() } else { format!(" · {}", duration(ms)) };
     let mut rows = head(verb, command, SHOWN, view.theme.accent, &time, view);
@@ -57,7 +64,14 @@ pub fn ended(verb: &str, ended: &Ended<'_>, whole: bool, view: &View<'_>) -> Vec
 }
 
 /// The command itself, at the left edge from its second row on, so that it can be selected.
-fn head(verb: &str, command: &str, most: usize, mark: Style, after: &str, view: &View<'_>) -> Vec<Line<'static>> {
+fn head(
+    verb: &str,
+    command: &str,
+    most: usize,
+    mark: Style,
+    after: &str,
+    view: &View<'_>,
+) -> Vec<Line<'static>> {
     let theme = view.theme;
     let mut text = Text::default();
     let command = command.trim();

@@ -51,7 +51,8 @@ pub(super) fn group(cells: &[Cell], at: usize) -> Option<Group> {
             }
         }
     }
-    let idle = cells.iter().take(end).skip(at).all(|cell| !matches!(cell, Cell::Call(call) if call.is_open()));
+    let idle =
+        cells.iter().take(end).skip(at).all(|cell| !matches!(cell, Cell::Call(call) if call.is_open()));
     Some(Group { begin: at, end, finished: closed && idle, idle })
 }
 
@@ -97,7 +98,9 @@ impl Reading {
         match self {
             Self::Read(file) => ("Read", path(file)),
             Self::Search { what, place: None } => ("Search", plain::plain(what).into_owned()),
-            Self::Search { what, place: Some(place) } => ("Search", format!("{} in {}", plain::plain(what), path(place))),
+            Self::Search { what, place: Some(place) } => {
+                ("Search", format!("{} in {}", plain::plain(what), path(place)))
+            }
             Self::List(place) => ("List", path(place.as_deref().unwrap_or("."))),
         }
     }
@@ -114,7 +117,10 @@ pub fn read(command: &str) -> Option<Vec<Reading>> {
         readings.extend(one(parts.next()?)?);
         // What comes behind a pipe only cuts or counts what was read.
         for filter in parts {
-            let fits = matches!(filter.first()?.as_str(), "head" | "tail" | "wc" | "sort" | "uniq" | "nl" | "cat" | "grep" | "rg");
+            let fits = matches!(
+                filter.first()?.as_str(),
+                "head" | "tail" | "wc" | "sort" | "uniq" | "nl" | "cat" | "grep" | "rg"
+            );
             if !fits && !is_sed_print(filter) {
                 return None;
             }
@@ -143,7 +149,10 @@ fn one(words: &[String]) -> Option<Vec<Reading>> {
         }
         "find" if !args.iter().any(|arg| acts(arg)) => {
             let place = args.first().filter(|arg| !arg.starts_with('-')).cloned();
-            let named = args.iter().zip(args.iter().skip(1)).find(|(option, _)| matches!(option.as_str(), "-name" | "-iname" | "-path"));
+            let named = args
+                .iter()
+                .zip(args.iter().skip(1))
+                .find(|(option, _)| matches!(option.as_str(), "-name" | "-iname" | "-path"));
             match named {
                 Some((_, what)) => vec![Reading::Search { what: what.clone(), place }],
                 None => vec![Reading::List(place)],
@@ -163,7 +172,9 @@ fn one(words: &[String]) -> Option<Vec<Reading>> {
 /// `sed -n 1,20p`: prints lines and does nothing else.
 fn is_sed_print(words: &[String]) -> bool {
     let script = |script: &String| {
-        script.strip_suffix('p').is_some_and(|lines| lines.chars().all(|char| char.is_ascii_digit() || matches!(char, ',' | '$')))
+        script
+            .strip_suffix('p')
+            .is_some_and(|lines| lines.chars().all(|char| char.is_ascii_digit() || matches!(char, ',' | '$')))
     };
     matches!(words, [sed, option, lines, ..] if sed == "sed" && option == "-n" && script(lines))
 }
@@ -253,8 +264,24 @@ mod tests {
     #[test]
     fn whatever_may_do_more_is_a_command() {
         for command in [
-            "", "cat", "cat a > b", "cat $(x)", "cat `x`", "sed -i s/a/b/ f", "sed -n 1e f", "find . -delete", "find . -exec rm {} +",
-            "ls & rm x", "ls && rm x", "cat a | sh", "cat \"$HOME\"", "cat 'a", "cargo test", "cat a\nrm b", "cat \\a", "rg",
+            "",
+            "cat",
+            "cat a > b",
+            "cat $(x)",
+            "cat `x`",
+            "sed -i s/a/b/ f",
+            "sed -n 1e f",
+            "find . -delete",
+            "find . -exec rm {} +",
+            "ls & rm x",
+            "ls && rm x",
+            "cat a | sh",
+            "cat \"$HOME\"",
+            "cat 'a",
+            "cargo test",
+            "cat a\nrm b",
+            "cat \\a",
+            "rg",
         ] {
             assert_eq!(shown(command), None, "{command}");
         }

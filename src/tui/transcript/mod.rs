@@ -30,9 +30,7 @@ use std::{
 
 use ratatui::text::Line;
 
-use crate::protocol::{
-    BlobId, By, CallId, Delta, Event, Fact, Item, Outcome, ProcessId, ResponseId, Usage,
-};
+use crate::protocol::{BlobId, By, CallId, Delta, Event, Fact, Item, Outcome, ProcessId, ResponseId, Usage};
 use crate::tui::theme::Theme;
 
 use assistant::Assistant;
@@ -218,7 +216,7 @@ impl Transcript {
             }
             let Some(cell) = self.cells.get(at) else { break };
             let shown = cell.live(&view, now);
-            busy |= matches!(cell, Cell::Call(call) if call.is_open());
+            busy |= matches!(cell, Cell::Call(call) if call.is_busy());
             match cell {
                 Cell::Assistant(answer) if answer.handed() => rows.extend(shown),
                 _ => set_off(shown, &mut any, &mut rows),

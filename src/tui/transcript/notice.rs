@@ -14,8 +14,15 @@ const SHOWN: usize = 8;
 
 /// Words of the program.
 pub enum Notice {
-    Noted { level: Level, text: String },
-    ProcessEnded { process: ProcessId, exit: Option<i32>, command: String },
+    Noted {
+        level: Level,
+        text: String,
+    },
+    ProcessEnded {
+        process: ProcessId,
+        exit: Option<i32>,
+        command: String,
+    },
     /// The name of something that a newer version wrote.
     Unknown(String),
 }
@@ -39,7 +46,8 @@ impl Notice {
                     None => "was ended".to_owned(),
                 };
                 let words = format!("process {process} {how}");
-                let command = if command.is_empty() { String::new() } else { format!(": {}", headline(command)) };
+                let command =
+                    if command.is_empty() { String::new() } else { format!(": {}", headline(command)) };
                 vec![view.row(vec![("· ".to_owned(), theme.dim), (words, theme.dim), (command, theme.dim)])]
             }
             Self::Unknown(name) => unknown(name, view),

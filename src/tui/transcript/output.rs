@@ -34,7 +34,11 @@ impl Tail {
         let text = self.0.trim_end_matches(['\n', '\r']);
         let mut last: Vec<&str> = text.rsplit('\n').take(SHOWN).collect();
         last.reverse();
-        if text.is_empty() { Vec::new() } else { last.iter().flat_map(|line| line_rows(line, view)).collect() }
+        if text.is_empty() {
+            Vec::new()
+        } else {
+            last.iter().flat_map(|line| line_rows(line, view)).collect()
+        }
     }
 }
 
@@ -62,7 +66,9 @@ pub fn rows(excerpt: &Excerpt, view: &View<'_>) -> Vec<Line<'static>> {
 pub fn full(excerpt: &Excerpt, view: &View<'_>) -> Vec<Line<'static>> {
     let part = |text: &str| -> Vec<Line<'static>> {
         let whole = |line| Text::of(&plain::output(line), view.theme.plain);
-        text.lines().flat_map(|line| whole(line).rows(view.width, Break::Anywhere, &Prefix::default())).collect()
+        text.lines()
+            .flat_map(|line| whole(line).rows(view.width, Break::Anywhere, &Prefix::default()))
+            .collect()
     };
     let mut rows = part(&excerpt.head);
     if !excerpt.tail.is_empty() {
@@ -95,7 +101,8 @@ fn line_rows(line: &str, view: &View<'_>) -> Vec<Line<'static>> {
     let mut rows = Text::of(&shown, view.theme.dim).rows(view.width, Break::Anywhere, &Prefix::default());
     if rows.len() > ROWS {
         rows.truncate(ROWS - 1);
-        let rest: String = shown.chars().skip(rows.iter().map(|row| row.to_string().chars().count()).sum()).collect();
+        let rest: String =
+            shown.chars().skip(rows.iter().map(|row| row.to_string().chars().count()).sum()).collect();
         rows.push(view.row(vec![(rest, view.theme.dim)]));
     }
     rows

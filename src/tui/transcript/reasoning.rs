@@ -28,7 +28,8 @@ impl Thinking {
         } else if self.headline.is_none() {
             // The first line stands for all until there is a headline, or something better.
             let line = self.text.trim_start().split('\n').next().unwrap_or_default();
-            self.headline = (line.len() < self.text.trim_start().len()).then(|| headline(line.trim_matches('*')));
+            self.headline =
+                (line.len() < self.text.trim_start().len()).then(|| headline(line.trim_matches('*')));
         }
     }
 

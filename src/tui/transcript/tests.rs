@@ -58,7 +58,9 @@ impl Told {
     fn end(&mut self) {
         self.fact(json!({"type": "response_finished", "response": 1, "outcome": {"type": "completed"},
             "usage": {"input": 12_000, "cached": 9_000, "output": 340}}));
-        self.fact(json!({"type": "turn_finished", "turn": 1, "outcome": {"type": "done"}, "duration_ms": 4200}));
+        self.fact(
+            json!({"type": "turn_finished", "turn": 1, "outcome": {"type": "done"}, "duration_ms": 4200}),
+        );
     }
 
     fn call(&mut self, call: &str) {
@@ -189,7 +191,8 @@ fn a_turn_from_question_to_answer() {
 
     • Done.
 
-      Worked for 4s · 12.3k tokens (9k cach…
+      Worked for 4s · 12.3k tokens (9k
+      cached)
     ");
 }
 
@@ -198,7 +201,10 @@ fn commands_running_and_ended() {
     let mut told = Told::new(60);
     told.begin();
     told.runs("1", "make -j8 && ./run --with some --long options that do not fit into one row");
-    told.transcript.delta(&Delta::Output { call: "1".into(), text: (1..=9).map(|n| format!("\x1b[32mout {n}\x1b[0m\r\n")).collect() });
+    told.transcript.delta(&Delta::Output {
+        call: "1".into(),
+        text: (1..=9).map(|n| format!("\x1b[32mout {n}\x1b[0m\r\n")).collect(),
+    });
     assert_eq!(told.take(), "");
     insta::assert_snapshot!(told.live(), @r"
     • Running make -j8 && ./run --with some --long options that
@@ -355,9 +361,12 @@ fn plans_pictures_words_and_what_is_unknown() {
     let [wide, narrow] = printed(|told| {
         told.begin();
         for (call, shown) in [
-            ("1", json!({"type": "plan", "explanation": "First the tests.", "steps": [
+            (
+                "1",
+                json!({"type": "plan", "explanation": "First the tests.", "steps": [
                 {"step": "Write the tests for all the things that may ever happen", "status": "completed"},
-                {"step": "Fix it", "status": "in_progress"}, {"step": "Tell", "status": "pending"}]})),
+                {"step": "Fix it", "status": "in_progress"}, {"step": "Tell", "status": "pending"}]}),
+            ),
             ("2", json!({"type": "image", "path": "/w/pic.png", "blob": "00", "width": 640, "height": 480})),
             ("3", json!({"type": "text", "text": "Some words\nof a result"})),
             ("4", json!({"type": "failure", "text": "no line matches \"fn main\"\nnearest is line 12"})),
@@ -436,7 +445,11 @@ fn decisions_of_people_are_kept_in_sight() {
         told.fact(json!({"type": "approval_requested", "call": call, "intent": intent, "reason": "leaves the sandbox"}));
     };
     ask(&mut told, "1", &intent("rm -rf build"));
-    assert_eq!((told.take(), told.live()), (String::new(), String::new()), "the approval itself is shown elsewhere");
+    assert_eq!(
+        (told.take(), told.live()),
+        (String::new(), String::new()),
+        "the approval itself is shown elsewhere"
+    );
     told.fact(json!({"type": "call_allowed", "call": "1", "by": {"type": "person"}, "intent": intent("rm -rf build")}));
     told.fact(json!({"type": "tool_started", "call": "1"}));
     told.ran("1", "rm -rf build", 0, "");
@@ -456,7 +469,8 @@ fn decisions_of_people_are_kept_in_sight() {
     • Ran rm -rf build · 1s
     (no output)
 
-    ✓ You allowed $ npm install left-pad and whatever begins with `npm in…
+    ✓ You allowed $ npm install left-pad and whatever begins with `npm
+      install`
     • Ran npm install left-pad · 1s
     added 1 package
 
@@ -474,7 +488,10 @@ fn an_interrupt_leaves_its_mark() {
     told.text("I was going to say");
     told.item(&json!({"type": "assistant", "text": "I was going to say", "partial": true}));
     told.runs("1", "sleep 100");
-    told.result("1", &json!({"type": "failure", "text": "aborted by user after 3.0s; what it had done by then is done"}));
+    told.result(
+        "1",
+        &json!({"type": "failure", "text": "aborted by user after 3.0s; what it had done by then is done"}),
+    );
     told.fact(json!({"type": "turn_finished", "turn": 1, "outcome": {"type": "interrupted"}, "duration_ms": 61_000}));
     told.fact(json!({"type": "turn_started", "turn": 2}));
     told.fact(json!({"type": "turn_finished", "turn": 2, "duration_ms": 900,

@@ -4,6 +4,8 @@ use ratatui::text::Line;
 
 use crate::protocol::{Outcome, Usage};
 
+use crate::tui::text::Text;
+
 use super::view::{View, count, duration};
 
 /// The end of a turn.
@@ -20,17 +22,16 @@ impl TurnEnd {
         let (mut rows, words) = match &self.outcome {
             Outcome::Done => (Vec::new(), format!("Worked for {time}")),
             Outcome::Interrupted => {
-                return vec![view.row(vec![
-                    ("■ Interrupted".to_owned(), theme.warning),
-                    (format!(" after {time}{}", self.tokens()), theme.dim),
-                ])];
+                let mut text = Text::of("Interrupted", theme.warning);
+                text.push(&format!(" after {time}{}", self.tokens()), theme.dim);
+                return view.wrapped("■ ", theme.warning, &text);
             }
             Outcome::Failed { message, .. } => {
                 (view.prose("✗ ", theme.bad, message, theme.bad), format!("Stopped after {time}"))
             }
             Outcome::Unknown => (Vec::new(), format!("Ended after {time}")),
         };
-        rows.push(view.row(vec![(format!("  {words}{}", self.tokens()), theme.dim)]));
+        rows.extend(view.prose("  ", theme.dim, &format!("{words}{}", self.tokens()), theme.dim));
         rows
     }
 

@@ -23,7 +23,9 @@ pub fn rows(item: &Item, most: usize, view: &View<'_>) -> Vec<Line<'static>> {
         text.push(if text.is_empty() { "" } else { "\n" }, style);
         match part {
             Content::Text { text: words } => push(&mut text, words.trim_end(), most, view),
-            Content::Image { width, height, .. } => text.push(&format!("[image {width}×{height}]"), view.theme.dim),
+            Content::Image { width, height, .. } => {
+                text.push(&format!("[image {width}×{height}]"), view.theme.dim);
+            }
         }
     }
     if text.is_empty() { Vec::new() } else { view.wrapped("› ", view.theme.accent, &text) }

@@ -111,8 +111,14 @@ mod tests {
 
     #[test]
     fn numbers_are_said_as_people_say_them() {
-        assert_eq!([90, 999, 1000, 59_999, 61_000, 3_720_000].map(duration), ["0.1s", "1.0s", "1s", "59s", "1m 01s", "1h 02m"]);
-        assert_eq!([0, 999, 1000, 12_340, 1_000_000, 2_550_000].map(count), ["0", "999", "1k", "12.3k", "1M", "2.5M"]);
+        assert_eq!(
+            [90, 999, 1000, 59_999, 61_000, 3_720_000].map(duration),
+            ["0.1s", "1.0s", "1s", "59s", "1m 01s", "1h 02m"]
+        );
+        assert_eq!(
+            [0, 999, 1000, 12_340, 1_000_000, 2_550_000].map(count),
+            ["0", "999", "1k", "12.3k", "1M", "2.5M"]
+        );
     }
 
     #[test]
@@ -126,11 +132,16 @@ mod tests {
     fn a_row_is_cut_to_the_width() {
         let theme = Theme::ansi();
         let view = View { width: 8, theme: &theme, workspace: Path::new("/w") };
-        let row = |texts: &[&str]| view.row(texts.iter().map(|text| ((*text).to_owned(), Style::new())).collect()).to_string();
+        let row = |texts: &[&str]| {
+            view.row(texts.iter().map(|text| ((*text).to_owned(), Style::new())).collect()).to_string()
+        };
         assert_eq!(row(&["abc", "defgh"]), "abcdefgh");
         assert_eq!(row(&["abc", "defghi", "x"]), "abcdefg…");
         assert_eq!(row(&["漢字漢字漢"]), "漢字漢…");
         assert_eq!(row(&["abcdefgh", "x"]), "abcdefgh");
-        assert_eq!((view.path(Path::new("/w/a/b")), view.path(Path::new("/w")), view.path(Path::new("/x"))), ("a/b".into(), ".".into(), "/x".into()));
+        assert_eq!(
+            (view.path(Path::new("/w/a/b")), view.path(Path::new("/w")), view.path(Path::new("/x"))),
+            ("a/b".into(), ".".into(), "/x".into())
+        );
     }
 }

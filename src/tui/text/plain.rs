@@ -32,13 +32,21 @@ pub fn output(line: &str) -> Cow<'_, str> {
 /// The longest beginning of `text` with at most `max` bytes.
 #[must_use]
 pub fn first(text: &str, max: usize) -> &str {
-    text.get(..text.floor_char_boundary(max)).unwrap_or(text)
+    let mut end = max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
 }
 
 /// The longest end of `text` with at most `max` bytes.
 #[must_use]
 pub fn last(text: &str, max: usize) -> &str {
-    text.get(text.ceil_char_boundary(text.len().saturating_sub(max))..).unwrap_or(text)
+    let mut start = text.len().saturating_sub(max);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    text.get(start..).unwrap_or_default()
 }
 
 fn flat(text: &str, tab: usize) -> Cow<'_, str> {
@@ -77,7 +85,8 @@ fn without_colours(text: &str) -> Cow<'_, str> {
     let mut rest = text;
     while let Some((before, sequence)) = rest.split_once("\x1b[") {
         out.push_str(before);
-        let end = sequence.find(|char: char| !matches!(char, '0'..='9' | ';' | ':')).unwrap_or(sequence.len());
+        let end =
+            sequence.find(|char: char| !matches!(char, '0'..='9' | ';' | ':')).unwrap_or(sequence.len());
         let (_, tail) = sequence.split_at(end);
         match tail.strip_prefix(['m', 'K']) {
             Some(after) => rest = after,

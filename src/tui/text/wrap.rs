@@ -107,7 +107,12 @@ impl Text {
         rows
     }
 
-    fn ranges<'a>(&self, width: u16, breaks: Break, prefix: &'a Prefix) -> (Vec<Range<usize>>, [&'a [Span<'static>]; 2]) {
+    fn ranges<'a>(
+        &self,
+        width: u16,
+        breaks: Break,
+        prefix: &'a Prefix,
+    ) -> (Vec<Range<usize>>, [&'a [Span<'static>]; 2]) {
         let width = usize::from(width).max(1);
         let (first, first_fits) = Prefix::room(&prefix.first, width);
         let (rest, rest_fits) = Prefix::room(&prefix.rest, width);

@@ -1,4 +1,422 @@
-//! stub
-use ratatui::text::Line; use crate::protocol::*; use super::theme::Theme;
-#[derive(Default)] pub struct Transcript { out: Vec<String> }
-impl Transcript { pub fn new()->Self{Self::default()} pub fn apply(&mut self, e:&Event){ if let Fact::ItemAdded{item}=&e.fact { match &**item { Item::User{content,..}=>self.out.push(format!("› {content:?}")), Item::Assistant{text,..}=>self.out.extend(text.lines().map(|l| format!("  {}", printable(l)))), _=>{} } } } pub fn delta(&mut self,_d:&Delta){} pub fn say(&mut self, l:&[String]) { self.out.extend_from_slice(l) } pub fn take_finished(&mut self,_w:u16,_t:&Theme)->Vec<Line<'static>>{ self.out.drain(..).map(Line::from).collect() } pub fn live(&self,_w:u16,_m:u16,_t:&Theme,_n:u64)->Vec<Line<'static>>{vec![]} }
+//! What happened, as cells. Facts and deltas go in; rows for the scrollback and rows for the live region come out.
+//!
+//! Cells are made by the shape of facts, never by the name of a tool, and the same way for a session that runs
+//! and for one that is resumed. A row that was handed out for the scrollback never changes: only what is finished
+//! is, in order. Everything else is shown live.
+
+mod approval;
+mod assistant;
+mod call;
+mod command;
+mod explored;
+mod image;
+mod notice;
+mod output;
+mod patch;
+mod pending;
+mod plan;
+mod reasoning;
+#[cfg(test)]
+mod tests;
+mod turn;
+mod user;
+mod view;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use ratatui::text::Line;
+
+use crate::protocol::{BlobId, By, CallId, Delta, Event, Fact, Item, Outcome, ProcessId, ResponseId, Usage};
+use crate::tui::theme::Theme;
+
+use assistant::Assistant;
+use call::Call;
+use notice::Notice;
+use pending::Pending;
+use reasoning::Thinking;
+use turn::TurnEnd;
+use view::View;
+
+/// Everything that happened in a session, for people.
+#[derive(Default)]
+pub struct Transcript {
+    cells: Vec<Cell>,
+    /// Cells before this one stand in the scrollback, all of them.
+    printed: usize,
+    /// Whether anything stands there: cells are set off by an empty row.
+    any: bool,
+    /// Calls without a result, by the place of their cell.
+    calls: HashMap<CallId, usize>,
+    processes: HashMap<ProcessId, String>,
+    answer: Answer,
+    thinking: Thinking,
+    status: Option<String>,
+    pending: Pending,
+    turn: Option<Running>,
+    workspace: PathBuf,
+}
+
+/// The turn that is going on.
+struct Running {
+    since: i64,
+    usage: Usage,
+}
+
+/// The answer that is being received.
+#[derive(Default)]
+struct Answer {
+    response: ResponseId,
+    /// The cell that deltas go to.
+    streams: Option<usize>,
+    /// Messages of it that are whole.
+    said: Vec<Arc<Item>>,
+    /// Those of them that come again as deltas, after it broke off.
+    again: VecDeque<Arc<Item>>,
+    /// What came again so far of the first of these.
+    echo: String,
+}
+
+enum Cell {
+    User(Arc<Item>),
+    Assistant(Box<Assistant>),
+    Reasoning(Arc<Item>),
+    Call(Box<Call>),
+    Notice(Notice),
+    TurnEnd(TurnEnd),
+    /// It was shown live, and came to nothing.
+    Void,
+}
+
+/// A cell in full, for a view that scrolls.
+pub struct Whole {
+    pub rows: Vec<Line<'static>>,
+    /// Where all of an output is kept, when the rows have only its beginning and end.
+    pub blob: Option<BlobId>,
+}
+
+impl Transcript {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in what has become true.
+    pub fn apply(&mut self, event: &Event) {
+        let at = event.at.as_millisecond();
+        match &event.fact {
+            Fact::SessionStarted { workspace, .. } => self.workspace.clone_from(workspace),
+            Fact::Configured { .. } | Fact::Renamed { .. } => {}
+            Fact::Noted { level, text } => self.notice(Notice::Noted { level: *level, text: text.clone() }),
+            Fact::TurnStarted { .. } => self.turn = Some(Running { since: at, usage: Usage::default() }),
+            Fact::TurnFinished { outcome, duration_ms, .. } => self.turn_finished(outcome, *duration_ms),
+            Fact::InputQueued { input, content, delivery } => self.pending.add(*input, content, *delivery),
+            Fact::InputRetracted { input } => self.pending.remove(*input),
+            Fact::ItemAdded { item } => self.item(item),
+            Fact::ResponseStarted { response } => {
+                self.close_answer();
+                self.answer.response = *response;
+            }
+            Fact::ResponseFinished { usage, .. } => {
+                self.close_answer();
+                if let (Some(turn), Some(usage)) = (&mut self.turn, usage) {
+                    turn.usage += *usage;
+                }
+            }
+            Fact::ApprovalRequested { call, intent, .. } => self.with_call(call, |call| call.asked(intent)),
+            Fact::CallAllowed { call, by, intent } => self.with_call(call, |call| call.allowed(by, intent)),
+            Fact::CallRefused { call, by, reason } => {
+                let by_person = matches!(by, By::Person { .. });
+                self.with_call(call, |call| call.refused(by_person, reason));
+            }
+            Fact::ToolStarted { call } => self.with_call(call, |call| call.started(at)),
+            Fact::ProcessStarted { process, command, .. } => {
+                self.processes.insert(*process, command.clone());
+            }
+            Fact::ProcessExited { process, exit, .. } => {
+                let command = self.processes.remove(process).unwrap_or_default();
+                self.notice(Notice::ProcessEnded { process: *process, exit: *exit, command });
+            }
+            Fact::Unknown(fields) => {
+                let name = fields.get("type").and_then(|name| name.as_str()).unwrap_or("something");
+                self.notice(Notice::Unknown(name.to_owned()));
+            }
+        }
+    }
+
+    /// Takes in a part of something that is not finished.
+    pub fn delta(&mut self, delta: &Delta) {
+        match delta {
+            Delta::Text { response, text } => self.text(*response, text),
+            Delta::Reasoning { text, .. } => {
+                self.status = None;
+                self.thinking.push(text);
+            }
+            Delta::Arguments { .. } => self.status = None,
+            Delta::Output { call, text } => self.with_call(call, |call| call.output(text)),
+            Delta::Status { text } => self.status = Some(text.clone()),
+            Delta::Restarted { .. } => {
+                self.drop_stream();
+                self.thinking.clear();
+                self.answer.again = self.answer.said.iter().cloned().collect();
+                self.answer.echo.clear();
+            }
+        }
+    }
+
+    /// The rows to print into the scrollback now. Each is handed out once.
+    pub fn take_finished(&mut self, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+        let mut rows = Vec::new();
+        while self.printed < self.cells.len() {
+            let view = View { width, theme, workspace: &self.workspace };
+            let (cell, next) = match explored::group(&self.cells, self.printed) {
+                Some(group) if group.finished => (explored::rows(&self.cells, &group, &view), group.end),
+                Some(_) => break,
+                None => {
+                    let Some(cell) = self.cells.get_mut(self.printed) else { break };
+                    let handed = matches!(cell, Cell::Assistant(answer) if answer.handed());
+                    let finished = cell.finished();
+                    let part = cell.take(&view);
+                    if handed {
+                        rows.extend(part);
+                        (Vec::new(), self.printed + usize::from(finished))
+                    } else {
+                        (part, self.printed + usize::from(finished))
+                    }
+                }
+            };
+            set_off(cell, &mut self.any, &mut rows);
+            if next == self.printed {
+                break;
+            }
+            self.printed = next;
+        }
+        rows
+    }
+
+    /// What is going on, in at most `max_rows` rows: the last ones. `now` is in milliseconds, by the clock of the
+    /// events.
+    #[must_use]
+    pub fn live(&self, width: u16, max_rows: u16, theme: &Theme, now: i64) -> Vec<Line<'static>> {
+        let view = View { width, theme, workspace: &self.workspace };
+        let (mut rows, mut any) = (Vec::new(), self.any);
+        let mut at = self.printed;
+        // Of very many cells that wait for one only the last can be seen.
+        at = at.max(self.cells.len().saturating_sub(usize::from(max_rows).max(1)));
+        let mut busy = self.answer.streams.is_some();
+        while at < self.cells.len() {
+            if let Some(group) = explored::group(&self.cells, at) {
+                set_off(explored::rows(&self.cells, &group, &view), &mut any, &mut rows);
+                busy |= !group.idle;
+                at = group.end;
+                continue;
+            }
+            let Some(cell) = self.cells.get(at) else { break };
+            let shown = cell.live(&view, now);
+            busy |= matches!(cell, Cell::Call(call) if call.is_busy());
+            match cell {
+                Cell::Assistant(answer) if answer.handed() => rows.extend(shown),
+                _ => set_off(shown, &mut any, &mut rows),
+            }
+            at += 1;
+        }
+        if let (Some(turn), false) = (&self.turn, busy) {
+            let doing = self.status.as_deref().or(self.thinking.headline());
+            set_off(turn::working(doing, now - turn.since, &view), &mut any, &mut rows);
+        }
+        set_off(self.pending.rows(&view), &mut any, &mut rows);
+        let excess = rows.len().saturating_sub(usize::from(max_rows));
+        rows.drain(..excess);
+        rows
+    }
+
+    /// Every cell in full, from the first.
+    pub fn full<'a>(&'a self, width: u16, theme: &'a Theme) -> impl Iterator<Item = Whole> + 'a {
+        let view = View { width, theme, workspace: &self.workspace };
+        self.cells.iter().map(move |cell| cell.full(&view)).filter(|whole| !whole.rows.is_empty())
+    }
+
+    /// What the model is thinking about, in a few words.
+    #[must_use]
+    pub fn headline(&self) -> Option<&str> {
+        self.thinking.headline()
+    }
+
+    /// Whether rows would change with the clock alone.
+    #[must_use]
+    pub fn ticks(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    fn item(&mut self, item: &Arc<Item>) {
+        match &**item {
+            Item::User { input, .. } => {
+                if let Some(input) = input {
+                    self.pending.remove(*input);
+                }
+                self.cells.push(Cell::User(Arc::clone(item)));
+            }
+            Item::Assistant { text, .. } => self.said(item, text),
+            Item::Reasoning { .. } => {
+                self.thinking.clear();
+                self.cells.push(Cell::Reasoning(Arc::clone(item)));
+            }
+            Item::ToolCall { call, .. } => {
+                self.calls.insert(call.clone(), self.cells.len());
+                self.cells.push(Cell::Call(Box::default()));
+            }
+            Item::ToolResult { call, .. } => match self.calls.remove(call) {
+                Some(at) => {
+                    if let Some(Cell::Call(call)) = self.cells.get_mut(at) {
+                        call.finish(item);
+                    }
+                }
+                None => {
+                    let mut call = Box::<Call>::default();
+                    call.finish(item);
+                    self.cells.push(Cell::Call(call));
+                }
+            },
+            Item::Context { .. } => {}
+            Item::Unknown(value) => {
+                let name = value.get("type").and_then(|name| name.as_str()).unwrap_or("something");
+                self.notice(Notice::Unknown(name.to_owned()));
+            }
+        }
+    }
+
+    fn text(&mut self, response: ResponseId, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        self.status = None;
+        self.answer.response = response;
+        let Some(text) = self.answer.news(text) else { return };
+        let at = *self.answer.streams.get_or_insert_with(|| {
+            self.cells.push(Cell::Assistant(Box::default()));
+            self.cells.len() - 1
+        });
+        if let Some(Cell::Assistant(answer)) = self.cells.get_mut(at) {
+            answer.push(&text);
+        }
+    }
+
+    /// A message is whole. The cell that showed it coming is finished by it.
+    fn said(&mut self, item: &Arc<Item>, text: &str) {
+        self.answer.said.push(Arc::clone(item));
+        self.answer.again.clear();
+        self.answer.echo.clear();
+        match self.answer.streams.take().and_then(|at| self.cells.get_mut(at)) {
+            Some(Cell::Assistant(answer)) => answer.finish(item, text),
+            _ if text.trim().is_empty() => {}
+            _ => self.cells.push(Cell::Assistant(Box::new(Assistant::whole(item)))),
+        }
+    }
+
+    /// Nothing more comes of what was streaming.
+    fn drop_stream(&mut self) {
+        let Some(cell) = self.answer.streams.take().and_then(|at| self.cells.get_mut(at)) else { return };
+        match cell {
+            Cell::Assistant(answer) if answer.handed() => answer.break_off(),
+            cell => *cell = Cell::Void,
+        }
+    }
+
+    fn close_answer(&mut self) {
+        self.drop_stream();
+        self.answer = Answer::default();
+        self.thinking.clear();
+        self.status = None;
+    }
+
+    fn turn_finished(&mut self, outcome: &Outcome, duration_ms: u64) {
+        self.close_answer();
+        let usage = self.turn.take().map(|turn| turn.usage).unwrap_or_default();
+        self.cells.push(Cell::TurnEnd(TurnEnd { outcome: outcome.clone(), duration_ms, usage }));
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.cells.push(Cell::Notice(notice));
+    }
+
+    fn with_call(&mut self, id: &CallId, change: impl FnOnce(&mut Call)) {
+        if let Some(Cell::Call(call)) = self.calls.get(id).and_then(|at| self.cells.get_mut(*at)) {
+            change(call);
+        }
+    }
+}
+
+impl Answer {
+    /// What of a text is new. After an answer broke off, messages that were whole come again.
+    fn news(&mut self, text: &str) -> Option<String> {
+        let Some(known) = self.again.front() else { return Some(text.to_owned()) };
+        let Item::Assistant { text: known, .. } = &**known else { return Some(text.to_owned()) };
+        self.echo.push_str(text);
+        if *known == self.echo {
+            self.echo.clear();
+            self.again.pop_front();
+            return None;
+        }
+        if known.starts_with(&self.echo) {
+            return None;
+        }
+        self.again.clear();
+        Some(std::mem::take(&mut self.echo))
+    }
+}
+
+impl Cell {
+    fn finished(&self) -> bool {
+        match self {
+            Self::Assistant(answer) => answer.finished(),
+            Self::Call(call) => !call.is_open(),
+            Self::User(_) | Self::Reasoning(_) | Self::Notice(_) | Self::TurnEnd(_) | Self::Void => true,
+        }
+    }
+
+    /// The rows that are finished and were not taken before.
+    fn take(&mut self, view: &View<'_>) -> Vec<Line<'static>> {
+        match self {
+            Self::Assistant(answer) => answer.take(view),
+            Self::Call(call) if call.is_open() => Vec::new(),
+            cell => cell.live(view, 0),
+        }
+    }
+
+    fn live(&self, view: &View<'_>, now: i64) -> Vec<Line<'static>> {
+        match self {
+            Self::User(item) => user::rows(item, user::SHORT, view),
+            Self::Assistant(answer) => answer.live(view),
+            Self::Reasoning(item) => reasoning::rows(item, view),
+            Self::Call(call) => call.rows(view, now),
+            Self::Notice(notice) => notice.rows(view),
+            Self::TurnEnd(end) => end.rows(view),
+            Self::Void => Vec::new(),
+        }
+    }
+
+    fn full(&self, view: &View<'_>) -> Whole {
+        let rows = match self {
+            Self::User(item) => user::rows(item, usize::MAX, view),
+            Self::Assistant(answer) => answer.full(view),
+            Self::Reasoning(item) => reasoning::full(item, view),
+            Self::Call(call) => return Whole { rows: call.full(view), blob: call.blob() },
+            Self::Notice(_) | Self::TurnEnd(_) | Self::Void => self.live(view, 0),
+        };
+        Whole { rows, blob: None }
+    }
+}
+
+/// Adds a cell behind an empty row.
+fn set_off(cell: Vec<Line<'static>>, any: &mut bool, rows: &mut Vec<Line<'static>>) {
+    if cell.is_empty() {
+        return;
+    }
+    if std::mem::replace(any, true) {
+        rows.push(Line::default());
+    }
+    rows.extend(cell);
+}

@@ -48,7 +48,7 @@ impl Highlighter {
         let mut rest = line;
         while !rest.is_empty() {
             let (len, ink) = self.token(language, rest, pieces.last);
-            let (token, after) = rest.split_at(rest.ceil_char_boundary(len.max(1)));
+            let (token, after) = rest.split_at_checked(len).unwrap_or((rest, ""));
             pieces.push(token, ink);
             rest = after;
         }
@@ -68,12 +68,13 @@ impl Highlighter {
             None => {}
         }
         let starts = |mark: &&str| rest.starts_with(*mark);
-        if let Some((start, end)) = language.block_comments.iter().find(|(start, _)| rest.starts_with(start)) {
+        if let Some((start, end)) = language.block_comments.iter().find(|(start, _)| rest.starts_with(start))
+        {
             self.open = Some(Open::Comment(end));
             return self.until(rest, start.len(), end);
         }
         let alone = before == ' ' || before == '\0' || !language.comment_after_space;
-        if alone && language.line_comments.iter().any(|mark| starts(&mark)) {
+        if alone && language.line_comments.iter().any(starts) {
             return (rest.len(), Ink::Comment);
         }
         if let Some(quote) = language.quotes.iter().find(|quote| rest.starts_with(quote.start)) {
@@ -195,7 +196,11 @@ mod tests {
             ("rust", "let x: &'a str = \"a\\\"b\"; // 1", "k[let] x: &'a str = s[\"a\\\"b\"]; c[// 1]"),
             ("rs", "match 'x' { '\\'' => 0x1f_u8 }", "k[match] s['x'] { s['\\''] => n[0x1f_u8] }"),
             ("rust", "a /* b\nc */ fn", "a c[/* b]\nc[c */] k[fn]"),
-            ("python", "def f(): # x\n  \"\"\"a\nb\"\"\" + 'c'", "k[def] f(): c[# x]\n  s[\"\"\"a]\ns[b\"\"\"] + s['c']"),
+            (
+                "python",
+                "def f(): # x\n  \"\"\"a\nb\"\"\" + 'c'",
+                "k[def] f(): c[# x]\n  s[\"\"\"a]\ns[b\"\"\"] + s['c']",
+            ),
             ("js", "const a = `x\n${y}`;", "k[const] a = s[`x]\ns[${y}`];"),
             ("bash", "echo a#b # c\nif true; then", "k[echo] a#b c[# c]\nk[if] true; k[then]"),
             ("sql", "SELECT * from t -- x", "k[SELECT] * k[from] t c[-- x]"),

@@ -4,11 +4,7 @@
 //! its length, in whatever pieces it comes. Where CommonMark needs the end of a document to understand its
 //! beginning (link definitions, HTML blocks), text is shown as it was written.
 
-use crate::tui::text::{
-    Ink, Look,
-    highlight::Highlighter,
-    plain::plain,
-};
+use crate::tui::text::{Ink, Look, highlight::Highlighter, plain::plain};
 
 use super::{
     inline::{self, BREAK, Run, inline},
@@ -27,10 +23,21 @@ pub enum Piece {
     /// An empty row, behind the marks of the quotes around it.
     Blank(String),
     /// Prose. `joins` what came before it in the same row; `more` will join it.
-    Text { prefix: Marks, runs: Vec<Run>, joins: bool, more: bool },
+    Text {
+        prefix: Marks,
+        runs: Vec<Run>,
+        joins: bool,
+        more: bool,
+    },
     /// A line of code, or a part of a very long one.
-    Code { runs: Vec<Run>, more: bool },
-    Table { prefix: Marks, table: Table },
+    Code {
+        runs: Vec<Run>,
+        more: bool,
+    },
+    Table {
+        prefix: Marks,
+        table: Table,
+    },
     Rule(Marks),
 }
 
@@ -139,7 +146,9 @@ impl Blocks {
     fn rest(&mut self, text: &str, more: bool) {
         let text = plain(text);
         match &mut self.leaf {
-            Leaf::Code { .. } => self.pieces.push(Piece::Code { runs: vec![(text.into_owned(), Look::default())], more }),
+            Leaf::Code { .. } => {
+                self.pieces.push(Piece::Code { runs: vec![(text.into_owned(), Look::default())], more });
+            }
             Leaf::Paragraph { text: paragraph, heading, .. } => {
                 paragraph.push_str(if more { &text } else { text.trim_end() });
                 let ends = *heading && !more;
@@ -198,9 +207,9 @@ impl Blocks {
                 self.space(true);
                 let prefix = self.prefix();
                 return self.pieces.push(Piece::Rule(prefix));
-            } else if let Some((marker, inner)) = Marker::read(body)
-                .filter(|(marker, inner)| depth < DEEPEST && (!paragraph || depth < self.containers.len() || marker.interrupts(inner)))
-            {
+            } else if let Some((marker, inner)) = Marker::read(body).filter(|(marker, inner)| {
+                depth < DEEPEST && (!paragraph || depth < self.containers.len() || marker.interrupts(inner))
+            }) {
                 let wide = body.len() - inner.len();
                 self.item(depth, marker, indent + wide);
                 rest = inner;
@@ -222,9 +231,10 @@ impl Blocks {
         for (index, container) in self.containers.iter().enumerate() {
             let indent = marks::indent(rest);
             let inner = match container {
-                Container::Quote if indent < 4 => {
-                    rest.get(indent..).and_then(|body| body.strip_prefix('>')).map(|body| body.strip_prefix(' ').unwrap_or(body))
-                }
+                Container::Quote if indent < 4 => rest
+                    .get(indent..)
+                    .and_then(|body| body.strip_prefix('>'))
+                    .map(|body| body.strip_prefix(' ').unwrap_or(body)),
                 Container::Item { .. } if marks::is_blank(rest) => Some(rest),
                 Container::Item { indent: own, .. } if indent >= *own => rest.get(*own..),
                 Container::Quote | Container::Item { .. } => None,
@@ -252,7 +262,8 @@ impl Blocks {
         let line = if partial { line } else { line.trim_end() };
         match &mut self.leaf {
             Leaf::Paragraph { text, heading: false, .. } => {
-                if !partial && depth == self.containers.len()
+                if !partial
+                    && depth == self.containers.len()
                     && let Some(table) = Table::begin(text.rsplit(BREAK).next().unwrap_or_default(), line)
                 {
                     let before = text.rfind(BREAK).unwrap_or(0);
@@ -344,7 +355,8 @@ impl Blocks {
         if !matches!(self.leaf, Leaf::Code { .. }) {
             self.close_leaf();
             self.lists.truncate(self.containers.len());
-            self.leaf = Leaf::Code { fence: None, highlighter: Highlighter::default(), blanks: 0, begun: false };
+            self.leaf =
+                Leaf::Code { fence: None, highlighter: Highlighter::default(), blanks: 0, begun: false };
         }
         self.code(line, partial);
     }
@@ -360,7 +372,11 @@ impl Blocks {
         if first {
             self.space(true);
             // The mark of an item that begins with code stands alone: nothing is to stand before code.
-            if self.containers.iter().any(|container| matches!(container, Container::Item { marker: Some(_), .. })) {
+            if self
+                .containers
+                .iter()
+                .any(|container| matches!(container, Container::Item { marker: Some(_), .. }))
+            {
                 let prefix = self.prefix();
                 self.pieces.push(Piece::Text { prefix, runs: Vec::new(), joins: false, more: false });
             }
@@ -419,7 +435,12 @@ impl Blocks {
         if depth < self.containers.len() {
             self.close_leaf();
             // An item without content is still an item.
-            if self.containers.iter().skip(depth).any(|container| matches!(container, Container::Item { marker: Some(_), .. })) {
+            if self
+                .containers
+                .iter()
+                .skip(depth)
+                .any(|container| matches!(container, Container::Item { marker: Some(_), .. }))
+            {
                 self.prose("", Ink::Plain, false, false);
             }
             self.containers.truncate(depth);

@@ -4,7 +4,10 @@
 
 use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
 
-use crate::tui::text::{Ink, Look, plain::plain};
+use crate::tui::text::{
+    Ink, Look,
+    plain::{first, plain},
+};
 
 /// Stands between the lines of a paragraph. Outside text can't contain it: it is made visible before.
 pub const BREAK: char = '\u{2028}';
@@ -27,9 +30,9 @@ pub fn inline(text: &str, base: Look) -> Vec<Run> {
     let mut word = Some(WORD);
     for event in Parser::new_ext(&source, Options::ENABLE_STRIKETHROUGH) {
         match (word, &event) {
-            (Some(first), Event::Text(text)) => {
+            (Some(before), Event::Text(text)) => {
                 word = None;
-                out.text(text.strip_prefix(first).unwrap_or(text));
+                out.text(text.strip_prefix(before).unwrap_or(text));
             }
             _ => out.event(event),
         }
@@ -44,8 +47,8 @@ pub fn inline(text: &str, base: Look) -> Vec<Run> {
 /// no open mark comes before, in the second half of `limit`. When there is no such place, the best that there is.
 #[must_use]
 pub fn split(text: &str, limit: usize) -> usize {
-    let limit = text.floor_char_boundary(limit);
-    let head = text.get(..limit).unwrap_or(text);
+    let head = first(text, limit);
+    let limit = head.len();
     let source = format!("{WORD}{head}");
     let mut depth = 0;
     let (mut safe, mut fair) = (0, 0);
@@ -70,14 +73,17 @@ pub fn split(text: &str, limit: usize) -> usize {
             _ => {}
         }
     }
-    let last = head.rfind([' ', BREAK]).map_or(0, |at| at + head.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8));
+    let last = head
+        .rfind([' ', BREAK])
+        .map_or(0, |at| at + head.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8));
     let choice = [safe, fair, last].into_iter().find(|at| *at >= limit / 2);
     choice.or_else(|| Some(last).filter(|at| *at > limit / 4)).unwrap_or(limit)
 }
 
 /// Whether a mark in plain text may turn out to open something.
 fn opens(mark: char, next: Option<char>) -> bool {
-    matches!(mark, '`' | '[' | '<' | '&') || (matches!(mark, '*' | '_' | '~') && next.is_none_or(|next| next != ' '))
+    matches!(mark, '`' | '[' | '<' | '&')
+        || (matches!(mark, '*' | '_' | '~') && next.is_none_or(|next| next != ' '))
 }
 
 struct Out {
@@ -130,8 +136,7 @@ impl Out {
             TagEnd::Link | TagEnd::Image => {
                 self.looks.pop();
                 let Some(Link { target, begin }) = self.links.pop() else { return };
-                let text: String =
-                    self.runs.iter().skip(begin).map(|(text, _)| text.as_str()).collect();
+                let text: String = self.runs.iter().skip(begin).map(|(text, _)| text.as_str()).collect();
                 if target.is_empty() || text == target {
                     return;
                 }
@@ -237,7 +242,7 @@ mod tests {
             ("ääääääääää", 15, "äääääää"),
         ];
         for (text, limit, head) in table {
-            assert_eq!(&text[..split(text, limit)], head, "{text}");
+            assert_eq!(text.get(..split(text, limit)), Some(head), "{text}");
         }
     }
 }

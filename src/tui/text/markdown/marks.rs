@@ -138,21 +138,36 @@ mod tests {
 
     #[test]
     fn marks_are_told_from_text() {
-        assert_eq!([heading("## a"), heading("#"), heading("#a"), heading("####### a")], [Some("a"), Some(""), None, None]);
+        assert_eq!(
+            [heading("## a"), heading("#"), heading("#a"), heading("####### a")],
+            [Some("a"), Some(""), None, None]
+        );
         assert_eq!([without_closing("a ##"), without_closing("c#"), without_closing("##")], ["a", "c#", ""]);
-        assert_eq!(["---", "* * *", "__", "--a", "-*-", ""].map(rule), [true, true, false, false, false, false]);
+        assert_eq!(
+            ["---", "* * *", "__", "--a", "-*-", ""].map(rule),
+            [true, true, false, false, false, false]
+        );
         assert_eq!(["==", "-", "=-", ""].map(underline), [true, true, false, false]);
         let bullet = |inner| Some((Marker::Bullet, inner));
-        assert_eq!(["- a", "-", "-a", "*   a"].map(Marker::read), [bullet("a"), bullet(""), None, bullet("a")]);
+        assert_eq!(
+            ["- a", "-", "-a", "*   a"].map(Marker::read),
+            [bullet("a"), bullet(""), None, bullet("a")]
+        );
         let number = |number, mark, inner| Some((Marker::Number { number, mark }, inner));
-        assert_eq!(["7. a", "7) a", "1234567890. a", "7.a"].map(Marker::read), [number(7, '.', "a"), number(7, ')', "a"), None, None]);
+        assert_eq!(
+            ["7. a", "7) a", "1234567890. a", "7.a"].map(Marker::read),
+            [number(7, '.', "a"), number(7, ')', "a"), None, None]
+        );
     }
 
     #[test]
     fn a_fence_is_closed_by_its_own_kind() {
         let (fence, info) = Fence::open("````rust ignore", 1).unwrap();
         assert_eq!((info, fence.indent), ("rust ignore", 1));
-        assert_eq!(["````", "  `````  ", "```", "~~~~", "```` x", "    ````"].map(|line| fence.closes(line)), [true, true, false, false, false, false]);
+        assert_eq!(
+            ["````", "  `````  ", "```", "~~~~", "```` x", "    ````"].map(|line| fence.closes(line)),
+            [true, true, false, false, false, false]
+        );
         assert_eq!(Fence::open("``` a`b", 0), None);
     }
 }

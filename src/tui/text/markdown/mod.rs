@@ -15,8 +15,9 @@ use ratatui::text::{Line, Span};
 
 use crate::tui::theme::Theme;
 
-use super::{Break, Prefix, Text, columns};
+use super::{Break, Prefix, Text, columns, plain::first};
 use blocks::{Blocks, LIMIT, Marks, Piece};
+use inline::Run;
 
 /// Pieces that may be laid out again for a look at the open end.
 const TAIL: usize = 100;
@@ -69,16 +70,17 @@ impl Markdown {
         let mut searched = self.searched;
         loop {
             let rest = self.line.get(from..).unwrap_or_default();
-            if let Some(end) = rest.get(searched..).and_then(|unseen| unseen.find('\n')).filter(|at| at + searched <= LIMIT)
+            if let Some(end) =
+                rest.get(searched..).and_then(|unseen| unseen.find('\n')).filter(|at| at + searched <= LIMIT)
             {
                 let end = end + searched;
                 self.blocks.line(rest.get(..end).unwrap_or_default());
                 from += end + 1;
                 searched = 0;
             } else if rest.len() > LIMIT {
-                let end = rest.floor_char_boundary(LIMIT);
-                self.blocks.part(rest.get(..end).unwrap_or_default());
-                from += end;
+                let part = first(rest, LIMIT);
+                self.blocks.part(part);
+                from += part.len();
                 searched = 0;
             } else {
                 self.searched = rest.len();
@@ -131,15 +133,13 @@ impl Markdown {
                 rows.push(Line::from(vec![Span::raw(margin.to_owned()), Span::styled(quotes, theme.dim)]));
             }
             Piece::Text { prefix, runs, joins, more } => {
-                let prefix = if joins { Prefix::default() } else { self.margin.before(&prefix, theme) };
-                let runs = runs.iter().map(|(text, look)| (text.as_str(), look.style(theme)));
-                self.flow(runs, joins.then_some(()), more, Break::Words, prefix, width, rows);
+                let begins = (!joins).then(|| Flow::new(Break::Words, self.margin.before(&prefix, theme)));
+                rows.extend(self.flow(&runs, begins, more, width, theme));
             }
             Piece::Code { runs, more } => {
                 self.margin.used = true;
-                let joins = self.flow.is_some().then_some(());
-                let runs = runs.iter().map(|(text, look)| (text.as_str(), look.style(theme)));
-                self.flow(runs, joins, more, Break::Anywhere, Prefix::default(), width, rows);
+                let begins = self.flow.is_none().then(|| Flow::new(Break::Anywhere, Prefix::default()));
+                rows.extend(self.flow(&runs, begins, more, width, theme));
             }
             Piece::Table { prefix, table } => {
                 let prefix = self.margin.before(&prefix, theme);
@@ -162,32 +162,35 @@ impl Markdown {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one place where a row goes on or ends")]
-    fn flow<'a>(
+    /// Begins rows, or goes on with the one that is open.
+    fn flow(
         &mut self,
-        runs: impl Iterator<Item = (&'a str, ratatui::style::Style)>,
-        joins: Option<()>,
+        runs: &[Run],
+        begins: Option<Flow>,
         more: bool,
-        breaks: Break,
-        prefix: Prefix,
         width: u16,
-        rows: &mut Vec<Line<'static>>,
-    ) {
-        let open = joins.and_then(|()| self.flow.take());
-        let mut flow = open.unwrap_or(Flow { text: Text::default(), prefix, breaks });
-        for (text, style) in runs {
-            flow.text.push(text, style);
+        theme: &Theme,
+    ) -> Vec<Line<'static>> {
+        let open = self.flow.take();
+        let mut flow = begins.or(open).unwrap_or_else(|| Flow::new(Break::Words, Prefix::default()));
+        for (text, look) in runs {
+            flow.text.push(text, look.style(theme));
         }
         if !more {
-            rows.extend(flow.text.rows(width, flow.breaks, &flow.prefix));
-            return;
+            return flow.text.rows(width, flow.breaks, &flow.prefix);
         }
-        let taken = flow.text.take_rows(width, flow.breaks, &flow.prefix);
-        if !taken.is_empty() {
+        let rows = flow.text.take_rows(width, flow.breaks, &flow.prefix);
+        if !rows.is_empty() {
             flow.prefix.first.clone_from(&flow.prefix.rest);
         }
-        rows.extend(taken);
         self.flow = Some(flow);
+        rows
+    }
+}
+
+impl Flow {
+    fn new(breaks: Break, prefix: Prefix) -> Self {
+        Self { text: Text::default(), prefix, breaks }
     }
 }
 

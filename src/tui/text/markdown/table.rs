@@ -44,7 +44,9 @@ impl Table {
             return None;
         }
         let aligns = cells(line).iter().map(|cell| Align::read(cell)).collect::<Option<Vec<_>>>()?;
-        if cells(head).len() != aligns.len() || (aligns.len() == 1 && !(line.contains('|') && head.contains('|'))) {
+        if cells(head).len() != aligns.len()
+            || (aligns.len() == 1 && !(line.contains('|') && head.contains('|')))
+        {
             return None;
         }
         let wanted = vec![0; aligns.len()];
@@ -134,7 +136,8 @@ impl Table {
                 let mut spans = vec![Span::styled("│", theme.dim)];
                 for ((cell, width), align) in cells.iter().zip(widths).zip(&self.aligns) {
                     let content = cell.get(at).cloned().unwrap_or_default();
-                    let free = width.saturating_sub(content.spans.iter().map(|span| columns(&span.content)).sum());
+                    let free =
+                        width.saturating_sub(content.spans.iter().map(|span| columns(&span.content)).sum());
                     let before = match align {
                         Align::Left => 0,
                         Align::Right => free,

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::tui::text::plain;
 
 fn text(rows: &[Line<'_>]) -> String {
     rows.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
@@ -231,8 +232,8 @@ proptest! {
             if at == source.len() {
                 break;
             }
-            let end = source.ceil_char_boundary(at + size);
-            markdown.push(&source[at..end]);
+            let end = source.len() - plain::last(&source, source.len().saturating_sub(at + size)).len();
+            markdown.push(source.get(at..end).unwrap());
             at = end;
             if size % 8 == 0 {
                 rows.extend(markdown.finished(width, &theme));

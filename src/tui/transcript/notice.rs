@@ -1,0 +1,81 @@
+//! Words of the program: notes by level, ends of processes, failures, and what only a newer version understands.
+
+use ratatui::text::Line;
+
+use crate::protocol::{Level, ProcessId};
+
+use super::{
+    output,
+    view::{View, headline},
+};
+
+/// Lines of a failure that are shown.
+const SHOWN: usize = 8;
+
+/// Words of the program.
+pub enum Notice {
+    Noted {
+        level: Level,
+        text: String,
+    },
+    ProcessEnded {
+        process: ProcessId,
+        exit: Option<i32>,
+        command: String,
+    },
+    /// The name of something that a newer version wrote.
+    Unknown(String),
+}
+
+impl Notice {
+    pub fn rows(&self, view: &View<'_>) -> Vec<Line<'static>> {
+        let theme = view.theme;
+        match self {
+            Self::Noted { level, text } => {
+                let (mark, style) = match level {
+                    Level::Info => ("· ", theme.dim),
+                    Level::Warning => ("! ", theme.warning),
+                    Level::Error => ("✗ ", theme.bad),
+                };
+                view.prose(mark, style, &output::cut(text, SHOWN), style)
+            }
+            Self::ProcessEnded { process, exit, command } => {
+                let how = match exit {
+                    Some(0) => "ended".to_owned(),
+                    Some(code) => format!("ended with exit code {code}"),
+                    None => "was ended".to_owned(),
+                };
+                let words = format!("process {process} {how}");
+                let command =
+                    if command.is_empty() { String::new() } else { format!(": {}", headline(command)) };
+                vec![view.row(vec![("· ".to_owned(), theme.dim), (words, theme.dim), (command, theme.dim)])]
+            }
+            Self::Unknown(name) => unknown(name, view),
+        }
+    }
+}
+
+/// That it did not work, and why.
+pub fn failure(about: Option<&str>, text: &str, most: usize, view: &View<'_>) -> Vec<Line<'static>> {
+    let bad = view.theme.bad;
+    let text = output::cut(text, most);
+    match about {
+        None => view.prose("✗ ", bad, &text, view.theme.plain),
+        Some(about) => {
+            let head = view.row(vec![("✗ ".to_owned(), bad), (about.to_owned(), view.theme.plain)]);
+            let mut rows = vec![head];
+            rows.extend(view.prose("  ", bad, &text, view.theme.dim));
+            rows
+        }
+    }
+}
+
+/// The usual number of lines of a failure.
+pub fn short(about: Option<&str>, text: &str, view: &View<'_>) -> Vec<Line<'static>> {
+    failure(about, text, SHOWN, view)
+}
+
+/// That there is something here which this version does not know.
+pub fn unknown(name: &str, view: &View<'_>) -> Vec<Line<'static>> {
+    vec![view.row(vec![(format!("· {} (of a newer version)", headline(name)), view.theme.dim)])]
+}

@@ -20,9 +20,15 @@ mod screen;
 mod typed;
 
 #[cfg(test)]
+mod guard_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod row_tests;
+#[cfg(test)]
 mod screen_tests;
+#[cfg(test)]
+mod tmux_tests;
 
 pub use caps::{Caps, Notices};
 pub use colour::Depth;

@@ -268,7 +268,7 @@ fn run(mut world: World, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_line_stands_once_where_rows_are_cut(at in sizes(), steps in prop::collection::vec(step(), 1..25)) {

@@ -32,6 +32,18 @@ impl Element {
     }
 }
 
+/// Whether a character is a cluster of its own beside another one of which this is true. Most text is made of
+/// these, and needs no tables.
+pub(super) fn simple(char: char) -> bool {
+    matches!(char, ' '..='~' | '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{4e00}'..='\u{9fff}')
+}
+
+/// The length of the first of two simple characters.
+pub(super) fn simple_step(mut chars: impl Iterator<Item = char>) -> Option<usize> {
+    let first = chars.next().filter(|char| simple(*char))?;
+    chars.next().is_some_and(simple).then(|| first.len_utf8())
+}
+
 /// Text with the elements in it, sorted by position.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Fragment {
@@ -100,6 +112,9 @@ impl Fragment {
         if let Some(element) = self.element_over(at) {
             return element.end();
         }
+        if let Some(len) = simple_step(self.text.get(at..).unwrap_or_default().chars()) {
+            return at + len;
+        }
         let rest = self.slice(at..self.plain_end(at));
         at + rest.graphemes(true).next().map_or(0, str::len)
     }
@@ -111,6 +126,9 @@ impl Fragment {
             Some(element) => element.end(),
             None => 0,
         };
+        if let Some(len) = simple_step(self.slice(floor..at).chars().rev()) {
+            return at - len;
+        }
         at - self.slice(floor..at).graphemes(true).next_back().map_or(0, str::len)
     }
 

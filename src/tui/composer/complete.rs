@@ -61,7 +61,9 @@ impl Composer {
     /// Shows the popup that the text asks for. Called after a change that was typed.
     pub(super) fn refresh_popup(&mut self) {
         let wanted = self.wanted_popup();
-        if wanted.as_ref().map(|popup| popup.range.start) != self.dismissed {
+        let start = wanted.as_ref().map(|popup| popup.range.start);
+        let left = self.dismissed.is_some_and(|closed| self.buffer.cursor() <= closed);
+        if left || (start.is_some() && start != self.dismissed) {
             self.dismissed = None;
         }
         let mut wanted = wanted.filter(|_| self.dismissed.is_none());

@@ -79,8 +79,7 @@ impl Composer {
             let styles = Styles { base, held: theme.accent, found: found.clone() };
             text_spans(body, range, columns.text, &styles, &mut spans);
             if body.is_empty() {
-                let text = self.placeholder.graphemes(true).collect::<Vec<_>>();
-                spans.push(Span::styled(fit(&text.concat(), columns.text), theme.dim));
+                spans.push(Span::styled(fit(&self.placeholder, columns.text), theme.dim));
             }
             lines.push(Line::from(spans));
         }
@@ -229,16 +228,14 @@ fn marked_spans(label: &str, marks: &[u32], base: Style, spans: &mut Vec<Span<'s
     let mut run = String::new();
     let mut bold = false;
     // Combining marks count as characters of a match; a cluster is bold when its first one is.
-    let mut index = 0u32;
     let style = |bold: bool| if bold { base.add_modifier(Modifier::BOLD) } else { base };
-    for cluster in label.graphemes(true) {
+    for (index, cluster) in (0u32..).zip(label.graphemes(true)) {
         let marked = marks.binary_search(&index).is_ok();
         if marked != bold && !run.is_empty() {
             spans.push(Span::styled(std::mem::take(&mut run), style(bold)));
         }
         bold = marked;
         run.push_str(cluster);
-        index += 1;
     }
     spans.push(Span::styled(run, style(bold)));
 }

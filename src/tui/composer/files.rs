@@ -60,8 +60,9 @@ pub fn rank(query: &str, paths: &[String], limit: usize) -> Vec<FileMatch> {
             () if name == query => 1,
             () => 2,
         };
-        let depth = if query.is_empty() { trimmed.matches('/').count() } else { 0 };
-        found.push(((exactness, depth, u32::MAX - score, trimmed.len(), path), path));
+        let depth = if query.is_empty() || exactness < 2 { trimmed.matches('/').count() } else { 0 };
+        let fit = if exactness < 2 { 0 } else { u32::MAX - score };
+        found.push(((exactness, depth, fit, trimmed.len(), path), path));
     }
     if found.len() > limit {
         found.select_nth_unstable(limit);

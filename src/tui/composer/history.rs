@@ -143,10 +143,6 @@ impl History {
             (from..self.entries.len()).find_map(found)
         }
     }
-
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
 }
 
 /// Where a text has what is wanted; capitals count only when there are some in what is wanted.

@@ -17,7 +17,10 @@ impl Composer {
         match (self.keymap.action(Layer::Composer, key), key.typed()) {
             (Some(Action::Search | Action::Up), _) => self.look(true),
             (Some(Action::Down), _) => self.look(false),
-            (Some(Action::Submit | Action::Queue), _) => self.take_found(),
+            (Some(Action::Submit | Action::Queue), _) => {
+                self.take_found();
+                self.buffer.set_cursor(self.buffer.len());
+            }
             (Some(Action::Close | Action::Clear | Action::Editor), _) => {
                 if let Some(search) = self.search.take() {
                     self.recall(search.draft, search.cursor);
@@ -50,7 +53,6 @@ impl Composer {
         let Some(search) = self.search.take() else { return };
         if let Some((index, _)) = search.found {
             self.history.show(index, search.draft);
-            self.buffer.set_cursor(self.buffer.len());
         }
     }
 

@@ -97,6 +97,7 @@ impl Composer {
         let message = Message { text: text.trim().to_owned(), images };
         self.buffer.replace(0..body.text.len(), &Fragment::default());
         self.undo = super::Undo::default();
+        self.vim = self.vim.is_some().then(super::Vim::default);
         self.labels = super::Labels::default();
         (self.search, self.popup, self.dismissed, self.notice) = (None, None, None, None);
         self.burst.end();

@@ -186,8 +186,8 @@ impl Composer {
         }
         let operator = vim.operator.map(|(operator, _)| operator);
         match char {
-            '1'..='9' => return vim.digit(char.to_digit(10).unwrap_or(0)),
-            '0' if vim.count.is_some() => return vim.digit(0),
+            '1'..='9' => vim.digit(char.to_digit(10).unwrap_or(0)),
+            '0' if vim.count.is_some() => vim.digit(0),
             'g' => vim.waits = Some(Waits::G),
             'f' | 'F' | 't' | 'T' => {
                 let seek = Seek { back: char.is_uppercase(), till: matches!(char, 't' | 'T') };

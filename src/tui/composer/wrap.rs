@@ -10,14 +10,13 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::protocol::printable;
 
-use super::buffer::Fragment;
+use super::buffer::{Fragment, simple_step};
 
 const TAB: &str = "    ";
 
 /// A cluster as it is drawn: what is invisible or would act on the terminal is spelled out.
 pub(super) fn shown(cluster: &str, columns: usize) -> (Cow<'_, str>, usize) {
-    if let [byte @ b' '..=b'~'] = cluster.as_bytes() {
-        debug_assert!(byte.is_ascii());
+    if matches!(cluster.as_bytes(), [b' '..=b'~']) {
         return (Cow::Borrowed(cluster), 1);
     }
     let text = match printable(cluster) {
@@ -82,11 +81,10 @@ impl<'a> Iterator for Pieces<'a> {
             Some(element) => (false, element.at),
             None => (false, self.body.text.len()),
         };
-        let bytes = self.body.text.as_bytes();
-        let cluster = match (bytes.get(self.at), bytes.get(self.at + 1)) {
-            // Two ASCII bytes in a row never belong to one cluster, as line ends are normalized.
-            (Some(b' '..=b'~'), Some(0..=127)) => self.body.slice(self.at..self.at + 1),
-            _ => self.body.slice(self.at..limit).graphemes(true).next()?,
+        let rest = self.body.slice(self.at..limit);
+        let cluster = match simple_step(rest.chars()) {
+            Some(len) => rest.get(..len)?,
+            None => rest.graphemes(true).next()?,
         };
         let width = match cluster {
             "\n" => 0,
@@ -277,7 +275,8 @@ mod tests {
             ("abc \nd", 3, &["abc \n", "d"]),
             ("ab cd", 3, &["ab ", "cd"]),
             ("abcdef gh", 3, &["abc", "def ", "gh"]),
-            ("a  b", 2, &["a ", " b"]),
+            ("a  b", 2, &["a  ", "b"]),
+            ("a   b", 2, &["a  ", " b"]),
             ("a\n\nb\n", 4, &["a\n", "\n", "b\n", ""]),
             ("漢字漢", 4, &["漢字", "漢"]),
             ("a漢字", 4, &["a漢", "字"]),

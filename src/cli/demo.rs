@@ -71,5 +71,12 @@ fn prepare(folder: &Path) -> anyhow::Result<Start> {
     ];
     let inputs = Inputs { home: Home::below(&home), cwd: workspace.clone(), env: Vec::new(), overrides };
     let config = config::load(&inputs)?;
-    Ok(Start { config, home: inputs.home, workspace, typed: Typed::default(), approval: Approval::Never, person: Person::Absent })
+    Ok(Start {
+        config,
+        home: inputs.home,
+        workspace,
+        typed: Typed::default(),
+        approval: Approval::Never,
+        person: Person::Absent,
+    })
 }

@@ -22,7 +22,11 @@ use super::{
 const SHOWN: usize = 32 << 10;
 
 /// Runs the screen, with a session that is kept if one is named.
-pub(super) async fn run(start: Start, resume: Option<SessionId>, say: Option<String>) -> Result<ExitCode, CliError> {
+pub(super) async fn run(
+    start: Start,
+    resume: Option<SessionId>,
+    say: Option<String>,
+) -> Result<ExitCode, CliError> {
     let history_file = start.home.state.join("history.jsonl");
     let options = tui::Options {
         ground: ground(&start),

@@ -27,7 +27,10 @@ pub(super) enum Input {
     Paste(String),
     Update(Update),
     /// Files that were asked for with [`Action::Files`].
-    Files { query: String, found: Vec<FileMatch> },
+    Files {
+        query: String,
+        found: Vec<FileMatch>,
+    },
     /// The text of a draft that was edited elsewhere.
     Edited(String),
     /// Something that the person should know.
@@ -41,7 +44,10 @@ pub(super) enum Input {
 pub(super) enum Action {
     Send(Command),
     /// Attach pictures to a message, and send it.
-    Attach { message: Message, delivery: Delivery },
+    Attach {
+        message: Message,
+        delivery: Delivery,
+    },
     Quit,
     Suspend,
     /// Edit a draft in the editor of the person.
@@ -158,7 +164,9 @@ impl App {
 
     fn rejected(&mut self, rejection: &Rejection) {
         self.said = Some(match rejection {
-            Rejection::Unwritable(reason) => format!("the session can't be written, and takes no more work: {reason}"),
+            Rejection::Unwritable(reason) => {
+                format!("the session can't be written, and takes no more work: {reason}")
+            }
             other => other.to_string(),
         });
     }
@@ -198,7 +206,7 @@ impl App {
         match slash::run(name, args, &self.session, &self.ground) {
             slash::Run::Do(actions) => actions,
             slash::Run::Print(lines) => {
-                self.transcript.say(&lines);
+                self.transcript.say(lines);
                 Vec::new()
             }
             slash::Run::Unknown => {
@@ -281,7 +289,8 @@ impl App {
         below.push(status::line(&self.session, &self.ground, self.said.as_deref(), width, &self.theme));
         let room = usize::from(max_rows).saturating_sub(below.len() + 1);
         let room = u16::try_from(room).unwrap_or(u16::MAX);
-        let mut rows = self.transcript.live(width, room, &self.theme, now_ms);
+        let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        let mut rows = self.transcript.live(width, room, &self.theme, now);
         rows.push(Line::default());
         let above = u16::try_from(rows.len()).unwrap_or(u16::MAX);
         rows.extend(below);
@@ -313,5 +322,8 @@ fn send(message: Message, delivery: Delivery) -> Action {
 
 /// Whether the end of a turn is something that a person who looks elsewhere should hear of.
 pub(super) fn worth_a_bell(update: &Update) -> bool {
-    matches!(update, Update::Event(Event { fact: Fact::TurnFinished { .. } | Fact::ApprovalRequested { .. }, .. }))
+    matches!(
+        update,
+        Update::Event(Event { fact: Fact::TurnFinished { .. } | Fact::ApprovalRequested { .. }, .. })
+    )
 }

@@ -135,7 +135,10 @@ impl Approval {
         let cursor = self.note.as_ref().map(|_| {
             let row = rows.len() + choices.len() - 1;
             let column = choices.last().map_or(0, Line::width);
-            (u16::try_from(column).unwrap_or(u16::MAX).min(width.saturating_sub(1)), u16::try_from(row).unwrap_or(0))
+            (
+                u16::try_from(column).unwrap_or(u16::MAX).min(width.saturating_sub(1)),
+                u16::try_from(row).unwrap_or(0),
+            )
         });
         rows.extend(choices);
         (rows, cursor)
@@ -166,7 +169,8 @@ impl Approval {
                         FileOperation::Unknown => "change",
                     };
                     let outside = if file.outside { " (outside the workspace)" } else { "" };
-                    let to = file.moved_to.as_ref().map(|to| format!(" → {}", to.display())).unwrap_or_default();
+                    let to =
+                        file.moved_to.as_ref().map(|to| format!(" → {}", to.display())).unwrap_or_default();
                     page.say(&format!("{verb} {}{to}{outside}", file.path.display()), theme.accent);
                     page.rows.extend(diff::rows(&file.diff, usize::MAX, width, theme).0);
                 }
@@ -204,7 +208,9 @@ impl Approval {
             page.say("y  yes, this once", theme.plain);
             if let Some(grant) = self.grants.first() {
                 let rule = match grant {
-                    Grant::CommandPrefix { words } => format!("commands that begin with `{}`", words.join(" ")),
+                    Grant::CommandPrefix { words } => {
+                        format!("commands that begin with `{}`", words.join(" "))
+                    }
                     Grant::WriteBelow { path } => format!("changes at {}", path.display()),
                     Grant::Unknown => "this".to_owned(),
                 };
@@ -228,7 +234,11 @@ impl Page {
     /// A sentence. Line ends in it are shown as what they are.
     fn say(&mut self, text: &str, style: Style) {
         let text = printable(text).replace('\n', "\\n");
-        self.rows.extend(Text::of(&text, style).rows(self.width, Break::Words, &Prefix::hanging("  ", style)));
+        self.rows.extend(Text::of(&text, style).rows(
+            self.width,
+            Break::Words,
+            &Prefix::hanging("  ", style),
+        ));
     }
 
     /// Text that is passed on to the byte: every space is kept, and nothing is cut.

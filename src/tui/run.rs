@@ -3,11 +3,12 @@
 use std::{
     io,
     sync::{Arc, Mutex},
+    task::Poll,
     time::Duration,
 };
 
 use crossterm::event::{Event as TermEvent, EventStream};
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
@@ -15,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::protocol::{Command, Content, Delivery, Update};
+use crate::protocol::{Command, Content, Delivery, Time, Update};
 
 use super::{
     app::{Action, App, Input, worth_a_bell},
@@ -71,7 +72,6 @@ pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<S
         terminal,
         screen,
         connection: None,
-        started: Instant::now(),
         focused: true,
         found,
         listing: Arc::default(),
@@ -91,7 +91,6 @@ struct Face<H> {
     terminal: Terminal,
     screen: Screen<Tty>,
     connection: Option<Connection>,
-    started: Instant,
     /// Whether the person looks here, as far as the terminal tells.
     focused: bool,
     found: mpsc::UnboundedSender<Input>,
@@ -114,7 +113,8 @@ impl<H: Host> Face<H> {
             self.connect().await;
         }
         if let Some(text) = say {
-            self.send(Command::Submit { content: vec![Content::text(text)], delivery: Delivery::Steer }).await;
+            self.send(Command::Submit { content: vec![Content::text(text)], delivery: Delivery::Steer })
+                .await;
         }
     }
 
@@ -185,7 +185,7 @@ impl<H: Host> Face<H> {
                     return Ok(flow);
                 }
             }
-            next = keys.next().now_or_never().flatten().transpose()?;
+            next = ready(keys).await.transpose()?;
         }
         Ok(Flow::Go)
     }
@@ -222,14 +222,14 @@ impl<H: Host> Face<H> {
                 self.terminal.notify("your turn")?;
             }
             // What an update changes asks for nothing to be done.
-            drop(self.app.update(Input::Update(update), self.now_ms()));
+            drop(self.app.update(Input::Update(update), now_ms()));
             next = self.connection.as_mut().and_then(|connection| connection.updates.ready());
         }
         Ok(())
     }
 
     async fn input(&mut self, input: Input) -> io::Result<Flow> {
-        let now = self.now_ms();
+        let now = now_ms();
         let mut flow = Flow::Go;
         for action in self.app.update(input, now) {
             let next = self.act(action).await?;
@@ -259,7 +259,7 @@ impl<H: Host> Face<H> {
                     Ok(text) => Input::Edited(text),
                     Err(problem) => Input::Said(problem),
                 };
-                drop(self.app.update(input, self.now_ms()));
+                drop(self.app.update(input, now_ms()));
                 return Ok(Flow::Reopen);
             }
             Action::Files(query) => self.find(query),
@@ -270,7 +270,7 @@ impl<H: Host> Face<H> {
             }
             Action::Copy(text) => {
                 let said = if self.terminal.copy(&text)? { "copied" } else { "too long for the clipboard" };
-                drop(self.app.update(Input::Said(said.to_owned()), self.now_ms()));
+                drop(self.app.update(Input::Said(said.to_owned()), now_ms()));
             }
             Action::New => {
                 self.disconnect().await;
@@ -306,7 +306,7 @@ impl<H: Host> Face<H> {
         for path in &message.images {
             match self.host.attach(path) {
                 Ok(image) => content.push(image),
-                Err(problem) => drop(self.app.update(Input::Said(problem), self.now_ms())),
+                Err(problem) => drop(self.app.update(Input::Said(problem), now_ms())),
             }
         }
         self.send(Command::Submit { content, delivery }).await;
@@ -314,7 +314,7 @@ impl<H: Host> Face<H> {
 
     /// Opens the session, and folds what it tells of before.
     async fn connect(&mut self) {
-        let now = self.now_ms();
+        let now = now_ms();
         match self.host.open().await {
             Ok(connection) => {
                 self.app.replay(&connection.history, now);
@@ -329,7 +329,7 @@ impl<H: Host> Face<H> {
         if let Some(mut connection) = self.connection.take() {
             let _ = connection.commands.send(Command::Shutdown);
             while let Some(update) = connection.updates.next().await {
-                drop(self.app.update(Input::Update(update), self.now_ms()));
+                drop(self.app.update(Input::Update(update), now_ms()));
             }
         }
     }
@@ -352,7 +352,7 @@ impl<H: Host> Face<H> {
 
     fn draw(&mut self) -> io::Result<()> {
         let Size { columns, rows } = self.screen.size();
-        let now = self.now_ms();
+        let now = now_ms();
         let finished = self.app.transcript.take_finished(columns, &self.app.theme);
         self.screen.print(&finished);
         let live = self.app.live(columns, rows.saturating_sub(1).max(1), now);
@@ -365,10 +365,21 @@ impl<H: Host> Face<H> {
         let _ = self.draw();
         let _ = self.screen.finish();
     }
+}
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
+/// An event that is there already. It is asked for with the waker of this task: the stream keeps the one that it
+/// was last asked with.
+async fn ready(keys: &mut EventStream) -> Option<io::Result<TermEvent>> {
+    std::future::poll_fn(|cx| match keys.poll_next_unpin(cx) {
+        Poll::Ready(event) => Poll::Ready(event),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Milliseconds by the clock of the events.
+fn now_ms() -> u64 {
+    u64::try_from(Time::now().as_millisecond()).unwrap_or(0)
 }
 
 /// Waits for a moment, or for ever.

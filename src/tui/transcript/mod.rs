@@ -167,6 +167,11 @@ impl Transcript {
         }
     }
 
+    /// Shows what the person asked the program for. It is no fact, and gone with the screen.
+    pub fn say(&mut self, lines: Vec<String>) {
+        self.notice(Notice::Said(lines));
+    }
+
     /// The rows to print into the scrollback now. Each is handed out once.
     pub fn take_finished(&mut self, width: u16, theme: &Theme) -> Vec<Line<'static>> {
         let mut rows = Vec::new();

@@ -25,6 +25,8 @@ pub enum Notice {
     },
     /// The name of something that a newer version wrote.
     Unknown(String),
+    /// What a person asked the program for.
+    Said(Vec<String>),
 }
 
 impl Notice {
@@ -51,6 +53,9 @@ impl Notice {
                 vec![view.row(vec![("· ".to_owned(), theme.dim), (words, theme.dim), (command, theme.dim)])]
             }
             Self::Unknown(name) => unknown(name, view),
+            Self::Said(lines) => {
+                lines.iter().flat_map(|line| view.prose("  ", theme.plain, line, theme.plain)).collect()
+            }
         }
     }
 }

@@ -36,6 +36,7 @@ fn head(file: &PatchedFile, view: &View<'_>) -> Line<'static> {
         (FileOperation::Overwrite, None) => "Overwrote",
         (FileOperation::Overwrite | FileOperation::Update, Some(_)) => "Moved",
         (FileOperation::Update, None) => "Edited",
+        (FileOperation::Unknown, _) => "Changed",
     };
     let to = file.moved_to.as_ref().map(|to| format!(" → {}", view.path(to))).unwrap_or_default();
     view.row(vec![

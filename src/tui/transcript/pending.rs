@@ -18,6 +18,7 @@ impl Pending {
         let words = content.iter().map(|part| match part {
             Content::Text { text } => headline(text),
             Content::Image { .. } => "[image]".to_owned(),
+            Content::Unknown(_) => "[something newer]".to_owned(),
         });
         self.0.push((input, delivery, words.collect::<Vec<_>>().join(" ")));
     }

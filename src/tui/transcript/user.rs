@@ -26,6 +26,7 @@ pub fn rows(item: &Item, most: usize, view: &View<'_>) -> Vec<Line<'static>> {
             Content::Image { width, height, .. } => {
                 text.push(&format!("[image {width}×{height}]"), view.theme.dim);
             }
+            Content::Unknown(_) => text.push("[something newer]", view.theme.dim),
         }
     }
     if text.is_empty() { Vec::new() } else { view.wrapped("› ", view.theme.accent, &text) }

@@ -7,8 +7,8 @@ use std::{
     fs::File,
     io::{self, Read as _, Write},
     os::fd::{AsFd as _, BorrowedFd},
-    sync::{Mutex, Once, PoisonError},
-    thread,
+    sync::{Mutex, MutexGuard, Once, PoisonError},
+    thread::{self, ThreadId},
     time::{Duration, Instant},
 };
 
@@ -44,13 +44,17 @@ impl Write for Tty {
     }
 }
 
-/// The terminal that is to be given back, for the panic hook and for signals.
-static TAKEN: Mutex<Option<Keep>> = Mutex::new(None);
+/// The terminal that is to be given back, for the panic hook and for signals, and the thread that draws on it.
+static TAKEN: Mutex<Option<(Keep, ThreadId)>> = Mutex::new(None);
+
+fn taken() -> MutexGuard<'static, Option<(Keep, ThreadId)>> {
+    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Gives the terminal back, now and once. For what ends the program without unwinding.
 pub fn restore() {
-    let keep = TAKEN.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if let Some(keep) = keep {
+    let keep = taken().clone();
+    if let Some((keep, _)) = keep {
         give_back(&keep);
     }
 }
@@ -65,13 +69,20 @@ fn give_back(keep: &Keep) {
     let _ = terminal::disable_raw_mode();
 }
 
+/// A panic where the screen is drawn ends the program: it speaks to a terminal that is as it was. A panic of another
+/// thread is the business of whoever waits for that thread, and must not be written into the middle of the screen.
 fn restore_on_panic() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            restore();
-            before(panic);
+            let elsewhere = taken()
+                .as_ref()
+                .is_some_and(|(keep, drawing)| keep.is_on() && *drawing != thread::current().id());
+            if !elsewhere {
+                restore();
+                before(panic);
+            }
         }));
     });
 }
@@ -88,7 +99,7 @@ pub struct Session {
 
 impl Session {
     /// Takes the terminal: raw mode, then the question and its answers, then the modes. To be called before the
-    /// event stream is made. It takes [`LIMIT`] at most, and as a rule a few milliseconds.
+    /// event stream is made, on the thread that draws. It takes [`LIMIT`] at most, and as a rule a few milliseconds.
     ///
     /// # Errors
     /// When there is no terminal.
@@ -97,7 +108,7 @@ impl Session {
         let mut session =
             Self { tty: Tty::open()?, caps, keep: Keep::default(), typed: Vec::new(), late: Late::nothing() };
         terminal::enable_raw_mode()?;
-        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.keep.clone());
+        *taken() = Some((session.keep.clone(), thread::current().id()));
         restore_on_panic();
         // From here on dropping it undoes what was done.
         let modes = |session: &mut Self| {
@@ -216,7 +227,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         give_back(&self.keep);
-        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *taken() = None;
     }
 }
 

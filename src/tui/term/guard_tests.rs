@@ -32,6 +32,11 @@ fn inner() {
             screen.enter_full().unwrap();
             panic!("on purpose");
         }
+        "thread" => {
+            thread::spawn(|| panic!("elsewhere")).join().unwrap_err();
+            screen.draw(&[Line::from("goes on")], None).unwrap();
+            screen.finish().unwrap();
+        }
         "signal" => {
             restore();
             // Without unwinding, as the end by a signal is.
@@ -134,6 +139,16 @@ fn a_panic_gives_the_terminal_back_before_it_speaks() {
     let (before, _) = seen.split_once("on purpose").expect("the panic is seen");
     assert!(before.contains(&format!("\x1b[?2026l\x1b[m\x1b[?7h\x1b[<u\x1b[?1049l{BACK}")), "{seen:?}");
     assert_eq!(seen.matches(BACK).count(), 1);
+}
+
+#[test]
+fn a_panic_of_another_thread_leaves_the_screen_alone() {
+    let mut outer = Outer::run("thread");
+    outer.answer(ANSWERS);
+    let seen = outer.end();
+    let (before, after) = seen.split_once("goes on").unwrap_or_else(|| panic!("{seen:?}"));
+    assert!(!before.contains(BACK) && after.contains(BACK), "{seen:?}");
+    assert!(!seen.contains("elsewhere"), "{seen:?}");
 }
 
 #[test]

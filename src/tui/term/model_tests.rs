@@ -5,6 +5,11 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::Size;
 
+#[expect(clippy::string_slice, reason = "the borders were found in the same text")]
+fn split(text: &str, at: usize) -> (&str, &str) {
+    (&text[..at], &text[at..])
+}
+
 /// Where the cursor goes that stands behind the end of its row when that row is wrapped anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behind {
@@ -72,11 +77,11 @@ impl Reflowing {
                 '\x1b' => self.escape(rest),
                 _ => {
                     let end = rest.find(['\r', '\n', '\x1b']).unwrap_or(rest.len());
-                    rest[..end].graphemes(true).for_each(|cluster| self.put(cluster));
+                    split(rest, end).0.graphemes(true).for_each(|cluster| self.put(cluster));
                     end
                 }
             };
-            rest = &rest[length..];
+            rest = split(rest, length).1;
         }
     }
 
@@ -86,7 +91,7 @@ impl Reflowing {
         }
         let body = text.strip_prefix("\x1b[").expect("a control sequence");
         let end = body.find(|char: char| ('@'..='~').contains(&char)).expect("it ends");
-        let (parameters, letter) = (&body[..end], &body[end..=end]);
+        let (parameters, letter) = split(split(body, end + 1).0, end);
         let number = parameters.parse().unwrap_or(1);
         let (row, col) = self.cursor;
         let bottom = self.top + usize::from(self.size.rows) - 1;

@@ -40,6 +40,10 @@ impl Keep {
         self.0.full.store(full, Ordering::SeqCst);
     }
 
+    pub(super) fn is_on(&self) -> bool {
+        self.0.on.load(Ordering::SeqCst)
+    }
+
     /// What switches the modes on. Nothing, if they are.
     pub(super) fn enter(&self, caps: &Caps) -> String {
         if self.0.on.swap(true, Ordering::SeqCst) {

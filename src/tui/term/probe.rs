@@ -171,8 +171,8 @@ fn read(bytes: &[u8]) -> Read {
         [0x1b] => Read::More,
         [0x1b, b'[', rest @ ..] => match rest {
             [] | [b'?'] => Read::More,
-            [b'?', inside @ .., last] => control(inside, *last, &[b'u', b'c', b'y']),
-            [inside @ .., last] => control(inside, *last, &[b'R']),
+            [b'?', inside @ .., last] => control(inside, *last, b"ucy"),
+            [inside @ .., last] => control(inside, *last, b"R"),
         },
         [0x1b, b']', rest @ ..] => string(rest, b"11;"),
         [0x1b, b'P', rest @ ..] => string(rest, b">|"),
@@ -181,15 +181,15 @@ fn read(bytes: &[u8]) -> Read {
 }
 
 fn control(inside: &[u8], last: u8, finals: &[u8]) -> Read {
-    let parameter = |byte: &u8| byte.is_ascii_digit() || *byte == b';' || *byte == b'$';
-    match last {
-        last if !inside.iter().all(parameter) => {
-            let _ = last;
-            Read::Other
-        }
-        last if finals.contains(&last) && !inside.is_empty() => Read::Answer,
-        last if parameter(&last) => Read::More,
-        _ => Read::Other,
+    let parameter = |byte: &u8| byte.is_ascii_digit() || b";$".contains(byte);
+    if !inside.iter().all(parameter) {
+        Read::Other
+    } else if finals.contains(&last) && !inside.is_empty() {
+        Read::Answer
+    } else if parameter(&last) {
+        Read::More
+    } else {
+        Read::Other
     }
 }
 

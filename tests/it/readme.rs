@@ -112,8 +112,8 @@ async fn every_command_of_the_readme_works_as_it_is_written() {
 /// The call that a session waits for a decision about.
 fn call_of(world: &World, id: &str) -> String {
     let log = fs::read_to_string(world.home.join("sessions").join(id).join("log.jsonl")).unwrap();
-    let facts = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let asked = facts.filter(|fact| fact["type"] == "approval_requested").last().unwrap();
+    let mut facts = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let asked = facts.rfind(|fact| fact["type"] == "approval_requested").unwrap();
     asked["call"].as_str().unwrap().to_owned()
 }
 

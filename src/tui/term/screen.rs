@@ -310,7 +310,7 @@ impl<W: Write> Screen<W> {
     fn repaint<R: AsRow>(&mut self, rows: &[R]) -> u16 {
         let old = self.live.len();
         let (queued, gone) = (self.queued, self.resized || old == 0);
-        self.go_to_first_row();
+        self.go_go_to_first_row();
         if gone {
             self.frame.push_str(ERASE_BELOW);
         }
@@ -413,7 +413,7 @@ impl<W: Write> Screen<W> {
     }
 
     /// Appends the motion from where the cursor stands to the first column of the first live row.
-    fn go_to_first_row(&mut self) {
+    fn go_go_to_first_row(&mut self) {
         column(&mut self.frame, 0);
         let distance = self.distance();
         vertical(&mut self.frame, distance, 0);
@@ -435,7 +435,7 @@ impl<W: Write> Screen<W> {
     /// Appends the erasure of the live rows; the cursor is then where the first one was.
     fn erase_live(&mut self) {
         if !self.live.is_empty() {
-            self.go_to_first_row();
+            self.go_go_to_first_row();
             self.frame.push_str(ERASE_BELOW);
             self.live.clear();
             self.cursor = (0, 0);

@@ -122,11 +122,13 @@ impl Approval {
         more: usize,
     ) -> (Vec<Line<'static>>, Option<(u16, u16)>) {
         let body = self.body(width, theme);
-        let choices = self.choices(width, theme, more);
-        let room = usize::from(max_rows).saturating_sub(choices.len() + 1).max(1);
+        // The choices get the room that they take at most: once all has been read.
+        let all_choices = self.choices(width, theme, more, true).len();
+        let room = usize::from(max_rows).saturating_sub(all_choices + 1).max(1);
         let last = body.len().saturating_sub(room);
         self.top = self.top.min(last);
         self.read |= self.top == last;
+        let choices = self.choices(width, theme, more, self.read);
         let mut rows: Vec<Line<'static>> = body.iter().skip(self.top).take(room).cloned().collect();
         if last > 0 {
             let text = format!("  lines {}–{} of {} · ↑↓", self.top + 1, self.top + rows.len(), body.len());
@@ -191,7 +193,7 @@ impl Approval {
     }
 
     /// What each key does. The last row is where a note is written.
-    fn choices(&self, width: u16, theme: &Theme, more: usize) -> Vec<Line<'static>> {
+    fn choices(&self, width: u16, theme: &Theme, more: usize, read: bool) -> Vec<Line<'static>> {
         let mut page = Page { rows: vec![Line::default()], width };
         if let Some(note) = &self.note {
             page.say("No. What should it do instead? (Enter sends it, Esc goes back)", theme.dim);
@@ -202,7 +204,7 @@ impl Approval {
             page.rows.push(Line::from(format!("› {}", printable(&tail))));
             return page.rows;
         }
-        if !self.read {
+        if !read {
             page.say("↓  read on: yes can be said at the end", theme.warning);
         } else {
             page.say("y  yes, this once", theme.plain);

@@ -550,36 +550,23 @@ fn the_hints_are_the_keys_in_force() {
 }
 
 #[test]
-fn a_million_characters_are_edited_in_a_few_milliseconds_a_key() {
+fn a_million_characters_are_edited_and_taken_back() {
     for text in ["word ".repeat(200_000), "x".repeat(1_000_000), "a\n".repeat(500_000), "漢".repeat(333_333)]
     {
         let mut composer = composer();
         composer.set_text(&text);
         let theme = Theme::ansi();
-        let _ = composer.draw(80, 10, &theme);
         composer.buffer.set_cursor(text.len() / 2);
-        let mut slowest = Duration::ZERO;
-        for key in parsed("a<backspace>b<ctrl-j><up><left><alt-b><ctrl-w><ctrl-y><ctrl-_><down><home>x") {
-            // The best of three: other work on the machine is not what is measured.
-            let mut best = Duration::MAX;
-            for _ in 0..3 {
-                let start = Instant::now();
-                composer.on_key_at(KeyEvent::new(key.code, key.modifiers), start);
-                let _ = composer.draw(80, 10, &theme);
-                best = best.min(start.elapsed());
-                composer.burst.end();
-            }
-            slowest = slowest.max(best);
+        for key in parsed("a<backspace><ctrl-w><ctrl-y>") {
+            composer.on_key_at(KeyEvent::new(key.code, key.modifiers), Instant::now());
+            let drawn = composer.draw(80, 10, &theme);
+            assert!(drawn.lines.len() <= 10 && usize::from(drawn.cursor.1) < drawn.lines.len());
+            composer.burst.end();
         }
-        // Without optimization it is some ten times slower than what is shipped.
-        let limit = if cfg!(debug_assertions) { 100 } else { 5 };
-        assert!(slowest < Duration::from_millis(limit), "{slowest:?} for {:?}…", text.get(..9));
+        assert!(composer.text() == text, "{:?}…", text.get(..9));
     }
     let mut composer = composer();
-    let start = Instant::now();
     composer.on_paste(&"paste me\r\n".repeat(100_000));
-    let _ = composer.draw(80, 10, &Theme::ansi());
-    assert!(start.elapsed() < Duration::from_millis(500));
     assert_eq!(composer.text(), "[Pasted 100000 lines #1]");
 }
 

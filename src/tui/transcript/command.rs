@@ -57,7 +57,7 @@ pub fn ended(verb: &str, ended: &Ended<'_>, whole: bool, view: &View<'_>) -> Vec
     let mut rows = head(verb, command, most, mark, &format!("{how}{time}"), view);
     let shown = if whole { output::full(output, view) } else { output::rows(output, view) };
     match shown.is_empty() {
-        true if process.is_none() => rows.push(Line::styled("(no output)", theme.dim)),
+        true if process.is_none() => rows.push(view.row(vec![("(no output)".to_owned(), theme.dim)])),
         _ => rows.extend(shown),
     }
     rows

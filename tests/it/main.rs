@@ -12,6 +12,7 @@ mod kills;
 mod readme;
 mod resume;
 mod sandbox;
+mod screen;
 mod steering;
 mod storage;
 mod support;

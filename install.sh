@@ -136,7 +136,7 @@ case $action in
         AGENT_TEST_SKIPS=$(mktemp)
         export AGENT_TEST_SKIPS
         trap 'rm -f "$AGENT_TEST_SKIPS"' EXIT
-        if [ $action = long ]; then AGENT_TEST_LONG=1; export AGENT_TEST_LONG; fi
+        if [ $action = long ]; then AGENT_TEST_LONG=1 PROPTEST_CASES=20000; export AGENT_TEST_LONG PROPTEST_CASES; fi
         result=0
         cargo test --locked "$@" || result=$?
         skipped=$(wc -l <"$AGENT_TEST_SKIPS")

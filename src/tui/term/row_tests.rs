@@ -196,7 +196,7 @@ fn a_row_whose_width_terminals_dispute_is_written_whole() {
 #[test]
 fn the_terminal_wraps_what_is_printed_and_nothing_that_is_live() {
     let mut screen = Screen::new(Vec::new(), Size { columns: 80, rows: 24 }, Caps::default());
-    let mut drawn = |screen: &mut Screen<Vec<u8>>| {
+    let drawn = |screen: &mut Screen<Vec<u8>>| {
         screen.draw(&[Line::from("live")], None).unwrap();
         String::from_utf8(std::mem::take(screen.out())).unwrap()
     };

@@ -243,20 +243,24 @@ impl<W: Write> Screen<W> {
 
     /// Paints all live rows anew, with what is queued above them. Gives the row in which the cursor is left.
     fn repaint<R: AsRow>(&mut self, rows: &[R], mark: Option<(u16, u16)>) -> u16 {
-        let (old, queued) = (self.live.len(), self.queued);
+        let queued = self.queued;
         self.go_to_first_row();
         // Else rows are erased one by one when they are written again: nothing is seen to vanish. That is not enough
         // where a row may come to stand on two without the program knowing, as it may for long in a multiplexer.
-        let erase = self.resized || old == 0 || self.caps.sync || self.caps.multiplexed;
+        let erase = self.resized || self.live.is_empty() || self.caps.sync || self.caps.multiplexed;
         if erase {
             self.frame.push_str(ERASE_BELOW);
         }
         self.write_queue();
         self.wrap(false);
+        let kept = if self.resized { Vec::new() } else { std::mem::take(&mut self.live) };
+        let (old, mut kept) = (kept.len(), kept.into_iter());
         self.live.clear();
         let count = rows.len().max(1);
         for index in 0..count {
-            let painted = self.painted(rows.get(index), mark_in(mark, index));
+            let (row, mark) = (rows.get(index), mark_in(mark, index));
+            let same = |old: &Painted| old.mark == mark && row.is_some_and(|row| same(&old.row, row));
+            let painted = kept.next().filter(same).unwrap_or_else(|| self.painted(row, mark));
             if index > 0 {
                 self.frame.push_str("\r\n");
             }
@@ -281,7 +285,7 @@ impl<W: Write> Screen<W> {
                 continue;
             }
             let new = self.painted(row, mark);
-            let old = std::mem::replace(&mut self.live[index].laid, Laid::default());
+            let old = std::mem::take(&mut self.live[index].laid);
             if old != new.laid {
                 vertical(&mut self.frame, at, to_u16(index));
                 at = to_u16(index);

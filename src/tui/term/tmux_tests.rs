@@ -126,7 +126,6 @@ fn fifty_resizes(prepare: impl Fn(&mut Screen<Vec<u8>>), told: usize) {
         Screen::new(Vec::new(), size, Caps { reflow: true, multiplexed: true, ..Caps::default() });
     prepare(&mut screen);
     let mut printed = Vec::new();
-    let mut live = Vec::new();
     for turn in 0..50_usize {
         let fill = if turn % 3 == 0 { '漢' } else { '-' };
         let lines: Vec<String> = (0..turn % 5)
@@ -137,7 +136,7 @@ fn fifty_resizes(prepare: impl Fn(&mut Screen<Vec<u8>>), told: usize) {
             .collect();
         screen.print(&lines.iter().cloned().map(Line::from).collect::<Vec<_>>());
         printed.extend(lines);
-        live = (0..turn % 6 + 1)
+        let live: Vec<String> = (0..turn % 6 + 1)
             .map(|row| {
                 filled(&format!("~{row}"), (turn * 29 + row * 31) % usize::from(size.columns) + 1, fill)
             })
@@ -158,7 +157,7 @@ fn fifty_resizes(prepare: impl Fn(&mut Screen<Vec<u8>>), told: usize) {
         }
     }
     screen.resize(size);
-    live = vec![filled("~0", usize::from(size.columns), '-')];
+    let live = [filled("~0", usize::from(size.columns), '-')];
     screen.draw(&[Line::from(live[0].clone())], Some((3, 0))).unwrap();
     pane.feed(&mut screen);
     let lines = pane.lines();

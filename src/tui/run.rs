@@ -35,6 +35,8 @@ use super::{
 const FRAME: Duration = Duration::from_millis(17);
 /// How often the time of something that runs is shown.
 const TICK: Duration = Duration::from_millis(250);
+/// With the last key so long ago, the cursor of a turn that runs may rest where resizes do no harm.
+const PARK: Duration = Duration::from_secs(2);
 /// Files that are offered for one `@`.
 const FILES: usize = 50;
 
@@ -73,6 +75,7 @@ pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<S
         screen,
         connection: None,
         focused: true,
+        typed: Instant::now(),
         found,
         listing: Arc::default(),
     };
@@ -93,6 +96,8 @@ struct Face<H> {
     connection: Option<Connection>,
     /// Whether the person looks here, as far as the terminal tells.
     focused: bool,
+    /// When a key was last pressed.
+    typed: Instant,
     found: mpsc::UnboundedSender<Input>,
     /// The files of the workspace, walked anew for each `@` that is begun.
     listing: Arc<Mutex<Option<Arc<Listing>>>>,
@@ -192,7 +197,10 @@ impl<H: Host> Face<H> {
 
     async fn event(&mut self, event: TermEvent) -> io::Result<Flow> {
         match event {
-            TermEvent::Key(key) => self.input(Input::Key(key)).await,
+            TermEvent::Key(key) => {
+                self.typed = Instant::now();
+                self.input(Input::Key(key)).await
+            }
             TermEvent::Paste(text) => self.input(Input::Paste(text)).await,
             TermEvent::Resize(columns, rows) => {
                 self.screen.resize(Size { columns, rows });
@@ -351,6 +359,9 @@ impl<H: Host> Face<H> {
     }
 
     fn draw(&mut self) -> io::Result<()> {
+        // Asked each time: multiplexers tell of another size late.
+        self.screen.resize(Terminal::size()?);
+        self.screen.park(self.app.session.turn.is_some() && self.typed.elapsed() > PARK);
         let Size { columns, rows } = self.screen.size();
         let now = now_ms();
         let finished = self.app.transcript.take_finished(columns, &self.app.theme);

@@ -102,20 +102,18 @@ fn digest(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// Appends a motion to another row, in the same column.
+/// Appends a motion to another row. Downwards by line feeds: they go as many rows as they are, also where the
+/// terminal has become lower than it is known to be, and so the way back up is as long.
 pub(super) fn vertical(out: &mut String, from: u16, to: u16) {
-    let (count, letter) = if to < from { (from - to, 'A') } else { (to - from, 'B') };
-    match count {
-        0 => {}
-        1 => {
-            out.push_str("\x1b[");
-            out.push(letter);
-        }
-        count => out.push_str(&format!("\x1b[{count}{letter}")),
+    match from.checked_sub(to) {
+        None => out.extend(std::iter::repeat_n('\n', usize::from(to - from))),
+        Some(0) => {}
+        Some(1) => out.push_str("\x1b[A"),
+        Some(count) => out.push_str(&format!("\x1b[{count}A")),
     }
 }
 
-/// Appends a motion to a column. Also from behind the last column, where relative motion is not to be trusted.
+/// Appends a motion to a column of the same row.
 pub(super) fn column(out: &mut String, column: u16) {
     match column {
         0 => out.push('\r'),

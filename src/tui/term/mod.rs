@@ -11,6 +11,7 @@
 mod caps;
 mod colour;
 mod encode;
+mod full;
 mod guard;
 mod late;
 mod modes;

@@ -1,4 +1,4 @@
-//! A terminal that wraps its rows anew when its width changes, as far as a screen makes use of one.
+//! A terminal, as far as a screen makes use of one: whose rows are wrapped anew, or cut, when its width changes.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
@@ -10,13 +10,14 @@ fn split(text: &str, at: usize) -> (&str, &str) {
     (&text[..at], &text[at..])
 }
 
-/// Where the cursor goes that stands behind the end of its row when that row is wrapped anew.
+/// What becomes of rows when the width changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Behind {
-    /// To the end of the row's last piece, like in tmux.
-    Last,
-    /// As many cells further as it stood.
-    Kept,
+pub enum Kind {
+    Cuts,
+    /// Wraps them anew. A cursor behind the end of its row goes to the end of the row's last piece, like in tmux.
+    Wraps,
+    /// Wraps them anew. A cursor behind the end of its row goes as many cells further as it stood.
+    WrapsBlanks,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -27,9 +28,9 @@ struct Physical {
 }
 
 #[derive(Debug)]
-pub struct Reflowing {
+pub struct Model {
     size: Size,
-    behind: Behind,
+    kind: Kind,
     rows: Vec<Physical>,
     top: usize,
     cursor: (usize, usize),
@@ -38,10 +39,10 @@ pub struct Reflowing {
     saved: Option<(Vec<Physical>, usize, (usize, usize))>,
 }
 
-impl Reflowing {
-    pub fn new(size: Size, behind: Behind) -> Self {
+impl Model {
+    pub fn new(size: Size, kind: Kind) -> Self {
         let rows = vec![Physical::default(); usize::from(size.rows)];
-        Self { size, behind, rows, top: 0, cursor: (0, 0), pending: false, wrap: true, saved: None }
+        Self { size, kind, rows, top: 0, cursor: (0, 0), pending: false, wrap: true, saved: None }
     }
 
     /// All rows as the lines that they are pieces of, without blanks at their end.
@@ -115,7 +116,9 @@ impl Reflowing {
             ("?2026" | "?25", "h" | "l") | (_, "m") => {}
             (_, "H") => {
                 let mut numbers = parameters.split(';').map(|number| number.parse().unwrap_or(1));
-                self.cursor = (self.top + numbers.next().unwrap_or(1) - 1, numbers.next().unwrap_or(1) - 1);
+                let row = self.top + numbers.next().unwrap_or(1) - 1;
+                let col = numbers.next().unwrap_or(1) - 1;
+                self.cursor = (row.min(bottom), col.min(usize::from(self.size.columns) - 1));
             }
             other => panic!("a sequence that a screen must not write: {other:?}"),
         }
@@ -127,7 +130,8 @@ impl Reflowing {
 
     fn erase(&mut self, row: usize, col: usize) {
         self.rows[row].cells.truncate(col);
-        self.rows[row].wrapped = false;
+        // As in tmux: only a row that is erased as a whole isn't wrapped any more.
+        self.rows[row].wrapped &= col > 0;
     }
 
     fn down(&mut self) {
@@ -162,7 +166,7 @@ impl Reflowing {
 
     pub fn resize(&mut self, size: Size) {
         if let Some((rows, top, cursor)) = self.saved.take() {
-            let mut main = Self { rows, top, cursor, saved: None, ..Self::new(self.size, self.behind) };
+            let mut main = Self { rows, top, cursor, saved: None, ..Self::new(self.size, self.kind) };
             main.resize(size);
             let blank = vec![Physical::default(); main.rows.len()];
             let saved = Some((main.rows, main.top, main.cursor));
@@ -172,7 +176,10 @@ impl Reflowing {
         self.resize_height(usize::from(size.rows));
         self.size.rows = size.rows;
         if size.columns != self.size.columns {
-            self.wrap_anew(usize::from(size.columns));
+            match self.kind {
+                Kind::Cuts => self.cut(usize::from(size.columns)),
+                Kind::Wraps | Kind::WrapsBlanks => self.wrap_anew(usize::from(size.columns)),
+            }
             self.size.columns = size.columns;
         }
         self.pending = false;
@@ -188,6 +195,14 @@ impl Reflowing {
         self.rows.resize(self.rows.len().max(height), Physical::default());
     }
 
+    /// The rows of the screen; those in the scrollback stay.
+    fn cut(&mut self, columns: usize) {
+        for row in self.rows.iter_mut().skip(self.top) {
+            row.cells.truncate(columns);
+        }
+        self.cursor.1 = self.cursor.1.min(columns - 1);
+    }
+
     fn wrap_anew(&mut self, columns: usize) {
         let (mut rows, mut cursor) = (Vec::new(), (0, 0));
         let mut line: Vec<String> = Vec::new();
@@ -195,8 +210,8 @@ impl Reflowing {
         for (index, row) in self.rows.drain(..).enumerate() {
             if index == self.cursor.0 {
                 let behind = self.cursor.1 >= row.cells.len();
-                mark = Some(match self.behind {
-                    Behind::Last if behind => line.len() + row.cells.len(),
+                mark = Some(match self.kind {
+                    Kind::Wraps if behind => line.len() + row.cells.len(),
                     _ => line.len() + self.cursor.1,
                 });
             }
@@ -206,7 +221,7 @@ impl Reflowing {
             }
             let mark = mark.take();
             if let Some(mark) = mark
-                && self.behind == Behind::Kept
+                && self.kind == Kind::WrapsBlanks
             {
                 line.resize(line.len().max(mark + 1), " ".to_owned());
             }

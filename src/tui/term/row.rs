@@ -172,6 +172,30 @@ impl Laid {
         self.pens.truncate(used);
     }
 
+    /// Shows a cursor at a column, by an attribute.
+    pub(super) fn mark(&mut self, column: u16) {
+        let plain = Pen::default();
+        let reversed = Pen { modifier: Modifier::REVERSED, ..Pen::default() };
+        while self.columns < column {
+            self.push(" ", 1, &plain, u16::MAX);
+        }
+        if self.columns == column {
+            self.push(" ", 1, &reversed, u16::MAX);
+            return;
+        }
+        let mut passed = 0;
+        for cell in &mut self.cells {
+            passed += u16::from(cell.columns);
+            if passed > column {
+                let mut pen = self.pens[usize::from(cell.pen)].clone();
+                pen.modifier.toggle(Modifier::REVERSED);
+                self.pens.push(pen);
+                cell.pen = u16::try_from(self.pens.len() - 1).unwrap_or(u16::MAX);
+                return;
+            }
+        }
+    }
+
     pub(super) fn columns(&self) -> u16 {
         self.columns
     }

@@ -191,8 +191,36 @@ fn a_change_of_one_character_is_a_few_bytes() {
 fn a_row_whose_width_terminals_dispute_is_written_whole() {
     let bare = Caps::default();
     assert_eq!(second("❤\u{fe0f} a", "❤\u{fe0f} b", bare), "\r\x1b[K❤\u{fe0f} b\x1b[5G");
-    let wide = "❤\u{fe0f}".repeat(110);
-    assert!(second("x", &wide, bare).contains("\x1b[?7l❤"), "it can't be wrapped by the terminal");
+}
+
+#[test]
+fn the_terminal_wraps_what_is_printed_and_nothing_that_is_live() {
+    let mut screen = Screen::new(Vec::new(), Size { columns: 80, rows: 24 }, Caps::default());
+    let drawn = |screen: &mut Screen<Vec<u8>>| {
+        screen.draw(&[Line::from("live")], None).unwrap();
+        String::from_utf8(std::mem::take(screen.out())).unwrap()
+    };
+    assert_eq!(drawn(&mut screen), "\r\x1b[K\x1b[C\x1b[J\r\x1b[?7llive\r\x1b[?25l");
+    screen.print(&[Line::from("printed")]);
+    assert_eq!(drawn(&mut screen), "\r\x1b[?7h\x1b[Kprinted\r\n\x1b[?7l\x1b[Klive\r");
+    screen.finish().unwrap();
+    assert_eq!(drawn(&mut screen).matches("\x1b[?7h").count(), 1);
+}
+
+#[test]
+fn a_parked_cursor_is_shown_by_an_attribute() {
+    let mut screen = Screen::new(Vec::new(), Size { columns: 80, rows: 24 }, Caps::default());
+    let rows = [Line::from("above"), Line::from("typed")];
+    let mut drawn = |park: bool, column: u16| {
+        screen.park(park);
+        screen.draw(&rows, Some((column, 1))).unwrap();
+        String::from_utf8(std::mem::take(screen.out())).unwrap()
+    };
+    assert!(drawn(false, 5).ends_with("typed\x1b[6G"));
+    assert_eq!(drawn(true, 5), "\x1b[6G\x1b[7m \x1b[m\x1b[A\r\x1b[?25l");
+    assert_eq!(drawn(true, 4), "\n\x1b[5G\x1b[7md\x1b[m\x1b[K\x1b[A\r");
+    assert_eq!(drawn(true, 4), "");
+    assert_eq!(drawn(false, 4), "\n\x1b[5Gd\x1b[5G\x1b[?25h");
 }
 
 #[test]

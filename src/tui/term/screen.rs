@@ -4,19 +4,31 @@
 //! cursor is known, whatever row of the terminal it stands in. A frame is one write, inside a synchronized update
 //! where there are such, and holds only what has changed.
 //!
-//! When the width changes, some terminals wrap all rows anew and some cut them ([`Caps::reflow`]). Where
-//! they are wrapped anew, the distance is counted in the rows that the old live rows have become. Both counts are
-//! the lower bound where there is doubt: a fragment of an old frame may stay, but nothing printed is ever erased.
+//! # When the width changes
+//!
+//! Some terminals then wrap all rows anew, the live ones too, and some cut them ([`Caps::reflow`]). And a program
+//! learns of it late: frames are painted for a width that the terminal has no longer (tmux tells up to a quarter of
+//! a second later). Three things keep every printed line where it is, once:
+//!
+//! - Live rows are painted with the terminal's own wrapping off, and motion down is by line feeds. So a frame takes
+//!   the rows that it is thought to take, at any width and height. Printed rows are wrapped, and lose nothing.
+//! - A parked cursor ([`Screen::park`]) rests in the first column of the first live row. Whatever becomes of the rows
+//!   below it, there is where the next frame begins: nothing has to be known.
+//! - A cursor that rests elsewhere stands below rows that may have been wrapped anew. How many they have become is
+//!   counted if no frame was painted lately, and else taken for the least that it can be: a fragment of an old frame
+//!   may stay in the scrollback then, but nothing printed is erased.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::{Duration, Instant},
+};
 
 use super::{
     caps::Caps,
     encode::{
-        ERASE_BELOW, ERASE_LINE, FULL_ENTER, FULL_LEAVE, HIDE, SHOW, SYNC_BEGIN, SYNC_END, WRAP_OFF, WRAP_ON,
-        cells, column, place, vertical,
+        ERASE_BELOW, ERASE_LINE, HIDE, SHOW, SYNC_BEGIN, SYNC_END, WRAP_OFF, WRAP_ON, cells, column, vertical,
     },
-    modes::{KEYS_POP, KEYS_PUSH, Keep},
+    modes::Keep,
     row::{AsRow, Laid, Row},
 };
 
@@ -36,12 +48,15 @@ impl Size {
 /// A frame of more bytes is written without a cursor, where it isn't shown as a whole.
 const CALM: usize = 256;
 
+/// A terminal may tell of another size this late, and somewhat more.
+const QUIET: Duration = Duration::from_millis(300);
+
 /// The rows below what is printed, and the views over them.
 pub struct Screen<W> {
     out: W,
-    size: Size,
-    caps: Caps,
-    keep: Keep,
+    pub(super) size: Size,
+    pub(super) caps: Caps,
+    pub(super) keep: Keep,
     /// Printed rows that are not written yet, encoded, and how many they are.
     queue: String,
     queued: usize,
@@ -49,19 +64,29 @@ pub struct Screen<W> {
     /// of the row where they will begin.
     live: Vec<Painted>,
     /// Where the cursor stands: column, and row within the live ones.
-    cursor: (u16, u16),
-    shown: bool,
+    pub(super) cursor: (u16, u16),
+    pub(super) shown: bool,
+    /// The cursor is to rest at the first live row.
+    park: bool,
+    /// The terminal wraps what is too wide.
+    wraps: bool,
     /// The terminal has another size than when the live rows were painted.
     resized: bool,
+    /// And they were painted while it still had the size that they were painted for.
+    settled: bool,
+    /// When the last frame was written, and how long it must be ago to have been before a change of the size.
+    wrote: Option<Instant>,
+    quiet: Duration,
     /// The rows of the alternate screen, while it is shown.
-    full: Option<Vec<Option<Painted>>>,
-    frame: String,
+    pub(super) full: Option<Vec<Painted>>,
+    pub(super) frame: String,
 }
 
-/// A row in the terminal: what was handed in, and what became of it.
-struct Painted {
-    row: Row,
-    laid: Laid,
+/// A row in the terminal: what was handed in, with the column of a cursor that is shown in it, and what became of it.
+pub(super) struct Painted {
+    pub row: Row,
+    mark: Option<u16>,
+    pub laid: Laid,
 }
 
 impl<W: Write> Screen<W> {
@@ -77,7 +102,12 @@ impl<W: Write> Screen<W> {
             live: Vec::new(),
             cursor: (0, 0),
             shown: true,
+            park: false,
+            wraps: true,
             resized: false,
+            settled: true,
+            wrote: None,
+            quiet: QUIET,
             full: None,
             frame: String::new(),
         }
@@ -125,14 +155,23 @@ impl<W: Write> Screen<W> {
             return Ok(());
         }
         let (rows, cursor) = self.window(live, cursor);
+        let mark = cursor.filter(|_| self.park);
         self.begin();
         let at = if self.queued > 0 || self.resized || self.live.is_empty() {
-            self.repaint(rows)
+            self.repaint(rows, mark)
         } else {
-            self.update(rows)
+            self.update(rows, mark)
         };
-        self.show_cursor(at, cursor);
+        self.rest(at, cursor.filter(|_| !self.park));
         self.end()
+    }
+
+    /// Lets the cursor rest, from the next draw on, hidden in the first column of the first live row; the cell where
+    /// it is wanted is shown reversed. For while frames come by themselves and nobody writes: a change of the
+    /// terminal's size then leaves nothing behind, whenever it comes. Else the cursor should stand where it is
+    /// wanted, since that is where an input method shows what is being composed.
+    pub fn park(&mut self, park: bool) {
+        self.park = park;
     }
 
     /// Tells that the terminal has another size. The next draw repaints the live region.
@@ -143,6 +182,7 @@ impl<W: Write> Screen<W> {
         }
         self.size = size;
         self.resized = true;
+        self.settled &= self.wrote.is_none_or(|at| at.elapsed() >= self.quiet);
         if let Some(rows) = &mut self.full {
             rows.clear();
         }
@@ -169,118 +209,8 @@ impl<W: Write> Screen<W> {
         self.leave_full()?;
         self.begin();
         self.erase_live();
-        self.frame.push_str(&self.queue);
-        self.forget_queue();
-        if !self.shown {
-            self.frame.push_str(SHOW);
-            self.shown = true;
-        }
-        self.end()
-    }
-
-    /// Shows the alternate screen, for a view that takes all of the terminal. Prints wait until it is left.
-    ///
-    /// # Errors
-    /// When the terminal can't be written.
-    pub fn enter_full(&mut self) -> io::Result<()> {
-        if self.full.is_some() {
-            return Ok(());
-        }
-        self.begin();
-        // Nothing live stays below: a resize of the hidden screen then moves nothing that has to be found again.
-        self.erase_live();
-        self.frame.push_str(FULL_ENTER);
-        if self.caps.keyboard {
-            self.frame.push_str(KEYS_PUSH);
-        }
-        self.frame.push_str(HIDE);
-        self.shown = false;
-        self.full = Some(Vec::new());
-        self.keep.set_full(true);
-        self.end()
-    }
-
-    /// Brings the alternate screen to show these rows, without a cursor.
-    ///
-    /// # Errors
-    /// When the terminal can't be written.
-    pub fn draw_full<R: AsRow>(&mut self, rows: &[R]) -> io::Result<()> {
-        self.draw_full_at(rows, None)
-    }
-
-    /// The same with the cursor at a column and row.
-    ///
-    /// # Errors
-    /// When the terminal can't be written.
-    pub fn draw_full_at<R: AsRow>(&mut self, rows: &[R], cursor: Option<(u16, u16)>) -> io::Result<()> {
-        let Some(mut painted) = self.full.take() else { return Ok(()) };
-        self.begin();
-        let height = usize::from(self.size.rows);
-        let blank = Row::default();
-        let fresh = painted.is_empty();
-        painted.resize_with(height, || None);
-        for (index, old) in painted.iter_mut().enumerate() {
-            let row = rows.get(index).map(|row| (row.line(), row.links())).unwrap_or((&blank.line, &[]));
-            if old.as_ref().is_some_and(|old| old.row.line == *row.0 && old.row.links == row.1) {
-                continue;
-            }
-            let row = Row { line: row.0.clone(), links: row.1.to_vec() };
-            let laid = self.lay(&row);
-            let at = u16::try_from(index).unwrap_or(u16::MAX);
-            match old {
-                Some(old) if old.laid == laid => {}
-                Some(old) if old.laid.doubt == 0 && laid.doubt == 0 => {
-                    let (begin, end) = old.laid.common(&laid);
-                    place(&mut self.frame, at, laid.column_of(begin));
-                    cells(&mut self.frame, &laid, begin..laid.len() - end);
-                    if laid.columns() < old.laid.columns() {
-                        self.frame.push_str(ERASE_LINE);
-                    }
-                }
-                _ => {
-                    place(&mut self.frame, at, 0);
-                    self.whole(&laid, !fresh || laid.columns() == 0);
-                }
-            }
-            *old = Some(Painted { row, laid });
-        }
-        let wrote = self.frame.len() > self.opening();
-        let cursor =
-            cursor.map(|(column, row)| (column.min(self.size.columns - 1), row.min(self.size.rows - 1)));
-        match cursor {
-            Some((column, row)) if wrote || !self.shown || self.cursor != (column, row) => {
-                place(&mut self.frame, row, column);
-                if !self.shown {
-                    self.frame.push_str(SHOW);
-                }
-                self.cursor = (column, row);
-                self.shown = true;
-            }
-            None if self.shown => {
-                self.frame.push_str(HIDE);
-                self.shown = false;
-            }
-            _ => {}
-        }
-        self.full = Some(painted);
-        self.end()
-    }
-
-    /// Goes back to the main screen, which is as it was but for its live rows: the next draw paints them.
-    ///
-    /// # Errors
-    /// When the terminal can't be written.
-    pub fn leave_full(&mut self) -> io::Result<()> {
-        if self.full.take().is_none() {
-            return Ok(());
-        }
-        self.begin();
-        if self.caps.keyboard {
-            self.frame.push_str(KEYS_POP);
-        }
-        self.frame.push_str(FULL_LEAVE);
-        self.cursor = (0, 0);
-        self.keep.set_full(false);
+        self.write_queue();
+        self.show(true);
         self.end()
     }
 
@@ -290,8 +220,13 @@ impl<W: Write> Screen<W> {
         self.full.is_some()
     }
 
-    fn lay(&self, row: &impl AsRow) -> Laid {
+    pub(super) fn lay(&self, row: &impl AsRow) -> Laid {
         Laid::new(row, self.size.columns, self.caps.depth, self.caps.links)
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_quiet(&mut self, quiet: Duration) {
+        self.quiet = quiet;
     }
 
     /// The rows that there is room for, and the cursor among them.
@@ -307,122 +242,122 @@ impl<W: Write> Screen<W> {
     }
 
     /// Paints all live rows anew, with what is queued above them. Gives the row in which the cursor is left.
-    fn repaint<R: AsRow>(&mut self, rows: &[R]) -> u16 {
-        let old = self.live.len();
-        let (queued, gone) = (self.queued, self.resized || old == 0);
-        self.go_go_to_first_row();
-        if gone {
+    fn repaint<R: AsRow>(&mut self, rows: &[R], mark: Option<(u16, u16)>) -> u16 {
+        let queued = self.queued;
+        self.go_to_first_row();
+        // Else rows are erased one by one when they are written again: nothing is seen to vanish. That is not enough
+        // where a row may come to stand on two without the program knowing, as it may for long in a multiplexer.
+        let erase = self.resized || self.live.is_empty() || self.caps.sync || self.caps.multiplexed;
+        if erase {
             self.frame.push_str(ERASE_BELOW);
         }
-        self.frame.push_str(&self.queue);
-        self.forget_queue();
+        self.write_queue();
+        self.wrap(false);
+        let kept = if self.resized { Vec::new() } else { std::mem::take(&mut self.live) };
+        let (old, mut kept) = (kept.len(), kept.into_iter());
         self.live.clear();
         let count = rows.len().max(1);
         for index in 0..count {
-            let painted = self.painted(rows.get(index));
+            let (row, mark) = (rows.get(index), mark_in(mark, index));
+            let same = |old: &Painted| old.mark == mark && row.is_some_and(|row| same(&old.row, row));
+            let painted = kept.next().filter(same).unwrap_or_else(|| self.painted(row, mark));
             if index > 0 {
                 self.frame.push_str("\r\n");
             }
-            if index + 1 == count && !gone && old > queued + count {
+            if index + 1 == count && !erase && old > queued + count {
                 self.frame.push_str(ERASE_BELOW);
             }
-            self.whole(&painted.laid, !gone);
+            self.whole(&painted.laid, !erase);
             self.live.push(painted);
         }
-        self.resized = false;
-        u16::try_from(count - 1).unwrap_or(u16::MAX)
+        (self.resized, self.settled) = (false, true);
+        to_u16(count - 1)
     }
 
     /// Paints the rows that differ. Gives the row in which the cursor is left.
-    fn update<R: AsRow>(&mut self, rows: &[R]) -> u16 {
+    fn update<R: AsRow>(&mut self, rows: &[R], mark: Option<(u16, u16)>) -> u16 {
         let count = rows.len().max(1);
         let mut at = self.cursor.1;
         for index in 0..count.min(self.live.len()) {
-            let row = rows.get(index);
-            if row.is_some_and(|row| same(&self.live[index].row, row)) {
+            let (row, mark) = (rows.get(index), mark_in(mark, index));
+            let old = &self.live[index];
+            if old.mark == mark && row.is_some_and(|row| same(&old.row, row)) {
                 continue;
             }
-            let next = self.painted(row);
-            let old = std::mem::replace(&mut self.live[index], next);
-            let new = &self.live[index].laid;
-            if old.laid == *new {
-                continue;
+            let new = self.painted(row, mark);
+            let old = std::mem::take(&mut self.live[index].laid);
+            if old != new.laid {
+                vertical(&mut self.frame, at, to_u16(index));
+                at = to_u16(index);
+                self.change(&old, &new.laid);
             }
-            let here = u16::try_from(index).unwrap_or(u16::MAX);
-            if old.laid.doubt == 0 && new.doubt == 0 {
-                let (begin, end) = old.laid.common(new);
-                column(&mut self.frame, new.column_of(begin));
-                vertical(&mut self.frame, at, here);
-                cells(&mut self.frame, new, begin..new.len() - end);
-                if new.columns() < old.laid.columns() {
-                    self.frame.push_str(ERASE_LINE);
-                }
-            } else {
-                column(&mut self.frame, 0);
-                vertical(&mut self.frame, at, here);
-                let new = new.clone();
-                self.whole(&new, true);
-            }
-            at = here;
+            self.live[index] = new;
         }
-        let last = |rows: usize| u16::try_from(rows.saturating_sub(1)).unwrap_or(u16::MAX);
         if count < self.live.len() {
-            column(&mut self.frame, 0);
-            vertical(&mut self.frame, at, last(count) + 1);
+            vertical(&mut self.frame, at, to_u16(count));
+            self.frame.push('\r');
             self.frame.push_str(ERASE_BELOW);
-            at = last(count) + 1;
             self.live.truncate(count);
-        } else if count > self.live.len() {
-            vertical(&mut self.frame, at, last(self.live.len()));
+            return to_u16(count);
+        }
+        if count > self.live.len() {
+            vertical(&mut self.frame, at, to_u16(self.live.len() - 1));
             for index in self.live.len()..count {
                 self.frame.push_str("\r\n");
-                let painted = self.painted(rows.get(index));
+                let painted = self.painted(rows.get(index), mark_in(mark, index));
                 self.whole(&painted.laid, false);
                 self.live.push(painted);
             }
-            at = last(count);
+            return to_u16(count - 1);
         }
         at
     }
 
-    fn painted<R: AsRow>(&self, row: Option<&R>) -> Painted {
+    pub(super) fn painted<R: AsRow>(&self, row: Option<&R>, mark: Option<u16>) -> Painted {
         let row = row
             .map_or_else(Row::default, |row| Row { line: row.line().clone(), links: row.links().to_vec() });
-        let laid = self.lay(&row);
-        Painted { row, laid }
+        let mut laid = self.lay(&row);
+        if let Some(column) = mark {
+            laid.mark(column);
+        }
+        Painted { row, mark, laid }
     }
 
-    /// Appends a whole row from its first column on. `over`: something may stand there.
-    fn whole(&mut self, laid: &Laid, over: bool) {
-        let doubtful = laid.doubt > 0;
-        let may_wrap = doubtful && laid.columns().saturating_add(laid.doubt) > self.size.columns;
-        if over && doubtful {
+    /// Appends what turns a row into another, with the cursor anywhere in it.
+    pub(super) fn change(&mut self, old: &Laid, new: &Laid) {
+        if old.doubt > 0 || new.doubt > 0 {
+            self.frame.push('\r');
+            self.whole(new, true);
+            return;
+        }
+        let (begin, end) = old.common(new);
+        column(&mut self.frame, new.column_of(begin));
+        cells(&mut self.frame, new, begin..new.len() - end);
+        if new.columns() < old.columns() {
             self.frame.push_str(ERASE_LINE);
         }
-        if may_wrap {
-            self.frame.push_str(WRAP_OFF);
+    }
+
+    /// Appends a whole row from its first column on. `over`: something may stand there. It is erased before and not
+    /// behind: so the terminal also forgets that it had wrapped that row into the next, and will not join them again.
+    pub(super) fn whole(&mut self, laid: &Laid, over: bool) {
+        if over {
+            self.frame.push_str(ERASE_LINE);
         }
         cells(&mut self.frame, laid, 0..laid.len());
-        if may_wrap {
-            self.frame.push_str(WRAP_ON);
-        }
-        // Behind the last column an erase would take the last cell.
-        if over && !doubtful && laid.columns() < self.size.columns {
-            self.frame.push_str(ERASE_LINE);
-        }
     }
 
     /// Appends the motion from where the cursor stands to the first column of the first live row.
-    fn go_go_to_first_row(&mut self) {
-        column(&mut self.frame, 0);
+    fn go_to_first_row(&mut self) {
         let distance = self.distance();
         vertical(&mut self.frame, distance, 0);
+        self.frame.push('\r');
     }
 
     /// How many rows the cursor stands below the first live row.
     fn distance(&self) -> u16 {
         let (column, row) = self.cursor;
-        if !(self.resized && self.caps.reflow) {
+        if !(self.resized && self.settled && self.caps.reflow) {
             return row;
         }
         let columns = self.size.columns;
@@ -433,53 +368,57 @@ impl<W: Write> Screen<W> {
     }
 
     /// Appends the erasure of the live rows; the cursor is then where the first one was.
-    fn erase_live(&mut self) {
+    pub(super) fn erase_live(&mut self) {
         if !self.live.is_empty() {
-            self.go_go_to_first_row();
+            self.go_to_first_row();
             self.frame.push_str(ERASE_BELOW);
             self.live.clear();
             self.cursor = (0, 0);
         }
-        self.resized = false;
+        self.wrap(true);
+        (self.resized, self.settled) = (false, true);
     }
 
-    fn show_cursor(&mut self, at: u16, cursor: Option<(u16, u16)>) {
-        let wrote = self.frame.len() > self.opening();
-        match cursor {
-            Some(to) if wrote || !self.shown || to != self.cursor => {
-                column(&mut self.frame, to.0);
-                vertical(&mut self.frame, at, to.1);
-                if !self.shown {
-                    self.frame.push_str(SHOW);
-                    self.shown = true;
-                }
-                self.cursor = to;
-            }
-            Some(_) => {}
-            None => {
-                if wrote {
-                    column(&mut self.frame, 0);
-                    self.cursor = (0, at);
-                }
-                if self.shown {
-                    self.frame.push_str(HIDE);
-                    self.shown = false;
-                }
-            }
+    /// Appends what lets the cursor rest at a column and row, or hidden at the first row. It is in the row `at` now.
+    fn rest(&mut self, at: u16, cursor: Option<(u16, u16)>) {
+        let to = cursor.unwrap_or((0, 0));
+        if self.frame.len() > self.opening() || to != self.cursor {
+            vertical(&mut self.frame, at, to.1);
+            column(&mut self.frame, to.0);
+            self.cursor = to;
+        }
+        self.show(cursor.is_some());
+    }
+
+    pub(super) fn show(&mut self, show: bool) {
+        if self.shown != show {
+            self.frame.push_str(if show { SHOW } else { HIDE });
+            self.shown = show;
         }
     }
 
-    fn forget_queue(&mut self) {
-        self.queue.clear();
-        self.queue.shrink_to(1 << 16);
-        self.queued = 0;
+    pub(super) fn wrap(&mut self, wrap: bool) {
+        if self.wraps != wrap {
+            self.frame.push_str(if wrap { WRAP_ON } else { WRAP_OFF });
+            self.wraps = wrap;
+        }
     }
 
-    fn opening(&self) -> usize {
+    fn write_queue(&mut self) {
+        if self.queued > 0 {
+            self.wrap(true);
+            self.frame.push_str(&self.queue);
+            self.queue.clear();
+            self.queue.shrink_to(1 << 16);
+            self.queued = 0;
+        }
+    }
+
+    pub(super) fn opening(&self) -> usize {
         if self.caps.sync { SYNC_BEGIN.len() } else { 0 }
     }
 
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.frame.clear();
         self.frame.shrink_to(1 << 16);
         if self.caps.sync {
@@ -488,7 +427,7 @@ impl<W: Write> Screen<W> {
     }
 
     /// Writes the frame, if there is anything in it, at once.
-    fn end(&mut self) -> io::Result<()> {
+    pub(super) fn end(&mut self) -> io::Result<()> {
         if self.frame.len() == self.opening() {
             return Ok(());
         }
@@ -499,9 +438,18 @@ impl<W: Write> Screen<W> {
             self.frame.insert_str(0, HIDE);
             self.frame.push_str(SHOW);
         }
+        self.wrote = Some(Instant::now());
         self.out.write_all(self.frame.as_bytes())?;
         self.out.flush()
     }
+}
+
+fn mark_in(mark: Option<(u16, u16)>, row: usize) -> Option<u16> {
+    mark.filter(|(_, in_row)| usize::from(*in_row) == row).map(|(column, _)| column)
+}
+
+fn to_u16(row: usize) -> u16 {
+    u16::try_from(row).unwrap_or(u16::MAX)
 }
 
 fn same(row: &Row, other: &impl AsRow) -> bool {

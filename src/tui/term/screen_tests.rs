@@ -1,13 +1,13 @@
-//! Screens against terminals: one that cuts its rows when it gets narrower (vt100), one that wraps them anew.
+//! Screens against terminals: vt100, which cuts its rows when it gets narrower, and a model that can wrap them anew.
 
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, time::Duration};
 
 use proptest::prelude::*;
 use ratatui::text::Line;
 
 use super::{
     Caps, Screen, Size,
-    model_tests::{Behind, Reflowing},
+    model_tests::{Kind, Model},
 };
 
 fn size(columns: u16, rows: u16) -> Size {
@@ -16,51 +16,51 @@ fn size(columns: u16, rows: u16) -> Size {
 
 /// The terminal under a screen.
 enum Under {
-    Cuts(Box<vt100::Parser>),
-    Wraps(Reflowing),
+    Vt100(Box<vt100::Parser>),
+    Model(Model, Kind),
 }
 
 impl Under {
-    fn cuts(size: Size) -> Self {
+    fn vt100(size: Size) -> Self {
         let (rows, columns) = (NonZeroU16::new(size.rows).unwrap(), NonZeroU16::new(size.columns).unwrap());
-        Self::Cuts(Box::new(vt100::Parser::new(rows, columns, 100_000)))
+        Self::Vt100(Box::new(vt100::Parser::new(rows, columns, 100_000)))
     }
 
-    fn wraps(size: Size, behind: Behind) -> Self {
-        Self::Wraps(Reflowing::new(size, behind))
+    fn model(size: Size, kind: Kind) -> Self {
+        Self::Model(Model::new(size, kind), kind)
     }
 
     fn feed(&mut self, bytes: &[u8]) {
         match self {
-            Self::Cuts(parser) => parser.process(bytes),
-            Self::Wraps(model) => model.feed(std::str::from_utf8(bytes).unwrap()),
+            Self::Vt100(parser) => parser.process(bytes),
+            Self::Model(model, _) => model.feed(std::str::from_utf8(bytes).unwrap()),
         }
     }
 
     fn resize(&mut self, size: Size) {
         match self {
-            Self::Cuts(parser) => parser
+            Self::Vt100(parser) => parser
                 .screen_mut()
                 .set_size(NonZeroU16::new(size.rows).unwrap(), NonZeroU16::new(size.columns).unwrap()),
-            Self::Wraps(model) => model.resize(size),
+            Self::Model(model, _) => model.resize(size),
         }
     }
 
     fn above(&mut self) -> Vec<String> {
         match self {
-            Self::Cuts(parser) => {
+            Self::Vt100(parser) => {
                 let count = parser.screen().scrollback_len();
                 rows_of(parser).into_iter().take(count).collect()
             }
-            Self::Wraps(model) => model.above().collect(),
+            Self::Model(model, _) => model.above().collect(),
         }
     }
 
     /// Scrollback and screen, without blanks at the end of lines and without empty lines at the end.
     fn lines(&mut self) -> Vec<String> {
         let mut lines = match self {
-            Self::Cuts(parser) => rows_of(parser),
-            Self::Wraps(model) => model.lines(),
+            Self::Vt100(parser) => rows_of(parser),
+            Self::Model(model, _) => model.lines(),
         };
         while lines.last().is_some_and(String::is_empty) {
             lines.pop();
@@ -84,6 +84,9 @@ fn rows_of(parser: &mut vt100::Parser) -> Vec<String> {
     lines.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
+/// How many stories each property is told.
+const CASES: u32 = 40;
+
 struct World {
     screen: Screen<Vec<u8>>,
     under: Under,
@@ -92,12 +95,15 @@ struct World {
     live: Vec<String>,
     /// Live rows may have gone up: the terminal became too low for them, or wrapped them out of itself.
     left_some: bool,
+    /// The screen knows the size that the terminal has, which is this high.
+    told: bool,
+    height: u16,
 }
 
 impl World {
-    fn new(under: Under, size: Size) -> Self {
-        let reflow = matches!(under, Under::Wraps(_));
-        let caps = Caps { sync: true, reflow, ..Caps::default() };
+    fn new(under: Under, size: Size, sync: bool) -> Self {
+        let reflow = !matches!(under, Under::Vt100(_) | Under::Model(_, Kind::Cuts));
+        let caps = Caps { sync, reflow, ..Caps::default() };
         Self {
             screen: Screen::new(Vec::new(), size, caps),
             under,
@@ -105,7 +111,15 @@ impl World {
             printed: Vec::new(),
             live: Vec::new(),
             left_some: false,
+            told: true,
+            height: size.rows,
         }
+    }
+
+    /// No frame counts as painted lately; in the other case, every one does.
+    fn settled(mut self, settled: bool) -> Self {
+        self.screen.set_quiet(if settled { Duration::ZERO } else { Duration::MAX });
+        self
     }
 
     fn print(&mut self, widths: &[u16]) {
@@ -135,13 +149,22 @@ impl World {
         let row = cursor.map_or(usize::MAX, |(_, row)| usize::from(row).min(lines.len().saturating_sub(1)));
         let from = lines.len().saturating_sub(room).min(row);
         self.live = lines.iter().skip(from).take(room).map(ToString::to_string).collect();
+        self.left_some |= self.live.len() >= usize::from(self.height);
         self.flow();
     }
 
     fn resize(&mut self, size: Size) {
         self.under.resize(size);
         self.screen.resize(size);
+        (self.told, self.height) = (true, size.rows);
         self.left_some |= self.under.above().iter().any(|row| row.starts_with('~'));
+    }
+
+    /// The terminal has another size, and the screen will be told later.
+    fn resize_untold(&mut self, size: Size) {
+        self.under.resize(size);
+        self.left_some |= self.under.above().iter().any(|row| row.starts_with('~'));
+        (self.told, self.height) = (false, size.rows);
     }
 
     fn flow(&mut self) -> Vec<u8> {
@@ -159,7 +182,7 @@ impl World {
 
     /// Every printed line stands once and in order; the live rows stand below them and nowhere else.
     fn check(&mut self) {
-        let cut = matches!(self.under, Under::Cuts(_));
+        let cut = matches!(self.under, Under::Vt100(_) | Under::Model(_, Kind::Cuts));
         let lines = self.under.lines();
         let tag = |line: &str| line.chars().take(5).collect::<String>();
         // A fragment that is left of an old frame may have been wrapped by the terminal: what is printed in the row
@@ -173,6 +196,9 @@ impl World {
         let wanted: Vec<String> =
             self.printed.iter().map(|line| if cut { tag(line) } else { line.clone() }).collect();
         assert_eq!(found, wanted, "the printed lines; all: {lines:#?}");
+        if !self.told {
+            return;
+        }
         let mut below: Vec<&str> =
             lines.iter().rev().take(self.live.len()).rev().map(String::as_str).collect();
         let wanted: Vec<&str> = self.live.iter().map(|row| row.trim_end()).collect();
@@ -201,17 +227,21 @@ enum Step {
     Print(Vec<u16>),
     Draw(Vec<(u16, char)>, Option<(u16, u16)>),
     Resize(u16, u16),
+    ResizeUntold(u16, u16),
+    Park(bool),
     Full,
     ClearLive,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let fill = prop_oneof![Just('-'), Just('漢'), Just('é')];
-    let rows = prop::collection::vec((3..120_u16, fill), 0..14);
+    let rows = prop::collection::vec((3..120_u16, fill), 1..14);
     prop_oneof![
         3 => prop::collection::vec(6..120_u16, 1..8).prop_map(Step::Print),
         4 => (rows, prop::option::of((0..90_u16, 0..14_u16))).prop_map(|(rows, cursor)| Step::Draw(rows, cursor)),
         2 => (10..120_u16, 3..50_u16).prop_map(|(columns, rows)| Step::Resize(columns, rows)),
+        1 => (10..120_u16, 3..50_u16).prop_map(|(columns, rows)| Step::ResizeUntold(columns, rows)),
+        1 => any::<bool>().prop_map(Step::Park),
         1 => Just(Step::Full),
         1 => Just(Step::ClearLive),
     ]
@@ -221,8 +251,21 @@ fn sizes() -> impl Strategy<Value = Size> {
     prop_oneof![Just(size(80, 24)), Just(size(40, 12)), Just(size(220, 50))]
 }
 
-fn run(mut world: World, steps: &[Step]) {
+/// What a run is about, besides drawing, printing and resizing.
+#[derive(Clone, Copy)]
+struct Story {
+    /// Some resizes are told later, with frames between.
+    untold: bool,
+    /// The cursor is parked. Nothing: now and then.
+    parked: Option<bool>,
+}
+
+const PLAIN: Story = Story { untold: false, parked: None };
+
+fn run(mut world: World, steps: &[Step], story: Story) {
     let mut drawn = vec![(10, '-')];
+    let mut real = world.screen.size();
+    world.screen.park(story.parked.unwrap_or_default());
     for step in steps {
         match step {
             Step::Print(widths) => world.print(widths),
@@ -234,7 +277,15 @@ fn run(mut world: World, steps: &[Step]) {
                 assert_eq!(world.bytes, before, "a draw that changes nothing writes nothing");
                 drawn.clone_from(rows);
             }
-            Step::Resize(columns, rows) => world.resize(size(*columns, *rows)),
+            Step::ResizeUntold(columns, rows) if story.untold => {
+                real = size(*columns, *rows);
+                world.resize_untold(real);
+            }
+            Step::Resize(columns, rows) | Step::ResizeUntold(columns, rows) => {
+                real = size(*columns, *rows);
+                world.resize(real);
+            }
+            Step::Park(park) => world.screen.park(story.parked.unwrap_or(*park)),
             Step::Full => {
                 world.screen.enter_full().unwrap();
                 world.screen.draw_full(&[Line::from("a view"), Line::from("of all")]).unwrap();
@@ -249,6 +300,8 @@ fn run(mut world: World, steps: &[Step]) {
             }
         }
     }
+    world.screen.resize(real);
+    world.told = true;
     world.draw(&drawn, Some((3, 0)));
     world.check();
     world.screen.finish().unwrap();
@@ -257,32 +310,48 @@ fn run(mut world: World, steps: &[Step]) {
     world.check();
 }
 
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), 1..25)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) })]
 
     #[test]
-    fn every_line_stands_once_where_rows_are_cut(at in sizes(), steps in prop::collection::vec(step(), 1..25)) {
-        run(World::new(Under::cuts(at), at), &steps);
+    fn every_line_stands_once_in_vt100(at in sizes(), steps in steps(), sync: bool) {
+        run(World::new(Under::vt100(at), at, sync).settled(true), &steps, PLAIN);
     }
 
     #[test]
-    fn every_line_stands_once_where_rows_are_wrapped_anew(at in sizes(), steps in prop::collection::vec(step(), 1..25)) {
-        run(World::new(Under::wraps(at, Behind::Last), at), &steps);
+    fn every_line_stands_once_where_rows_are_wrapped_anew(at in sizes(), steps in steps(), sync: bool) {
+        run(World::new(Under::model(at, Kind::Wraps), at, sync).settled(true), &steps, PLAIN);
     }
 
     #[test]
-    fn nothing_printed_is_lost_wherever_the_cursor_goes(at in sizes(), steps in prop::collection::vec(step(), 1..25)) {
-        let mut world = World::new(Under::wraps(at, Behind::Kept), at);
+    fn a_parked_cursor_is_right_whatever_is_known(at in sizes(), steps in steps(), cuts: bool, untold: bool) {
+        let under = Under::model(at, if cuts { Kind::Cuts } else { Kind::Wraps });
+        run(World::new(under, at, true).settled(false), &steps, Story { untold, parked: Some(true) });
+    }
+
+    /// Fragments of old frames may stay, but what is printed stands once.
+    #[test]
+    fn nothing_printed_is_lost_whatever_is_not_known(
+        at in sizes(),
+        steps in steps(),
+        kind in prop_oneof![Just(Kind::Cuts), Just(Kind::Wraps), Just(Kind::WrapsBlanks)],
+        reflow: bool,
+    ) {
+        let mut world = World::new(Under::model(at, kind), at, true).settled(false);
+        let caps = Caps { sync: true, reflow, ..Caps::default() };
+        world.screen = Screen::new(Vec::new(), at, caps);
         world.left_some = true;
-        run(world, &steps);
+        run(world.settled(false), &steps, Story { untold: true, parked: None });
     }
 
-    /// The worst case: a terminal that wraps anew and isn't known to. Fragments of old frames may stay.
     #[test]
-    fn nothing_printed_is_lost_in_a_terminal_that_is_not_known(at in sizes(), steps in prop::collection::vec(step(), 1..25)) {
-        let mut world = World::new(Under::wraps(at, Behind::Last), at);
-        world.screen = Screen::new(Vec::new(), at, Caps { sync: true, ..Caps::default() });
+    fn nothing_printed_is_lost_wherever_the_cursor_goes(at in sizes(), steps in steps()) {
+        let mut world = World::new(Under::model(at, Kind::WrapsBlanks), at, true).settled(true);
         world.left_some = true;
-        run(world, &steps);
+        run(world, &steps, PLAIN);
     }
 }

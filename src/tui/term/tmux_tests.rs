@@ -4,6 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io::Write as _,
     process::Command,
+    time::Duration,
 };
 
 use ratatui::text::Line;
@@ -108,22 +109,34 @@ fn filled(tag: &str, width: usize, fill: char) -> String {
 
 #[test]
 fn fifty_resizes_leave_every_line_once() {
+    fifty_resizes(|screen| screen.set_quiet(Duration::ZERO), 1);
+}
+
+/// As in a stream: tmux tells late, so most frames are painted for a size that is over.
+#[test]
+fn fifty_resizes_that_are_told_late_leave_every_line_once() {
+    fifty_resizes(|screen| screen.park(true), 4);
+}
+
+/// Every so many resizes the screen is told.
+fn fifty_resizes(prepare: impl Fn(&mut Screen<Vec<u8>>), told: usize) {
     let mut size = Size { columns: 80, rows: 24 };
     let Some(mut pane) = Pane::open(size) else { return };
-    let mut screen = Screen::new(Vec::new(), size, Caps { reflow: true, ..Caps::default() });
+    let mut screen =
+        Screen::new(Vec::new(), size, Caps { reflow: true, multiplexed: true, ..Caps::default() });
+    prepare(&mut screen);
     let mut printed = Vec::new();
-    let mut live = Vec::new();
     for turn in 0..50_usize {
         let fill = if turn % 3 == 0 { '漢' } else { '-' };
         let lines: Vec<String> = (0..turn % 5)
             .map(|line| {
                 filled(&format!("p{:04}", printed.len() + line), (turn * 37 + line * 11) % 70 + 8, '·')
             })
-            .map(|line| line.chars().take(usize::from(size.columns)).collect())
+            .map(|line| line.chars().take(usize::from(screen.size().columns)).collect())
             .collect();
         screen.print(&lines.iter().cloned().map(Line::from).collect::<Vec<_>>());
         printed.extend(lines);
-        live = (0..turn % 6 + 1)
+        let live: Vec<String> = (0..turn % 6 + 1)
             .map(|row| {
                 filled(&format!("~{row}"), (turn * 29 + row * 31) % usize::from(size.columns) + 1, fill)
             })
@@ -138,9 +151,15 @@ fn fifty_resizes_leave_every_line_once() {
                 rows: u16::try_from(20 + (turn * 17) % 30).unwrap(),
             };
             pane.resize(size);
-            screen.resize(size);
+            if turn % told == 0 {
+                screen.resize(size);
+            }
         }
     }
+    screen.resize(size);
+    let live = [filled("~0", usize::from(size.columns), '-')];
+    screen.draw(&[Line::from(live[0].clone())], Some((3, 0))).unwrap();
+    pane.feed(&mut screen);
     let lines = pane.lines();
     let found: Vec<&String> = lines.iter().filter(|line| line.contains('p')).collect();
     assert_eq!(found, printed.iter().collect::<Vec<_>>(), "all: {lines:#?}");
@@ -153,7 +172,8 @@ fn fifty_resizes_leave_every_line_once() {
 fn after_a_view_of_all_and_a_resize_meanwhile_the_main_screen_goes_on() {
     let size = Size { columns: 80, rows: 24 };
     let Some(mut pane) = Pane::open(size) else { return };
-    let mut screen = Screen::new(Vec::new(), size, Caps { reflow: true, ..Caps::default() });
+    let mut screen =
+        Screen::new(Vec::new(), size, Caps { reflow: true, multiplexed: true, ..Caps::default() });
     let rows = |range: std::ops::Range<usize>, tag: &str| -> Vec<Line<'static>> {
         range.map(|row| Line::from(filled(&format!("{tag}{row:04}"), 70, '·'))).collect()
     };

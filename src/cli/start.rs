@@ -65,6 +65,8 @@ pub(super) struct Kept {
     log: Log,
     history: Vec<Event>,
     pub(super) session: Session,
+    /// What it ran with last.
+    settings: Settings,
 }
 
 /// A session with a running harness.
@@ -153,7 +155,11 @@ impl Start {
     pub(super) fn reopen(&self, id: SessionId) -> Result<Kept, CliError> {
         let (log, history) = Log::open(&self.sessions().log(id)).map_err(|error| log_error(id, &error))?;
         let session = Session::replay(&history);
-        Ok(Kept { id, log, history, session })
+        let Some(settings) = session.settings.clone() else {
+            return Err(CliError::failed(format!("session {id} ended before it had begun"))
+                .hint(format!("agent sessions rm {id}")));
+        };
+        Ok(Kept { id, log, history, session, settings })
     }
 
     /// Lets a session go on.
@@ -163,12 +169,8 @@ impl Start {
         output_schema: Option<serde_json::Value>,
         deltas: bool,
     ) -> Result<Open, CliError> {
-        let Kept { id, log, history, session } = kept;
+        let Kept { id, log, history, session, settings: before } = kept;
         let sessions = self.sessions();
-        let Some(before) = session.settings.clone() else {
-            return Err(CliError::failed(format!("session {id} ended before it had begun"))
-                .hint(format!("agent sessions rm {id}")));
-        };
         if !session.workspace.is_dir() {
             return Err(CliError::failed(format!(
                 "the directory of session {id} is gone: {}",

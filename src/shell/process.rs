@@ -32,8 +32,9 @@ const LIVE_EVERY: Duration = Duration::from_millis(50);
 const DRAIN: Duration = Duration::from_millis(50);
 /// Between asking a process to end and ending it.
 const GRACE: Duration = Duration::from_secs(2);
-/// What has been told to end at once and in order has so long to do it.
-const ORDER: Duration = Duration::from_millis(500);
+/// What has been told to end at once and in order has so long to do it. As a rule it takes a millisecond; on a
+/// machine that is busy it may take long, and forcing it then leaves orphans for others to reap.
+const ORDER: Duration = Duration::from_secs(5);
 
 /// An environment, whole.
 pub(super) type Env = Vec<(OsString, OsString)>;

@@ -35,6 +35,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
+
 use self::{
     hold::Failure,
     plan::{Entry, Plan},
@@ -42,6 +47,9 @@ use self::{
 };
 use super::{CommandLine, Sandbox, SandboxError, Settings, env};
 use crate::protocol::SandboxMode;
+
+/// How long the end of a session's sandbox is waited for.
+const STOP_LIMIT: Timespec = Timespec { tv_sec: 3, tv_nsec: 0 };
 
 /// The first argument of the helper in the roles of this sandbox.
 const ROLE: &str = "__sandbox";
@@ -187,9 +195,19 @@ impl Holder {
 impl Drop for Holder {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        // It ends at once, for its life line is cut. Not to be a zombie for the rest of the session.
-        let _ = self.child.wait();
+        // It ends at once, for its life line is cut. Not to be a zombie for the rest of the session. What is inside
+        // and was orphaned must be reaped first, by the machine's first process: that is not waited for for ever.
+        if ends_within(&self.child, STOP_LIMIT) {
+            let _ = self.child.wait();
+        }
     }
+}
+
+/// Whether a child ends within a time.
+fn ends_within(child: &Child, time: Timespec) -> bool {
+    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return false };
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return true };
+    matches!(poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&time)), Ok(1..))
 }
 
 /// What a missing layer means, and how to get it.

@@ -56,7 +56,7 @@ macro_rules! actions {
 actions! {
     Composer Submit "submit" ["enter"] "send";
     Composer Queue "queue" ["tab"] "queue for after the turn";
-    Composer Newline "newline" ["shift-enter" "alt-enter" "ctrl-j"] "new line";
+    Composer Newline "newline" ["shift-enter" "alt-enter" "ctrl-j" "ctrl-enter"] "new line";
     Composer Left "left" ["left" "ctrl-b"] "back";
     Composer Right "right" ["right" "ctrl-f"] "forward";
     Composer WordLeft "word_left" ["alt-b" "alt-left" "ctrl-left"] "word back";

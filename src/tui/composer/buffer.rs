@@ -158,15 +158,15 @@ impl Fragment {
         self.text.get(at..).and_then(|rest| rest.find('\n')).map_or(self.text.len(), |newline| at + newline)
     }
 
-    /// The text with every paste in place of its label, and images by `name`.
-    pub fn expanded(&self, mut name: impl FnMut(&PathBuf) -> String) -> String {
+    /// The text with every paste in place of its label, and images by `name` (of the path, and of what was pasted).
+    pub fn expanded(&self, mut name: impl FnMut(&PathBuf, &str) -> String) -> String {
         let mut out = String::with_capacity(self.text.len());
         let mut done = 0;
         for element in &self.elements {
             out.push_str(self.slice(done..element.at));
             match &element.held {
                 Held::Paste(text) => out.push_str(text),
-                Held::Image { path, .. } => out.push_str(&name(path)),
+                Held::Image { path, typed } => out.push_str(&name(path, typed)),
             }
             done = element.end();
         }
@@ -298,7 +298,7 @@ mod tests {
         buffer.replace(1..1, &Fragment::element("[P]", Held::Paste("x\ny".into())));
         assert_eq!(marked(&buffer), "a[P]|b");
         assert_eq!((buffer.body().next(1), buffer.body().prev(4), buffer.body().snap(2)), (4, 1, 4));
-        assert_eq!(buffer.body().expanded(|_| String::new()), "ax\nyb");
+        assert_eq!(buffer.body().expanded(|_, _| String::new()), "ax\nyb");
 
         // A mark behind an element does not join it.
         buffer.replace(4..4, &"\u{301}".into());

@@ -121,7 +121,7 @@ impl Composer {
         let popup = self.popup.as_mut()?;
         let rows = popup.rows.len();
         match self.keymap.action(Layer::Composer, key)? {
-            Action::Close | Action::Clear => {
+            Action::Close => {
                 self.dismissed = Some(popup.range.start);
                 self.popup = None;
                 Some(Reaction::Consumed)

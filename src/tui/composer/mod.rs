@@ -11,6 +11,7 @@ mod edit;
 pub mod files;
 pub mod history;
 mod kill;
+mod paste;
 mod placeholder;
 mod search;
 mod submit;
@@ -23,17 +24,11 @@ mod vim_tests;
 mod words;
 mod wrap;
 
-use std::{
-    cell::Cell,
-    path::{Path, PathBuf},
-    time::Instant,
-};
-
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use std::{cell::Cell, path::PathBuf};
 
 use crate::tui::keymap::{Action, Key, Keymap, Layer};
 
-use buffer::{Buffer, Fragment, Held};
+use buffer::{Buffer, Fragment};
 use burst::Burst;
 use complete::Popup;
 use edit::Last;
@@ -172,170 +167,6 @@ impl Composer {
         text.clone_into(&mut self.placeholder);
     }
 
-    /// A key, now.
-    pub fn on_key(&mut self, key: KeyEvent) -> Reaction {
-        self.on_key_at(key, Instant::now())
-    }
-
-    /// A key at a time. After it, [`Self::wake_at`] says whether to call [`Self::on_wake`] later.
-    pub fn on_key_at(&mut self, event: KeyEvent, now: Instant) -> Reaction {
-        if event.kind == KeyEventKind::Release {
-            return Reaction::Ignored;
-        }
-        let key = Key::from(event);
-        let text = key.typed().is_some()
-            || (key.modifiers.is_empty() && matches!(key.code, KeyCode::Enter | KeyCode::Tab))
-            || key == Key::new(KeyCode::Char('j'), KeyModifiers::CONTROL);
-        let runs = text && self.burst.runs(now);
-        if self.burst.holds() {
-            if runs {
-                self.insert("\n");
-                self.burst.line(now);
-            } else {
-                // The Enter was meant, and this key comes after it.
-                let first = self.settle();
-                let second = self.on_key_at(event, now);
-                return if matches!(first, Reaction::Consumed | Reaction::Ignored) { second } else { first };
-            }
-        }
-        if !runs {
-            self.end_run();
-        }
-        if self.is_normal() || self.search.is_some() {
-            return self.press(key);
-        }
-        let submits = self.keymap.action(Layer::Composer, key) == Some(Action::Submit);
-        match key.code {
-            _ if runs && submits && self.burst.has_lines() => self.pasted_line(now),
-            _ if runs && submits && text => {
-                self.burst.hold(now);
-                Reaction::Consumed
-            }
-            KeyCode::Tab if runs && self.burst.has_lines() => {
-                self.insert("\t");
-                self.burst.typed(self.buffer.cursor(), now);
-                Reaction::Consumed
-            }
-            KeyCode::Char('j') if runs && key.typed().is_none() => self.pasted_line(now),
-            _ if key.typed().is_some() => {
-                let at = self.buffer.cursor();
-                let reaction = self.press(key);
-                self.burst.typed(at, now);
-                reaction
-            }
-            _ => {
-                self.burst.end();
-                self.press(key)
-            }
-        }
-    }
-
-    fn pasted_line(&mut self, now: Instant) -> Reaction {
-        self.insert("\n");
-        self.popup = None;
-        self.burst.line(now);
-        Reaction::Consumed
-    }
-
-    /// When [`Self::on_wake`] wants to be called, if at all: soon after keys that came as fast as a paste.
-    #[must_use]
-    pub fn wake_at(&self) -> Option<Instant> {
-        self.burst.due()
-    }
-
-    /// The time has come: an Enter that was held is one, and a paste that came as keys is over.
-    pub fn on_wake(&mut self, now: Instant) -> Reaction {
-        if self.burst.due().is_none_or(|due| now < due) {
-            return Reaction::Ignored;
-        }
-        self.settle()
-    }
-
-    fn settle(&mut self) -> Reaction {
-        let held = self.burst.holds();
-        self.end_run();
-        if held { self.press(Key::new(KeyCode::Enter, KeyModifiers::NONE)) } else { Reaction::Consumed }
-    }
-
-    /// A run of keys is over: a large one becomes a label, as a paste does.
-    fn end_run(&mut self) {
-        let Some(run) = self.burst.end() else { return };
-        let at = self.buffer.cursor();
-        if run.chars <= placeholder::MOST_CHARS && run.lines <= placeholder::MOST_LINES || run.start >= at {
-            return;
-        }
-        let part = self.buffer.body().part(run.start..at);
-        if part.elements.is_empty()
-            && let Some(label) = self.labels.large(&part.text)
-        {
-            self.undo.close();
-            self.edit(run.start..at, label, Cause::Other);
-            self.popup = None;
-        }
-    }
-
-    /// A paste that the terminal has marked as one. It never sends.
-    pub fn on_paste(&mut self, text: &str) -> Reaction {
-        self.burst.end();
-        self.notice = None;
-        if let Some(search) = &mut self.search {
-            search.wanted.extend(text.chars().filter(|char| !char.is_control()).take(200));
-            self.search_again();
-            return Reaction::Consumed;
-        }
-        let asked = self.file_query().map(str::to_owned);
-        let fragment = self.labels.pasted(text);
-        self.put_in(fragment);
-        self.refresh_popup();
-        self.wanted_files(asked.as_deref()).unwrap_or(Reaction::Consumed)
-    }
-
-    /// An image that is not pasted as a path (from the clipboard): its label goes where the cursor is.
-    pub fn attach_image(&mut self, path: PathBuf) {
-        let typed = path.to_string_lossy().into_owned();
-        let label = self.labels.image(path, typed);
-        self.put_in(label);
-        self.insert(" ");
-        self.popup = None;
-    }
-
-    fn put_in(&mut self, fragment: Fragment) {
-        let at = self.buffer.cursor();
-        self.undo.close();
-        self.edit(at..at, fragment, Cause::Other);
-        self.last = Last::Other;
-    }
-
-    /// The images in the text: after a paste the app looks whether they exist.
-    #[must_use]
-    pub fn images(&self) -> Vec<PathBuf> {
-        let images = self.buffer.body().elements.iter().filter_map(|element| match &element.held {
-            Held::Image { path, .. } => Some(path.clone()),
-            Held::Paste(_) => None,
-        });
-        images.collect()
-    }
-
-    /// There is no such image: its label becomes the text that was pasted.
-    pub fn reject_image(&mut self, path: &Path) {
-        let found = self.buffer.body().elements.iter().rev().find_map(|element| match &element.held {
-            Held::Image { path: image, typed } if image == path => {
-                Some((element.at..element.end(), typed.clone()))
-            }
-            _ => None,
-        });
-        if let Some((range, typed)) = found {
-            let (at, end) = (self.buffer.cursor(), range.end);
-            self.undo.close();
-            self.edit(range, typed.as_str().into(), Cause::Other);
-            if at > end {
-                self.buffer.set_cursor(at - end + self.buffer.cursor());
-            }
-            // There may be another label of the same image.
-            self.reject_image(path);
-        }
-    }
-
     /// A key past the detection of pastes.
     fn press(&mut self, key: Key) -> Reaction {
         let before = (self.revision, self.buffer.cursor());
@@ -389,7 +220,7 @@ impl Composer {
     /// The text with every paste in its place and images as their paths: what to keep of a draft.
     #[must_use]
     pub fn draft(&self) -> String {
-        self.buffer.body().expanded(|path| path.to_string_lossy().into_owned())
+        self.buffer.body().expanded(|path, _| path.to_string_lossy().into_owned())
     }
 
     /// Puts another text in place of the whole. Labels that still stand in it keep what they stand for. It is
@@ -405,11 +236,11 @@ impl Composer {
             new.elements.push(buffer::Element { at: from + found, ..element.clone() });
             from += found + label.len();
         }
-        self.search = None;
-        self.popup = None;
+        (self.search, self.popup, self.dismissed) = (None, None, None);
         self.burst.end();
         self.undo.close();
         self.edit(0..self.buffer.len(), new, Cause::Other);
+        self.rest_on_line();
         self.last = Last::Other;
     }
 

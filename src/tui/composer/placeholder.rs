@@ -21,10 +21,10 @@ pub(super) struct Labels {
 }
 
 impl Labels {
-    /// What a pasted text goes into the composer as.
-    pub fn pasted(&mut self, text: &str) -> Fragment {
+    /// What a pasted text goes into the composer as; whether paths of images become labels is asked for.
+    pub fn pasted(&mut self, text: &str, images: bool) -> Fragment {
         let text = clean(text);
-        if let Some(paths) = image_paths(&text) {
+        if let Some(paths) = images.then(|| image_paths(&text)).flatten() {
             let mut all = Fragment::default();
             for (path, typed) in paths {
                 all.append(&self.image(path, typed));
@@ -197,7 +197,7 @@ mod tests {
             ("a\r".repeat(12), Some("[Pasted 12 lines #1]")),
         ];
         for (text, label) in table {
-            let fragment = Labels::default().pasted(&text);
+            let fragment = Labels::default().pasted(&text, true);
             match label {
                 Some(label) => assert_eq!(fragment.text, label),
                 None => assert_eq!(fragment.text, text),

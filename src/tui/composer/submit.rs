@@ -35,7 +35,7 @@ impl Composer {
         if body.is_empty() {
             return Reaction::Ignored;
         }
-        let whole = body.expanded(|path| path.to_string_lossy().into_owned());
+        let whole = body.expanded(|_, typed| typed.to_owned());
         if whole.trim().is_empty() {
             return Reaction::Consumed;
         }
@@ -86,7 +86,7 @@ impl Composer {
     pub fn take(&mut self) -> Message {
         let body = self.buffer.body().clone();
         let mut images: Vec<PathBuf> = Vec::new();
-        let text = body.expanded(|path| {
+        let text = body.expanded(|path, _| {
             let known = images.iter().position(|image| image == path);
             let index = known.unwrap_or_else(|| {
                 images.push(path.clone());

@@ -1,8 +1,11 @@
 //! The composer as a person sees it: text before, keys, text after.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::*;
 use ratatui::text::Line;
 use unicode_width::UnicodeWidthStr as _;
@@ -568,6 +571,14 @@ fn a_million_characters_are_edited_and_taken_back() {
     let mut composer = composer();
     composer.on_paste(&"paste me\r\n".repeat(100_000));
     assert_eq!(composer.text(), "[Pasted 100000 lines #1]");
+}
+
+#[test]
+fn in_a_line_for_the_shell_a_path_stays_a_path() {
+    let mut composer = composer();
+    press(&mut composer, "!file ");
+    composer.on_paste("/tmp/my\\ shot.png");
+    assert_eq!(press(&mut composer, "<enter>"), Reaction::Shell("file /tmp/my\\ shot.png".into()));
 }
 
 fn any_key() -> impl Strategy<Value = String> {

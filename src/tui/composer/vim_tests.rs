@@ -152,6 +152,9 @@ fn the_mode_shows_and_esc_is_the_screens_when_nothing_waits() {
     assert_eq!(composer.mode(), Some("INSERT"), "a new text begins with writing");
     press(&mut composer, "<esc>kkj");
     assert_eq!(composer.text(), "hello", "up and down go on through history");
+    composer.set_text("ab");
+    press(&mut composer, "x");
+    assert_eq!(composer.text(), "a", "the cursor stands on the last character");
     composer.set_vim(false);
     assert_eq!(composer.mode(), None);
     at(&mut composer, "a|");

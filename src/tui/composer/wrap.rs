@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::protocol::printable;
 
-use super::buffer::{Fragment, simple_step};
+use super::buffer::{Fragment, simple, simple_step};
 
 const TAB: &str = "    ";
 
@@ -70,6 +70,33 @@ impl<'a> Pieces<'a> {
         let element = body.elements.partition_point(|element| element.end() <= at);
         Self { body, at, columns, element }
     }
+
+    /// The element that comes next, if not there already, or the end: how far plain text goes.
+    fn plain_end(&self) -> usize {
+        self.body.elements.get(self.element).map_or(self.body.text.len(), |element| element.at)
+    }
+
+    /// Passes over characters that need no tables, as far as they fit into some columns. Gives the columns
+    /// that they take, and the last place beside a wide one.
+    fn pass_simple(&mut self, columns: usize) -> (usize, Option<usize>) {
+        let (mut used, mut place) = (0, None);
+        let text = self.body.text.get(self.at..self.plain_end()).unwrap_or_default();
+        let mut chars = text.chars();
+        let mut next = chars.next();
+        while let Some(char) = next.filter(|char| *char != ' ' && simple(*char)) {
+            next = chars.next().filter(|char| simple(*char));
+            let width = if char.is_ascii() { 1 } else { 2 };
+            if next.is_none() || used + width > columns {
+                break;
+            }
+            if width == 2 {
+                place = Some(self.at + char.len_utf8());
+            }
+            used += width;
+            self.at += char.len_utf8();
+        }
+        (used, place)
+    }
 }
 
 impl<'a> Iterator for Pieces<'a> {
@@ -78,8 +105,7 @@ impl<'a> Iterator for Pieces<'a> {
     fn next(&mut self) -> Option<Piece<'a>> {
         let (held, limit) = match self.body.elements.get(self.element) {
             Some(element) if element.at <= self.at => (true, element.end()),
-            Some(element) => (false, element.at),
-            None => (false, self.body.text.len()),
+            _ => (false, self.plain_end()),
         };
         let rest = self.body.slice(self.at..limit);
         let cluster = match simple_step(rest.chars()) {
@@ -216,20 +242,30 @@ impl Layout {
 /// Where the row that starts at `start` ends, and whether another one follows.
 fn row_end(body: &Fragment, start: usize, columns: usize) -> (usize, bool) {
     let first = if start == 0 { hidden(&body.text) } else { start };
+    let mut pieces = Pieces::new(body, first, columns);
+    let mut in_element = body.element_over(first).is_some_and(|element| element.at < first);
+    // The last place where the row may end.
     let mut place = None;
     let mut column = 0;
-    let mut at = first;
-    let mut pieces = Pieces::new(body, first, columns).peekable();
-    let mut in_element = body.element_over(first).is_some_and(|element| element.at < first);
-    while let Some(piece) = pieces.next() {
+    loop {
+        let (used, beside) = pieces.pass_simple(columns - column);
+        column += used;
+        place = beside.or(place);
+        let at = pieces.at;
+        let Some(piece) = pieces.next() else { return (at, false) };
         if piece.cluster == "\n" && !piece.held {
             return (piece.end, true);
         }
         let blank = !piece.held && matches!(piece.cluster, " " | "\t");
+        let wide = !piece.held && piece.width == 2;
+        let enters = piece.held && !in_element;
+        if (wide || enters) && at > first {
+            place = Some(at);
+        }
         if column + piece.width > columns {
             // One blank hangs over the edge, with the line end behind it.
             if blank {
-                let newline = pieces.peek().is_some_and(|next| next.cluster == "\n");
+                let newline = body.text.as_bytes().get(piece.end) == Some(&b'\n');
                 return (piece.end + usize::from(newline), true);
             }
             return match place {
@@ -238,20 +274,13 @@ fn row_end(body: &Fragment, start: usize, columns: usize) -> (usize, bool) {
                 None => (piece.end, piece.end < body.text.len()),
             };
         }
-        let wide = piece.width == 2 && !piece.held;
-        let enters = piece.held && !in_element;
-        if (wide || enters) && at > first {
-            place = Some(at);
-        }
         column += piece.width;
-        at = piece.end;
-        let leaves = piece.held && body.element_over(at).is_none_or(|element| element.at == at);
+        let leaves = piece.held && body.element_over(piece.end).is_none_or(|element| element.at == piece.end);
         in_element = piece.held && !leaves;
         if blank || wide || leaves {
-            place = Some(at);
+            place = Some(piece.end);
         }
     }
-    (at, false)
 }
 
 #[cfg(test)]
@@ -280,6 +309,7 @@ mod tests {
             ("a\n\nb\n", 4, &["a\n", "\n", "b\n", ""]),
             ("漢字漢", 4, &["漢字", "漢"]),
             ("a漢字", 4, &["a漢", "字"]),
+            ("a bb漢", 5, &["a bb", "漢"]),
             ("漢", 1, &["漢"]),
             ("!ls", 2, &["!ls"]),
         ];

@@ -5,17 +5,20 @@
 use std::{
     collections::VecDeque,
     io::{self, Read as _},
+    num::NonZeroU64,
     os::fd::{AsFd as _, OwnedFd},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::{Errno, ioctl_fionbio, read, write},
+    thread::set_current_timer_slack,
 };
 use tokio::sync::oneshot;
 
@@ -31,6 +34,11 @@ const READ_IN_FLOOD: usize = 256 * 1024;
 /// Bytes that are still read after the end of a process whose output others hold open: all that a pipe and a
 /// terminal can hold, so that nothing is lost that was written before the end.
 const STILL_READ: usize = 2 << 20;
+/// What the kernel holds of a terminal's output for its reader (`N_TTY_BUF_SIZE`), but for the byte it may keep free.
+const TERMINAL_HOLDS: usize = 4095;
+/// A breath after a full read of a terminal, in which a worker of the kernel refills it. To sleep until there is
+/// something instead costs a wake-up for each 4 KiB: twice the time of a flood.
+const LET_REFILL: Duration = Duration::from_micros(1);
 /// Typed bytes that may wait for a process that doesn't read.
 const TYPED_AHEAD: usize = 256 * 1024;
 
@@ -126,7 +134,7 @@ impl Reader {
     }
 
     /// Waits until all output is there, but not for those who only hold the other end open.
-    pub(super) async fn finish(mut self, grace: std::time::Duration) -> Kept {
+    pub(super) async fn finish(mut self, grace: Duration) -> Kept {
         if let Ok(kept) = tokio::time::timeout(grace, &mut self.done).await {
             return kept.unwrap_or_default();
         }
@@ -151,6 +159,8 @@ struct Pump {
 
 impl Pump {
     fn run(mut self) -> Kept {
+        // Or the breath is fifty times as long as it is meant to be. A kernel that refuses only makes it slower.
+        let _ = set_current_timer_slack(NonZeroU64::new(1));
         let mut buffer = vec![0; READ];
         let mut read_after_stop = 0;
         loop {
@@ -185,7 +195,12 @@ impl Pump {
             };
             match read(&self.output, room) {
                 Ok(0) => return (count, Met::End),
-                Ok(read) => count += read,
+                Ok(read) => {
+                    count += read;
+                    if read >= TERMINAL_HOLDS {
+                        thread::sleep(LET_REFILL);
+                    }
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return (count, Met::Nothing),
                 // On a terminal: nobody has the other end open any more.

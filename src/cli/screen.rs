@@ -2,16 +2,16 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
 };
 
 use crate::harness;
-use crate::protocol::{Content, SessionId, Update};
+use crate::protocol::{BlobId, Content, SessionId, Update};
 use crate::store::Blobs;
 use crate::tools::view_image;
-use crate::tui::{self, Connection, Ground, Host, Updates, composer::history};
+use crate::tui::{self, Answer, Connection, Ground, Host, Question, Updates, composer::history};
 
 use super::{
     error::CliError,
@@ -82,6 +82,20 @@ impl Screen {
     }
 }
 
+impl Screen {
+    /// A part of what the session keeps of an output.
+    fn part(&self, blob: &BlobId, from: u64, length: usize) -> Result<Answer, String> {
+        let failed = |error: io::Error| format!("can't read the output: {error}");
+        let blobs = self.blobs.as_ref().ok_or("there is no session yet")?;
+        let mut file = fs::File::open(blobs.path(blob).map_err(failed)?).map_err(failed)?;
+        let total = file.metadata().map_err(failed)?.len();
+        file.seek(SeekFrom::Start(from)).map_err(failed)?;
+        let mut bytes = Vec::new();
+        file.take(length as u64).read_to_end(&mut bytes).map_err(failed)?;
+        Ok(Answer::Blob { blob: blob.clone(), from, bytes, total })
+    }
+}
+
 #[async_trait::async_trait]
 impl Host for Screen {
     async fn open(&mut self) -> Result<Connection, String> {
@@ -146,6 +160,13 @@ impl Host for Screen {
                 format!("I ran `{command}` ({}):\n```\n{}\n```", output.status, text.trim_end())
             }
         }
+    }
+
+    async fn answer(&mut self, question: Question) -> Answer {
+        let answered = match &question {
+            Question::Blob { blob, from, length } => self.part(blob, *from, *length),
+        };
+        answered.unwrap_or_else(|problem| Answer::Failed { question, problem })
     }
 
     fn remember(&mut self, text: &str) {

@@ -11,8 +11,12 @@ use crate::session::Session;
 use super::{
     approval::{self, Approval},
     composer::{Composer, Message, Reaction, files::FileMatch},
+    host::{Answer, Question},
+    keymap::Key,
+    overlay::{self, Look, Overlay, Pager, Place},
     slash,
     status::{self, Ground},
+    term::Size,
     theme::Theme,
     transcript::Transcript,
 };
@@ -33,6 +37,8 @@ pub(super) enum Input {
     },
     /// The text of a draft that was edited elsewhere.
     Edited(String),
+    /// What a view had asked for.
+    Answer(Answer),
     /// Something that the person should know.
     Said(String),
     /// Time has passed.
@@ -57,6 +63,8 @@ pub(super) enum Action {
     /// Run a command as the person, and show it to the model.
     Shell(String),
     Copy(String),
+    /// Find out something for a view.
+    Ask(Question),
     /// Begin a new session in the place of this one.
     New,
 }
@@ -67,6 +75,8 @@ pub(super) struct App {
     pub(super) transcript: Transcript,
     pub(super) composer: Composer,
     approval: Option<Approval>,
+    /// The last one has the keys.
+    overlays: Vec<Box<dyn Overlay>>,
     pub(super) ground: Ground,
     pub(super) theme: Theme,
     /// Until when a second ^C quits.
@@ -88,6 +98,7 @@ impl App {
             transcript: Transcript::new(),
             composer,
             approval: None,
+            overlays: Vec::new(),
             ground,
             theme,
             quit_until_ms: None,
@@ -100,6 +111,7 @@ impl App {
         self.session = Session::default();
         self.transcript = Transcript::new();
         self.approval = None;
+        self.overlays.clear();
     }
 
     /// Folds what happened before. The same code as for what happens now.
@@ -117,9 +129,10 @@ impl App {
                 self.key(key, now_ms)
             }
             Input::Paste(text) => {
-                match &mut self.approval {
-                    Some(approval) => approval.paste(&text),
-                    None => drop(self.composer.on_paste(&text)),
+                match (self.overlays.last_mut(), &mut self.approval) {
+                    (Some(overlay), _) => overlay.paste(&text),
+                    (None, Some(approval)) => approval.paste(&text),
+                    (None, None) => drop(self.composer.on_paste(&text)),
                 }
                 Vec::new()
             }
@@ -137,6 +150,10 @@ impl App {
             }
             Input::Edited(text) => {
                 self.composer.set_text(&text);
+                Vec::new()
+            }
+            Input::Answer(answer) => {
+                self.overlays.iter_mut().for_each(|overlay| overlay.answer(&answer));
                 Vec::new()
             }
             Input::Said(text) => {
@@ -172,6 +189,9 @@ impl App {
     }
 
     fn key(&mut self, key: KeyEvent, now_ms: u64) -> Vec<Action> {
+        if !self.overlays.is_empty() {
+            return self.overlay_key(key, now_ms);
+        }
         if let Some(approval) = &mut self.approval {
             match approval.key(key, now_ms) {
                 approval::Reaction::Consumed => return Vec::new(),
@@ -188,6 +208,33 @@ impl App {
             }
         }
         self.own_key(key, now_ms)
+    }
+
+    /// The topmost overlay is asked, and nobody below it, so that no key does what can't be seen.
+    fn overlay_key(&mut self, key: KeyEvent, now_ms: u64) -> Vec<Action> {
+        let Some(mut overlay) = self.overlays.pop() else { return Vec::new() };
+        let reaction = overlay.key(Key::from(key), &self.look(now_ms));
+        match reaction {
+            overlay::Reaction::Close(actions) => return actions,
+            overlay::Reaction::Do(actions) => {
+                self.overlays.push(overlay);
+                return actions;
+            }
+            overlay::Reaction::Open(above) => self.overlays.extend([overlay, above]),
+            overlay::Reaction::Consumed => self.overlays.push(overlay),
+            overlay::Reaction::Ignored => {
+                self.overlays.push(overlay);
+                if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('z') {
+                    return vec![Action::Suspend];
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    fn look(&self, now_ms: u64) -> Look<'_> {
+        let Self { session, transcript, ground, theme, .. } = self;
+        Look { session, transcript, ground, theme, now_ms }
     }
 
     fn composed(&mut self, reaction: Reaction) -> Vec<Action> {
@@ -224,6 +271,10 @@ impl App {
             KeyCode::Char('c') if control => self.control_c(now_ms),
             KeyCode::Char('d') if control && self.composer.is_empty() => vec![Action::Quit],
             KeyCode::Char('z') if control => vec![Action::Suspend],
+            KeyCode::Char('t') if control => {
+                self.overlays.push(Box::new(Pager::new()));
+                Vec::new()
+            }
             KeyCode::Up if key.modifiers.contains(KeyModifiers::ALT) => self.take_back(),
             _ => Vec::new(),
         }
@@ -272,14 +323,34 @@ impl App {
         self.composer.wake_at().map(Into::into)
     }
 
+    /// What is on the whole terminal, if an overlay takes it.
+    pub(super) fn full(&mut self, size: Size, now_ms: u64) -> Option<Live> {
+        let overlay = self.overlays.last()?;
+        if overlay.place() != Place::Full {
+            return None;
+        }
+        let page = self.draw_overlay(size, now_ms)?;
+        Some(Live { rows: page.rows, cursor: page.cursor })
+    }
+
+    fn draw_overlay(&mut self, size: Size, now_ms: u64) -> Option<overlay::Page> {
+        let mut overlay = self.overlays.pop()?;
+        let page = overlay.draw(size, &self.look(now_ms));
+        self.overlays.push(overlay);
+        Some(page)
+    }
+
     /// The rows below what is printed, at most `max_rows`.
     pub(super) fn live(&mut self, width: u16, max_rows: u16, now_ms: u64) -> Live {
-        let (mut below, cursor) = match &mut self.approval {
-            Some(approval) => {
+        let size = Size { columns: width, rows: max_rows.saturating_sub(2).max(1) };
+        let page = self.draw_overlay(size, now_ms);
+        let (mut below, cursor) = match (page, &mut self.approval) {
+            (Some(page), _) => (page.rows, page.cursor),
+            (None, Some(approval)) => {
                 let more = self.session.asked().count().saturating_sub(1);
                 approval.draw(width, max_rows.saturating_sub(2), &self.theme, more)
             }
-            None => {
+            (None, None) => {
                 let drawn = self.composer.draw(width, (max_rows / 2).max(1), &self.theme);
                 let mut rows = drawn.lines;
                 rows.extend(drawn.popup);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::protocol::{Command, Content, Event, Update};
+use crate::protocol::{BlobId, Command, Content, Event, Update};
 
 /// The program around the screen.
 #[async_trait::async_trait]
@@ -33,8 +33,32 @@ pub trait Host: Send {
     /// Runs a command as the person, and gives what it printed.
     async fn shell(&mut self, command: &str) -> String;
 
+    /// Answers a view. It takes no time that a person would notice.
+    async fn answer(&mut self, question: Question) -> Answer;
+
     /// Keeps what was said, for the history of later sessions.
     fn remember(&mut self, text: &str);
+}
+
+/// What a view wants to know from outside of the conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// A part of an output that is kept: at most `length` bytes, from byte `from`.
+    Blob { blob: BlobId, from: u64, length: usize },
+}
+
+/// What it is told. Each answer says what it is the answer to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Blob {
+        blob: BlobId,
+        from: u64,
+        bytes: Vec<u8>,
+        /// Bytes of the whole.
+        total: u64,
+    },
+    /// A sentence for the person.
+    Failed { question: Question, problem: String },
 }
 
 /// An open session.

@@ -9,6 +9,7 @@ mod approval;
 pub mod composer;
 mod host;
 pub mod keymap;
+mod overlay;
 mod run;
 mod slash;
 mod status;
@@ -17,6 +18,6 @@ pub mod text;
 pub mod theme;
 pub mod transcript;
 
-pub use host::{Connection, Host, Updates};
+pub use host::{Answer, Connection, Host, Question, Updates};
 pub use run::{Options, run};
 pub use status::Ground;

@@ -280,6 +280,10 @@ impl<H: Host> Face<H> {
                 let said = if self.terminal.copy(&text)? { "copied" } else { "too long for the clipboard" };
                 drop(self.app.update(Input::Said(said.to_owned()), now_ms()));
             }
+            Action::Ask(question) => {
+                let answer = self.host.answer(question).await;
+                drop(self.app.update(Input::Answer(answer), now_ms()));
+            }
             Action::New => {
                 self.disconnect().await;
                 self.host.forget();
@@ -364,6 +368,11 @@ impl<H: Host> Face<H> {
         self.screen.park(self.app.session.turn.is_some() && self.typed.elapsed() > PARK);
         let Size { columns, rows } = self.screen.size();
         let now = now_ms();
+        if let Some(full) = self.app.full(self.screen.size(), now) {
+            self.screen.enter_full()?;
+            return self.screen.draw_full_at(&full.rows, full.cursor);
+        }
+        self.screen.leave_full()?;
         let finished = self.app.transcript.take_finished(columns, &self.app.theme);
         self.screen.print(&finished);
         let live = self.app.live(columns, rows.saturating_sub(1).max(1), now);

@@ -97,6 +97,11 @@ impl Control {
         Ok(())
     }
 
+    /// Whether typed text still waits for the process to take it.
+    pub(super) fn is_typing(&self) -> bool {
+        lock(&self.typed).as_ref().is_some_and(|waiting| !waiting.is_empty())
+    }
+
     fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.ring();

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
 };
@@ -174,8 +175,11 @@ impl Host for Screen {
         let written = self
             .history_file
             .parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| fs::OpenOptions::new().create(true).append(true).open(&self.history_file))
+            .map_or(Ok(()), |folder| fs::DirBuilder::new().recursive(true).mode(0o700).create(folder))
+            // What was said may hold what is nobody else's business.
+            .and_then(|()| {
+                fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&self.history_file)
+            })
             .and_then(|mut file| file.write_all(line.as_bytes()));
         // A history that can't be kept is no reason to bother anybody who works.
         drop(written);
@@ -201,6 +205,7 @@ fn ground(start: &Start) -> Ground {
 /// The branch, read from the file that names it: no program is run for it.
 fn branch(workspace: &Path) -> Option<String> {
     let root = workspace.ancestors().find(|dir| dir.join(".git").exists())?;
-    let head = fs::read_to_string(root.join(".git/HEAD")).ok()?;
+    let mut head = String::new();
+    fs::File::open(root.join(".git/HEAD")).ok()?.take(4096).read_to_string(&mut head).ok()?;
     head.trim().strip_prefix("ref: refs/heads/").map(str::to_owned)
 }

@@ -9,7 +9,6 @@ use crate::protocol::{Approval, SandboxMode};
 /// A terminal coding agent that can always be stopped and resumed without losing anything.
 #[derive(Debug, Parser)]
 #[command(name = "agent", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) common: Common,

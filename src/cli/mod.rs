@@ -51,6 +51,10 @@ pub fn main(args: &[OsString]) -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let common = cli.common;
+    if let (Some(prompt), Some(_)) = (&cli.prompt, &cli.command) {
+        return Err(CliError::usage(format!("`{prompt}` stands before a command"))
+            .hint("a prompt alone begins a session; options may stand before or after a command's name"));
+    }
     match cli.command {
         None => {
             let start = with_person(&common)?;
@@ -78,7 +82,8 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(CommandArgs::Doctor { json }) => doctor::run(&common, json),
         Some(CommandArgs::Config { command: ConfigArgs::Schema }) => print(&config::schema()),
         Some(CommandArgs::Config { command: ConfigArgs::Path }) => {
-            print(&start(&common)?.home.config_file().to_string_lossy())
+            let inputs = Inputs::from_process(None, Vec::new()).map_err(CliError::usage)?;
+            print(&inputs.home.config_file().to_string_lossy())
         }
         Some(CommandArgs::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "agent", &mut io::stdout());

@@ -101,7 +101,15 @@ async fn every_command_of_the_readme_works_as_it_is_written() {
                 assert!(said, "{line}: {run:#?}");
             }
             // It is there to show what fails.
-            None if line.contains("agent sandbox") => assert_ne!(run.code, 0, "{line}: {run:#?}"),
+            None if line.contains("agent sandbox") => {
+                assert_ne!(run.code, 0, "{line}: {run:#?}");
+                let home: Vec<String> = std::fs::read_dir(std::env::var("HOME").unwrap())
+                    .map(|dir| dir.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect())
+                    .unwrap_or_default();
+                let shown = home.iter().filter(|name| run.stdout.lines().any(|line| line == *name));
+                assert_eq!(shown.collect::<Vec<_>>(), Vec::<&String>::new(), "{run:#?}");
+                assert!(!std::path::Path::new("/etc/x").exists());
+            }
             None => drop(run.expect(0)),
         }
     }

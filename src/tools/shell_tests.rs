@@ -86,7 +86,8 @@ async fn long_output_is_cut_as_models_know_it() {
 #[tokio::test]
 async fn a_session_goes_on_until_it_is_told_to_end() {
     let (_dir, cx) = world();
-    let args = serde_json::json!({"cmd": "read name; echo hello $name", "tty": true, "yield_time_ms": 30_000});
+    let args =
+        serde_json::json!({"cmd": "read name; echo hello $name", "tty": true, "yield_time_ms": 30_000});
     let started = call(&ExecCommand, args, &cx).await.unwrap();
     let Shown::Command { process: Some(id), exit: None, .. } = started.shown else { panic!("{started:?}") };
     let expected = format!(

@@ -3,6 +3,7 @@
 //! An overlay knows the session and the transcript only while it is asked; what it needs from outside comes as the
 //! answer to a question that it had sent.
 
+mod menu;
 mod transcript;
 
 use ratatui::text::Line;
@@ -10,13 +11,7 @@ use ratatui::text::Line;
 use crate::session::Session;
 
 use super::{
-    app::Action,
-    host::Answer,
-    keymap::Key,
-    status::Ground,
-    term::Size,
-    theme::Theme,
-    transcript::Transcript,
+    app::Action, host::Answer, keymap::Key, status::Ground, term::Size, theme::Theme, transcript::Transcript,
 };
 
 pub(super) use transcript::Pager;

@@ -6,7 +6,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::{style::Style, text::Line};
 
-use crate::protocol::{CallId, FileOperation, Grant, Intent, Verdict, printable};
+use crate::protocol::{CallId, FileOperation, Grant, Intent, Scope, Verdict, printable};
 use crate::session::{Call, CallState};
 
 use super::{
@@ -78,7 +78,7 @@ impl Approval {
             }
             KeyCode::Char('s') if !control && self.read => {
                 if let Some(grant) = self.grants.first() {
-                    let verdict = Verdict::AllowAlways { grant: grant.clone() };
+                    let verdict = Verdict::AllowAlways { grant: grant.clone(), scope: Scope::Session };
                     return Reaction::Decide(self.call.clone(), verdict);
                 }
             }
@@ -311,7 +311,7 @@ mod tests {
         let grant = Grant::CommandPrefix { words: vec!["npm".into(), "install".into()] };
         let mut approval = question("npm install x", vec![grant.clone()]);
         assert!(text(&mut approval, 80, 24).contains("commands that begin with `npm install`"));
-        let allowed = Reaction::Decide("c1".into(), Verdict::AllowAlways { grant });
+        let allowed = Reaction::Decide("c1".into(), Verdict::AllowAlways { grant, scope: Scope::Session });
         assert_eq!(press(&mut approval, KeyCode::Char('s'), 5_000), allowed);
         let mut without = question("npm install x", vec![]);
         text(&mut without, 80, 24);

@@ -250,6 +250,32 @@ impl Start {
         Ok((settings, notes))
     }
 
+    /// What a session would begin with. Where that can't be had, such as with an unknown provider, it comes near.
+    pub(super) fn prospect(&self) -> Settings {
+        self.settings(None).map_or_else(
+            |_| Settings {
+                model: self.config.model.clone(),
+                effort: self.config.effort,
+                verbosity: self.config.verbosity,
+                approval: self.approval,
+                sandbox: self.config.sandbox,
+                backend: self.config.backend.to_string(),
+                limits: catalog::UNKNOWN_LIMITS,
+                output_schema: None,
+            },
+            |(settings, _)| settings,
+        )
+    }
+
+    /// Takes over what the next session is to begin with.
+    pub(super) fn prepare(&mut self, settings: Settings) {
+        let Settings { model, effort, approval, sandbox, .. } = settings;
+        self.config.model = model;
+        self.config.effort = effort;
+        self.config.sandbox = sandbox;
+        self.approval = approval;
+    }
+
     /// What was typed for this run goes before what the session ran with; the configuration does not.
     fn overrides(&self, settings: &mut Settings) -> Result<(), CliError> {
         let typed = &self.typed;

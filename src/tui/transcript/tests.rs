@@ -485,10 +485,11 @@ fn decisions_of_people_are_kept_in_sight() {
 
     ✗ unsupported call: x
 
-    · Allowed by a rule (always in this project): changes at or below /notes
+    · Allowed by a rule (always in this project): changes at or below /no…
     • done
 
-      No longer allowed (always in this project): changes at or below /notes
+      No longer allowed (always in this project): changes at or below
+      /notes
     ");
 }
 

@@ -1,6 +1,7 @@
 //! The command line, one file per command.
 
 mod args;
+mod around;
 mod demo;
 mod doctor;
 mod error;
@@ -129,7 +130,8 @@ fn start(common: &Common) -> Result<Start, CliError> {
     let config = config::load(&inputs).map_err(CliError::usage)?;
     // Without a screen nobody is there to be asked, unless whoever called says so.
     let approval = typed.approval.unwrap_or(Approval::Never);
-    Ok(Start { config, home: inputs.home, workspace, typed, approval, person: Person::Absent })
+    let home = inputs.home.clone();
+    Ok(Start { config, inputs, home, workspace, typed, approval, person: Person::Absent })
 }
 
 /// The same where somebody sits before a screen.

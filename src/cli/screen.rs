@@ -10,6 +10,7 @@ use std::{
 
 use futures::future::BoxFuture;
 
+use crate::config::project_root;
 use crate::harness;
 use crate::protocol::{BlobId, Content, SessionId, Update};
 use crate::store::Blobs;
@@ -195,18 +196,23 @@ async fn as_person(command: String, workspace: PathBuf) -> String {
 }
 
 fn ground(start: &Start) -> Ground {
-    let home = std::env::var("HOME").unwrap_or_default();
-    let workspace = start.workspace.to_string_lossy().into_owned();
-    let directory = match workspace.strip_prefix(&home) {
-        Some(rest) if !home.is_empty() && (rest.is_empty() || rest.starts_with('/')) => format!("~{rest}"),
-        _ => workspace,
-    };
     Ground {
-        model: start.config.model.to_string(),
-        sandbox: start.config.sandbox,
+        settings: start.prospect(),
         workspace: start.workspace.clone(),
-        directory,
+        directory: from_home(&start.workspace),
         branch: branch(&start.workspace),
+        project: from_home(project_root(&start.workspace)),
+        config: from_home(&start.home.config_file()),
+    }
+}
+
+/// A path, with the home directory as `~`.
+fn from_home(path: &Path) -> String {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let path = path.to_string_lossy().into_owned();
+    match path.strip_prefix(&home) {
+        Some(rest) if !home.is_empty() && (rest.is_empty() || rest.starts_with('/')) => format!("~{rest}"),
+        _ => path,
     }
 }
 

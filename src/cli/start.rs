@@ -11,8 +11,8 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use crate::config::{Backend, Config, Home};
-use crate::context::{self, Network, Opening, Person, instructions};
+use crate::config::{self, Backend, Config, ConfigError, Home, Inputs};
+use crate::context::{self, Network, Opening, Permissions, Person, instructions};
 use crate::harness::{self, Handle, OpenedModel, Parts};
 use crate::model::auth::{self, AuthFile};
 use crate::model::catalog::{self, Catalog, Resolved};
@@ -27,7 +27,10 @@ use crate::shell::{self, Shell};
 use crate::store::{Blobs, Log, LogError, Sessions};
 use crate::tools::{Toolbox, Workspace};
 
-use super::error::{CliError, Kind};
+use super::{
+    around::Around,
+    error::{CliError, Kind},
+};
 
 /// Live processes of a session at most.
 const MAX_PROCESSES: usize = 64;
@@ -36,6 +39,8 @@ const MAX_PROCESSES: usize = 64;
 #[derive(Clone)]
 pub(super) struct Start {
     pub(super) config: Config,
+    /// What the configuration was read from, to be read anew.
+    pub(super) inputs: Inputs,
     pub(super) home: Home,
     pub(super) workspace: PathBuf,
     pub(super) typed: Typed,
@@ -145,6 +150,7 @@ impl Start {
             Fact::Configured { settings: settings.clone() },
         ];
         begin.extend(notes.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
+        begin.extend(self.rules_read(&Session::default()));
         let (opening, said) = self.opening(&settings, &sandbox);
         begin.extend(opening.into_iter().map(Fact::item));
         begin.extend(said.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
@@ -191,7 +197,8 @@ impl Start {
         } else {
             vec![Fact::Configured { settings: settings.clone() }]
         };
-        let of_session = Self { workspace: session.workspace, ..self.clone() };
+        let of_session = Self { workspace: session.workspace.clone(), ..self.clone() };
+        begin.extend(of_session.rules_read(&session));
         let sandbox = of_session.sandbox(&settings, &sessions.folder(id))?;
         if session.turns == TurnId::default() {
             // It may have been killed while this was written.
@@ -202,34 +209,77 @@ impl Start {
         of_session.open(id, &sessions, log, history, begin, &settings, sandbox, deltas, None)
     }
 
+    /// The configuration as it stands now: it may have been changed since, by this program as well.
+    pub(super) fn config_now(&self) -> Result<Config, ConfigError> {
+        config::load(&self.inputs)
+    }
+
+    /// The rules that are kept, if the session knows of others.
+    fn rules_read(&self, session: &Session) -> Vec<Fact> {
+        let (rules, note) = match self.config_now() {
+            Ok(config) => (config.rules(&self.workspace), None),
+            Err(error) => (
+                self.config.rules(&self.workspace),
+                Some(Fact::Noted {
+                    level: Level::Warning,
+                    text: format!("rules are those from before the configuration was changed: {error}"),
+                }),
+            ),
+        };
+        let known = session.rules.iter().filter(|rule| !rule.scope.is_session());
+        let read = (!known.eq(&rules)).then_some(Fact::RulesRead { rules });
+        note.into_iter().chain(read).collect()
+    }
+
     /// The settings of a new session, and what the person should know about them.
     fn settings(
         &self,
         output_schema: Option<serde_json::Value>,
     ) -> Result<(Settings, Vec<String>), CliError> {
-        let resolved = self.resolve(&self.config.model)?;
-        let mut limits = resolved.limits;
-        if let Some(window) = self.config.context_window {
-            limits.window = window;
-        }
+        let Resolved { model, limits, effort, verbosity, notes, .. } = self.resolve(&self.config.model)?;
         let settings = Settings {
-            model: resolved.model,
-            effort: self.config.effort.or(resolved.effort),
-            verbosity: self.config.verbosity.or(resolved.verbosity),
+            model,
+            effort,
+            verbosity,
             approval: self.approval,
             sandbox: self.config.sandbox,
             backend: self.config.backend.to_string(),
             limits,
             output_schema,
         };
-        let notes = self.config.notices.iter().cloned().chain(resolved.notes).collect();
         Ok((settings, notes))
+    }
+
+    /// What a session would begin with. Where that can't be had, such as with an unknown provider, it comes near.
+    pub(super) fn prospect(&self) -> Settings {
+        self.settings(None).map_or_else(
+            |_| Settings {
+                model: self.config.model.clone(),
+                effort: self.config.effort,
+                verbosity: self.config.verbosity,
+                approval: self.approval,
+                sandbox: self.config.sandbox,
+                backend: self.config.backend.to_string(),
+                limits: catalog::UNKNOWN_LIMITS,
+                output_schema: None,
+            },
+            |(settings, _)| settings,
+        )
+    }
+
+    /// Takes over what the next session is to begin with.
+    pub(super) fn prepare(&mut self, settings: Settings) {
+        let Settings { model, effort, approval, sandbox, .. } = settings;
+        self.config.model = model;
+        self.config.effort = effort;
+        self.config.sandbox = sandbox;
+        self.approval = approval;
     }
 
     /// What was typed for this run goes before what the session ran with; the configuration does not.
     fn overrides(&self, settings: &mut Settings) -> Result<(), CliError> {
         let typed = &self.typed;
-        if let Some(model) = &typed.model {
+        if let Some(model) = typed.model.as_ref().filter(|model| **model != settings.model) {
             let resolved = self.resolve(model)?;
             settings.limits = resolved.limits;
             settings.effort = resolved.effort;
@@ -245,8 +295,14 @@ impl Start {
         Ok(())
     }
 
+    /// What is known of a model, and what the person has set for whichever model it is.
     pub(super) fn resolve(&self, model: &ModelRef) -> Result<Resolved, CliError> {
-        self.catalog().resolve(model).map_err(|error| CliError::usage(error.to_string()))
+        let mut resolved =
+            self.catalog().resolve(model).map_err(|error| CliError::usage(error.to_string()))?;
+        resolved.limits.window = self.config.context_window.unwrap_or(resolved.limits.window);
+        resolved.effort = self.config.effort.or(resolved.effort);
+        resolved.verbosity = self.config.verbosity.or(resolved.verbosity);
+        Ok(resolved)
     }
 
     /// The file with keys that are not in the environment.
@@ -279,7 +335,7 @@ impl Start {
     }
 
     /// Where the commands of a session run.
-    fn sandbox(&self, settings: &Settings, folder: &Path) -> Result<SharedSandbox, CliError> {
+    pub(super) fn sandbox(&self, settings: &Settings, folder: &Path) -> Result<SharedSandbox, CliError> {
         if settings.backend != Backend::Local.to_string() {
             return Err(CliError::usage(format!("backend `{}` is not there yet", settings.backend))
                 .hint("use --backend local"));
@@ -316,6 +372,20 @@ impl Start {
         })
     }
 
+    /// What may be done, as the model is told it.
+    pub(super) fn permissions(&self, settings: &Settings, sandbox: &SharedSandbox) -> Permissions {
+        Permissions {
+            sandbox: settings.sandbox,
+            approval: settings.approval,
+            network: match settings.sandbox {
+                SandboxMode::DangerFullAccess => Network::On,
+                SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => Network::Off,
+            },
+            backend: sandbox.describe(),
+            person: self.person,
+        }
+    }
+
     /// What the model is told at the beginning, and what of it the person should know.
     fn opening(
         &self,
@@ -338,15 +408,8 @@ impl Start {
             shell: shell().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             date: now.strftime("%Y-%m-%d").to_string(),
             timezone: now.time_zone().iana_name().unwrap_or("UTC").to_owned(),
-            sandbox: settings.sandbox,
-            approval: settings.approval,
-            network: match settings.sandbox {
-                SandboxMode::DangerFullAccess => Network::On,
-                SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => Network::Off,
-            },
+            permissions: self.permissions(settings, sandbox),
             writable: self.config.writable_roots.clone(),
-            backend: sandbox.describe(),
-            person: self.person,
             instructions,
         });
         (opening, said)
@@ -381,7 +444,7 @@ impl Start {
                 workspace: self.workspace.clone(),
                 env: self.environment(settings.sandbox),
                 shell: shell(),
-                sandbox,
+                sandbox: SharedSandbox::clone(&sandbox),
                 outside,
                 max_processes: MAX_PROCESSES,
                 seed: seed(id, &history),
@@ -406,6 +469,8 @@ impl Start {
             shell,
             exits,
             clock: Arc::new(now),
+            permissions: self.permissions(settings, &sandbox),
+            surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox)),
             deltas,
         });
         Ok(Open { id, history, handle, blobs, headline, ephemeral })

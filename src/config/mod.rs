@@ -9,6 +9,8 @@ mod layer;
 mod path;
 mod paths;
 mod project;
+pub mod rules;
+pub mod save;
 mod schema;
 mod settings;
 
@@ -21,7 +23,7 @@ pub use error::ConfigError;
 pub use paths::Home;
 pub use project::project_root;
 pub use schema::schema;
-pub use settings::{Backend, Config, InstructionSettings, Project, ShellSettings};
+pub use settings::{Backend, Config, InstructionSettings, PermissionSettings, Project, ShellSettings};
 
 use layer::Layer;
 
@@ -111,6 +113,7 @@ pub fn load(inputs: &Inputs) -> Result<Config, ConfigError> {
     settings::expand_home(&mut config, &inputs.env);
     config.notices = project.notices;
     config.origins = all.origins;
+    config.notices.extend(config.rule_notices());
     Ok(config)
 }
 

@@ -20,6 +20,7 @@ use super::{
 const FORBIDDEN: &[&[&str]] = &[
     &["providers"],
     &["projects"],
+    &["permissions"],
     &["keys"],
     &["hooks"],
     &["notify"],
@@ -53,7 +54,9 @@ pub(super) fn layers(
     let root = project_root(&cwd);
     let trust: BTreeMap<PathBuf, bool> = trust
         .iter()
-        .map(|(dir, project)| (fs::canonicalize(dir).unwrap_or_else(|_| dir.clone()), project.trusted))
+        .filter_map(|(dir, project)| {
+            Some((fs::canonicalize(dir).unwrap_or_else(|_| dir.clone()), project.trusted?))
+        })
         .collect();
 
     let mut dirs: Vec<&Path> = cwd.ancestors().take_while(|dir| dir.starts_with(root)).collect();

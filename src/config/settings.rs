@@ -8,6 +8,8 @@ use crate::context::instructions;
 use crate::model::catalog::{ModelSettings, ProviderSettings};
 use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Verbosity};
 
+use super::rules::{self, Allow};
+
 /// The settings of the program.
 #[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
@@ -46,6 +48,8 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderSettings>,
     /// What is known of models, by the name that their provider gives them.
     pub models: BTreeMap<String, ModelSettings>,
+    /// What is allowed everywhere without asking.
+    pub permissions: PermissionSettings,
     /// What is known of projects, by absolute directory.
     #[schemars(with = "BTreeMap<String, Project>")]
     pub projects: BTreeMap<PathBuf, Project>,
@@ -79,8 +83,20 @@ pub struct InstructionSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Project {
-    /// Whether the project's own settings are read.
-    pub trusted: bool,
+    /// Whether the project's own settings are read. Unset: not, and the person is told so.
+    pub trusted: Option<bool>,
+    /// What is allowed in this project without asking.
+    #[schemars(with = "Vec<rules::Keys>")]
+    pub allow: Vec<Allow>,
+}
+
+/// What is allowed everywhere without asking.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct PermissionSettings {
+    /// Rules, one of `{ command = ["WORD", …] }` and `{ write = "/PATH" }` each.
+    #[schemars(with = "Vec<rules::Keys>")]
+    pub allow: Vec<Allow>,
 }
 
 /// Where commands run.
@@ -108,6 +124,7 @@ impl Default for Config {
             instructions: InstructionSettings::default(),
             providers: BTreeMap::new(),
             models: BTreeMap::new(),
+            permissions: PermissionSettings::default(),
             projects: BTreeMap::new(),
             notices: Vec::new(),
             origins: BTreeMap::new(),

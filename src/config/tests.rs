@@ -108,7 +108,7 @@ fn every_key_can_be_set() {
     );
     let provider = &config.providers["local"];
     assert_eq!((provider.wire, provider.env_key.as_deref()), (Some(Wire::Responses), Some("LOCAL_KEY")));
-    assert!(!config.projects[Path::new("/x")].trusted);
+    assert_eq!(config.projects[Path::new("/x")].trusted, Some(false));
 }
 
 #[test]

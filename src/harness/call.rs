@@ -16,7 +16,7 @@ impl Harness {
         let fact = match self.tools.get(&call.tool).map(|tool| tool.intent(&call.args, &self.workspace)) {
             None => refused(id, format!("unsupported call: {}", call.tool)),
             Some(Err(error)) => refused(id, error.0),
-            Some(Ok(intent)) => match policy::judge(&intent, &self.policy(), &self.session.grants) {
+            Some(Ok(intent)) => match policy::judge(&intent, &self.policy(), &self.session.rules) {
                 Judgement::Allow(by) => Fact::CallAllowed { call: id.clone(), by, intent },
                 Judgement::Ask { reason } => {
                     let grants = policy::proposals(&intent);

@@ -8,6 +8,7 @@ mod fanout;
 mod record;
 mod respond;
 mod retry;
+mod surroundings;
 mod window;
 mod work;
 
@@ -22,6 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::context::Permissions;
 use crate::model::{Model, ModelError};
 use crate::protocol::{CallId, Command, Fact, Item, ModelRef, Rejection, Settings, Time};
 use crate::session::{Session, Step};
@@ -29,9 +31,10 @@ use crate::shell::{Exit, Shell};
 use crate::store::{Blobs, Log, LogError};
 use crate::tools::{Toolbox, Workspace};
 
-use self::{fanout::Fanout, work::Work};
+use self::{fanout::Fanout, surroundings::Lasting, work::Work};
 
 pub use fanout::Updates;
+pub use surroundings::{Place, Surroundings};
 
 /// What a harness is made of.
 pub struct Parts {
@@ -49,6 +52,9 @@ pub struct Parts {
     /// Ends of the shell's processes.
     pub exits: mpsc::UnboundedReceiver<Exit>,
     pub clock: Clock,
+    /// What the model is to know of what it may do.
+    pub permissions: Permissions,
+    pub surroundings: Arc<dyn Surroundings>,
     /// Whether somebody looks at deltas.
     pub deltas: bool,
 }
@@ -86,6 +92,8 @@ struct Harness {
     workspace: Workspace,
     shell: Shell,
     clock: Clock,
+    permissions: Permissions,
+    surroundings: Arc<dyn Surroundings>,
     deltas: bool,
     fanout: Fanout,
     /// All ids of calls so far: a provider that uses one twice must not confuse two calls.
@@ -121,6 +129,8 @@ pub fn start(parts: Parts) -> Handle {
         workspace: parts.workspace,
         shell: parts.shell,
         clock: parts.clock,
+        permissions: parts.permissions,
+        surroundings: parts.surroundings,
         deltas: parts.deltas,
         fanout,
         seen,
@@ -204,6 +214,11 @@ impl Harness {
         }
         let interrupt = command == Command::Interrupt;
         let submit = matches!(command, Command::Submit { .. });
+        if let Command::Configure { settings } = &command
+            && let Err(problem) = self.settle(settings)
+        {
+            return self.fanout.rejected(Rejection::NoSandbox(problem));
+        }
         match self.session.decide(command, (self.clock)()) {
             Err(rejection) => self.fanout.rejected(rejection),
             Ok(mut facts) => {
@@ -216,7 +231,9 @@ impl Harness {
                         facts.insert(0, Fact::item(partial));
                     }
                 }
+                let lasting = Lasting::of(&facts);
                 self.record(facts);
+                self.keep_rules(lasting);
                 if interrupt {
                     self.sync();
                 }

@@ -122,6 +122,9 @@ const EXAMPLE: &str = "[providers.NAME]\nbase_url = \"https://HOST/v1\"\nenv_key
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Small enough for nearly every model that can use tools at all.
 const UNKNOWN_WINDOW: u64 = 128_000;
+/// What is assumed of a model of which nothing is known.
+pub const UNKNOWN_LIMITS: Limits =
+    Limits { window: UNKNOWN_WINDOW * USABLE_PERCENT / 100, tool_output: TOOL_OUTPUT };
 const USABLE_PERCENT: u64 = 95;
 const TOOL_OUTPUT: u64 = 10_000;
 

@@ -2,7 +2,7 @@
 //!
 //! A grant covers exact leading words, never a pattern, and only commands that are read without any doubt.
 
-use crate::protocol::{FileChange, Grant, Intent};
+use crate::protocol::{FileChange, Grant, Intent, Rule, Scope};
 
 use super::{below, command, file_paths};
 
@@ -85,12 +85,11 @@ pub fn proposals(intent: &Intent) -> Vec<Grant> {
         Intent::Command { command, prefix, .. } => {
             let commands = command::plain(command).unwrap_or_default();
             let [words] = commands.as_slice() else { return Vec::new() };
-            let proposed = if !prefix.is_empty() && words.starts_with(prefix) && !too_broad(prefix) {
-                prefix.clone()
-            } else {
-                words.clone()
-            };
-            if too_broad(&proposed) { Vec::new() } else { vec![Grant::CommandPrefix { words: proposed }] }
+            let proposed = Some(prefix).filter(|prefix| !prefix.is_empty() && words.starts_with(prefix));
+            let shorter = proposed.filter(|prefix| *prefix != words);
+            // What the model proposed comes first, then what it runs now.
+            let both = shorter.into_iter().chain([words]).filter(|words| !too_broad(words));
+            both.map(|words| Grant::CommandPrefix { words: words.clone() }).collect()
         }
         Intent::Write { files } => {
             let mut outside = files.iter().filter(|file| file.outside).flat_map(file_paths);
@@ -104,26 +103,30 @@ pub fn proposals(intent: &Intent) -> Vec<Grant> {
 }
 
 /// The grant under which a command may run: every command of the line must be covered.
-pub(super) fn for_command<'a>(text: &str, grants: &'a [Grant]) -> Option<&'a Grant> {
-    if grants.is_empty() {
+pub(super) fn for_command<'a>(text: &str, rules: &'a [Rule]) -> Option<&'a Rule> {
+    if rules.is_empty() {
         return None;
     }
     let commands = command::plain(text)?;
     let mut first = None;
     for words in &commands {
-        let grant = grants.iter().find(|grant| match grant {
+        let rule = holding(rules).find(|rule| match &rule.grant {
             Grant::CommandPrefix { words: prefix } => !too_broad(prefix) && words.starts_with(prefix),
             Grant::WriteBelow { .. } | Grant::Unknown => false,
         })?;
-        first.get_or_insert(grant);
+        first.get_or_insert(rule);
     }
     first
 }
 
 /// The grant under which a file may be changed.
-pub(super) fn for_file<'a>(file: &FileChange, grants: &'a [Grant]) -> Option<&'a Grant> {
-    grants.iter().find(|grant| match grant {
+pub(super) fn for_file<'a>(file: &FileChange, rules: &'a [Rule]) -> Option<&'a Rule> {
+    holding(rules).find(|rule| match &rule.grant {
         Grant::WriteBelow { path: root } => file_paths(file).all(|path| below(path, root)),
         Grant::CommandPrefix { .. } | Grant::Unknown => false,
     })
+}
+
+fn holding(rules: &[Rule]) -> impl Iterator<Item = &Rule> {
+    rules.iter().filter(|rule| rule.scope != Scope::Unknown)
 }

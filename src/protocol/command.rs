@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallId, Content, Delta, Event, Grant, InputId, Settings};
+use super::{CallId, Content, Delta, Event, Grant, InputId, Rule, Scope, Settings};
 
 /// A wish of a person. It is refused, or becomes facts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,10 @@ pub enum Command {
     Rename {
         title: String,
     },
+    /// Let a rule hold no longer, here and where it is kept.
+    Revoke {
+        rule: Rule,
+    },
     /// End the session's process. Nothing is lost: what was going on goes on with the next resume.
     Shutdown,
 }
@@ -52,7 +56,11 @@ pub enum Verdict {
     /// Yes, this once.
     Allow,
     /// Yes, and whatever else the grant covers.
-    AllowAlways { grant: Grant },
+    AllowAlways {
+        grant: Grant,
+        #[serde(default, skip_serializing_if = "Scope::is_session")]
+        scope: Scope,
+    },
     /// No; the note goes to the model.
     Deny {
         #[serde(default)]
@@ -73,6 +81,10 @@ pub enum Rejection {
     NotOffered(CallId),
     #[error("that message was delivered already, or never queued")]
     NotQueued(InputId),
+    #[error("there is no such rule any more")]
+    NoRule,
+    #[error("nothing was changed: {0}")]
+    NoSandbox(String),
     #[error("the session can't be written, and takes no more work: {0}")]
     Unwritable(String),
 }

@@ -1,8 +1,8 @@
 //! What a command becomes: facts, or a refusal. Here, and only here, commands are refused.
 
 use crate::protocol::{
-    By, CallId, Command, Content, Delivery, Fact, InputId, Item, Outcome, Rejection, ResponseOutcome, Shown,
-    Time, TurnId, Verdict,
+    By, CallId, Command, Content, Delivery, Fact, InputId, Item, Outcome, Rejection, ResponseOutcome, Scope,
+    Shown, Time, TurnId, Verdict,
 };
 
 use super::{CallState, Session};
@@ -26,6 +26,8 @@ impl Session {
             Command::Decide { call, verdict } => self.verdict(call, verdict),
             Command::Configure { settings } => Ok(vec![Fact::Configured { settings: *settings }]),
             Command::Rename { title } => Ok(vec![Fact::Renamed { title }]),
+            Command::Revoke { rule } if self.rules.contains(&rule) => Ok(vec![Fact::Revoked { rule }]),
+            Command::Revoke { .. } => Err(Rejection::NoRule),
             // The state stays as it is: that is what makes it resumable.
             Command::Shutdown => Ok(Vec::new()),
         }
@@ -54,14 +56,15 @@ impl Session {
             return Err(Rejection::NotWaiting(id));
         };
         let intent = intent.clone();
+        let by = |grant, scope| By::Person { grant, scope };
         Ok(vec![match verdict {
-            Verdict::Allow => Fact::CallAllowed { call: id, by: By::Person { grant: None }, intent },
+            Verdict::Allow => Fact::CallAllowed { call: id, by: by(None, Scope::Session), intent },
             // Only what was shown can be allowed for longer.
-            Verdict::AllowAlways { grant } if !grants.contains(&grant) => {
+            Verdict::AllowAlways { grant, scope } if !grants.contains(&grant) || !grant.fits(scope) => {
                 return Err(Rejection::NotOffered(id));
             }
-            Verdict::AllowAlways { grant } => {
-                Fact::CallAllowed { call: id, by: By::Person { grant: Some(grant) }, intent }
+            Verdict::AllowAlways { grant, scope } => {
+                Fact::CallAllowed { call: id, by: by(Some(grant), scope), intent }
             }
             Verdict::Deny { note } => {
                 let reason = if note.trim().is_empty() {
@@ -69,7 +72,7 @@ impl Session {
                 } else {
                     format!("The user does not want this to be done, and says: {}", note.trim())
                 };
-                Fact::CallRefused { call: id, by: By::Person { grant: None }, reason }
+                Fact::CallRefused { call: id, by: by(None, Scope::Session), reason }
             }
         }])
     }

@@ -17,8 +17,8 @@ use std::{
 };
 
 use crate::protocol::{
-    BlobId, By, Content, Delivery, Event, Fact, Grant, InputId, Item, Outcome, PlanStep, ProcessId, Seq,
-    SessionId, Settings, Shown, TurnId, Usage,
+    BlobId, By, Content, Delivery, Event, Fact, InputId, Item, Outcome, PlanStep, ProcessId, Rule, Scope,
+    Seq, SessionId, Settings, Shown, TurnId, Usage,
 };
 
 pub use next::Step;
@@ -48,7 +48,7 @@ pub struct Session {
     /// Commands that outlived their call, by the number that the model knows.
     pub processes: BTreeMap<ProcessId, Process>,
     /// What people allowed for longer than one call.
-    pub grants: Vec<Grant>,
+    pub rules: Vec<Rule>,
     pub plan: Vec<PlanStep>,
     /// Tokens of the whole session.
     pub usage: Usage,
@@ -108,6 +108,11 @@ impl Session {
             }
             Fact::Configured { settings } => self.settings = Some(settings.clone()),
             Fact::Renamed { title } => self.title = Some(title.clone()),
+            Fact::RulesRead { rules } => {
+                self.rules.retain(|rule| rule.scope == Scope::Session);
+                self.rules.extend(rules.iter().cloned());
+            }
+            Fact::Revoked { rule } => self.rules.retain(|known| known != rule),
             Fact::TurnStarted { turn } => {
                 self.turns = *turn;
                 self.outcome = None;
@@ -144,8 +149,8 @@ impl Session {
                 self.call_becomes(call, CallState::Asked { intent, reason, grants });
             }
             Fact::CallAllowed { call, by, intent } => {
-                if let By::Person { grant: Some(grant) } = by {
-                    self.grants.push(grant.clone());
+                if let By::Person { grant: Some(grant), scope } = by {
+                    self.rules.push(Rule { grant: grant.clone(), scope: *scope });
                 }
                 self.call_becomes(call, CallState::Allowed { intent: intent.clone() });
             }

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::{
-    Approval, Args, CallId, Command, Intent, Limits, ResponseId, ResponseOutcome, SandboxMode, Time, Verdict,
+    Approval, Args, CallId, Command, Grant, Intent, Limits, Rejection, ResponseId, ResponseOutcome,
+    SandboxMode, Time, Verdict,
 };
 
 /// A whole world that follows the contract of the harness, with chance as its only input.
@@ -368,4 +369,61 @@ fn all_steps_that_can_be_due_are_seen_by_the_random_world() {
         }
     }
     assert_eq!(seen.len(), 7, "{seen:?}");
+}
+
+fn rule(word: &str, scope: Scope) -> Rule {
+    Rule { grant: Grant::CommandPrefix { words: vec![word.into()] }, scope }
+}
+
+/// A world with a call that waits for a person, who is offered these grants.
+fn asked(grants: &[Grant]) -> World {
+    let mut world = World::new();
+    world.command(Command::Submit { content: vec![Content::text("x")], delivery: Delivery::Steer });
+    let call = CallId::from("c");
+    let args = Args::Json("{}".into());
+    world.record(vec![
+        Fact::item(Item::ToolCall { id: None, call: call.clone(), tool: "t".into(), args }),
+        Fact::ApprovalRequested { call, intent: Intent::None, reason: "r".into(), grants: grants.to_vec() },
+    ]);
+    world
+}
+
+#[test]
+fn a_grant_holds_as_a_rule_of_the_scope_that_the_person_chose_until_it_is_taken_back() {
+    for scope in [Scope::Session, Scope::Project, Scope::Everywhere] {
+        let rule = rule("npm", scope);
+        let mut world = asked(std::slice::from_ref(&rule.grant));
+        let verdict = Verdict::AllowAlways { grant: rule.grant.clone(), scope };
+        world.command(Command::Decide { call: "c".into(), verdict });
+        assert_eq!(world.session.rules, [rule.clone()]);
+        assert_eq!(Session::replay(&world.log), world.session);
+        world.command(Command::Revoke { rule: rule.clone() });
+        assert_eq!(world.session.rules, []);
+        let again = world.session.decide(Command::Revoke { rule }, Time::UNIX_EPOCH);
+        assert_eq!(again, Err(Rejection::NoRule));
+    }
+}
+
+#[test]
+fn a_scope_that_a_grant_does_not_fit_is_refused() {
+    let script = rule("./deploy", Scope::Everywhere);
+    let world = asked(std::slice::from_ref(&script.grant));
+    for scope in [Scope::Everywhere, Scope::Unknown] {
+        let verdict = Verdict::AllowAlways { grant: script.grant.clone(), scope };
+        let refused = world.session.decide(Command::Decide { call: "c".into(), verdict }, Time::UNIX_EPOCH);
+        assert_eq!(refused, Err(Rejection::NotOffered("c".into())));
+    }
+}
+
+#[test]
+fn rules_that_are_read_take_the_place_of_those_read_before_and_leave_those_of_the_session() {
+    let mut world = World::new();
+    let of_session = rule("a", Scope::Session);
+    let by = By::Person { grant: Some(of_session.grant.clone()), scope: Scope::Session };
+    world.record(vec![
+        Fact::RulesRead { rules: vec![rule("b", Scope::Project), rule("c", Scope::Everywhere)] },
+        Fact::CallAllowed { call: "x".into(), by, intent: Intent::None },
+        Fact::RulesRead { rules: vec![rule("c", Scope::Everywhere)] },
+    ]);
+    assert_eq!(world.session.rules, [of_session, rule("c", Scope::Everywhere)]);
 }

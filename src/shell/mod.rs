@@ -60,16 +60,23 @@ pub struct Shell {
 
 struct Inner {
     settings: Settings,
-    env: Arc<Env>,
+    place: Mutex<Arc<Place>>,
     exits: mpsc::UnboundedSender<Exit>,
     spawner: Result<Spawner, ShellError>,
-    logins: Logins,
     table: Mutex<Table>,
     /// The tasks that wait for the end of a process: one for each that was not reaped yet.
     tasks: TaskTracker,
     stop: CancellationToken,
     /// What still runs is killed with the last handle.
     _stop_on_drop: DropGuard,
+}
+
+/// Where commands begin.
+struct Place {
+    sandbox: SharedSandbox,
+    env: Arc<Env>,
+    /// What login files make of the environment there.
+    logins: Logins,
 }
 
 /// What a shell is made of.
@@ -228,10 +235,9 @@ impl Shell {
     pub fn new(settings: Settings, exits: mpsc::UnboundedSender<Exit>) -> Self {
         let stop = CancellationToken::new();
         let inner = Inner {
-            env: Arc::new(settings.env.clone()),
+            place: Mutex::new(Arc::new(Place::new(Arc::clone(&settings.sandbox), settings.env.clone()))),
             exits,
             spawner: Spawner::new(),
-            logins: Logins::default(),
             table: Mutex::new(Table::new(settings.seed)),
             tasks: TaskTracker::new(),
             _stop_on_drop: stop.clone().drop_guard(),
@@ -239,6 +245,15 @@ impl Shell {
             settings,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Has commands run elsewhere from the next one on. What runs stays where it is: its sandbox must live on.
+    pub fn move_to(&self, sandbox: SharedSandbox, env: Env) {
+        *lock(&self.inner.place) = Arc::new(Place::new(sandbox, env));
+    }
+
+    fn place(&self) -> Arc<Place> {
+        Arc::clone(&lock(&self.inner.place))
     }
 
     /// Starts a command and looks at it for a while. When the call is interrupted, or this future is dropped,
@@ -316,11 +331,13 @@ impl Shell {
     async fn start(&self, launch: &Launch) -> Result<(Arc<Process>, Vec<ProcessId>), ShellError> {
         let inner = &self.inner;
         let program = launch::program(&inner.settings, launch.shell.as_deref())?;
+        let place = self.place();
         let env = match launch.login {
-            true => self.login_env(&program, launch.outside).await,
-            false => Arc::clone(&inner.env),
+            true => self.login_env(&place, &program, launch.outside).await,
+            false => Arc::clone(&place.env),
         };
-        let born = self.spawn(launch::command_line(launch, program, &env), launch.outside).await?;
+        let line = launch::command_line(launch, program, &env);
+        let born = self.spawn(&place, line, launch.outside).await?;
         let (control, bell) = control(launch.tty)?;
         let (process, pruned) = {
             let mut table = lock(&inner.table);
@@ -346,9 +363,8 @@ impl Shell {
         Ok((process, pruned.iter().map(|victim| victim.about.id).collect()))
     }
 
-    async fn spawn(&self, line: CommandLine, outside: bool) -> Result<Born, ShellError> {
-        let settings = &self.inner.settings;
-        let sandbox = if outside { &settings.outside } else { &settings.sandbox };
+    async fn spawn(&self, place: &Place, line: CommandLine, outside: bool) -> Result<Born, ShellError> {
+        let sandbox = if outside { &self.inner.settings.outside } else { &place.sandbox };
         self.inner.spawner.as_ref().map_err(Clone::clone)?.spawn(line, Arc::clone(sandbox)).await
     }
 
@@ -374,23 +390,20 @@ impl Shell {
     }
 
     /// The environment that login files make; without them when they fail or take too long.
-    async fn login_env(&self, shell: &Path, outside: bool) -> Arc<Env> {
-        let cell = self.inner.logins.cell((shell.to_owned(), outside));
+    async fn login_env(&self, place: &Place, shell: &Path, outside: bool) -> Arc<Env> {
+        let cell = place.logins.cell((shell.to_owned(), outside));
         let capture = || async {
-            let login = self.capture(shell, outside).await;
-            login.map_or_else(
-                || Arc::clone(&self.inner.env),
-                |login| Arc::new(login::merge(&self.inner.env, login)),
-            )
+            let login = self.capture(place, shell, outside).await;
+            login.map_or_else(|| Arc::clone(&place.env), |login| Arc::new(login::merge(&place.env, login)))
         };
         Arc::clone(cell.get_or_init(capture).await)
     }
 
-    async fn capture(&self, shell: &Path, outside: bool) -> Option<Env> {
+    async fn capture(&self, place: &Place, shell: &Path, outside: bool) -> Option<Env> {
         let inner = &self.inner;
         let workdir = inner.settings.workspace.clone();
-        let line = login::command_line(shell.to_owned(), &inner.env, workdir.clone());
-        let born = self.spawn(line, outside).await.ok()?;
+        let line = login::command_line(shell.to_owned(), &place.env, workdir.clone());
+        let born = self.spawn(place, line, outside).await.ok()?;
         let (control, bell) = control(false).ok()?;
         let about = About { id: ProcessId(0), command: "login".into(), workdir, tty: false };
         let process = Arc::new(Process::new(about, control));
@@ -414,6 +427,12 @@ impl Shell {
         }
         let About { command, workdir, .. } = process.about.clone();
         Seen { command, workdir, wall: since.elapsed(), state, waiting, output, pruned }
+    }
+}
+
+impl Place {
+    fn new(sandbox: SharedSandbox, env: Env) -> Self {
+        Self { sandbox, env: Arc::new(env), logins: Logins::default() }
     }
 }
 

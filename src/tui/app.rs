@@ -191,7 +191,7 @@ impl App {
         let asked = self.session.asked().next();
         let shown = self.approval.as_ref().map(|approval| &approval.call);
         if asked.map(|call| &call.id) != shown {
-            self.approval = asked.and_then(|call| Approval::of(call, now_ms));
+            self.approval = asked.and_then(|call| Approval::of(call, &self.ground, now_ms));
         }
     }
 

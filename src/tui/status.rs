@@ -4,20 +4,24 @@ use std::path::PathBuf;
 
 use ratatui::text::{Line, Span};
 
-use crate::protocol::{SandboxMode, printable};
+use crate::protocol::{Settings, printable};
 use crate::session::{ProcessState, Session};
 
 use super::theme::Theme;
 
 /// What is known before there is a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ground {
-    pub model: String,
-    pub sandbox: SandboxMode,
+    /// What the next session starts with.
+    pub settings: Settings,
     pub workspace: PathBuf,
     /// With the home directory as `~`.
     pub directory: String,
     pub branch: Option<String>,
+    /// The root of the project, with the home directory as `~`.
+    pub project: String,
+    /// The person's own settings file, in the same way.
+    pub config: String,
 }
 
 /// The line, cut to the width. What was said last goes before everything else.
@@ -43,7 +47,7 @@ pub(super) fn parts(session: &Session, ground: &Ground) -> Vec<String> {
             let effort = settings.effort.map(|effort| format!(" {effort}")).unwrap_or_default();
             parts.push(format!("{}{effort}", settings.model));
         }
-        None => parts.push(ground.model.clone()),
+        None => parts.push(ground.settings.model.to_string()),
     }
     if let (Some(counted), Some(settings)) = (session.counted, &session.settings) {
         let used = counted.usage.input + counted.usage.output;
@@ -51,7 +55,9 @@ pub(super) fn parts(session: &Session, ground: &Ground) -> Vec<String> {
         parts.push(format!("{left}% left"));
         parts.push(format!("{} tokens", short(session.usage.input + session.usage.output)));
     }
-    parts.push(session.settings.as_ref().map_or(ground.sandbox, |settings| settings.sandbox).to_string());
+    parts.push(
+        session.settings.as_ref().map_or(ground.settings.sandbox, |settings| settings.sandbox).to_string(),
+    );
     let directory = match &ground.branch {
         Some(branch) => format!("{} ({branch})", ground.directory),
         None => ground.directory.clone(),
@@ -85,4 +91,29 @@ fn cut(text: &str, width: u16) -> String {
             fits
         })
         .collect()
+}
+
+#[cfg(test)]
+impl Ground {
+    /// What tests of the screen stand on.
+    pub(super) fn sample() -> Self {
+        use crate::protocol::{Approval, Limits, SandboxMode};
+        Self {
+            settings: Settings {
+                model: crate::protocol::ModelRef { provider: "openai".into(), model: "gpt-5.5".into() },
+                effort: None,
+                verbosity: None,
+                approval: Approval::OnRequest,
+                sandbox: SandboxMode::WorkspaceWrite,
+                backend: "local".into(),
+                limits: Limits { window: 100_000, tool_output: 10_000 },
+                output_schema: None,
+            },
+            workspace: "/home/me/project".into(),
+            directory: "~/project".into(),
+            branch: None,
+            project: "~/project".into(),
+            config: "~/.config/agent/config.toml".into(),
+        }
+    }
 }

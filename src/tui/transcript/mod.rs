@@ -30,7 +30,9 @@ use std::{
 
 use ratatui::text::Line;
 
-use crate::protocol::{BlobId, By, CallId, Delta, Event, Fact, Item, Outcome, ProcessId, ResponseId, Usage};
+use crate::protocol::{
+    BlobId, By, CallId, Delta, Event, Fact, Item, Outcome, ProcessId, ResponseId, Rule, Usage,
+};
 use crate::tui::theme::Theme;
 
 use assistant::Assistant;
@@ -109,7 +111,10 @@ impl Transcript {
         let at = event.at.as_millisecond();
         match &event.fact {
             Fact::SessionStarted { workspace, .. } => self.workspace.clone_from(workspace),
-            Fact::Configured { .. } | Fact::Renamed { .. } => {}
+            Fact::Configured { .. } | Fact::Renamed { .. } | Fact::RulesRead { .. } => {}
+            Fact::Revoked { rule: Rule { grant, scope } } => {
+                self.say(vec![format!("No longer allowed ({scope}): {grant}")]);
+            }
             Fact::Noted { level, text } => self.notice(Notice::Noted { level: *level, text: text.clone() }),
             Fact::TurnStarted { .. } => self.turn = Some(Running { since: at, usage: Usage::default() }),
             Fact::TurnFinished { outcome, duration_ms, .. } => self.turn_finished(outcome, *duration_ms),

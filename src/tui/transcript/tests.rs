@@ -464,13 +464,19 @@ fn decisions_of_people_are_kept_in_sight() {
     told.call("4");
     told.fact(json!({"type": "call_refused", "call": "4", "by": {"type": "policy"}, "reason": "unsupported call: x"}));
     told.result("4", &json!({"type": "failure", "text": "unsupported call: x"}));
+    told.call("5");
+    let rule = json!({"grant": {"type": "write_below", "path": "/notes"}, "scope": "project"});
+    told.fact(json!({"type": "call_allowed", "call": "5", "intent": {"type": "write", "files": []},
+        "by": {"type": "grant", "grant": rule["grant"], "scope": rule["scope"]}}));
+    told.result("5", &json!({"type": "text", "text": "done"}));
+    told.fact(json!({"type": "revoked", "rule": rule}));
     insta::assert_snapshot!(told.take(), @r"
     ✓ You allowed $ rm -rf build once
     • Ran rm -rf build · 1s
     (no output)
 
-    ✓ You allowed $ npm install left-pad and whatever begins with `npm
-      install`
+    ✓ You allowed $ npm install left-pad, and until this session ends
+      commands that begin with `npm install`, outside the sandbox too
     • Ran npm install left-pad · 1s
     added 1 package
 
@@ -478,6 +484,12 @@ fn decisions_of_people_are_kept_in_sight() {
       use the other file
 
     ✗ unsupported call: x
+
+    · Allowed by a rule (always in this project): changes at or below /no…
+    • done
+
+      No longer allowed (always in this project): changes at or below
+      /notes
     ");
 }
 

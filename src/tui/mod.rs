@@ -11,6 +11,7 @@ mod host;
 pub mod keymap;
 mod overlay;
 mod run;
+pub mod settings;
 mod slash;
 mod status;
 pub mod term;
@@ -20,4 +21,5 @@ pub mod transcript;
 
 pub use host::{Answer, Connection, Host, Question, Updates};
 pub use run::{Options, run};
+pub use settings::Settings;
 pub use status::Ground;

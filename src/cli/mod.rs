@@ -10,6 +10,7 @@ mod screen;
 mod sessions;
 mod start;
 mod stdin;
+mod themes;
 
 use std::{
     ffi::OsString,

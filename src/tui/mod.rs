@@ -5,6 +5,8 @@
 //! is drawn) and [`run`] (the only IO).
 
 mod app;
+#[cfg(test)]
+mod app_keys_tests;
 mod approval;
 pub mod composer;
 mod host;

@@ -19,15 +19,16 @@ use tokio_util::sync::CancellationToken;
 use crate::protocol::{Command, Content, Delivery, Time, Update};
 
 use super::{
-    app::{Action, App, Input, worth_a_bell},
+    app::{Action, App, Input, notice},
     composer::{
         self, Composer, Message,
         files::{self, Listing},
     },
     host::{Connection, Host},
+    settings::{NotifyBy, Settings, When},
     slash,
     status::Ground,
-    term::{Late, Screen, Session as Terminal, Size, Tty},
+    term::{Late, Notices, Screen, Session as Terminal, Size, Tty, is_dark},
     theme::Theme,
 };
 
@@ -49,6 +50,7 @@ pub struct Options {
     pub resumed: bool,
     /// What to say first.
     pub say: Option<String>,
+    pub settings: Settings,
     /// Colours are welcome (`NO_COLOR` is not set).
     pub colours: bool,
     /// The variables that describe the terminal.
@@ -60,9 +62,17 @@ pub struct Options {
 /// # Errors
 /// When there is no terminal, or it is gone.
 pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<String>, H)> {
-    let terminal = Terminal::enter(|name| {
+    let mut terminal = Terminal::enter(|name| {
         options.term.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
     })?;
+    let settings = options.settings;
+    terminal.notify_by(match settings.notify_by {
+        NotifyBy::Auto => None,
+        NotifyBy::Bell => Some(Notices::Bell),
+        NotifyBy::Osc9 => Some(Notices::Osc9),
+        NotifyBy::Osc99 => Some(Notices::Osc99),
+        NotifyBy::Osc777 => Some(Notices::Osc777),
+    });
     let screen = terminal.screen()?;
     let theme = if options.colours { Theme::ansi() } else { Theme::plain() };
     let composer =
@@ -74,11 +84,17 @@ pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<S
         terminal,
         screen,
         connection: None,
+        settings,
+        titled: String::new(),
         focused: true,
         typed: Instant::now(),
         found,
         listing: Arc::default(),
     };
+    let dark = face.terminal.caps().dark;
+    for action in face.app.configure(&face.settings, options.colours, dark) {
+        face.act(action).await?;
+    }
     face.begin(options.resumed, options.say).await;
     let result = face.follow(matches).await;
     let farewell = face.app.farewell();
@@ -94,6 +110,9 @@ struct Face<H> {
     terminal: Terminal,
     screen: Screen<Tty>,
     connection: Option<Connection>,
+    settings: Settings,
+    /// The title that the window has.
+    titled: String,
     /// Whether the person looks here, as far as the terminal tells.
     focused: bool,
     /// When a key was last pressed.
@@ -192,6 +211,9 @@ impl<H: Host> Face<H> {
             }
             next = ready(keys).await.transpose()?;
         }
+        if let Some(background) = late.take_background() {
+            self.app.background(is_dark(background));
+        }
         Ok(Flow::Go)
     }
 
@@ -226,11 +248,17 @@ impl<H: Host> Face<H> {
         };
         let mut next = Some(first);
         while let Some(update) = next {
-            if !self.focused && worth_a_bell(&update) {
-                self.terminal.notify("your turn")?;
-            }
+            let notice = notice(&update);
             // What an update changes asks for nothing to be done.
             drop(self.app.update(Input::Update(update), now_ms()));
+            let wanted = match self.settings.notifications {
+                When::Off => false,
+                When::Unfocused => !self.focused,
+                When::Always => true,
+            };
+            if let Some(notice) = notice.filter(|_| wanted) {
+                self.terminal.notify(&format!("{notice}: {}", self.app.name()))?;
+            }
             next = self.connection.as_mut().and_then(|connection| connection.updates.ready());
         }
         Ok(())
@@ -256,6 +284,7 @@ impl<H: Host> Face<H> {
             Action::Suspend => {
                 self.screen.finish()?;
                 self.terminal.stop()?;
+                self.titled.clear();
                 return Ok(Flow::Reopen);
             }
             Action::Edit(text) => {
@@ -263,6 +292,7 @@ impl<H: Host> Face<H> {
                 self.terminal.suspend();
                 let edited = self.host.edit(&text);
                 self.terminal.resume()?;
+                self.titled.clear();
                 let input = match edited {
                     Ok(text) => Input::Edited(text),
                     Err(problem) => Input::Said(problem),
@@ -284,6 +314,8 @@ impl<H: Host> Face<H> {
                 let answer = self.host.answer(question).await;
                 drop(self.app.update(Input::Answer(answer), now_ms()));
             }
+            Action::Redraw => self.screen.clear_live()?,
+            Action::Wear(name, theme) => self.app.wear(name, *theme),
             Action::New => {
                 self.disconnect().await;
                 self.host.forget();
@@ -368,6 +400,11 @@ impl<H: Host> Face<H> {
         self.screen.park(self.app.session.turn.is_some() && self.typed.elapsed() > PARK);
         let Size { columns, rows } = self.screen.size();
         let now = now_ms();
+        let title = self.app.title();
+        if self.settings.title && self.titled != title {
+            self.terminal.set_title(&title)?;
+            self.titled = title;
+        }
         if let Some(full) = self.app.full(self.screen.size(), now) {
             self.screen.enter_full()?;
             return self.screen.draw_full_at(&full.rows, full.cursor);

@@ -36,7 +36,7 @@ pub use colour::Depth;
 pub use guard::{Session, Tty, restore};
 pub use late::Late;
 pub use modes::{COPY_LIMIT, Keep, copy, notice, title};
-pub use probe::{Answers, LIMIT, query};
+pub use probe::{Answers, LIMIT, is_dark, query};
 pub use row::{AsRow, Link, Row};
 pub use screen::{Screen, Size};
 pub use typed::typed;

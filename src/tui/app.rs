@@ -129,6 +129,12 @@ impl App {
         }
     }
 
+    /// The terminal follows links.
+    pub(super) fn with_links(mut self, links: bool) -> Self {
+        self.transcript = self.transcript.linked(links);
+        self
+    }
+
     /// Takes over what the person set. What has to be found out for it comes back.
     pub(super) fn configure(
         &mut self,
@@ -188,7 +194,7 @@ impl App {
     /// Begins anew: the next session is another one.
     pub(super) fn forget(&mut self) {
         self.session = Session::default();
-        self.transcript = Transcript::new();
+        self.transcript = self.transcript.anew();
         self.approval = None;
         self.overlays.clear();
     }

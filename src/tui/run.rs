@@ -79,7 +79,7 @@ pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<S
         Composer::new(composer::Options { history: options.history, commands: slash::specs(), vim: false });
     let (found, matches) = mpsc::unbounded_channel();
     let mut face = Face {
-        app: App::new(composer, options.ground, theme),
+        app: App::new(composer, options.ground, theme).with_links(terminal.caps().links),
         host,
         terminal,
         screen,

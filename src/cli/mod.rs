@@ -118,6 +118,9 @@ fn start(common: &Common) -> Result<Start, CliError> {
     if let Some(backend) = &common.backend {
         overrides.push(format!("backend={}", toml::Value::from(backend.as_str())));
     }
+    if common.plain {
+        overrides.push("tui.plain=true".to_owned());
+    }
     let inputs = Inputs::from_process(Some(&workspace), overrides).map_err(CliError::usage)?;
     let config = config::load(&inputs).map_err(CliError::usage)?;
     // Without a screen nobody is there to be asked, unless whoever called says so.

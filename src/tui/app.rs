@@ -1,6 +1,6 @@
 //! What a key or an update changes. No IO: what is to be done comes back as actions.
 
-use crossterm::event::{KeyEvent, KeyEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::text::Line;
 
 use crate::protocol::{
@@ -356,7 +356,8 @@ impl App {
                 Vec::new()
             }
             slash::Run::Theme(_) if !self.colours => {
-                self.said = Some("NO_COLOR is set: no theme has colours".to_owned());
+                self.said =
+                    Some("there are no colours here (NO_COLOR is set, or these are plain lines)".to_owned());
                 Vec::new()
             }
             slash::Run::Theme(name) if name.is_empty() => {
@@ -454,6 +455,72 @@ impl App {
         self.composer.set_text(&text.join("\n"));
         let InputId(_) = queued.input;
         vec![Action::Send(Command::Retract { input: queued.input })]
+    }
+
+    /// A whole line, where there are no keys: for what has them now.
+    pub(super) fn line(&mut self, line: &str, now_ms: u64) -> Vec<Action> {
+        self.said = None;
+        let pressed = |code| KeyEvent::new(code, KeyModifiers::NONE);
+        if !self.overlays.is_empty() {
+            let mut keys: Vec<KeyEvent> = line.chars().map(|char| pressed(KeyCode::Char(char))).collect();
+            match keys.len() {
+                0 => keys.push(pressed(KeyCode::Esc)),
+                1 => {}
+                _ if line == "esc" => keys = vec![pressed(KeyCode::Esc)],
+                _ => keys.push(pressed(KeyCode::Enter)),
+            }
+            return keys.into_iter().flat_map(|key| self.overlay_key(key, now_ms)).collect();
+        }
+        if let Some(approval) = &mut self.approval {
+            let (word, note) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
+            let mut letters = word.chars();
+            // A sentence that was on its way is no answer.
+            let code = match (letters.next(), letters.next()) {
+                (Some(letter), None) if note.is_empty() || word == "n" => KeyCode::Char(letter),
+                _ if word == "esc" => KeyCode::Esc,
+                (None, _) => return Vec::new(),
+                _ => {
+                    let how =
+                        "answer with one letter, or `esc`; `n`, a blank and words say what to do instead";
+                    self.said = Some(how.to_owned());
+                    return Vec::new();
+                }
+            };
+            let mut reaction = approval.key(pressed(code), now_ms);
+            if reaction == approval::Reaction::Consumed && word == "n" {
+                approval.paste(note);
+                reaction = approval.key(pressed(KeyCode::Enter), now_ms);
+            }
+            return match reaction {
+                approval::Reaction::Decide(call, verdict) => {
+                    vec![Action::Send(Command::Decide { call, verdict })]
+                }
+                approval::Reaction::Interrupt => vec![Action::Send(Command::Interrupt)],
+                approval::Reaction::Consumed | approval::Reaction::Ignored => Vec::new(),
+            };
+        }
+        let reaction = self.composer.say(line);
+        let actions = self.composed(reaction);
+        if let Some(notice) = self.composer.notice() {
+            self.said = Some(notice.to_owned());
+            self.composer.set_text("");
+        }
+        actions
+    }
+
+    /// What has to be answered now, in full: a view, or an approval with its call.
+    pub(super) fn question(&mut self, width: u16, now_ms: u64) -> Option<Vec<Line<'static>>> {
+        let size = Size { columns: width, rows: u16::MAX };
+        if let Some(page) = self.draw_overlay(size, now_ms) {
+            return Some(page.rows);
+        }
+        let more = self.session.asked().count().saturating_sub(1);
+        Some(self.approval.as_mut()?.draw(width, u16::MAX, &self.theme, more).0)
+    }
+
+    /// What the person should know, told once.
+    pub(super) fn take_said(&mut self) -> Option<String> {
+        self.said.take()
     }
 
     /// Whether something moves by itself, so that time has to be shown.

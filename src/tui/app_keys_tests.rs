@@ -2,7 +2,7 @@
 
 use crossterm::event::KeyEvent;
 
-use crate::protocol::{Command, Event, Fact, SandboxMode, Seq, Time, TurnId, Update};
+use crate::protocol::{Command, Event, Fact, SandboxMode, Seq, Time, TurnId, Update, Verdict};
 
 use super::{
     app::{Action, App, Input},
@@ -157,6 +157,48 @@ fn without_colours_no_theme_has_any() {
     assert_eq!(app.theme, Theme::plain());
     run(&mut app, "/theme dark");
     assert_eq!(app.theme, Theme::plain());
+}
+
+#[test]
+fn whole_lines_answer_what_is_asked() {
+    let mut app = app("keys = { submit = 'alt-enter' }");
+    let said = |app: &mut App| app.take_said().unwrap_or_default();
+    assert!(matches!(&app.line("hello", 0)[..], [Action::Send(Command::Submit { .. })]));
+    assert_eq!(app.line("!ls", 0), [Action::Shell("ls".into())]);
+    assert_eq!((app.line("/nope", 0), app.composer.is_empty()), (vec![], true));
+    assert!(said(&mut app).starts_with("no command /nope"));
+
+    app.line("/theme", 0);
+    let page = app.question(80, 0).unwrap();
+    assert!(page.iter().any(|row| row.to_string().contains("2. auto")), "{page:?}");
+    assert!(matches!(&app.line("contrast", 0)[..], [Action::Wear(name, _)] if name == "contrast"));
+    assert_eq!(app.question(80, 0), None);
+
+    let intent = r#"{"type":"command","command":"rm x","workdir":"/w"}"#;
+    for (at, line) in [
+        r#"{"type":"turn_started","turn":1}"#.to_owned(),
+        r#"{"type":"item_added","item":{"type":"tool_call","call":"c1","tool":"exec_command","args":{"json":"{}"}}}"#.to_owned(),
+        format!(r#"{{"type":"approval_requested","call":"c1","intent":{intent},"reason":"it deletes"}}"#),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let fact: Fact = serde_json::from_str(line).unwrap();
+        let event = Event { seq: Seq(at as u64 + 1), at: Time::UNIX_EPOCH, fact };
+        drop(app.update(Input::Update(Update::Event(event)), 0));
+    }
+    assert!(app.question(80, 0).unwrap().iter().any(|row| row.to_string().contains("$ rm x")));
+    let late = 10_000;
+    assert_eq!(app.line("you might also look at y", late), [], "what was on its way is no answer");
+    assert!(said(&mut app).starts_with("answer with one letter"));
+    assert_eq!(app.line("y please", late), []);
+    let decided = |verdict| vec![Action::Send(Command::Decide { call: "c1".into(), verdict })];
+    assert_eq!(app.line("esc", late), [Action::Send(Command::Interrupt)]);
+    assert_eq!(app.line("y", late), decided(Verdict::Allow));
+    assert_eq!(
+        app.line("n move it instead", late),
+        decided(Verdict::Deny { note: "move it instead".into() })
+    );
 }
 
 #[test]

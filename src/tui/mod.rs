@@ -11,6 +11,7 @@ mod approval;
 pub mod composer;
 mod host;
 pub mod keymap;
+mod linear;
 mod overlay;
 mod run;
 pub mod settings;

@@ -46,6 +46,14 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// The same where nothing is repainted and no key is read by itself.
+    #[must_use]
+    pub fn without_screen(self) -> Self {
+        Self { theme: "ansi".to_owned(), vim: false, title: false, notifications: When::Off, ..self }
+    }
+}
+
 /// A part of the line at the bottom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

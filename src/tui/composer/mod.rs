@@ -250,6 +250,12 @@ impl Composer {
         self.buffer.body().is_empty()
     }
 
+    /// What there is to say about the last key.
+    #[must_use]
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
+    }
+
     /// Whether a popup or the search of earlier messages has the keys.
     #[must_use]
     pub fn is_choosing(&self) -> bool {

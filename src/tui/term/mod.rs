@@ -37,6 +37,6 @@ pub use guard::{Session, Tty, restore};
 pub use late::Late;
 pub use modes::{COPY_LIMIT, Keep, copy, notice, title};
 pub use probe::{Answers, LIMIT, is_dark, query};
-pub use row::{AsRow, Link, Row};
+pub use row::{AsRow, Link, Row, gate};
 pub use screen::{Screen, Size};
 pub use typed::typed;

@@ -311,7 +311,8 @@ fn head(text: &str, bytes: usize) -> &str {
 }
 
 /// The text with every character replaced, by one of one column, that a terminal could act on or not show.
-pub(super) fn gate(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn gate(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) || !text.chars().any(acts) {
         return Cow::Borrowed(text);
     }

@@ -224,7 +224,7 @@ mod tests {
             ),
             ("/etc/hosts:1", &[("/etc/hosts:1", "file:///etc/hosts")]),
             ("(./a-b.c:9)", &[("./a-b.c:9", "file:///w%20x/a-b.c")]),
-            ("12:30 a:b x::y ratio 3:2 example.com:80 crate::x v1.2:3", &[]),
+            ("12:30 a:b x::y ratio 3:2 example.com:80 std::x v1.2:3", &[]),
             ("https:// ftp://a.b xhttps", &[]),
         ];
         for (text, expected) in table {

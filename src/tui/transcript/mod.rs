@@ -60,6 +60,8 @@ pub struct Transcript {
     workspace: PathBuf,
     /// The terminal follows links.
     links: bool,
+    /// What the person says stands on the terminal already.
+    echoed: bool,
 }
 
 /// The turn that is going on.
@@ -112,10 +114,15 @@ impl Transcript {
         Self { links, ..self }
     }
 
+    /// From now on, what the person says is not shown: it was typed where it stays.
+    pub fn set_echoed(&mut self) {
+        self.echoed = true;
+    }
+
     /// The same for another session.
     #[must_use]
     pub fn anew(&self) -> Self {
-        Self::new().linked(self.links)
+        Self { links: self.links, echoed: self.echoed, ..Self::default() }
     }
 
     fn root(&self) -> Root {
@@ -282,7 +289,9 @@ impl Transcript {
                 if let Some(input) = input {
                     self.pending.remove(*input);
                 }
-                self.cells.push(Cell::User(Arc::clone(item)));
+                if !self.echoed {
+                    self.cells.push(Cell::User(Arc::clone(item)));
+                }
             }
             Item::Assistant { text, .. } => self.said(item, text),
             Item::Reasoning { .. } => {

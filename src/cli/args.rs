@@ -37,6 +37,9 @@ pub(super) struct Common {
     /// Where commands run.
     #[arg(long, global = true, value_name = "local|docker|docker:IMAGE")]
     pub(super) backend: Option<String>,
+    /// Plain lines in the place of a screen that is repainted: for screen readers and simple terminals.
+    #[arg(long, global = true)]
+    pub(super) plain: bool,
     /// When you are asked. `agent exec` never asks unless this says otherwise.
     #[arg(short, long, global = true, value_name = "WHEN")]
     pub(super) ask_for_approval: Option<ApprovalArg>,

@@ -12,6 +12,7 @@ mod screen;
 mod sessions;
 mod start;
 mod stdin;
+mod themes;
 
 use std::{
     ffi::OsString,
@@ -125,6 +126,9 @@ fn start(common: &Common) -> Result<Start, CliError> {
     }
     if let Some(backend) = &common.backend {
         overrides.push(format!("backend={}", toml::Value::from(backend.as_str())));
+    }
+    if common.plain {
+        overrides.push("tui.plain=true".to_owned());
     }
     let inputs = Inputs::from_process(Some(&workspace), overrides).map_err(CliError::usage)?;
     let config = config::load(&inputs).map_err(CliError::usage)?;

@@ -20,6 +20,7 @@ use crate::tui::{self, Answer, Connection, Ground, Host, Question, Updates, comp
 use super::{
     error::CliError,
     start::{Open, Place, Start},
+    themes,
 };
 
 /// What a command of the person may show to the model, in bytes.
@@ -34,6 +35,7 @@ pub(super) async fn run(
     let history_file = start.home.state.join("history.jsonl");
     let options = tui::Options {
         ground: ground(&start),
+        settings: start.config.tui.clone(),
         history: history::decode(&fs::read(&history_file).unwrap_or_default()),
         resumed: resume.is_some(),
         say,
@@ -155,6 +157,7 @@ impl Host for Screen {
     async fn answer(&mut self, question: Question) -> Answer {
         let answered = match &question {
             Question::Blob { blob, from, length } => self.part(blob, *from, *length),
+            Question::Themes => Ok(Answer::Themes(themes::read(&self.start.home.themes()))),
         };
         answered.unwrap_or_else(|problem| Answer::Failed { question, problem })
     }

@@ -65,6 +65,12 @@ impl Home {
         self.config.join("config.toml")
     }
 
+    /// The person's own themes for the screen, a file each.
+    #[must_use]
+    pub fn themes(&self) -> PathBuf {
+        self.config.join("themes")
+    }
+
     /// One folder a session.
     #[must_use]
     pub fn sessions(&self) -> PathBuf {

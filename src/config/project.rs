@@ -24,6 +24,7 @@ const FORBIDDEN: &[&[&str]] = &[
     &["keys"],
     &["hooks"],
     &["notify"],
+    &["tui"],
     &["writable_roots"],
     &["shell", "env_allow"],
 ];

@@ -7,6 +7,7 @@ use serde::{Deserialize, de};
 use crate::context::instructions;
 use crate::model::catalog::{ModelSettings, ProviderSettings};
 use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Verbosity};
+use crate::tui;
 
 use super::rules::{self, Allow};
 
@@ -44,6 +45,8 @@ pub struct Config {
     pub shell: ShellSettings,
     /// Instruction files (`AGENTS.md`).
     pub instructions: InstructionSettings,
+    /// The screen.
+    pub tui: tui::Settings,
     /// Providers of models, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
     /// What is known of models, by the name that their provider gives them.
@@ -122,6 +125,7 @@ impl Default for Config {
             idle_timeout: 300,
             shell: ShellSettings::default(),
             instructions: InstructionSettings::default(),
+            tui: tui::Settings::default(),
             providers: BTreeMap::new(),
             models: BTreeMap::new(),
             permissions: PermissionSettings::default(),

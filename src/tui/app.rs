@@ -10,19 +10,22 @@ use crate::session::Session;
 
 use super::{
     approval::{self, Approval},
-    composer::{Composer, Message, Reaction, files::FileMatch},
+    composer::{self, Composer, Message, Reaction, files::FileMatch},
     host::{Answer, Question},
-    keymap::Key,
-    overlay::{self, Look, Overlay, Pager, Place},
+    keymap::{self, Key, Keymap, Layer},
+    overlay::{self, Look, Overlay, Pager, Place, Themes},
+    settings::{Settings, StatusItem},
     slash,
     status::{self, Ground},
     term::Size,
-    theme::Theme,
+    theme::{self, Theme},
     transcript::Transcript,
 };
 
 /// Milliseconds in which a second ^C quits.
 const QUIT_MS: u64 = 2_000;
+/// With fewer rows than this, none is given to hints.
+const HINTED: u16 = 16;
 
 /// What comes in.
 #[derive(Debug, Clone)]
@@ -69,6 +72,10 @@ pub(super) enum Action {
     Copy(String),
     /// Find out something for a view.
     Ask(Question),
+    /// Draw everything anew.
+    Redraw,
+    /// Use another theme from now on.
+    Wear(String, Box<Theme>),
     /// Begin a new session in the place of this one.
     New,
 }
@@ -85,6 +92,16 @@ pub(super) struct App {
     pub(super) theme: Theme,
     /// The command that the person runs.
     shell: Option<String>,
+    keymap: Keymap,
+    status_line: Vec<StatusItem>,
+    /// The name of the theme in use.
+    theme_name: String,
+    /// A theme that is being read.
+    theme_wanted: Option<String>,
+    /// Whether the terminal's background is dark, if it said so.
+    dark: Option<bool>,
+    /// Colours are welcome.
+    colours: bool,
     /// Until when a second ^C quits.
     quit_until_ms: Option<u64>,
     /// A line above the status, until the next key.
@@ -108,15 +125,83 @@ impl App {
             ground,
             theme,
             shell: None,
+            keymap: Keymap::default(),
+            status_line: StatusItem::USUAL.to_vec(),
+            theme_name: "ansi".to_owned(),
+            theme_wanted: None,
+            dark: None,
+            colours: true,
             quit_until_ms: None,
             said: None,
+        }
+    }
+
+    /// The terminal follows links.
+    pub(super) fn with_links(mut self, links: bool) -> Self {
+        self.transcript = self.transcript.linked(links);
+        self
+    }
+
+    /// Takes over what the person set. What has to be found out for it comes back.
+    pub(super) fn configure(
+        &mut self,
+        settings: &Settings,
+        colours: bool,
+        dark: Option<bool>,
+    ) -> Vec<Action> {
+        // Settings that could not be used were refused when they were read.
+        self.keymap = settings.keys.keymap().unwrap_or_default();
+        self.composer.set_keymap(self.keymap.clone());
+        self.composer.set_vim(settings.vim);
+        self.status_line.clone_from(&settings.status_line);
+        (self.colours, self.dark) = (colours, dark);
+        self.choose_theme(&settings.theme)
+    }
+
+    /// The terminal said how bright its background is.
+    pub(super) fn background(&mut self, dark: bool) {
+        self.dark = Some(dark);
+        if self.theme_name == "auto"
+            && let Some(theme) = theme::named("auto", self.dark)
+        {
+            self.wear("auto".to_owned(), theme);
+        }
+    }
+
+    pub(super) fn wear(&mut self, name: String, theme: Theme) {
+        self.theme = if self.colours { theme } else { Theme::plain() };
+        self.theme_name = name;
+    }
+
+    /// A theme by its name: at once, or when its file was read.
+    fn choose_theme(&mut self, name: &str) -> Vec<Action> {
+        if let Some(theme) = theme::named(name, self.dark) {
+            self.wear(name.to_owned(), theme);
+            return Vec::new();
+        }
+        self.theme_wanted = Some(name.to_owned());
+        vec![Action::Ask(Question::Themes)]
+    }
+
+    fn themes_read(&mut self, themes: &[(String, Result<String, String>)]) {
+        let Some(wanted) = self.theme_wanted.take() else { return };
+        let read = match themes.iter().find(|(name, _)| *name == wanted) {
+            None => {
+                Err("there is no such file in the folder of themes, and none of that name ships".to_owned())
+            }
+            Some((_, Err(problem))) => Err(problem.clone()),
+            Some((_, Ok(text))) => theme::parse(text).map_err(|error| error.to_string()),
+        };
+        match read {
+            Ok(theme) => self.wear(wanted, theme),
+            Err(problem) => self.said = Some(format!("theme `{wanted}`: {problem}")),
         }
     }
 
     /// Begins anew: the next session is another one.
     pub(super) fn forget(&mut self) {
         self.session = Session::default();
-        self.transcript = Transcript::new();
+        self.transcript = self.transcript.anew();
         self.approval = None;
         self.overlays.clear();
     }
@@ -160,6 +245,9 @@ impl App {
                 Vec::new()
             }
             Input::Answer(answer) => {
+                if let Answer::Themes(themes) = &answer {
+                    self.themes_read(themes);
+                }
                 self.overlays.iter_mut().for_each(|overlay| overlay.answer(&answer));
                 Vec::new()
             }
@@ -240,7 +328,7 @@ impl App {
             overlay::Reaction::Consumed => self.overlays.push(overlay),
             overlay::Reaction::Ignored => {
                 self.overlays.push(overlay);
-                if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('z') {
+                if self.keymap.action(Layer::Screen, Key::from(key)) == Some(keymap::Action::Suspend) {
                     return vec![Action::Suspend];
                 }
             }
@@ -280,6 +368,27 @@ impl App {
                 self.transcript.say(lines);
                 Vec::new()
             }
+            slash::Run::Help => self.help(),
+            slash::Run::Keys => {
+                self.transcript.say(slash::keys(&self.keymap));
+                Vec::new()
+            }
+            slash::Run::Vim => {
+                let on = self.composer.mode().is_none();
+                self.composer.set_vim(on);
+                self.said = Some(format!("vim keys are {}", if on { "on" } else { "off" }));
+                Vec::new()
+            }
+            slash::Run::Theme(_) if !self.colours => {
+                self.said =
+                    Some("there are no colours here (NO_COLOR is set, or these are plain lines)".to_owned());
+                Vec::new()
+            }
+            slash::Run::Theme(name) if name.is_empty() => {
+                self.overlays.push(Box::new(Themes::new(&self.theme_name, self.dark)));
+                vec![Action::Ask(Question::Themes)]
+            }
+            slash::Run::Theme(name) => self.choose_theme(&name),
             slash::Run::Unknown => {
                 self.said = Some(format!("there is no command /{}", printable(name)));
                 Vec::new()
@@ -289,20 +398,54 @@ impl App {
 
     /// Keys that neither the question nor the composer wanted.
     fn own_key(&mut self, key: KeyEvent, now_ms: u64) -> Vec<Action> {
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        match key.code {
-            KeyCode::Esc if self.shell.is_some() => self.stop_shell(),
-            KeyCode::Esc if self.session.turn.is_some() => vec![Action::Send(Command::Interrupt)],
-            KeyCode::Char('c') if control => self.control_c(now_ms),
-            KeyCode::Char('d') if control && self.composer.is_empty() => vec![Action::Quit],
-            KeyCode::Char('z') if control => vec![Action::Suspend],
-            KeyCode::Char('t') if control => {
+        use keymap::Action as K;
+        match self.keymap.action(Layer::Screen, Key::from(key)) {
+            Some(K::Interrupt) if self.shell.is_some() => self.stop_shell(),
+            Some(K::Interrupt) if self.session.turn.is_some() => vec![Action::Send(Command::Interrupt)],
+            Some(K::Leave) => self.control_c(now_ms),
+            Some(K::Quit) if self.composer.is_empty() => vec![Action::Quit],
+            Some(K::Suspend) => vec![Action::Suspend],
+            Some(K::Transcript) => {
                 self.overlays.push(Box::new(Pager::new()));
                 Vec::new()
             }
-            KeyCode::Up if key.modifiers.contains(KeyModifiers::ALT) => self.take_back(),
+            Some(K::Retract) => self.take_back(),
+            Some(K::Redraw) => vec![Action::Redraw],
+            Some(K::Help) => self.help(),
             _ => Vec::new(),
         }
+    }
+
+    fn help(&mut self) -> Vec<Action> {
+        self.transcript.say(slash::help(&self.keymap));
+        Vec::new()
+    }
+
+    /// What the keys do now. Questions and views tell it themselves.
+    fn hints(&self) -> Vec<(String, &'static str)> {
+        use keymap::Action as K;
+        if self.approval.is_some() || !self.overlays.is_empty() {
+            return Vec::new();
+        }
+        let running = self.session.turn.is_some();
+        let state = if running { composer::State::Running } else { composer::State::Idle };
+        let own: &[(K, &'static str)] = match (running, self.composer.is_empty()) {
+            _ if self.composer.is_choosing() => &[],
+            (true, true) => &[(K::Interrupt, "interrupt"), (K::Transcript, "transcript"), (K::Help, "help")],
+            (true, false) => &[(K::Interrupt, "interrupt")],
+            (false, true) => &[(K::Transcript, "transcript"), (K::Help, "help")],
+            (false, false) => &[],
+        };
+        let own = own.iter().filter_map(|(action, what)| self.keymap.hint_as(*action, what));
+        self.composer.hints(state).into_iter().chain(own).collect()
+    }
+
+    fn status(&self) -> Vec<String> {
+        let part = |item: &StatusItem| match item {
+            StatusItem::Vim => self.composer.mode().map(str::to_owned),
+            item => status::part(*item, &self.session, &self.ground),
+        };
+        self.status_line.iter().filter_map(part).collect()
     }
 
     /// Clears what was typed; then stops what runs; then warns; then quits.
@@ -321,7 +464,8 @@ impl App {
             return vec![Action::Quit];
         }
         self.quit_until_ms = Some(now_ms + QUIT_MS);
-        self.said = Some("^C again quits; the session is kept".to_owned());
+        let key = self.keymap.hint(keymap::Action::Leave).map(|(key, _)| key).unwrap_or_default();
+        self.said = Some(format!("{key} again quits; the session is kept"));
         Vec::new()
     }
 
@@ -346,9 +490,96 @@ impl App {
         vec![Action::Send(Command::Retract { input: queued.input })]
     }
 
+    /// A whole line, where there are no keys: for what has them now.
+    pub(super) fn line(&mut self, line: &str, now_ms: u64) -> Vec<Action> {
+        self.said = None;
+        let pressed = |code| KeyEvent::new(code, KeyModifiers::NONE);
+        if !self.overlays.is_empty() {
+            let mut keys: Vec<KeyEvent> = line.chars().map(|char| pressed(KeyCode::Char(char))).collect();
+            match keys.len() {
+                0 => keys.push(pressed(KeyCode::Esc)),
+                1 => {}
+                _ if line == "esc" => keys = vec![pressed(KeyCode::Esc)],
+                _ => keys.push(pressed(KeyCode::Enter)),
+            }
+            return keys.into_iter().flat_map(|key| self.overlay_key(key, now_ms)).collect();
+        }
+        if let Some(approval) = &mut self.approval {
+            let (word, note) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
+            let mut letters = word.chars();
+            // A sentence that was on its way is no answer.
+            let code = match (letters.next(), letters.next()) {
+                (Some(letter), None) if note.is_empty() || word == "n" => KeyCode::Char(letter),
+                _ if word == "esc" => KeyCode::Esc,
+                (None, _) => return Vec::new(),
+                _ => {
+                    let how =
+                        "answer with one letter, or `esc`; `n`, a blank and words say what to do instead";
+                    self.said = Some(how.to_owned());
+                    return Vec::new();
+                }
+            };
+            let mut reaction = approval.key(pressed(code), now_ms);
+            if reaction == approval::Reaction::Consumed && word == "n" {
+                approval.paste(note);
+                reaction = approval.key(pressed(KeyCode::Enter), now_ms);
+            }
+            return match reaction {
+                approval::Reaction::Decide(call, verdict) => {
+                    vec![Action::Send(Command::Decide { call, verdict })]
+                }
+                approval::Reaction::Interrupt => vec![Action::Send(Command::Interrupt)],
+                approval::Reaction::Consumed | approval::Reaction::Ignored => Vec::new(),
+            };
+        }
+        let reaction = self.composer.say(line);
+        let actions = self.composed(reaction);
+        if let Some(notice) = self.composer.notice() {
+            self.said = Some(notice.to_owned());
+            self.composer.set_text("");
+        }
+        actions
+    }
+
+    /// What has to be answered now, in full: a view, or an approval with its call.
+    pub(super) fn question(&mut self, width: u16, now_ms: u64) -> Option<Vec<Line<'static>>> {
+        let size = Size { columns: width, rows: u16::MAX };
+        if let Some(page) = self.draw_overlay(size, now_ms) {
+            return Some(page.rows);
+        }
+        let more = self.session.asked().count().saturating_sub(1);
+        Some(self.approval.as_mut()?.draw(width, u16::MAX, &self.theme, more).0)
+    }
+
+    /// What the person should know, told once.
+    pub(super) fn take_said(&mut self) -> Option<String> {
+        self.said.take()
+    }
+
     /// Whether something moves by itself, so that time has to be shown.
     pub(super) fn animated(&self) -> bool {
         self.session.turn.is_some() && self.approval.is_none() || self.quit_until_ms.is_some()
+    }
+
+    /// What the session is called, or else where it is.
+    pub(super) fn name(&self) -> String {
+        match &self.session.title {
+            Some(title) => title.clone(),
+            None => {
+                let directory = self.ground.directory.as_str();
+                directory.rsplit('/').find(|part| !part.is_empty()).unwrap_or(directory).to_owned()
+            }
+        }
+    }
+
+    /// The title of the window: the name, and what goes on.
+    pub(super) fn title(&self) -> String {
+        let state = match (&self.approval, &self.session.turn) {
+            (Some(_), _) => "needs approval",
+            (None, Some(_)) => "working",
+            (None, None) => "ready",
+        };
+        format!("{} · {state} · agent", self.name())
     }
 
     /// When the composer wants to be called, if at all.
@@ -392,7 +623,13 @@ impl App {
         };
         let running = self.shell.as_ref().map(|command| format!("running `{command}` as you · Esc ends it"));
         let said = self.said.as_deref().or(running.as_deref());
-        below.push(status::line(&self.session, &self.ground, said, width, &self.theme));
+        below.push(status::line(&self.status(), said, width, &self.theme));
+        if max_rows >= HINTED {
+            let hints = self.hints();
+            if !hints.is_empty() {
+                below.push(status::hints(&hints, width, &self.theme));
+            }
+        }
         let room = usize::from(max_rows).saturating_sub(below.len() + 1);
         let room = u16::try_from(room).unwrap_or(u16::MAX);
         let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
@@ -426,10 +663,14 @@ fn send(message: Message, delivery: Delivery) -> Action {
     }
 }
 
-/// Whether the end of a turn is something that a person who looks elsewhere should hear of.
-pub(super) fn worth_a_bell(update: &Update) -> bool {
-    matches!(
-        update,
-        Update::Event(Event { fact: Fact::TurnFinished { .. } | Fact::ApprovalRequested { .. }, .. })
-    )
+/// What a person who looks elsewhere should hear of. Not what they just did themselves.
+pub(super) fn notice(update: &Update) -> Option<&'static str> {
+    let Update::Event(event) = update else { return None };
+    match &event.fact {
+        Fact::ApprovalRequested { .. } => Some("needs your approval"),
+        Fact::TurnFinished { outcome: Outcome::Interrupted, .. } => None,
+        Fact::TurnFinished { outcome: Outcome::Failed { .. }, .. } => Some("failed"),
+        Fact::TurnFinished { .. } => Some("finished"),
+        _ => None,
+    }
 }

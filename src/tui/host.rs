@@ -46,6 +46,8 @@ pub trait Host: Send {
 pub enum Question {
     /// A part of an output that is kept: at most `length` bytes, from byte `from`.
     Blob { blob: BlobId, from: u64, length: usize },
+    /// The person's own themes.
+    Themes,
 }
 
 /// What it is told. Each answer says what it is the answer to.
@@ -58,6 +60,8 @@ pub enum Answer {
         /// Bytes of the whole.
         total: u64,
     },
+    /// Their names and what their files say, or why those can't be read.
+    Themes(Vec<(String, Result<String, String>)>),
     /// A sentence for the person.
     Failed { question: Question, problem: String },
 }

@@ -5,12 +5,16 @@
 //! is drawn) and [`run`] (the only IO).
 
 mod app;
+#[cfg(test)]
+mod app_keys_tests;
 mod approval;
 pub mod composer;
 mod host;
 pub mod keymap;
+mod linear;
 mod overlay;
 mod run;
+pub mod settings;
 mod slash;
 mod status;
 pub mod term;
@@ -20,4 +24,5 @@ pub mod transcript;
 
 pub use host::{Answer, Connection, Host, Question, Updates};
 pub use run::{Options, run};
+pub use settings::Settings;
 pub use status::Ground;

@@ -19,15 +19,17 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::protocol::{Command, Content, Delivery, Time, Update};
 
 use super::{
-    app::{Action, App, Input, worth_a_bell},
+    app::{Action, App, Input, notice},
     composer::{
         self, Composer, Message,
         files::{self, Listing},
     },
     host::{Connection, Host},
+    linear,
+    settings::{NotifyBy, Settings, When},
     slash,
     status::Ground,
-    term::{Late, Screen, Session as Terminal, Size, Tty},
+    term::{Caps, Late, Notices, Screen, Session as Terminal, Size, Tty, is_dark},
     theme::Theme,
 };
 
@@ -49,6 +51,7 @@ pub struct Options {
     pub resumed: bool,
     /// What to say first.
     pub say: Option<String>,
+    pub settings: Settings,
     /// Colours are welcome (`NO_COLOR` is not set).
     pub colours: bool,
     /// The variables that describe the terminal.
@@ -60,41 +63,100 @@ pub struct Options {
 /// # Errors
 /// When there is no terminal, or it is gone.
 pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<String>, H)> {
-    let terminal = Terminal::enter(|name| {
-        options.term.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
-    })?;
+    let variable =
+        |name: &str| options.term.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    if options.settings.plain || Caps::from_variables(variable).dumb {
+        return linear::run(host, options).await;
+    }
+    let mut terminal = Terminal::enter(variable)?;
+    terminal.notify_by(match options.settings.notify_by {
+        NotifyBy::Auto => None,
+        NotifyBy::Bell => Some(Notices::Bell),
+        NotifyBy::Osc9 => Some(Notices::Osc9),
+        NotifyBy::Osc99 => Some(Notices::Osc99),
+        NotifyBy::Osc777 => Some(Notices::Osc777),
+    });
     let screen = terminal.screen()?;
-    let theme = if options.colours { Theme::ansi() } else { Theme::plain() };
-    let composer =
-        Composer::new(composer::Options { history: options.history, commands: slash::specs(), vim: false });
-    let (found, matches) = mpsc::unbounded_channel();
-    let mut face = Face {
-        app: App::new(composer, options.ground, theme),
-        host,
-        terminal,
-        screen,
-        connection: None,
-        focused: true,
-        typed: Instant::now(),
-        found,
-        shell: None,
-        listing: Arc::default(),
-    };
-    face.begin(options.resumed, options.say).await;
+    let caps = terminal.caps();
+    let begin = Begin { colours: options.colours, dark: caps.dark, links: caps.links };
+    let glass = Glass { terminal, screen, titled: String::new() };
+    let (mut face, matches) = Face::new(host, options, begin, glass).await?;
     let result = face.follow(matches).await;
     let farewell = face.app.farewell();
     face.leave().await;
-    let Face { host, screen, terminal, .. } = face;
-    drop((screen, terminal));
+    let Face { host, surface, .. } = face;
+    drop(surface);
     result.map(|()| (farewell, host)).map_err(Into::into)
 }
 
-struct Face<H> {
-    app: App,
-    host: H,
+/// What the conversation is shown on.
+pub(super) trait Surface {
+    /// Gives the terminal to somebody else for a while.
+    fn hand_over(&mut self) -> io::Result<()>;
+
+    /// Takes it again.
+    fn take_back(&mut self) -> io::Result<()>;
+
+    /// Stops the program as Ctrl-Z does, and goes on when the shell lets it.
+    fn stop(&mut self) -> io::Result<()>;
+
+    /// Puts a text into the clipboard; says what came of it.
+    fn copy(&mut self, text: &str) -> io::Result<&'static str>;
+
+    /// Forgets what is shown, so that it is drawn anew.
+    fn clear(&mut self) -> io::Result<()>;
+}
+
+/// A terminal that rows are repainted on.
+struct Glass {
     terminal: Terminal,
     screen: Screen<Tty>,
-    connection: Option<Connection>,
+    /// The title that the window has.
+    titled: String,
+}
+
+impl Surface for Glass {
+    fn hand_over(&mut self) -> io::Result<()> {
+        self.screen.finish()?;
+        self.terminal.suspend();
+        Ok(())
+    }
+
+    fn take_back(&mut self) -> io::Result<()> {
+        self.titled.clear();
+        self.terminal.resume()
+    }
+
+    fn stop(&mut self) -> io::Result<()> {
+        self.titled.clear();
+        self.screen.finish()?;
+        self.terminal.stop()
+    }
+
+    fn copy(&mut self, text: &str) -> io::Result<&'static str> {
+        Ok(if self.terminal.copy(text)? { "copied" } else { "too long for the clipboard" })
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.screen.clear_live()
+    }
+}
+
+/// What the terminal is like.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begin {
+    pub colours: bool,
+    pub dark: Option<bool>,
+    pub links: bool,
+}
+
+/// The conversation, and everything that it is held with.
+pub(super) struct Face<H, S> {
+    pub(super) app: App,
+    pub(super) host: H,
+    pub(super) surface: S,
+    pub(super) connection: Option<Connection>,
+    settings: Settings,
     /// Whether the person looks here, as far as the terminal tells.
     focused: bool,
     /// When a key was last pressed.
@@ -108,14 +170,43 @@ struct Face<H> {
 
 /// What comes after an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Flow {
+pub(super) enum Flow {
     Go,
     Quit,
     /// The terminal was somebody else's meanwhile.
     Reopen,
 }
 
-impl<H: Host> Face<H> {
+impl<H: Host, S: Surface> Face<H, S> {
+    /// Begins a conversation as it was asked for. What is found for it later comes through the receiver.
+    pub(super) async fn new(
+        host: H,
+        options: Options,
+        begin: Begin,
+        surface: S,
+    ) -> io::Result<(Self, mpsc::UnboundedReceiver<Input>)> {
+        let Options { ground, history, resumed, say, settings, .. } = options;
+        let composer = Composer::new(composer::Options { history, commands: slash::specs(), vim: false });
+        let (found, matches) = mpsc::unbounded_channel();
+        let mut face = Self {
+            app: App::new(composer, ground, Theme::plain()).with_links(begin.links),
+            host,
+            surface,
+            connection: None,
+            settings,
+            focused: true,
+            typed: Instant::now(),
+            found,
+            shell: None,
+            listing: Arc::default(),
+        };
+        for action in face.app.configure(&face.settings, begin.colours, begin.dark) {
+            face.act(action).await?;
+        }
+        face.begin(resumed, say).await;
+        Ok((face, matches))
+    }
+
     async fn begin(&mut self, resumed: bool, say: Option<String>) {
         if resumed {
             self.connect().await;
@@ -126,120 +217,7 @@ impl<H: Host> Face<H> {
         }
     }
 
-    async fn follow(&mut self, mut found: mpsc::UnboundedReceiver<Input>) -> io::Result<()> {
-        let mut end = Ends::new()?;
-        let mut late = self.terminal.take_late();
-        for event in self.terminal.take_typed() {
-            if self.event(event).await? == Flow::Quit {
-                return Ok(());
-            }
-        }
-        let mut keys = EventStream::new();
-        let mut drawn = Instant::now();
-        // When the next frame is due: at once for a key, at the frame rate for everything else.
-        let mut due = Some(drawn);
-        loop {
-            let tick = self.app.animated().then(|| drawn + TICK);
-            let tick = [tick, self.app.wake_at()].into_iter().flatten().min();
-            let flow = tokio::select! {
-                biased;
-                () = end.next() => return Ok(()),
-                event = keys.next() => match event {
-                    None => return Ok(()),
-                    Some(event) => {
-                        due = Some(drawn);
-                        self.keys(event?, &mut keys, &mut late).await?
-                    }
-                },
-                () = at(due) => {
-                    self.draw()?;
-                    drawn = Instant::now();
-                    due = None;
-                    Flow::Go
-                }
-                update = next_update(&mut self.connection) => {
-                    self.updates(update)?;
-                    due = due.or(Some(drawn + FRAME));
-                    Flow::Go
-                }
-                Some(input) = found.recv() => {
-                    due = Some(drawn);
-                    self.input(input).await?
-                }
-                () = at(tick) => {
-                    due = Some(drawn);
-                    self.input(Input::Tick).await?
-                }
-            };
-            match flow {
-                Flow::Quit => return Ok(()),
-                Flow::Reopen => {
-                    keys = EventStream::new();
-                    self.screen.resize(Terminal::size()?);
-                    due = Some(drawn);
-                }
-                Flow::Go => {}
-            }
-        }
-    }
-
-    /// Takes in an event of the terminal, and all that are there already.
-    async fn keys(&mut self, first: TermEvent, keys: &mut EventStream, late: &mut Late) -> io::Result<Flow> {
-        let mut next = Some(first);
-        while let Some(event) = next {
-            for event in late.pass(event) {
-                let flow = self.event(event).await?;
-                if flow != Flow::Go {
-                    return Ok(flow);
-                }
-            }
-            next = ready(keys).await.transpose()?;
-        }
-        Ok(Flow::Go)
-    }
-
-    async fn event(&mut self, event: TermEvent) -> io::Result<Flow> {
-        match event {
-            TermEvent::Key(key) => {
-                self.typed = Instant::now();
-                self.input(Input::Key(key)).await
-            }
-            TermEvent::Paste(text) => self.input(Input::Paste(text)).await,
-            TermEvent::Resize(columns, rows) => {
-                self.screen.resize(Size { columns, rows });
-                Ok(Flow::Go)
-            }
-            TermEvent::FocusGained => {
-                self.focused = true;
-                Ok(Flow::Go)
-            }
-            TermEvent::FocusLost => {
-                self.focused = false;
-                Ok(Flow::Go)
-            }
-            TermEvent::Mouse(_) => Ok(Flow::Go),
-        }
-    }
-
-    /// Takes in an update, and all that are there already.
-    fn updates(&mut self, first: Option<Update>) -> io::Result<()> {
-        let Some(first) = first else {
-            self.connection = None;
-            return Ok(());
-        };
-        let mut next = Some(first);
-        while let Some(update) = next {
-            if !self.focused && worth_a_bell(&update) {
-                self.terminal.notify("your turn")?;
-            }
-            // What an update changes asks for nothing to be done.
-            drop(self.app.update(Input::Update(update), now_ms()));
-            next = self.connection.as_mut().and_then(|connection| connection.updates.ready());
-        }
-        Ok(())
-    }
-
-    async fn input(&mut self, input: Input) -> io::Result<Flow> {
+    pub(super) async fn input(&mut self, input: Input) -> io::Result<Flow> {
         let now = now_ms();
         let mut flow = Flow::Go;
         for action in self.app.update(input, now) {
@@ -251,21 +229,19 @@ impl<H: Host> Face<H> {
         Ok(flow)
     }
 
-    async fn act(&mut self, action: Action) -> io::Result<Flow> {
+    pub(super) async fn act(&mut self, action: Action) -> io::Result<Flow> {
         match action {
             Action::Send(command) => self.send(command).await,
             Action::Attach { message, delivery } => self.attach(message, delivery).await,
             Action::Quit => return Ok(Flow::Quit),
             Action::Suspend => {
-                self.screen.finish()?;
-                self.terminal.stop()?;
+                self.surface.stop()?;
                 return Ok(Flow::Reopen);
             }
             Action::Edit(text) => {
-                self.screen.finish()?;
-                self.terminal.suspend();
+                self.surface.hand_over()?;
                 let edited = self.host.edit(&text);
-                self.terminal.resume()?;
+                self.surface.take_back()?;
                 let input = match edited {
                     Ok(text) => Input::Edited(text),
                     Err(problem) => Input::Said(problem),
@@ -284,13 +260,15 @@ impl<H: Host> Face<H> {
             }
             Action::StopShell => self.shell = None,
             Action::Copy(text) => {
-                let said = if self.terminal.copy(&text)? { "copied" } else { "too long for the clipboard" };
-                drop(self.app.update(Input::Said(said.to_owned()), now_ms()));
+                let said = self.surface.copy(&text)?.to_owned();
+                drop(self.app.update(Input::Said(said), now_ms()));
             }
             Action::Ask(question) => {
                 let answer = self.host.answer(question).await;
                 drop(self.app.update(Input::Answer(answer), now_ms()));
             }
+            Action::Redraw => self.surface.clear()?,
+            Action::Wear(name, theme) => self.app.wear(name, *theme),
             Action::New => {
                 self.disconnect().await;
                 self.host.forget();
@@ -344,7 +322,7 @@ impl<H: Host> Face<H> {
     }
 
     /// Ends the session in order: the process it is in goes on.
-    async fn disconnect(&mut self) {
+    pub(super) async fn disconnect(&mut self) {
         if let Some(mut connection) = self.connection.take() {
             let _ = connection.commands.send(Command::Shutdown);
             while let Some(update) = connection.updates.next().await {
@@ -368,29 +346,158 @@ impl<H: Host> Face<H> {
             let _ = found.send(Input::Files { query, found: matches });
         });
     }
+}
+
+impl<H: Host> Face<H, Glass> {
+    async fn follow(&mut self, mut found: mpsc::UnboundedReceiver<Input>) -> io::Result<()> {
+        let mut end = Ends::new()?;
+        let mut late = self.surface.terminal.take_late();
+        for event in self.surface.terminal.take_typed() {
+            if self.event(event).await? == Flow::Quit {
+                return Ok(());
+            }
+        }
+        let mut keys = EventStream::new();
+        let mut drawn = Instant::now();
+        // When the next frame is due: at once for a key, at the frame rate for everything else.
+        let mut due = Some(drawn);
+        loop {
+            let tick = self.app.animated().then(|| drawn + TICK);
+            let tick = [tick, self.app.wake_at()].into_iter().flatten().min();
+            let flow = tokio::select! {
+                biased;
+                () = end.next() => return Ok(()),
+                event = keys.next() => match event {
+                    None => return Ok(()),
+                    Some(event) => {
+                        due = Some(drawn);
+                        self.keys(event?, &mut keys, &mut late).await?
+                    }
+                },
+                () = at(due) => {
+                    self.draw()?;
+                    drawn = Instant::now();
+                    due = None;
+                    Flow::Go
+                }
+                update = next_update(&mut self.connection) => {
+                    self.updates(update)?;
+                    due = due.or(Some(drawn + FRAME));
+                    Flow::Go
+                }
+                Some(input) = found.recv() => {
+                    due = Some(drawn);
+                    self.input(input).await?
+                }
+                () = at(tick) => {
+                    due = Some(drawn);
+                    self.input(Input::Tick).await?
+                }
+            };
+            match flow {
+                Flow::Quit => return Ok(()),
+                Flow::Reopen => {
+                    keys = EventStream::new();
+                    self.surface.screen.resize(Terminal::size()?);
+                    due = Some(drawn);
+                }
+                Flow::Go => {}
+            }
+        }
+    }
+
+    /// Takes in an event of the terminal, and all that are there already.
+    async fn keys(&mut self, first: TermEvent, keys: &mut EventStream, late: &mut Late) -> io::Result<Flow> {
+        let mut next = Some(first);
+        while let Some(event) = next {
+            for event in late.pass(event) {
+                let flow = self.event(event).await?;
+                if flow != Flow::Go {
+                    return Ok(flow);
+                }
+            }
+            next = ready(keys).await.transpose()?;
+        }
+        if let Some(background) = late.take_background() {
+            self.app.background(is_dark(background));
+        }
+        Ok(Flow::Go)
+    }
+
+    async fn event(&mut self, event: TermEvent) -> io::Result<Flow> {
+        match event {
+            TermEvent::Key(key) => {
+                self.typed = Instant::now();
+                self.input(Input::Key(key)).await
+            }
+            TermEvent::Paste(text) => self.input(Input::Paste(text)).await,
+            TermEvent::Resize(columns, rows) => {
+                self.surface.screen.resize(Size { columns, rows });
+                Ok(Flow::Go)
+            }
+            TermEvent::FocusGained => {
+                self.focused = true;
+                Ok(Flow::Go)
+            }
+            TermEvent::FocusLost => {
+                self.focused = false;
+                Ok(Flow::Go)
+            }
+            TermEvent::Mouse(_) => Ok(Flow::Go),
+        }
+    }
+
+    /// Takes in an update, and all that are there already.
+    fn updates(&mut self, first: Option<Update>) -> io::Result<()> {
+        let Some(first) = first else {
+            self.connection = None;
+            return Ok(());
+        };
+        let mut next = Some(first);
+        while let Some(update) = next {
+            let notice = notice(&update);
+            // What an update changes asks for nothing to be done.
+            drop(self.app.update(Input::Update(update), now_ms()));
+            let wanted = match self.settings.notifications {
+                When::Off => false,
+                When::Unfocused => !self.focused,
+                When::Always => true,
+            };
+            if let Some(notice) = notice.filter(|_| wanted) {
+                self.surface.terminal.notify(&format!("{notice}: {}", self.app.name()))?;
+            }
+            next = self.connection.as_mut().and_then(|connection| connection.updates.ready());
+        }
+        Ok(())
+    }
 
     fn draw(&mut self) -> io::Result<()> {
         // Asked each time: multiplexers tell of another size late.
-        self.screen.resize(Terminal::size()?);
-        self.screen.park(self.app.session.turn.is_some() && self.typed.elapsed() > PARK);
-        let Size { columns, rows } = self.screen.size();
+        self.surface.screen.resize(Terminal::size()?);
+        self.surface.screen.park(self.app.session.turn.is_some() && self.typed.elapsed() > PARK);
+        let Size { columns, rows } = self.surface.screen.size();
         let now = now_ms();
-        if let Some(full) = self.app.full(self.screen.size(), now) {
-            self.screen.enter_full()?;
-            return self.screen.draw_full_at(&full.rows, full.cursor);
+        let title = self.app.title();
+        if self.settings.title && self.surface.titled != title {
+            self.surface.terminal.set_title(&title)?;
+            self.surface.titled = title;
         }
-        self.screen.leave_full()?;
+        if let Some(full) = self.app.full(self.surface.screen.size(), now) {
+            self.surface.screen.enter_full()?;
+            return self.surface.screen.draw_full_at(&full.rows, full.cursor);
+        }
+        self.surface.screen.leave_full()?;
         let finished = self.app.transcript.take_finished(columns, &self.app.theme);
-        self.screen.print(&finished);
+        self.surface.screen.print(&finished);
         let live = self.app.live(columns, rows.saturating_sub(1).max(1), now);
-        self.screen.draw(&live.rows, live.cursor)
+        self.surface.screen.draw(&live.rows, live.cursor)
     }
 
     async fn leave(&mut self) {
         self.disconnect().await;
         // A terminal that is gone shows nothing any more.
         let _ = self.draw();
-        let _ = self.screen.finish();
+        let _ = self.surface.screen.finish();
     }
 }
 
@@ -405,7 +512,7 @@ async fn ready(keys: &mut EventStream) -> Option<io::Result<TermEvent>> {
 }
 
 /// Milliseconds by the clock of the events.
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     u64::try_from(Time::now().as_millisecond()).unwrap_or(0)
 }
 
@@ -417,7 +524,7 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
-async fn next_update(connection: &mut Option<Connection>) -> Option<Update> {
+pub(super) async fn next_update(connection: &mut Option<Connection>) -> Option<Update> {
     match connection {
         Some(connection) => connection.updates.next().await,
         None => std::future::pending().await,
@@ -425,17 +532,17 @@ async fn next_update(connection: &mut Option<Connection>) -> Option<Update> {
 }
 
 /// Signals that end the program in order.
-struct Ends {
+pub(super) struct Ends {
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Ends {
-    fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, hangup: signal(SignalKind::hangup())? })
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.hangup.recv() => {}

@@ -6,6 +6,7 @@ use crate::session::Session;
 use super::{
     app::Action,
     composer::CommandSpec,
+    keymap::{Action as K, Keymap},
     status::{self, Ground},
 };
 
@@ -15,6 +16,11 @@ pub(super) enum Run {
     Do(Vec<Action>),
     /// Lines for the transcript.
     Print(Vec<String>),
+    Help,
+    Keys,
+    Vim,
+    /// The name of a theme; empty: let the person choose.
+    Theme(String),
     Unknown,
 }
 
@@ -23,18 +29,25 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("copy", "copy the last answer to the clipboard", &[]),
     ("effort", "how hard the model thinks", &["none", "minimal", "low", "medium", "high", "xhigh"]),
     ("help", "keys and commands", &[]),
+    ("keys", "every key and what it does", &[]),
     ("new", "begin a new session", &[]),
     ("ps", "commands that still run", &[]),
     ("quit", "leave; the session is kept", &[]),
     ("rename", "give this session a name", &[]),
     ("status", "model, permissions, tokens, session", &[]),
+    ("theme", "colours", &["ansi", "light", "dark", "contrast", "auto"]),
+    ("vim", "Vim's keys where you write, on or off", &[]),
 ];
 
 pub(super) fn specs() -> Vec<CommandSpec> {
     let spec = |(name, what, words): &(&str, &str, &[&str])| CommandSpec {
         name: (*name).to_owned(),
         about: (*what).to_owned(),
-        usage: if words.is_empty() { String::new() } else { format!("<{}>", words.join("|")) },
+        usage: match (*name, words) {
+            (_, []) => String::new(),
+            ("theme", _) => "[name]".to_owned(),
+            (_, words) => format!("<{}>", words.join("|")),
+        },
         args: words.iter().map(|word| (*word).to_owned()).collect(),
     };
     COMMANDS.iter().map(spec).collect()
@@ -47,13 +60,16 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
             None => Run::Print(vec!["There is no answer yet.".to_owned()]),
         },
         "effort" => effort(args, session),
-        "help" => Run::Print(help()),
+        "help" => Run::Help,
+        "keys" => Run::Keys,
         "new" => Run::Do(vec![Action::New]),
         "ps" => Run::Print(processes(session)),
         "quit" | "exit" => Run::Do(vec![Action::Quit]),
         "rename" if args.trim().is_empty() => Run::Print(vec!["/rename NAME".to_owned()]),
         "rename" => Run::Do(vec![Action::Send(Command::Rename { title: args.trim().to_owned() })]),
         "status" => Run::Print(state(session, ground)),
+        "theme" => Run::Theme(args.trim().to_owned()),
+        "vim" => Run::Vim,
         _ => Run::Unknown,
     }
 }
@@ -72,28 +88,47 @@ fn effort(args: &str, session: &Session) -> Run {
     }
 }
 
-fn help() -> Vec<String> {
-    let mut lines: Vec<String> =
-        COMMANDS.iter().map(|(name, what, _)| format!("  {:<10} {what}", format!("/{name}"))).collect();
-    lines.insert(0, "Commands:".to_owned());
-    lines.push("Keys:".to_owned());
-    for (key, what) in [
-        ("Enter", "send; while a turn runs: steer it"),
-        ("Tab", "while a turn runs: say it afterwards"),
-        ("Alt-↑", "take back the last message that waits"),
-        ("Esc", "interrupt"),
-        ("Ctrl-J", "new line"),
-        ("Ctrl-G", "edit in your editor"),
-        ("Ctrl-R", "search what you said before"),
-        ("@", "find a file"),
-        ("!", "run a command as yourself"),
-        ("Ctrl-Z", "suspend"),
-        ("Ctrl-C", "clear; interrupt; twice: quit"),
-        ("Ctrl-D", "quit, on an empty line"),
-    ] {
-        lines.push(format!("  {key:<10} {what}"));
-    }
+/// Commands, and the keys that one needs most.
+pub(super) fn help(keymap: &Keymap) -> Vec<String> {
+    let mut lines = vec!["Commands:".to_owned()];
+    lines.extend(COMMANDS.iter().map(|(name, what, _)| line(&format!("/{name}"), what)));
+    lines.push(line("@", "find a file"));
+    lines.push(line("!", "run a command as yourself, and show it to the model"));
+    lines.push("Keys (/keys has all of them):".to_owned());
+    let most = [
+        (K::Submit, "send; while a turn runs: steer it"),
+        (K::Queue, "while a turn runs: say it afterwards"),
+        (K::Retract, "take back the last message that waits"),
+        (K::Interrupt, "interrupt"),
+        (K::Newline, "new line"),
+        (K::Editor, "edit in your editor"),
+        (K::Search, "search what you said before"),
+        (K::Transcript, "the whole conversation"),
+        (K::Suspend, "suspend"),
+        (K::Leave, "clear; interrupt; twice: quit"),
+        (K::Quit, "quit, on an empty line"),
+    ];
+    lines.extend(most.iter().filter_map(|(action, what)| {
+        let (key, what) = keymap.hint_as(*action, what)?;
+        Some(line(&key, what))
+    }));
     lines
+}
+
+/// Every key, by what it does, with the name that it has in the configuration.
+pub(super) fn keys(keymap: &Keymap) -> Vec<String> {
+    let mut lines =
+        vec!["Keys, and the names by which [tui.keys] in config.toml gives them others:".to_owned()];
+    lines.extend(keymap.all().map(|(action, keys)| {
+        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        let keys = if keys.is_empty() { "(none)".to_owned() } else { keys.join(" ") };
+        format!("  {:<16} {:<36} {}", action.name(), action.what(), keys)
+    }));
+    lines
+}
+
+fn line(left: &str, right: &str) -> String {
+    format!("  {left:<14} {right}")
 }
 
 fn processes(session: &Session) -> Vec<String> {

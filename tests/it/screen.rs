@@ -33,6 +33,12 @@ struct Screen {
 impl Screen {
     /// The program, with a model that gives these answers.
     fn new(answers: &[Value]) -> Self {
+        let (folder, home, workspace) = Self::places(answers);
+        Self::start(folder, home, workspace, &[])
+    }
+
+    /// A home with a model that gives these answers, and a workspace.
+    fn places(answers: &[Value]) -> (tempfile::TempDir, PathBuf, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let [home, workspace] = ["home", "workspace"].map(|name| root.join(name));
@@ -45,17 +51,27 @@ impl Screen {
             home.join("script.jsonl").display()
         );
         fs::write(home.join("config.toml"), config).unwrap();
-        Self::start(folder, home, workspace, &[])
+        (folder, home, workspace)
     }
 
     fn start(folder: tempfile::TempDir, home: PathBuf, workspace: PathBuf, args: &[&str]) -> Self {
+        Self::start_on("xterm-256color", folder, home, workspace, args)
+    }
+
+    fn start_on(
+        term: &str,
+        folder: tempfile::TempDir,
+        home: PathBuf,
+        workspace: PathBuf,
+        args: &[&str],
+    ) -> Self {
         let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_agent"));
         command.args(args);
         command.cwd(&workspace);
         command.env_clear();
-        for (name, value) in [("PATH", std::env::var("PATH").unwrap()), ("TERM", "xterm-256color".into())] {
+        for (name, value) in [("PATH", std::env::var("PATH").unwrap()), ("TERM", term.into())] {
             command.env(name, value);
         }
         command.env("HOME", folder.path());
@@ -197,6 +213,45 @@ fn a_conversation_stands_in_the_scrollback_once() {
     assert_eq!(all.matches("› do it").count(), 1, "{all}");
     for forbidden in ["\x1b[2J", "\x1b[3J", "\x1b[?1049h", "\x1b]52"] {
         assert!(!raw.contains(forbidden), "{forbidden:?} was written");
+    }
+}
+
+#[test]
+fn a_simple_terminal_gets_plain_lines_and_no_escape_at_all() {
+    if !has_sandbox() {
+        return;
+    }
+    let escalated = json!({"cmd": "echo line >> ../outside", "sandbox_permissions": "require_escalated",
+                           "justification": "May I write outside?"});
+    let answers = [
+        json!([
+            say("I **look**, [here](https://example.com/x)."),
+            call("c1", &json!({"cmd": "printf '\\033[31mred\\007\\n'"}))
+        ]),
+        call("c2", &escalated),
+        say("All is written."),
+    ];
+    let (folder, home, workspace) = Screen::places(&answers);
+    let mut screen = Screen::start_on("dumb", folder, home, workspace, &[]);
+    screen.shows("> ");
+    screen.say("go");
+    screen.shows("? ");
+    screen.say("sure");
+    screen.shows("answer with one letter");
+    let deadline = Instant::now() + PATIENCE;
+    while !screen.log().contains("call_allowed\",\"call\":\"c2") {
+        assert!(Instant::now() < deadline, "not taken:\n{}", screen.terminal.screen().contents());
+        screen.say("y");
+        screen.look(Duration::from_millis(200));
+    }
+    screen.shows("Worked for");
+    screen.press("\x04");
+    screen.shows("To go on with this session: agent resume");
+    assert!(screen.child.wait().unwrap().success());
+    let all = String::from_utf8_lossy(&screen.raw).into_owned();
+    assert!(!all.contains('\x1b') && !all.contains('\x07'), "{all:?}");
+    for line in ["[runs: printf", "• I look, here (https://example.com/x).", "• All is written."] {
+        assert_eq!(all.matches(line).count(), 1, "{line}\n{all}");
     }
 }
 

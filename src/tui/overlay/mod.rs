@@ -4,6 +4,7 @@
 //! answer to a question that it had sent.
 
 mod menu;
+mod themes;
 mod transcript;
 
 use ratatui::text::Line;
@@ -14,6 +15,7 @@ use super::{
     app::Action, host::Answer, keymap::Key, status::Ground, term::Size, theme::Theme, transcript::Transcript,
 };
 
+pub(super) use themes::Themes;
 pub(super) use transcript::Pager;
 
 /// What an overlay may look at.

@@ -33,7 +33,7 @@ use ratatui::text::Line;
 use crate::protocol::{
     BlobId, By, CallId, Delta, Event, Fact, Item, Outcome, ProcessId, ResponseId, Rule, Usage,
 };
-use crate::tui::theme::Theme;
+use crate::tui::{term::Row, text::markdown::Root, theme::Theme};
 
 use assistant::Assistant;
 use call::Call;
@@ -60,6 +60,10 @@ pub struct Transcript {
     pending: Pending,
     turn: Option<Running>,
     workspace: PathBuf,
+    /// The terminal follows links.
+    links: bool,
+    /// What the person says stands on the terminal already.
+    echoed: bool,
 }
 
 /// The turn that is going on.
@@ -104,6 +108,27 @@ impl Transcript {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// With links, where the terminal follows them. Else each says in the text where it leads.
+    #[must_use]
+    pub fn linked(self, links: bool) -> Self {
+        Self { links, ..self }
+    }
+
+    /// From now on, what the person says is not shown: it was typed where it stays.
+    pub fn set_echoed(&mut self) {
+        self.echoed = true;
+    }
+
+    /// The same for another session.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { links: self.links, echoed: self.echoed, ..Self::default() }
+    }
+
+    fn root(&self) -> Root {
+        self.links.then(|| self.workspace.as_path().into())
     }
 
     /// Takes in what has become true.
@@ -178,12 +203,14 @@ impl Transcript {
     }
 
     /// The rows to print into the scrollback now. Each is handed out once.
-    pub fn take_finished(&mut self, width: u16, theme: &Theme) -> Vec<Line<'static>> {
-        let mut rows = Vec::new();
+    pub fn take_finished(&mut self, width: u16, theme: &Theme) -> Vec<Row> {
+        let mut rows: Vec<Row> = Vec::new();
         while self.printed < self.cells.len() {
-            let view = View { width, theme, workspace: &self.workspace };
+            let view = View { width, theme, workspace: &self.workspace, links: self.links };
             let (cell, next) = match explored::group(&self.cells, self.printed) {
-                Some(group) if group.finished => (explored::rows(&self.cells, &group, &view), group.end),
+                Some(group) if group.finished => {
+                    (linkless(explored::rows(&self.cells, &group, &view)), group.end)
+                }
                 Some(_) => break,
                 None => {
                     let Some(cell) = self.cells.get_mut(self.printed) else { break };
@@ -211,7 +238,7 @@ impl Transcript {
     /// events.
     #[must_use]
     pub fn live(&self, width: u16, max_rows: u16, theme: &Theme, now: i64) -> Vec<Line<'static>> {
-        let view = View { width, theme, workspace: &self.workspace };
+        let view = View { width, theme, workspace: &self.workspace, links: self.links };
         let (mut rows, mut any) = (Vec::new(), self.any);
         let mut at = self.printed;
         // Of very many cells that wait for one only the last can be seen.
@@ -245,7 +272,7 @@ impl Transcript {
 
     /// Every cell in full, from the first.
     pub fn full<'a>(&'a self, width: u16, theme: &'a Theme) -> impl Iterator<Item = Whole> + 'a {
-        let view = View { width, theme, workspace: &self.workspace };
+        let view = View { width, theme, workspace: &self.workspace, links: self.links };
         self.cells.iter().map(move |cell| cell.full(&view)).filter(|whole| !whole.rows.is_empty())
     }
 
@@ -267,7 +294,9 @@ impl Transcript {
                 if let Some(input) = input {
                     self.pending.remove(*input);
                 }
-                self.cells.push(Cell::User(Arc::clone(item)));
+                if !self.echoed {
+                    self.cells.push(Cell::User(Arc::clone(item)));
+                }
             }
             Item::Assistant { text, .. } => self.said(item, text),
             Item::Reasoning { .. } => {
@@ -305,12 +334,13 @@ impl Transcript {
         self.status = None;
         self.answer.response = response;
         let Some(text) = self.answer.news(text) else { return };
+        let root = self.root();
         let at = *self.answer.streams.get_or_insert_with(|| {
             self.cells.push(Cell::Assistant(Box::default()));
             self.cells.len() - 1
         });
         if let Some(Cell::Assistant(answer)) = self.cells.get_mut(at) {
-            answer.push(&text);
+            answer.push(&text, &root);
         }
     }
 
@@ -319,8 +349,9 @@ impl Transcript {
         self.answer.said.push(Arc::clone(item));
         self.answer.again.clear();
         self.answer.echo.clear();
+        let root = self.root();
         match self.answer.streams.take().and_then(|at| self.cells.get_mut(at)) {
-            Some(Cell::Assistant(answer)) => answer.finish(item, text),
+            Some(Cell::Assistant(answer)) => answer.finish(item, text, &root),
             _ if text.trim().is_empty() => {}
             _ => self.cells.push(Cell::Assistant(Box::new(Assistant::whole(item)))),
         }
@@ -388,11 +419,11 @@ impl Cell {
     }
 
     /// The rows that are finished and were not taken before.
-    fn take(&mut self, view: &View<'_>) -> Vec<Line<'static>> {
+    fn take(&mut self, view: &View<'_>) -> Vec<Row> {
         match self {
             Self::Assistant(answer) => answer.take(view),
             Self::Call(call) if call.is_open() => Vec::new(),
-            cell => cell.live(view, 0),
+            cell => linkless(cell.live(view, 0)),
         }
     }
 
@@ -420,13 +451,17 @@ impl Cell {
     }
 }
 
+fn linkless(rows: Vec<Line<'static>>) -> Vec<Row> {
+    rows.into_iter().map(Row::from).collect()
+}
+
 /// Adds a cell behind an empty row.
-fn set_off(cell: Vec<Line<'static>>, any: &mut bool, rows: &mut Vec<Line<'static>>) {
+fn set_off<R: From<Line<'static>>>(cell: Vec<R>, any: &mut bool, rows: &mut Vec<R>) {
     if cell.is_empty() {
         return;
     }
     if std::mem::replace(any, true) {
-        rows.push(Line::default());
+        rows.push(Line::default().into());
     }
     rows.extend(cell);
 }

@@ -120,7 +120,7 @@ fn ran(command: &str, exit: i32, output: &str) -> Value {
 }
 
 /// The rows as text. No row is too wide, and none can do anything.
-fn checked(rows: &[Line<'_>], width: u16) -> String {
+fn checked(rows: &[impl ToString], width: u16) -> String {
     let rows: Vec<String> = rows.iter().map(ToString::to_string).collect();
     for row in &rows {
         assert!(columns(row) <= usize::from(width), "{row:?} is wider than {width}");
@@ -795,4 +795,34 @@ proptest! {
         told.take();
         told.full();
     }
+}
+
+#[test]
+fn links_lead_somewhere_in_the_scrollback_and_say_where_in_the_full_view() {
+    let mut told = Told::new(24);
+    told.transcript = std::mem::take(&mut told.transcript).linked(true);
+    told.text("See [the docs](https://a.b/c), [a.b](https://evil.example) and `x/y.rs:3`.\n\n| t |\n|---|\n| https://a.b |\n\n");
+    let rows = told.transcript.take_finished(24, &told.theme);
+    let linked: Vec<(String, &str)> = rows
+        .iter()
+        .flat_map(|row| {
+            row.links.iter().map(|(range, to)| {
+                (row.line.spans[range.clone()].iter().map(ToString::to_string).collect(), &**to)
+            })
+        })
+        .collect();
+    let file = format!("file://{}/x/y.rs", told.transcript.workspace.display());
+    let expected = [
+        ("the docs", "https://a.b/c"),
+        ("a.b", "https://evil.example"),
+        ("x/y.rs:3", file.as_str()),
+        ("https://a.b", "https://a.b"),
+    ];
+    assert_eq!(linked, expected.map(|(text, to)| (text.to_owned(), to)));
+    assert_eq!(
+        checked(&rows, 24),
+        "• See the docs, a.b\n  (https://evil.example)\n  and x/y.rs:3.\n\n  ┌─────────────┐\n  │ t           │\n  \
+         ├─────────────┤\n  │ https://a.b │\n  └─────────────┘"
+    );
+    assert!(told.full().contains("the docs\n  (https://a.b/c)"), "{}", told.full());
 }

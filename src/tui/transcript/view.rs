@@ -7,7 +7,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use crate::tui::text::{Break, Prefix, Text, columns, plain};
+use crate::tui::text::{Break, Prefix, Text, columns, markdown::Root, plain};
 use crate::tui::theme::Theme;
 
 /// What cells are drawn with.
@@ -16,9 +16,16 @@ pub struct View<'a> {
     pub width: u16,
     pub theme: &'a Theme,
     pub workspace: &'a Path,
+    /// The terminal follows links.
+    pub links: bool,
 }
 
 impl View<'_> {
+    /// Where links to files lead, if any do.
+    pub fn root(&self) -> Root {
+        self.links.then(|| self.workspace.into())
+    }
+
     /// Prose behind a mark of two columns.
     pub fn prose(&self, mark: &str, mark_style: Style, text: &str, style: Style) -> Vec<Line<'static>> {
         let mut all = Text::default();
@@ -131,7 +138,7 @@ mod tests {
     #[test]
     fn a_row_is_cut_to_the_width() {
         let theme = Theme::ansi();
-        let view = View { width: 8, theme: &theme, workspace: Path::new("/w") };
+        let view = View { width: 8, theme: &theme, workspace: Path::new("/w"), links: false };
         let row = |texts: &[&str]| {
             view.row(texts.iter().map(|text| ((*text).to_owned(), Style::new())).collect()).to_string()
         };

@@ -113,9 +113,9 @@ fn the_status_line_shows_what_was_asked_for() {
     assert_eq!(status(&mut app), "~/project (main) · openai/gpt-5.5");
     run(&mut app, "/vim");
     press(&mut app, "x");
-    assert_eq!(status(&mut app), "~/w (main) · INSERT · demo/scripted");
+    assert_eq!(status(&mut app), "~/project (main) · INSERT · openai/gpt-5.5");
     press(&mut app, "esc");
-    assert_eq!(status(&mut app), "~/w (main) · NORMAL · demo/scripted");
+    assert_eq!(status(&mut app), "~/project (main) · NORMAL · openai/gpt-5.5");
 }
 
 #[test]

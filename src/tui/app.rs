@@ -4,7 +4,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::text::Line;
 
 use crate::protocol::{
-    Command, Content, Delivery, Event, Fact, InputId, Outcome, Rejection, Update, Usage, printable,
+    Command, Content, Delivery, Event, Fact, InputId, Outcome, Rejection, Rule, Settings, Update, Usage,
+    printable,
 };
 use crate::session::Session;
 
@@ -13,7 +14,7 @@ use super::{
     composer::{Composer, Message, Reaction, files::FileMatch},
     host::{Answer, Question},
     keymap::Key,
-    overlay::{self, Look, Overlay, Pager, Place},
+    overlay::{self, Look, Models, Overlay, Pager, Permissions, Place},
     slash,
     status::{self, Ground},
     term::Size,
@@ -65,6 +66,12 @@ pub(super) enum Action {
     Copy(String),
     /// Find out something for a view.
     Ask(Question),
+    /// Begin the next session with other settings.
+    Prepare(Box<Settings>),
+    /// Begin every new session with this model and effort.
+    KeepModel(Box<Settings>),
+    /// Keep a rule no longer; without a session.
+    ForgetRule(Rule),
     /// Begin a new session in the place of this one.
     New,
 }
@@ -89,6 +96,17 @@ pub(super) struct App {
 pub(super) struct Live {
     pub(super) rows: Vec<Line<'static>>,
     pub(super) cursor: Option<(u16, u16)>,
+}
+
+impl Action {
+    /// Runs with other settings: this session, or else the next one.
+    pub(super) fn configure(session: &Session, settings: Settings) -> Self {
+        let settings = Box::new(settings);
+        match session.settings {
+            Some(_) => Self::Send(Command::Configure { settings }),
+            None => Self::Prepare(settings),
+        }
+    }
 }
 
 impl App {
@@ -256,11 +274,23 @@ impl App {
                 self.transcript.say(lines);
                 Vec::new()
             }
+            slash::Run::Models(name) => self.models(name),
+            slash::Run::Permissions => {
+                self.overlays.push(Box::new(Permissions::new()));
+                vec![Action::Ask(Question::Rules)]
+            }
             slash::Run::Unknown => {
                 self.said = Some(format!("there is no command /{}", printable(name)));
                 Vec::new()
             }
         }
+    }
+
+    /// Lets the person choose a model, or what to do with one that was named.
+    fn models(&mut self, name: String) -> Vec<Action> {
+        self.overlays.push(Box::new(Models::default()));
+        let like = self.ground.settings_of(&self.session).model.clone();
+        vec![Action::Ask(if name.is_empty() { Question::Models } else { Question::Model { name, like } })]
     }
 
     /// Keys that neither the question nor the composer wanted.

@@ -15,6 +15,9 @@ pub(super) enum Run {
     Do(Vec<Action>),
     /// Lines for the transcript.
     Print(Vec<String>),
+    /// Choose a model: the one of this name, if there is a name.
+    Models(String),
+    Permissions,
     Unknown,
 }
 
@@ -23,7 +26,9 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("copy", "copy the last answer to the clipboard", &[]),
     ("effort", "how hard the model thinks", &["none", "minimal", "low", "medium", "high", "xhigh"]),
     ("help", "keys and commands", &[]),
+    ("model", "which model, and how hard it thinks", &[]),
     ("new", "begin a new session", &[]),
+    ("permissions", "what may happen without asking, and its rules", &[]),
     ("ps", "commands that still run", &[]),
     ("quit", "leave; the session is kept", &[]),
     ("rename", "give this session a name", &[]),
@@ -46,7 +51,9 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
             Some(answer) => Run::Do(vec![Action::Copy(answer.to_owned())]),
             None => Run::Print(vec!["There is no answer yet.".to_owned()]),
         },
-        "effort" => effort(args, session),
+        "effort" => effort(args, session, ground),
+        "model" => Run::Models(args.trim().to_owned()),
+        "permissions" => Run::Permissions,
         "help" => Run::Print(help()),
         "new" => Run::Do(vec![Action::New]),
         "ps" => Run::Print(processes(session)),
@@ -58,15 +65,13 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
     }
 }
 
-fn effort(args: &str, session: &Session) -> Run {
-    let Some(settings) = session.settings.clone() else {
-        return Run::Print(vec!["There is no session yet; say something first.".to_owned()]);
-    };
+fn effort(args: &str, session: &Session, ground: &Ground) -> Run {
+    let settings = ground.settings_of(session).clone();
     let word = serde_json::Value::String(args.trim().to_owned());
     match serde_json::from_value::<Effort>(word) {
         Ok(effort) => {
-            let settings = Box::new(Settings { effort: Some(effort), ..settings });
-            Run::Do(vec![Action::Send(Command::Configure { settings })])
+            let settings = Settings { effort: Some(effort), ..settings };
+            Run::Do(vec![Action::configure(session, settings)])
         }
         Err(_) => Run::Print(vec!["/effort none|minimal|low|medium|high|xhigh".to_owned()]),
     }
@@ -109,9 +114,8 @@ fn processes(session: &Session) -> Vec<String> {
 fn state(session: &Session, ground: &Ground) -> Vec<String> {
     let mut lines: Vec<String> =
         vec![format!("agent {}", env!("CARGO_PKG_VERSION")), status::parts(session, ground).join(" · ")];
-    if let Some(settings) = &session.settings {
-        lines.push(format!("asks: {} · sandbox: {}", settings.approval, settings.sandbox));
-    }
+    let settings = ground.settings_of(session);
+    lines.push(format!("asks: {} · sandbox: {}", settings.approval, settings.sandbox));
     if let Some(id) = session.id {
         lines.push(format!("session: {id}"));
     }

@@ -24,6 +24,13 @@ pub struct Ground {
     pub config: String,
 }
 
+impl Ground {
+    /// What a session runs with, or else what the next one will.
+    pub(super) fn settings_of<'a>(&'a self, session: &'a Session) -> &'a Settings {
+        session.settings.as_ref().unwrap_or(&self.settings)
+    }
+}
+
 /// The line, cut to the width. What was said last goes before everything else.
 pub(super) fn line(
     session: &Session,
@@ -42,13 +49,9 @@ pub(super) fn line(
 /// The parts in the order of their worth.
 pub(super) fn parts(session: &Session, ground: &Ground) -> Vec<String> {
     let mut parts = Vec::new();
-    match &session.settings {
-        Some(settings) => {
-            let effort = settings.effort.map(|effort| format!(" {effort}")).unwrap_or_default();
-            parts.push(format!("{}{effort}", settings.model));
-        }
-        None => parts.push(ground.settings.model.to_string()),
-    }
+    let settings = ground.settings_of(session);
+    let effort = settings.effort.map(|effort| format!(" {effort}")).unwrap_or_default();
+    parts.push(format!("{}{effort}", settings.model));
     if let (Some(counted), Some(settings)) = (session.counted, &session.settings) {
         let used = counted.usage.input + counted.usage.output;
         let left = 100u64.saturating_sub(used.saturating_mul(100) / settings.limits.window.max(1));

@@ -121,6 +121,11 @@ impl<T> Menu<T> {
         self
     }
 
+    /// What further keys of the view do now.
+    pub(in crate::tui) fn set_hint(&mut self, hint: &str) {
+        hint.clone_into(&mut self.hint);
+    }
+
     /// Other entries. What was typed holds on, and the selection stays where it was in the list.
     pub(in crate::tui) fn set_entries(&mut self, entries: Vec<Entry<T>>) {
         self.entries = entries;

@@ -64,6 +64,11 @@ pub(super) enum CommandArgs {
         #[command(subcommand)]
         command: SessionsArgs,
     },
+    /// Look at what is allowed without asking, and take it back.
+    Permissions {
+        #[command(subcommand)]
+        command: PermissionsArgs,
+    },
     /// Run a command in the sandbox, under the same policy as the model's commands.
     Sandbox {
         #[arg(required = true, last = true, value_name = "CMD")]
@@ -218,6 +223,22 @@ pub(super) enum SessionsArgs {
     Rm {
         #[arg(required = true)]
         ids: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PermissionsArgs {
+    /// List the rules that are kept, with numbers.
+    List {
+        /// As JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a rule back.
+    Revoke {
+        /// Its number in the list.
+        #[arg(value_name = "N")]
+        number: usize,
     },
 }
 

@@ -7,6 +7,8 @@ mod doctor;
 mod error;
 mod exec;
 mod login;
+mod models;
+mod permissions;
 mod sandbox;
 mod screen;
 mod sessions;
@@ -76,6 +78,9 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         }
         Some(CommandArgs::Sessions { command }) => {
             sessions::run(&start(&common)?.sessions(), &command).map(|()| ExitCode::SUCCESS)
+        }
+        Some(CommandArgs::Permissions { command }) => {
+            permissions::run(&start(&common)?, &command).map(|()| ExitCode::SUCCESS)
         }
         Some(CommandArgs::Sandbox { command }) => {
             let start = start(&common)?;

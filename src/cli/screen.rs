@@ -10,15 +10,16 @@ use std::{
 
 use futures::future::BoxFuture;
 
-use crate::config::project_root;
+use crate::config::{project_root, rules};
 use crate::harness;
-use crate::protocol::{BlobId, Content, SessionId, Update};
+use crate::protocol::{BlobId, Content, Rule, SessionId, Settings, Update};
 use crate::store::Blobs;
 use crate::tools::view_image;
 use crate::tui::{self, Answer, Connection, Ground, Host, Question, Updates, composer::history};
 
 use super::{
     error::CliError,
+    models,
     start::{Open, Place, Start},
     themes,
 };
@@ -100,6 +101,11 @@ impl Screen {
         file.take(length as u64).read_to_end(&mut bytes).map_err(failed)?;
         Ok(Answer::Blob { blob: blob.clone(), from, bytes, total })
     }
+
+    fn rules(&self) -> Result<Vec<Rule>, String> {
+        let config = self.start.config_now().map_err(|error| error.to_string())?;
+        Ok(config.rules(&self.start.workspace))
+    }
 }
 
 #[async_trait::async_trait]
@@ -158,8 +164,23 @@ impl Host for Screen {
         let answered = match &question {
             Question::Blob { blob, from, length } => self.part(blob, *from, *length),
             Question::Themes => Ok(Answer::Themes(themes::read(&self.start.home.themes()))),
+            Question::Models => Ok(Answer::Models(models::choices(&self.start))),
+            Question::Model { name, like } => models::named(&self.start, name, like).map(Answer::Model),
+            Question::Rules => self.rules().map(Answer::Rules),
         };
         answered.unwrap_or_else(|problem| Answer::Failed { question, problem })
+    }
+
+    fn prepare(&mut self, settings: &Settings) {
+        self.start.prepare(settings);
+    }
+
+    fn keep_model(&mut self, settings: &Settings) -> Result<String, String> {
+        models::keep(&self.start, settings)
+    }
+
+    fn forget_rule(&mut self, rule: &Rule) -> Result<(), String> {
+        rules::forget(&self.start.home, rule, &self.start.workspace).map_err(|error| error.to_string())
     }
 
     fn remember(&mut self, text: &str) {

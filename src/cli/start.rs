@@ -268,8 +268,8 @@ impl Start {
     }
 
     /// Takes over what the next session is to begin with.
-    pub(super) fn prepare(&mut self, settings: Settings) {
-        let Settings { model, effort, approval, sandbox, .. } = settings;
+    pub(super) fn prepare(&mut self, settings: &Settings) {
+        let Settings { model, effort, approval, sandbox, .. } = settings.clone();
         self.config.model = model;
         self.config.effort = effort;
         self.config.sandbox = sandbox;
@@ -310,7 +310,7 @@ impl Start {
         AuthFile::new(self.home.keys())
     }
 
-    fn catalog(&self) -> Catalog {
+    pub(super) fn catalog(&self) -> Catalog {
         Catalog::builtin()
             .idle_timeout(Duration::from_secs(self.config.idle_timeout))
             .with(&self.config.providers)

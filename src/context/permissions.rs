@@ -25,7 +25,7 @@ impl Permissions {
     /// What the model is told at the beginning.
     #[must_use]
     pub fn item(&self) -> Item {
-        item(self.lines())
+        item(&self.lines())
     }
 
     /// What the model is told when something else holds than what it was told last; nothing when it knows, or was
@@ -33,7 +33,7 @@ impl Permissions {
     #[must_use]
     pub fn renewed(&self, items: &[Arc<Item>]) -> Option<Item> {
         let told = items.iter().rev().find(|item| is_told(item))?;
-        let renewed = item(format!("{CHANGED}\n{}", self.lines()));
+        let renewed = item(&format!("{CHANGED}\n{}", self.lines()));
         (**told != self.item() && **told != renewed).then_some(renewed)
     }
 
@@ -61,7 +61,7 @@ fn is_told(item: &Item) -> bool {
     matches!(item, Item::Context { context: Context::Permissions, .. })
 }
 
-fn item(lines: String) -> Item {
+fn item(lines: &str) -> Item {
     let text = format!("<permissions instructions>\n{lines}\n</permissions instructions>");
     Item::Context { context: Context::Permissions, text }
 }

@@ -395,7 +395,7 @@ fn a_grant_holds_as_a_rule_of_the_scope_that_the_person_chose_until_it_is_taken_
         let mut world = asked(std::slice::from_ref(&rule.grant));
         let verdict = Verdict::AllowAlways { grant: rule.grant.clone(), scope };
         world.command(Command::Decide { call: "c".into(), verdict });
-        assert_eq!(world.session.rules, [rule.clone()]);
+        assert_eq!(world.session.rules, std::slice::from_ref(&rule));
         assert_eq!(Session::replay(&world.log), world.session);
         world.command(Command::Revoke { rule: rule.clone() });
         assert_eq!(world.session.rules, []);

@@ -4,7 +4,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::text::Line;
 
 use crate::protocol::{
-    Command, Content, Delivery, Event, Fact, InputId, Outcome, Rejection, Update, Usage, printable,
+    Command, Content, Delivery, Event, Fact, InputId, Outcome, Rejection, Rule, Settings, Update, Usage,
+    printable,
 };
 use crate::session::Session;
 
@@ -13,8 +14,8 @@ use super::{
     composer::{self, Composer, Message, Reaction, files::FileMatch},
     host::{Answer, Question},
     keymap::{self, Key, Keymap, Layer},
-    overlay::{self, Look, Overlay, Pager, Place, Themes},
-    settings::{Settings, StatusItem},
+    overlay::{self, Look, Models, Overlay, Pager, Permissions, Place, Themes},
+    settings::{self, StatusItem},
     slash,
     status::{self, Ground},
     term::Size,
@@ -76,6 +77,12 @@ pub(super) enum Action {
     Redraw,
     /// Use another theme from now on.
     Wear(String, Box<Theme>),
+    /// Begin the next session with other settings.
+    Prepare(Box<Settings>),
+    /// Begin every new session with this model and effort.
+    KeepModel(Box<Settings>),
+    /// Keep a rule no longer; without a session.
+    ForgetRule(Rule),
     /// Begin a new session in the place of this one.
     New,
 }
@@ -114,6 +121,17 @@ pub(super) struct Live {
     pub(super) cursor: Option<(u16, u16)>,
 }
 
+impl Action {
+    /// Runs with other settings: this session, or else the next one.
+    pub(super) fn configure(session: &Session, settings: Settings) -> Self {
+        let settings = Box::new(settings);
+        match session.settings {
+            Some(_) => Self::Send(Command::Configure { settings }),
+            None => Self::Prepare(settings),
+        }
+    }
+}
+
 impl App {
     pub(super) fn new(composer: Composer, ground: Ground, theme: Theme) -> Self {
         Self {
@@ -145,7 +163,7 @@ impl App {
     /// Takes over what the person set. What has to be found out for it comes back.
     pub(super) fn configure(
         &mut self,
-        settings: &Settings,
+        settings: &settings::Settings,
         colours: bool,
         dark: Option<bool>,
     ) -> Vec<Action> {
@@ -389,11 +407,23 @@ impl App {
                 vec![Action::Ask(Question::Themes)]
             }
             slash::Run::Theme(name) => self.choose_theme(&name),
+            slash::Run::Models(name) => self.models(name),
+            slash::Run::Permissions => {
+                self.overlays.push(Box::new(Permissions::new()));
+                vec![Action::Ask(Question::Rules)]
+            }
             slash::Run::Unknown => {
                 self.said = Some(format!("there is no command /{}", printable(name)));
                 Vec::new()
             }
         }
+    }
+
+    /// Lets the person choose a model, or what to do with one that was named.
+    fn models(&mut self, name: String) -> Vec<Action> {
+        self.overlays.push(Box::new(Models::default()));
+        let like = self.ground.settings_of(&self.session).model.clone();
+        vec![Action::Ask(if name.is_empty() { Question::Models } else { Question::Model { name, like } })]
     }
 
     /// Keys that neither the question nor the composer wanted.

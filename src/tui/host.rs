@@ -5,7 +5,9 @@ use std::path::Path;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::protocol::{BlobId, Command, Content, Event, Update};
+use crate::protocol::{
+    BlobId, Command, Content, Effort, Event, Limits, ModelRef, Rule, Settings, Update, Verbosity,
+};
 
 /// The program around the screen.
 #[async_trait::async_trait]
@@ -37,6 +39,21 @@ pub trait Host: Send {
     /// Answers a view. It takes no time that a person would notice.
     async fn answer(&mut self, question: Question) -> Answer;
 
+    /// Has the next session begin with these settings.
+    fn prepare(&mut self, settings: &Settings);
+
+    /// Makes the model and the effort those that every new session begins with. Gives what to tell the person.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn keep_model(&mut self, settings: &Settings) -> Result<String, String>;
+
+    /// Keeps a rule no longer, where there is no session that could be asked to.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn forget_rule(&mut self, rule: &Rule) -> Result<(), String>;
+
     /// Keeps what was said, for the history of later sessions.
     fn remember(&mut self, text: &str);
 }
@@ -48,6 +65,12 @@ pub enum Question {
     Blob { blob: BlobId, from: u64, length: usize },
     /// The person's own themes.
     Themes,
+    /// The models to choose from.
+    Models,
+    /// A model by a name that a person typed, with the provider of this one if it has none.
+    Model { name: String, like: ModelRef },
+    /// The rules that the next session begins with.
+    Rules,
 }
 
 /// What it is told. Each answer says what it is the answer to.
@@ -62,8 +85,28 @@ pub enum Answer {
     },
     /// Their names and what their files say, or why those can't be read.
     Themes(Vec<(String, Result<String, String>)>),
+    Models(Vec<ModelChoice>),
+    Model(ModelChoice),
+    Rules(Vec<Rule>),
     /// A sentence for the person.
-    Failed { question: Question, problem: String },
+    Failed {
+        question: Question,
+        problem: String,
+    },
+}
+
+/// A model to choose, with what a session would run it with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelChoice {
+    pub model: ModelRef,
+    /// A sentence about it; may be empty.
+    pub about: String,
+    pub limits: Limits,
+    /// What it thinks with when nobody says.
+    pub effort: Option<Effort>,
+    /// What it can think with; may be empty.
+    pub efforts: Vec<Effort>,
+    pub verbosity: Option<Verbosity>,
 }
 
 /// An open session.

@@ -22,7 +22,7 @@ pub mod text;
 pub mod theme;
 pub mod transcript;
 
-pub use host::{Answer, Connection, Host, Question, Updates};
+pub use host::{Answer, Connection, Host, ModelChoice, Question, Updates};
 pub use run::{Options, run};
 pub use settings::Settings;
 pub use status::Ground;

@@ -269,6 +269,19 @@ impl<H: Host, S: Surface> Face<H, S> {
             }
             Action::Redraw => self.surface.clear()?,
             Action::Wear(name, theme) => self.app.wear(name, *theme),
+            Action::Prepare(settings) => {
+                self.host.prepare(&settings);
+                self.app.ground.settings = *settings;
+            }
+            Action::KeepModel(settings) => {
+                let said = self.host.keep_model(&settings).unwrap_or_else(|problem| problem);
+                drop(self.app.update(Input::Said(said), now_ms()));
+            }
+            Action::ForgetRule(rule) => {
+                if let Err(problem) = self.host.forget_rule(&rule) {
+                    drop(self.app.update(Input::Said(problem), now_ms()));
+                }
+            }
             Action::New => {
                 self.disconnect().await;
                 self.host.forget();

@@ -21,6 +21,9 @@ pub(super) enum Run {
     Vim,
     /// The name of a theme; empty: let the person choose.
     Theme(String),
+    /// Choose a model: the one of this name, if there is a name.
+    Models(String),
+    Permissions,
     Unknown,
 }
 
@@ -30,7 +33,9 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("effort", "how hard the model thinks", &["none", "minimal", "low", "medium", "high", "xhigh"]),
     ("help", "keys and commands", &[]),
     ("keys", "every key and what it does", &[]),
+    ("model", "which model, and how hard it thinks", &[]),
     ("new", "begin a new session", &[]),
+    ("permissions", "what may happen without asking, and its rules", &[]),
     ("ps", "commands that still run", &[]),
     ("quit", "leave; the session is kept", &[]),
     ("rename", "give this session a name", &[]),
@@ -59,9 +64,11 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
             Some(answer) => Run::Do(vec![Action::Copy(answer.to_owned())]),
             None => Run::Print(vec!["There is no answer yet.".to_owned()]),
         },
-        "effort" => effort(args, session),
+        "effort" => effort(args, session, ground),
         "help" => Run::Help,
         "keys" => Run::Keys,
+        "model" => Run::Models(args.trim().to_owned()),
+        "permissions" => Run::Permissions,
         "new" => Run::Do(vec![Action::New]),
         "ps" => Run::Print(processes(session)),
         "quit" | "exit" => Run::Do(vec![Action::Quit]),
@@ -74,15 +81,13 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
     }
 }
 
-fn effort(args: &str, session: &Session) -> Run {
-    let Some(settings) = session.settings.clone() else {
-        return Run::Print(vec!["There is no session yet; say something first.".to_owned()]);
-    };
+fn effort(args: &str, session: &Session, ground: &Ground) -> Run {
+    let settings = ground.settings_of(session).clone();
     let word = serde_json::Value::String(args.trim().to_owned());
     match serde_json::from_value::<Effort>(word) {
         Ok(effort) => {
-            let settings = Box::new(Settings { effort: Some(effort), ..settings });
-            Run::Do(vec![Action::Send(Command::Configure { settings })])
+            let settings = Settings { effort: Some(effort), ..settings };
+            Run::Do(vec![Action::configure(session, settings)])
         }
         Err(_) => Run::Print(vec!["/effort none|minimal|low|medium|high|xhigh".to_owned()]),
     }
@@ -144,9 +149,8 @@ fn processes(session: &Session) -> Vec<String> {
 fn state(session: &Session, ground: &Ground) -> Vec<String> {
     let mut lines: Vec<String> =
         vec![format!("agent {}", env!("CARGO_PKG_VERSION")), status::parts(session, ground).join(" · ")];
-    if let Some(settings) = &session.settings {
-        lines.push(format!("asks: {} · sandbox: {}", settings.approval, settings.sandbox));
-    }
+    let settings = ground.settings_of(session);
+    lines.push(format!("asks: {} · sandbox: {}", settings.approval, settings.sandbox));
     if let Some(id) = session.id {
         lines.push(format!("session: {id}"));
     }

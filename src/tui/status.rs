@@ -25,6 +25,13 @@ pub struct Ground {
     pub config: String,
 }
 
+impl Ground {
+    /// What a session runs with, or else what the next one will.
+    pub(super) fn settings_of<'a>(&'a self, session: &'a Session) -> &'a Settings {
+        session.settings.as_ref().unwrap_or(&self.settings)
+    }
+}
+
 /// The line, cut to the width. What was said last goes before everything else.
 pub(super) fn line(parts: &[String], said: Option<&str>, width: u16, theme: &Theme) -> Line<'static> {
     let text = match said {
@@ -56,13 +63,11 @@ pub(super) fn parts(session: &Session, ground: &Ground) -> Vec<String> {
 pub(super) fn part(item: StatusItem, session: &Session, ground: &Ground) -> Option<String> {
     match item {
         StatusItem::Vim => None,
-        StatusItem::Model => Some(match &session.settings {
-            Some(settings) => {
-                let effort = settings.effort.map(|effort| format!(" {effort}")).unwrap_or_default();
-                format!("{}{effort}", settings.model)
-            }
-            None => ground.settings.model.to_string(),
-        }),
+        StatusItem::Model => {
+            let settings = ground.settings_of(session);
+            let effort = settings.effort.map(|effort| format!(" {effort}")).unwrap_or_default();
+            Some(format!("{}{effort}", settings.model))
+        }
         StatusItem::Context => {
             let used = session.counted?.usage;
             let window = session.settings.as_ref()?.limits.window.max(1);
@@ -78,13 +83,7 @@ pub(super) fn part(item: StatusItem, session: &Session, ground: &Ground) -> Opti
             };
             Some(format!("{} tokens{cached}", short(usage.input + usage.output)))
         }
-        StatusItem::Sandbox => Some(
-            session
-                .settings
-                .as_ref()
-                .map_or(ground.settings.sandbox, |settings| settings.sandbox)
-                .to_string(),
-        ),
+        StatusItem::Sandbox => Some(ground.settings_of(session).sandbox.to_string()),
         StatusItem::Directory => Some(match &ground.branch {
             Some(branch) => format!("{} ({branch})", ground.directory),
             None => ground.directory.clone(),

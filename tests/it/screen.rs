@@ -307,3 +307,61 @@ fn a_running_command_is_interrupted_and_the_session_goes_on() {
     assert_eq!(log.matches("\"tool_result\"").count(), 1, "{log}");
     screen.leave();
 }
+
+#[test]
+fn a_yes_for_the_project_is_kept_there_and_asked_for_elsewhere() {
+    if !has_sandbox() {
+        return;
+    }
+    let touch = json!({"cmd": "touch ../made", "sandbox_permissions": "require_escalated",
+                       "justification": "May I?", "prefix_rule": ["touch", "../made"]});
+    let mut screen = Screen::new(&[call("c1", &touch), say("it is there")]);
+    screen.shows("›");
+    screen.say("go");
+    screen.shows("always in ~/workspace (kept in ~/home/config.toml)");
+    let deadline = Instant::now() + PATIENCE;
+    while !screen.log().contains("call_allowed") {
+        assert!(Instant::now() < deadline, "{}", screen.terminal.screen().contents());
+        screen.press("p");
+        screen.look(Duration::from_millis(50));
+    }
+    screen.shows("it is there");
+    let kept = fs::read_to_string(screen.home.join("config.toml")).unwrap();
+    let rule = format!(
+        "[projects.\"{}\"]\nallow = [\n    {{ command = [\"touch\", \"../made\"] }},\n]\n",
+        screen.workspace.display()
+    );
+    assert!(kept.starts_with("model = 'demo/scripted'\n") && kept.ends_with(&rule), "{kept}");
+    let Screen { _folder, home, workspace, .. } = screen;
+
+    // The next session, in a directory of the project.
+    let mut screen = Screen::start(_folder, home, workspace, &["go"]);
+    screen.shows("Allowed by a rule (always in this project)");
+    screen.shows("it is there");
+    let Screen { _folder, home, workspace, .. } = screen;
+
+    let elsewhere = workspace.with_file_name("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let project = workspace;
+    let mut screen = Screen::start(_folder, home, elsewhere, &["go"]);
+    screen.shows("Run this command outside the sandbox?");
+    let Screen { _folder, home, .. } = screen;
+
+    // Taken back without a session, it is asked for again.
+    let mut screen = Screen::start(_folder, home, project, &[]);
+    screen.shows("›");
+    screen.say("/permissions");
+    screen.shows("Rule: commands that begin with `touch ../made`");
+    screen.press("\x1b[F");
+    screen.shows("d revokes the rule");
+    screen.press("d");
+    screen.until("the rule is gone", |screen| !screen.contents().contains("Rule:"));
+    screen.press("\x1b");
+    screen.until("the view is gone", |screen| !screen.contents().contains("What may happen"));
+    screen.say("go");
+    screen.shows("Run this command outside the sandbox?");
+    assert_eq!(
+        fs::read_to_string(screen.home.join("config.toml")).unwrap(),
+        kept.replace(&format!("\n{rule}"), "")
+    );
+}

@@ -3,13 +3,14 @@
 use std::{fs, sync::Arc};
 
 use agent::{
-    harness::{self, Handle, OpenedModel, Parts},
+    context::{Network, Permissions, Person},
+    harness::{self, Handle, OpenedModel, Parts, Place, Surroundings},
     model::catalog::{self, Catalog},
     protocol::{
-        Approval, Command, Content, Delivery, Event, FORMAT_VERSION, Fact, InputId, Limits, Rejection,
-        SandboxMode, SessionId, Settings, Time, Update,
+        Approval, By, Command, Content, Delivery, Event, FORMAT_VERSION, Fact, Grant, InputId, Limits,
+        Rejection, Rule, SandboxMode, Scope, SessionId, Settings, Time, Update, Verdict,
     },
-    sandbox,
+    sandbox::{self, SharedSandbox},
     session::Session,
     shell::{self, Shell},
     store::{Blobs, Log},
@@ -29,6 +30,40 @@ struct Talk {
     told: Vec<Event>,
 }
 
+/// The only place is without a sandbox, and nothing can be kept.
+struct Unconfined(SharedSandbox);
+
+fn permissions(approval: Approval) -> Permissions {
+    Permissions {
+        sandbox: SandboxMode::DangerFullAccess,
+        approval,
+        network: Network::On,
+        backend: String::new(),
+        person: Person::Present,
+    }
+}
+
+impl Surroundings for Unconfined {
+    fn place(&self, settings: &Settings) -> Result<Place, String> {
+        match settings.sandbox {
+            SandboxMode::DangerFullAccess => Ok(Place {
+                sandbox: Arc::clone(&self.0),
+                env: sandbox::env::for_commands(settings.sandbox),
+                permissions: permissions(settings.approval),
+            }),
+            SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => Err("there is no sandbox here".to_owned()),
+        }
+    }
+
+    fn keep(&self, _: &Rule) -> Result<(), String> {
+        Err("there is no settings file".to_owned())
+    }
+
+    fn forget(&self, _: &Rule) -> Result<(), String> {
+        Err("there is no settings file".to_owned())
+    }
+}
+
 impl Talk {
     /// A harness without a sandbox, whose model answers with these steps.
     async fn with(steps: impl IntoIterator<Item = Step>) -> Self {
@@ -36,6 +71,7 @@ impl Talk {
         let id = SessionId(uuid::Uuid::now_v7());
         let folder = world.home.join("sessions").join(id.to_string());
         let outside = sandbox::outside(env!("CARGO_BIN_EXE_agent").into());
+        let unconfined = Unconfined(Arc::clone(&outside));
         let (told, exits) = mpsc::unbounded_channel();
         let shell = Shell::new(
             shell::Settings {
@@ -84,6 +120,8 @@ impl Talk {
             shell,
             exits,
             clock: Arc::new(Time::now),
+            permissions: permissions(Approval::Never),
+            surroundings: Arc::new(unconfined),
             deltas: true,
         });
         Self { world, handle, told: Vec::new() }
@@ -364,4 +402,48 @@ async fn nothing_but_spaces_is_no_message() {
     talk.say("go", Delivery::Steer);
     talk.until_idle().await;
     assert_eq!(talk.end().await.1.last().unwrap(), "turn_finished done");
+}
+
+#[tokio::test]
+async fn a_rule_that_can_not_be_kept_is_told_and_counts_for_the_session_until_it_is_taken_back() {
+    let remove = || Step::items([call("rm -rf made")]);
+    let mut talk = Talk::with([remove(), remove(), Step::text("ok")]).await;
+    let settings = Session::replay(&{
+        talk.until(|fact| matches!(fact, Fact::Configured { .. })).await;
+        talk.told.clone()
+    });
+    let settings = Settings { approval: Approval::OnRequest, ..settings.settings.unwrap() };
+    talk.command(Command::Configure { settings: Box::new(settings.clone()) });
+    talk.say("go", Delivery::Steer);
+    talk.until(|fact| matches!(fact, Fact::ApprovalRequested { .. })).await;
+    let rule = Rule {
+        grant: Grant::CommandPrefix { words: ["rm", "-rf", "made"].map(str::to_owned).into() },
+        scope: Scope::Project,
+    };
+    let verdict = Verdict::AllowAlways { grant: rule.grant.clone(), scope: rule.scope };
+    talk.command(Command::Decide { call: "call_1_1".into(), verdict });
+    talk.until(|fact| matches!(fact, Fact::Noted { text, .. } if text.contains("there is no settings file")))
+        .await;
+    talk.until(|fact| matches!(fact, Fact::CallAllowed { by: By::Grant { scope: Scope::Project, .. }, .. }))
+        .await;
+    talk.until_idle().await;
+    talk.command(Command::Revoke { rule: rule.clone() });
+    talk.until(|fact| *fact == Fact::Revoked { rule: rule.clone() }).await;
+    talk.command(Command::Revoke { rule });
+    assert_eq!(talk.rejection().await, Rejection::NoRule);
+    talk.end().await;
+}
+
+#[tokio::test]
+async fn a_sandbox_that_can_not_be_had_changes_nothing() {
+    let mut talk = Talk::with([Step::text("ok")]).await;
+    talk.until(|fact| matches!(fact, Fact::Configured { .. })).await;
+    let settings = Session::replay(&talk.told).settings.unwrap();
+    let other = Settings { sandbox: SandboxMode::ReadOnly, ..settings.clone() };
+    talk.command(Command::Configure { settings: Box::new(other) });
+    assert_eq!(talk.rejection().await, Rejection::NoSandbox("there is no sandbox here".into()));
+    talk.say("go", Delivery::Steer);
+    talk.until_idle().await;
+    assert_eq!(Session::replay(&talk.told).settings.unwrap(), settings);
+    talk.end().await;
 }

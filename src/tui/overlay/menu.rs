@@ -116,9 +116,8 @@ impl<T> Menu<T> {
     }
 
     /// What further keys of the view do, such as `d revokes`.
-    pub(in crate::tui) fn hint(mut self, hint: &str) -> Self {
+    pub(in crate::tui) fn set_hint(&mut self, hint: &str) {
         hint.clone_into(&mut self.hint);
-        self
     }
 
     /// Other entries. What was typed holds on, and the selection stays where it was in the list.
@@ -389,7 +388,8 @@ mod tests {
             Entry::new(1, "ask").about("you are asked").current(true),
             Entry::new(2, "never").about("nobody is asked, and what would need a person is refused"),
         ];
-        let mut menu = Menu::new("When are you asked?", entries).hint("d revokes");
+        let mut menu = Menu::new("When are you asked?", entries);
+        menu.set_hint("d revokes");
         assert_eq!(
             shown(&mut menu, 40, 12),
             "  When are you asked?\n\n› 1. ask (current)  you are asked\n  2. never  nobody is asked, and what\n     \

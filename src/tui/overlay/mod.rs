@@ -4,17 +4,22 @@
 //! answer to a question that it had sent.
 
 mod menu;
+mod models;
+mod permissions;
 mod themes;
 mod transcript;
 
 use ratatui::text::Line;
 
+use crate::protocol::Settings;
 use crate::session::Session;
 
 use super::{
     app::Action, host::Answer, keymap::Key, status::Ground, term::Size, theme::Theme, transcript::Transcript,
 };
 
+pub(super) use models::Models;
+pub(super) use permissions::Permissions;
 pub(super) use themes::Themes;
 pub(super) use transcript::Pager;
 
@@ -25,6 +30,13 @@ pub(super) struct Look<'a> {
     pub ground: &'a Ground,
     pub theme: &'a Theme,
     pub now_ms: u64,
+}
+
+impl Look<'_> {
+    /// What the session runs with, or else what the next one will.
+    fn settings(&self) -> &Settings {
+        self.ground.settings_of(self.session)
+    }
 }
 
 /// Where an overlay is drawn.

@@ -112,7 +112,7 @@ fn in_words(session: &Session) -> String {
     lines.push(format!("outcome: {:?}", session.outcome));
     lines.extend(session.queue.iter().map(|queued| format!("queued: {queued:?}")));
     lines.extend(session.processes.iter().map(|(id, process)| format!("process {id}: {process:?}")));
-    lines.extend(session.grants.iter().map(|grant| format!("grant: {grant:?}")));
+    lines.extend(session.rules.iter().map(|rule| format!("rule: {rule:?}")));
     lines.extend(session.plan.iter().map(|step| format!("plan: {step:?}")));
     lines.push(format!("usage: {:?}", session.usage));
     lines.join("\n")

@@ -121,7 +121,7 @@ fn start(common: &Common) -> Result<Start, CliError> {
     let config = config::load(&inputs).map_err(CliError::usage)?;
     // Without a screen nobody is there to be asked, unless whoever called says so.
     let approval = typed.approval.unwrap_or(Approval::Never);
-    Ok(Start { config, home: inputs.home, workspace, typed, approval, person: Person::Absent })
+    Ok(Start { config, home: inputs.home, workspace, typed, approval, person: Person::Absent, models: None })
 }
 
 /// The same where somebody sits before a screen.

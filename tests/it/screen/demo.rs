@@ -6,13 +6,13 @@ use crate::support::has_sandbox;
 /// The demo up to its question.
 pub fn play(columns: u16, rows: u16) -> Screen {
     let place = Place::new(&[]);
-    let folder = place.workspace.display().to_string();
+    let folder = place.root.join("demo").display().to_string();
     let program = [env!("CARGO_BIN_EXE_agent"), "demo", "--keep", &folder];
     let mut screen = Screen::run(place, &program, columns, rows);
     screen.until("the question", |screen| {
         screen.terminal.screen().contents().contains("../released, outside of the workspace?")
     });
-    screen.shows("Esc");
+    screen.shows("demo/scripted ·");
     screen
 }
 
@@ -32,7 +32,7 @@ fn a_newcomer_says_yes() {
         return;
     }
     let mut screen = play(80, 40);
-    let released = screen.place.workspace.join("released/sum.sh");
+    let released = screen.place.root.join("demo/released/sum.sh");
     assert!(!released.exists());
     screen.insist("y", "it is released", |_| released.exists());
     screen.shows("The mended script is released");
@@ -53,7 +53,7 @@ fn a_newcomer_says_no_and_something_unforeseen() {
     screen.shows("Worked for");
     screen.say("and what else?");
     screen.shows("The script of this demo has no answer to that.");
-    assert!(!screen.place.workspace.join("released").exists());
+    assert!(!screen.place.root.join("demo/released").exists());
     leave(screen);
 }
 

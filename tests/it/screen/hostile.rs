@@ -13,7 +13,7 @@ use crate::support::has_sandbox;
 /// A clipboard write, a title, a cursor move, the alternate screen, a clear, a device string, a C1 control, text
 /// that runs backwards, text that is not seen, a NUL. `x` and `y` are around each.
 const HOSTILE: &str = "x\x1b]52;c;eA==\x07y x\x1b]2;HACKED\x1b\\y x\x1b]0;HACKED\x07y x\x1b[5;5Hy x\x1b[?1049hy \
-                       x\x1b[2Jy x\x1bP0;0|17/ab\x1b\\y x\u{9b}2Jy x\u{202e}y x\u{2066}y x\u{200b}y x\u{feff}y x\0y x\x08y";
+                       x\x1b[2Jy x\x1bPq#0\x1b\\y x\u{9b}2Jy x\u{202e}y x\u{2066}y x\u{200b}y x\u{feff}y x\0y x\x08y";
 
 fn tool(id: &str, tool: &str, args: &Value) -> Value {
     json!({"type": "tool_call", "call": id, "tool": tool, "args": {"json": args.to_string()}})
@@ -42,15 +42,15 @@ fn what_the_model_says_is_only_text() {
         ]),
         json!([tool("c2", HOSTILE, &json!({})), tool("c3", "exec_command", &json!(HOSTILE))]),
         json!([tool("c4", "view_image", &json!({"path": HOSTILE})), patch("c5", HOSTILE)]),
-        patch("c6", &format!("*** Add File: {}\n+{HOSTILE}", HOSTILE.replace('\0', ""))),
+        patch("c6", &format!("*** Add File: {}\n+{}", HOSTILE.replace('\0', ""), HOSTILE.replace('\0', ""))),
         say("THE END"),
     ];
     let mut screen = Screen::start(Place::new(&answers), &[&HOSTILE.replace('\0', "")]);
     screen.shows("THE END");
     unharmed(&screen);
     let rows = screen.leave();
-    assert!(rows.contains("]52;c;eA=="), "it can be read:\n{rows}");
-    std::fs::write("/tmp/demo-hostile.txt", &rows).unwrap();
+    // Everywhere it can be read, and seen for what it is.
+    assert!(rows.matches("]52;c;eA==").count() > 10, "{rows}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod conversation;
 mod demo;
 mod ends;
 mod hostile;
+mod picture;
 mod sizes;
 mod terminal;
 mod tmux;

@@ -367,17 +367,7 @@ impl<H: Host> Face<H> {
         // Asked each time: multiplexers tell of another size late.
         self.screen.resize(Terminal::size()?);
         self.screen.park(self.app.session.turn.is_some() && self.typed.elapsed() > PARK);
-        let Size { columns, rows } = self.screen.size();
-        let now = now_ms();
-        if let Some(full) = self.app.full(self.screen.size(), now) {
-            self.screen.enter_full()?;
-            return self.screen.draw_full_at(&full.rows, full.cursor);
-        }
-        self.screen.leave_full()?;
-        let finished = self.app.transcript.take_finished(columns, &self.app.theme);
-        self.screen.print(&finished);
-        let live = self.app.live(columns, rows.saturating_sub(1).max(1), now);
-        self.screen.draw(&live.rows, live.cursor)
+        paint(&mut self.app, &mut self.screen, now_ms())
     }
 
     async fn leave(&mut self) {
@@ -386,6 +376,20 @@ impl<H: Host> Face<H> {
         let _ = self.draw();
         let _ = self.screen.finish();
     }
+}
+
+/// Brings a terminal to show the state of the app.
+pub(super) fn paint<W: io::Write>(app: &mut App, screen: &mut Screen<W>, now_ms: u64) -> io::Result<()> {
+    let Size { columns, rows } = screen.size();
+    if let Some(full) = app.full(screen.size(), now_ms) {
+        screen.enter_full()?;
+        return screen.draw_full_at(&full.rows, full.cursor);
+    }
+    screen.leave_full()?;
+    let finished = app.transcript.take_finished(columns, &app.theme);
+    screen.print(&finished);
+    let live = app.live(columns, rows.saturating_sub(1).max(1), now_ms);
+    screen.draw(&live.rows, live.cursor)
 }
 
 /// An event that is there already. It is asked for with the waker of this task: the stream keeps the one that it

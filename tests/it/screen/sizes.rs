@@ -56,3 +56,21 @@ fn a_paste_of_a_megabyte_is_a_label_here_and_whole_at_the_model() {
     assert!(input.iter().any(said), "the model did not see what was pasted");
     screen.leave();
 }
+
+#[test]
+fn an_answer_of_20000_deltas_is_drawn_in_at_most_60_frames_a_second() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let text: String =
+        (0..20_000).map(|n| if n % 40 == 39 { "end.\n\n".to_owned() } else { format!("w{n:05} ") }).collect();
+    let mock = runtime.block_on(Mock::start([Step::text(text).chunk(6)]));
+    let mut screen = Screen::start(Place::served(&mock.base_url()), &["go"]);
+    screen.shows("Worked for");
+    // Each frame is one synchronized update, and its end comes with its write.
+    let frames = screen.frames();
+    let (first, last) = (frames[0], frames[frames.len() - 1]);
+    let most = (last - first).as_secs_f64() * 60.0;
+    // What was written together may be read together: some frames seem later than they were.
+    assert!((frames.len() as f64) < most + 15.0, "{} frames in {:?}", frames.len(), last - first);
+    let rows = screen.leave();
+    assert_eq!(rows.matches("end.").count(), 500);
+}

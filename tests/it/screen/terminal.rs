@@ -90,7 +90,9 @@ pub struct Screen {
     pub master: Box<dyn MasterPty + Send>,
     keys: Box<dyn Write + Send>,
     pub child: Box<dyn Child + Send + Sync>,
-    bytes: mpsc::Receiver<Vec<u8>>,
+    bytes: mpsc::Receiver<(Instant, Vec<u8>)>,
+    /// When each end of a synchronized update was read.
+    frames: Vec<Instant>,
     pub terminal: vt100::Parser,
     /// Everything that the program wrote.
     pub raw: Vec<u8>,
@@ -125,14 +127,14 @@ impl Screen {
         std::thread::spawn(move || {
             let mut buffer = vec![0; 64 << 10];
             while let Ok(size) = reader.read(&mut buffer) {
-                if size == 0 || told.send(buffer[..size].to_vec()).is_err() {
+                if size == 0 || told.send((Instant::now(), buffer[..size].to_vec())).is_err() {
                     break;
                 }
             }
         });
         let keys = pair.master.take_writer().unwrap();
         let terminal = vt100::Parser::new(some(rows), some(columns), 10_000);
-        Self { place, master: pair.master, keys, child, bytes, terminal, raw: vec![] }
+        Self { place, master: pair.master, keys, child, bytes, frames: vec![], terminal, raw: vec![] }
     }
 
     /// Waits until the screen shows a text.
@@ -145,7 +147,7 @@ impl Screen {
         while !holds(self) {
             // What holds may be told by something else than the screen.
             match self.bytes.recv_timeout(Duration::from_millis(20)) {
-                Ok(bytes) => self.take(&bytes),
+                Ok(bytes) => self.take(bytes),
                 Err(_) if Instant::now() < deadline => {}
                 Err(_) => panic!("did not come: {what}\n{}", self.terminal.screen().contents()),
             }
@@ -165,18 +167,26 @@ impl Screen {
             out.is_some()
         });
         while let Ok(bytes) = self.bytes.recv_timeout(Duration::from_millis(100)) {
-            self.take(&bytes);
+            self.take(bytes);
         }
         self.child.wait().unwrap()
     }
 
-    fn take(&mut self, bytes: &[u8]) {
-        self.raw.extend_from_slice(bytes);
-        self.terminal.process(bytes);
+    fn take(&mut self, (at, bytes): (Instant, Vec<u8>)) {
+        // An update whose end is cut in two is not counted twice, and seldom missed.
+        let ends = bytes.windows(8).filter(|window| window == b"\x1b[?2026l").count();
+        self.frames.extend(std::iter::repeat_n(at, ends));
+        self.raw.extend_from_slice(&bytes);
+        self.terminal.process(&bytes);
         // What a terminal answers to the question that is asked at the start.
         if bytes.windows(3).any(|window| window == b"\x1b[c") {
             self.press("\x1b[?2026;2$y\x1b[?62;c");
         }
+    }
+
+    /// When each frame came.
+    pub fn frames(&self) -> &[Instant] {
+        &self.frames
     }
 
     pub fn press(&mut self, keys: &str) {
@@ -198,7 +208,7 @@ impl Screen {
             assert!(Instant::now() < deadline, "did not come: {what}\n{}", self.terminal.screen().contents());
             self.press(key);
             while let Ok(bytes) = self.bytes.recv_timeout(Duration::from_millis(50)) {
-                self.take(&bytes);
+                self.take(bytes);
             }
         }
     }

@@ -4,7 +4,7 @@
 //! its length, in whatever pieces it comes. Where CommonMark needs the end of a document to understand its
 //! beginning (link definitions, HTML blocks), text is shown as it was written.
 
-use crate::tui::text::{Ink, Look, highlight::Highlighter, plain::plain};
+use crate::tui::text::{Ink, Look, highlight::Highlighter, plain::speech};
 
 use super::{
     inline::{self, BREAK, Run, inline},
@@ -112,7 +112,7 @@ impl Blocks {
         if std::mem::take(&mut self.within) {
             self.rest(line, false);
         } else {
-            self.begin(&plain(line), false);
+            self.begin(&speech(line), false);
         }
     }
 
@@ -121,7 +121,7 @@ impl Blocks {
         if std::mem::replace(&mut self.within, true) {
             self.rest(part, true);
         } else {
-            self.begin(&plain(part), true);
+            self.begin(&speech(part), true);
         }
     }
 
@@ -144,7 +144,7 @@ impl Blocks {
     }
 
     fn rest(&mut self, text: &str, more: bool) {
-        let text = plain(text);
+        let text = speech(text);
         match &mut self.leaf {
             Leaf::Code { .. } => {
                 self.pieces.push(Piece::Code { runs: vec![(text.into_owned(), Look::default())], more });

@@ -6,7 +6,7 @@ use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
 
 use crate::tui::text::{
     Ink, Look,
-    plain::{first, plain},
+    plain::{first, speech},
 };
 
 /// Stands between the lines of a paragraph. Outside text can't contain it: it is made visible before.
@@ -169,7 +169,7 @@ impl Out {
             if index > 0 {
                 self.push("\n", look);
             }
-            self.push(&plain(line), look);
+            self.push(&speech(line), look);
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a screen may write to a terminal, and nothing else: a recogniser for all of it.
 
+#![expect(clippy::string_slice, reason = "the borders were found in the same text")]
+
 use std::fmt::Write as _;
 
 /// Control sequences without numbers of their own, behind `ESC [`.

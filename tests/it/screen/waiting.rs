@@ -20,7 +20,7 @@ fn waits() -> Value {
 }
 
 fn make_gate(workspace: &Path) {
-    mknodat(CWD, &workspace.join("gate"), FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
+    mknodat(CWD, workspace.join("gate"), FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
 }
 
 /// The texts of the log's items in their order, each with its kind.

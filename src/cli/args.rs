@@ -74,7 +74,8 @@ pub(super) enum CommandArgs {
         #[arg(required = true, last = true, value_name = "CMD")]
         command: Vec<std::ffi::OsString>,
     },
-    /// Play the whole loop on a small sample project, with a scripted model. Needs no key.
+    /// Play the whole loop on a small sample project, with a scripted model. Needs no key. On a terminal it plays in the
+    /// screen, and asks you one thing; any key hurries it.
     Demo {
         /// Keep the sample project and the session here.
         #[arg(long, value_name = "DIR")]

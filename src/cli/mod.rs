@@ -140,7 +140,7 @@ fn start(common: &Common) -> Result<Start, CliError> {
     // Without a screen nobody is there to be asked, unless whoever called says so.
     let approval = typed.approval.unwrap_or(Approval::Never);
     let home = inputs.home.clone();
-    Ok(Start { config, inputs, home, workspace, typed, approval, person: Person::Absent })
+    Ok(Start { config, inputs, home, workspace, typed, approval, person: Person::Absent, models: None })
 }
 
 /// The same where somebody sits before a screen.

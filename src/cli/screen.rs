@@ -33,6 +33,22 @@ pub(super) async fn run(
     resume: Option<SessionId>,
     say: Option<String>,
 ) -> Result<ExitCode, CliError> {
+    if let Some(farewell) = show(start, resume, say, None).await? {
+        let _ = writeln!(io::stdout(), "{farewell}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Called for every key, for what plays by itself and can be hurried.
+pub(super) type Pressed = Box<dyn Fn() + Send>;
+
+/// Shows the screen until it is left. Gives what is to be said then.
+pub(super) async fn show(
+    start: Start,
+    resume: Option<SessionId>,
+    say: Option<String>,
+    pressed: Option<Pressed>,
+) -> Result<Option<String>, CliError> {
     let history_file = start.home.state.join("history.jsonl");
     let options = tui::Options {
         ground: ground(&start),
@@ -43,13 +59,10 @@ pub(super) async fn run(
         colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         term: std::env::vars().filter(|(name, _)| name.starts_with("TERM") || name == "COLORTERM").collect(),
     };
-    let screen = Screen { start, resume, blobs: None, open: None, history_file };
+    let screen = Screen { start, resume, blobs: None, open: None, history_file, pressed };
     let (farewell, screen) = tui::run(screen, options).await.map_err(CliError::failed)?;
     screen.close().await;
-    if let Some(farewell) = farewell {
-        let _ = writeln!(io::stdout(), "{farewell}");
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(farewell)
 }
 
 struct Screen {
@@ -59,6 +72,7 @@ struct Screen {
     /// What ends with the session.
     open: Option<Rest>,
     history_file: PathBuf,
+    pressed: Option<Pressed>,
 }
 
 /// The parts of an open session that the screen does not hold.
@@ -119,6 +133,12 @@ impl Host for Screen {
         self.blobs = Some(blobs);
         self.open = Some(Rest { ended: handle.ended });
         Ok(Connection { history, commands: handle.commands, updates: Box::new(Live(handle.updates)) })
+    }
+
+    fn pressed(&mut self) {
+        if let Some(pressed) = &self.pressed {
+            pressed();
+        }
     }
 
     fn forget(&mut self) {

@@ -184,7 +184,10 @@ impl Approval {
                     page.say(&format!("Why: {why}"), theme.plain);
                 }
                 page.say(&format!("In: {}", workdir.display()), theme.dim);
-                page.say(&format!("Asked because: {}", self.reason), theme.dim);
+                // What the model gave as its reason is not said twice.
+                if justification.as_deref().is_none_or(|why| why.trim() != self.reason.trim()) {
+                    page.say(&format!("Asked because: {}", self.reason), theme.dim);
+                }
                 page.quote(command, "$ ", theme.accent);
             }
             Intent::Write { files } => {
@@ -369,6 +372,14 @@ mod tests {
         }
         let allowed = Reaction::Decide("c1".into(), Verdict::Allow);
         assert_eq!(press(&mut approval, KeyCode::Char('y'), 5_000), allowed);
+    }
+
+    #[test]
+    fn a_reason_is_said_once() {
+        let mut approval = question("x", vec![]);
+        assert!(text(&mut approval, 80, 24).contains("Asked because: it leaves the sandbox"));
+        approval.reason = "May I?".into();
+        assert!(!text(&mut approval, 80, 24).contains("Asked because"));
     }
 
     #[test]

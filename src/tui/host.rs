@@ -18,6 +18,9 @@ pub trait Host: Send {
     /// With a sentence for the person.
     async fn open(&mut self) -> Result<Connection, String>;
 
+    /// A key was pressed, whatever it is for. For a host that plays something and can be hurried.
+    fn pressed(&mut self) {}
+
     /// Forgets the session that was asked for: the next one is new.
     fn forget(&mut self);
 

@@ -22,6 +22,11 @@ pub mod text;
 pub mod theme;
 pub mod transcript;
 
+#[cfg(test)]
+mod screens_tests;
+#[cfg(test)]
+mod stage_tests;
+
 pub use host::{Answer, Connection, Host, ModelChoice, Question, Updates};
 pub use run::{Options, run};
 pub use settings::Settings;

@@ -488,22 +488,12 @@ impl<H: Host> Face<H, Glass> {
         // Asked each time: multiplexers tell of another size late.
         self.surface.screen.resize(Terminal::size()?);
         self.surface.screen.park(self.app.session.turn.is_some() && self.typed.elapsed() > PARK);
-        let Size { columns, rows } = self.surface.screen.size();
-        let now = now_ms();
         let title = self.app.title();
         if self.settings.title && self.surface.titled != title {
             self.surface.terminal.set_title(&title)?;
             self.surface.titled = title;
         }
-        if let Some(full) = self.app.full(self.surface.screen.size(), now) {
-            self.surface.screen.enter_full()?;
-            return self.surface.screen.draw_full_at(&full.rows, full.cursor);
-        }
-        self.surface.screen.leave_full()?;
-        let finished = self.app.transcript.take_finished(columns, &self.app.theme);
-        self.surface.screen.print(&finished);
-        let live = self.app.live(columns, rows.saturating_sub(1).max(1), now);
-        self.surface.screen.draw(&live.rows, live.cursor)
+        paint(&mut self.app, &mut self.surface.screen, now_ms())
     }
 
     async fn leave(&mut self) {
@@ -512,6 +502,20 @@ impl<H: Host> Face<H, Glass> {
         let _ = self.draw();
         let _ = self.surface.screen.finish();
     }
+}
+
+/// Brings a terminal to show the state of the app.
+pub(super) fn paint<W: io::Write>(app: &mut App, screen: &mut Screen<W>, now_ms: u64) -> io::Result<()> {
+    let Size { columns, rows } = screen.size();
+    if let Some(full) = app.full(screen.size(), now_ms) {
+        screen.enter_full()?;
+        return screen.draw_full_at(&full.rows, full.cursor);
+    }
+    screen.leave_full()?;
+    let finished = app.transcript.take_finished(columns, &app.theme);
+    screen.print(&finished);
+    let live = app.live(columns, rows.saturating_sub(1).max(1), now_ms);
+    screen.draw(&live.rows, live.cursor)
 }
 
 /// An event that is there already. It is asked for with the waker of this task: the stream keeps the one that it

@@ -314,7 +314,7 @@ fn patches_show_what_changed() {
     });
     let short = |text: &str| {
         let rows: Vec<&str> = text.lines().collect();
-        [&rows[..14], &["..."], &rows[rows.len() - 2..]].concat().join("\n")
+        [&rows[..15], &["..."], &rows[rows.len() - 2..]].concat().join("\n")
     };
     insta::assert_snapshot!(short(&wide), @r#"
     • Edited src/a.rs (+2 -1)
@@ -323,6 +323,7 @@ fn patches_show_what_changed() {
      2 +    new();
      3 +    extra();
      4  }
+
     • Deleted old.txt (+0 -9)
     • Moved b.rs → /else/c.rs (+0 -0)
     • Added new.txt (+70 -0)
@@ -343,6 +344,7 @@ fn patches_show_what_changed() {
      2 +    new();
      3 +    extra();
      4  }
+
     • Deleted old.txt (+0 -9)
     • Moved b.rs → /else/c.rs (+0 -0)
     • Added new.txt (+70 -0)

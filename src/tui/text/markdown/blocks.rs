@@ -4,7 +4,7 @@
 //! its length, in whatever pieces it comes. Where CommonMark needs the end of a document to understand its
 //! beginning (link definitions, HTML blocks), text is shown as it was written.
 
-use crate::tui::text::{Ink, Look, highlight::Highlighter, plain::plain};
+use crate::tui::text::{Ink, Look, highlight::Highlighter, plain::speech};
 
 use super::{
     inline::{self, BREAK, Root, Run, inline},
@@ -113,7 +113,7 @@ impl Blocks {
         if std::mem::take(&mut self.within) {
             self.rest(line, false);
         } else {
-            self.begin(&plain(line), false);
+            self.begin(&speech(line), false);
         }
     }
 
@@ -122,7 +122,7 @@ impl Blocks {
         if std::mem::replace(&mut self.within, true) {
             self.rest(part, true);
         } else {
-            self.begin(&plain(part), true);
+            self.begin(&speech(part), true);
         }
     }
 
@@ -146,7 +146,7 @@ impl Blocks {
     }
 
     fn rest(&mut self, text: &str, more: bool) {
-        let text = plain(text);
+        let text = speech(text);
         match &mut self.leaf {
             Leaf::Code { .. } => {
                 self.pieces

@@ -8,7 +8,7 @@ use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd, TextMergeStr
 
 use crate::tui::text::{
     Ink, Look, link,
-    plain::{first, plain},
+    plain::{first, speech},
 };
 
 /// Stands between the lines of a paragraph. Outside text can't contain it: it is made visible before.
@@ -239,7 +239,7 @@ impl Out<'_> {
             if index > 0 {
                 self.push("\n", look);
             }
-            self.push(&plain(line), look);
+            self.push(&speech(line), look);
         }
     }
 

@@ -257,3 +257,10 @@ proptest! {
         prop_assert_eq!(letters(&show(&source, 50)), expected);
     }
 }
+
+#[test]
+fn joined_emoji_stay_one_and_stray_joiners_are_seen() {
+    let rows: Vec<String> =
+        all("a 👨\u{200d}👩\u{200d}👧 family; a\u{200d}b", 40).iter().map(ToString::to_string).collect();
+    assert_eq!(rows, ["• a 👨\u{200d}👩\u{200d}👧 family; a\\u{200d}b"]);
+}

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallId, Content, Delta, Event, Grant, InputId, Settings};
+use super::{CallId, Content, Delta, Event, Grant, InputId, ProcessId, Settings};
 
 /// A wish of a person. It is refused, or becomes facts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,15 @@ pub enum Command {
     },
     Rename {
         title: String,
+    },
+    /// Type into a process. The text is kept nowhere: it may be a password.
+    WriteStdin {
+        process: ProcessId,
+        text: String,
+    },
+    /// End a process, and all that it started.
+    Kill {
+        process: ProcessId,
     },
     /// End the session's process. Nothing is lost: what was going on goes on with the next resume.
     Shutdown,
@@ -73,6 +82,10 @@ pub enum Rejection {
     NotOffered(CallId),
     #[error("that message was delivered already, or never queued")]
     NotQueued(InputId),
+    #[error("process {0} is not running")]
+    NotRunning(ProcessId),
+    #[error("process {0} has no terminal to type into")]
+    NoTerminal(ProcessId),
     #[error("the session can't be written, and takes no more work: {0}")]
     Unwritable(String),
 }

@@ -11,6 +11,7 @@ mod screen;
 mod sessions;
 mod start;
 mod stdin;
+mod worktree;
 
 use std::{
     ffi::OsString,

@@ -77,6 +77,8 @@ pub(super) struct Open {
     pub(super) history: Vec<Event>,
     pub(super) handle: Handle,
     pub(super) blobs: Blobs,
+    /// The processes, for those who look at them.
+    pub(super) shell: Shell,
     /// One line for a person: what runs, where, with what.
     pub(super) headline: String,
     /// The whole session, when it is not to be kept.
@@ -403,12 +405,12 @@ impl Start {
             models: self.models(),
             tools: Toolbox::builtin(),
             workspace,
-            shell,
+            shell: shell.clone(),
             exits,
             clock: Arc::new(now),
             deltas,
         });
-        Ok(Open { id, history, handle, blobs, headline, ephemeral })
+        Ok(Open { id, history, handle, blobs, shell, headline, ephemeral })
     }
 }
 

@@ -1,11 +1,11 @@
 //! What the screen needs of the program around it, which it does not know.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::protocol::{BlobId, Command, Content, Event, Update};
+use crate::protocol::{BlobId, Command, Content, Event, PatchedFile, ProcessId, Update};
 
 /// The program around the screen.
 #[async_trait::async_trait]
@@ -37,6 +37,12 @@ pub trait Host: Send {
     /// Answers a view. It takes no time that a person would notice.
     async fn answer(&mut self, question: Question) -> Answer;
 
+    /// Writes a text to a new file, and gives its name. A file that is there is left alone: another name is taken.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn export(&mut self, file: &Path, text: &str) -> Result<PathBuf, String>;
+
     /// Keeps what was said, for the history of later sessions.
     fn remember(&mut self, text: &str);
 }
@@ -46,6 +52,10 @@ pub trait Host: Send {
 pub enum Question {
     /// A part of an output that is kept: at most `length` bytes, from byte `from`.
     Blob { blob: BlobId, from: u64, length: usize },
+    /// What a process said last.
+    Process { process: ProcessId },
+    /// What differs in a work tree, below this directory, from what was committed.
+    WorkTree { folder: PathBuf },
 }
 
 /// What it is told. Each answer says what it is the answer to.
@@ -58,8 +68,29 @@ pub enum Answer {
         /// Bytes of the whole.
         total: u64,
     },
+    Process {
+        process: ProcessId,
+        /// Some kilobytes at most.
+        latest: String,
+        /// Whether it can be typed into.
+        tty: bool,
+    },
+    WorkTree(WorkTree),
     /// A sentence for the person.
-    Failed { question: Question, problem: String },
+    Failed {
+        question: Question,
+        problem: String,
+    },
+}
+
+/// A work tree, and what differs in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkTree {
+    /// What it is compared with, in a word or two.
+    pub base: String,
+    pub files: Vec<PatchedFile>,
+    /// Files that differ as well, and are too many to be shown.
+    pub left_out: usize,
 }
 
 /// An open session.

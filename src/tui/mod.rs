@@ -18,6 +18,6 @@ pub mod text;
 pub mod theme;
 pub mod transcript;
 
-pub use host::{Answer, Connection, Host, Question, Updates};
+pub use host::{Answer, Connection, Host, Question, Updates, WorkTree};
 pub use run::{Options, run};
 pub use status::Ground;

@@ -1,6 +1,7 @@
 //! The loop of the screen, and all of its IO: keys, updates, time, and what is drawn.
 
 use std::{
+    collections::VecDeque,
     io,
     sync::{Arc, Mutex},
     task::Poll,
@@ -242,8 +243,9 @@ impl<H: Host> Face<H> {
     async fn input(&mut self, input: Input) -> io::Result<Flow> {
         let now = now_ms();
         let mut flow = Flow::Go;
-        for action in self.app.update(input, now) {
-            let next = self.act(action).await?;
+        let mut actions = VecDeque::from(self.app.update(input, now));
+        while let Some(action) = actions.pop_front() {
+            let next = self.act(action, &mut actions).await?;
             if next != Flow::Go {
                 flow = next;
             }
@@ -251,7 +253,8 @@ impl<H: Host> Face<H> {
         Ok(flow)
     }
 
-    async fn act(&mut self, action: Action) -> io::Result<Flow> {
+    /// Does something. What follows from it comes into `then`.
+    async fn act(&mut self, action: Action, then: &mut VecDeque<Action>) -> io::Result<Flow> {
         match action {
             Action::Send(command) => self.send(command).await,
             Action::Attach { message, delivery } => self.attach(message, delivery).await,
@@ -287,9 +290,16 @@ impl<H: Host> Face<H> {
                 let said = if self.terminal.copy(&text)? { "copied" } else { "too long for the clipboard" };
                 drop(self.app.update(Input::Said(said.to_owned()), now_ms()));
             }
+            Action::Export { file, text } => {
+                let said = match self.host.export(&file, &text) {
+                    Ok(file) => format!("written to {}", file.display()),
+                    Err(problem) => problem,
+                };
+                drop(self.app.update(Input::Said(said), now_ms()));
+            }
             Action::Ask(question) => {
                 let answer = self.host.answer(question).await;
-                drop(self.app.update(Input::Answer(answer), now_ms()));
+                then.extend(self.app.update(Input::Answer(answer), now_ms()));
             }
             Action::New => {
                 self.disconnect().await;

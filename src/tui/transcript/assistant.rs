@@ -120,6 +120,16 @@ impl Assistant {
         rows
     }
 
+    /// What came so far of a message that still comes.
+    pub fn streamed(&self) -> Option<&str> {
+        matches!(self.end, End::Open).then_some(self.streamed.as_str())
+    }
+
+    /// The message as it was written, as far as it has come.
+    pub fn words(&self) -> String {
+        self.text().unwrap_or_else(|| self.streamed.clone())
+    }
+
     fn text(&self) -> Option<String> {
         match &self.end {
             End::Whole { item, .. } => match &**item {
@@ -158,7 +168,7 @@ impl Assistant {
     }
 }
 
-fn markdown() -> Markdown {
+pub fn markdown() -> Markdown {
     Markdown::with_margin(MARK)
 }
 

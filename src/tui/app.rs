@@ -136,10 +136,10 @@ impl App {
     }
 
     pub(super) fn update(&mut self, input: Input, now_ms: u64) -> Vec<Action> {
-        // What an update changes asks for nothing to be done.
-        let hears = matches!(input, Input::Update(_));
+        // A view is asked when what it answers is done: that is not so of what is only told.
+        let asks = matches!(input, Input::Key(_) | Input::Paste(_) | Input::Answer(_) | Input::Tick);
         let mut actions = self.take(input, now_ms);
-        if let Some(mut overlay) = self.overlays.pop_if(|_| !hears) {
+        if let Some(mut overlay) = self.overlays.pop_if(|_| asks) {
             actions.extend(overlay.wants(&self.look(now_ms)).into_iter().map(Action::Ask));
             self.overlays.push(overlay);
         }

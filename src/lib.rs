@@ -57,7 +57,8 @@
 //! - No provider key is in any child's environment, log or error text.
 //!
 //! A message that comes while a turn runs is queued as a fact, becomes an item when it is delivered (after the
-//! results of the calls that run, or after the turn), and can be taken back until then.
+//! results of the calls that run, or after the turn), and can be taken back until then. What a person does to a
+//! process by hand (type into it, end it) is told to the model with its next request; what was typed is kept nowhere.
 
 pub mod protocol;
 

@@ -15,6 +15,7 @@ mod sessions;
 mod start;
 mod stdin;
 mod themes;
+mod worktree;
 
 use std::{
     ffi::OsString,

@@ -12,7 +12,8 @@ use futures::future::BoxFuture;
 
 use crate::config::{project_root, rules};
 use crate::harness;
-use crate::protocol::{BlobId, Content, Rule, SessionId, Settings, Update};
+use crate::protocol::{BlobId, Content, ProcessId, Rule, SessionId, Settings, Update};
+use crate::shell::{Peek, Shell};
 use crate::store::Blobs;
 use crate::tools::view_image;
 use crate::tui::{self, Answer, Connection, Ground, Host, Question, Updates, composer::history};
@@ -21,7 +22,7 @@ use super::{
     error::CliError,
     models,
     start::{Open, Place, Start},
-    themes,
+    themes, worktree,
 };
 
 /// What a command of the person may show to the model, in bytes.
@@ -59,7 +60,7 @@ pub(super) async fn show(
         colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         term: std::env::vars().filter(|(name, _)| name.starts_with("TERM") || name == "COLORTERM").collect(),
     };
-    let screen = Screen { start, resume, blobs: None, open: None, history_file, pressed };
+    let screen = Screen { start, resume, blobs: None, shell: None, open: None, history_file, pressed };
     let (farewell, screen) = tui::run(screen, options).await.map_err(CliError::failed)?;
     screen.close().await;
     Ok(farewell)
@@ -69,6 +70,8 @@ struct Screen {
     start: Start,
     resume: Option<SessionId>,
     blobs: Option<Blobs>,
+    /// The processes of the session, to be looked at.
+    shell: Option<Shell>,
     /// What ends with the session.
     open: Option<Rest>,
     history_file: PathBuf,
@@ -122,6 +125,36 @@ impl Screen {
     }
 }
 
+impl Screen {
+    fn process(&self, process: ProcessId) -> Result<Answer, String> {
+        let shell = self.shell.as_ref().ok_or("there is no session yet")?;
+        let Peek { tty, latest } = shell.peek(process).map_err(|error| error.to_string())?;
+        Ok(Answer::Process { process, latest, tty })
+    }
+}
+
+/// Writes a new file, under another name when there is one already.
+fn write_new(file: &Path, text: &str) -> io::Result<PathBuf> {
+    let stem = file.file_stem().unwrap_or_default().to_os_string();
+    for number in 1u32.. {
+        let mut name = stem.clone();
+        if number > 1 {
+            name.push(format!("-{number}"));
+        }
+        if let Some(extension) = file.extension() {
+            name.push(".");
+            name.push(extension);
+        }
+        let path = file.with_file_name(name);
+        match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(mut file) => return file.write_all(text.as_bytes()).map(|()| path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("all names are taken"))
+}
+
 #[async_trait::async_trait]
 impl Host for Screen {
     async fn open(&mut self) -> Result<Connection, String> {
@@ -129,8 +162,9 @@ impl Host for Screen {
             Some(id) => self.start.reopen(id).and_then(|kept| self.start.resume(kept, None, true)),
             None => self.start.new_session(Place::Kept, None, true),
         };
-        let Open { handle, history, blobs, .. } = opened.map_err(|error| error.to_string())?;
+        let Open { handle, history, blobs, shell, .. } = opened.map_err(|error| error.to_string())?;
         self.blobs = Some(blobs);
+        self.shell = Some(shell);
         self.open = Some(Rest { ended: handle.ended });
         Ok(Connection { history, commands: handle.commands, updates: Box::new(Live(handle.updates)) })
     }
@@ -144,6 +178,7 @@ impl Host for Screen {
     fn forget(&mut self) {
         self.resume = None;
         self.blobs = None;
+        self.shell = None;
     }
 
     fn attach(&mut self, path: &Path) -> Result<Content, String> {
@@ -187,6 +222,8 @@ impl Host for Screen {
             Question::Models => Ok(Answer::Models(models::choices(&self.start))),
             Question::Model { name, like } => models::named(&self.start, name, like).map(Answer::Model),
             Question::Rules => self.rules().map(Answer::Rules),
+            Question::Process { process } => self.process(*process),
+            Question::WorkTree { folder } => worktree::changes(folder).await.map(Answer::WorkTree),
         };
         answered.unwrap_or_else(|problem| Answer::Failed { question, problem })
     }
@@ -201,6 +238,15 @@ impl Host for Screen {
 
     fn forget_rule(&mut self, rule: &Rule) -> Result<(), String> {
         rules::forget(&self.start.home, rule, &self.start.workspace).map_err(|error| error.to_string())
+    }
+
+    fn export(&mut self, file: &Path, text: &str) -> Result<PathBuf, String> {
+        let home = || std::env::var_os("HOME").map(PathBuf::from);
+        let file = match file.strip_prefix("~").ok().zip(home()) {
+            Some((rest, home)) => home.join(rest),
+            None => self.start.workspace.join(file),
+        };
+        write_new(&file, text).map_err(|error| format!("can't write {}: {error}", file.display()))
     }
 
     fn remember(&mut self, text: &str) {
@@ -266,4 +312,19 @@ fn branch(workspace: &Path) -> Option<String> {
     let mut head = String::new();
     fs::File::open(root.join(".git/HEAD")).ok()?.take(4096).read_to_string(&mut head).ok()?;
     head.trim().strip_prefix("ref: refs/heads/").map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_out_never_replaces_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("talk.md");
+        let names: Vec<PathBuf> = ["a", "b", "c"].map(|text| write_new(&file, text).unwrap()).into();
+        assert_eq!(names, ["talk.md", "talk-2.md", "talk-3.md"].map(|name| folder.path().join(name)));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "a");
+        assert!(write_new(&folder.path().join("no/talk.md"), "").is_err());
+    }
 }

@@ -84,6 +84,8 @@ pub(super) struct Open {
     pub(super) history: Vec<Event>,
     pub(super) handle: Handle,
     pub(super) blobs: Blobs,
+    /// The processes, for those who look at them.
+    pub(super) shell: Shell,
     /// One line for a person: what runs, where, with what.
     pub(super) headline: String,
     /// The whole session, when it is not to be kept.
@@ -471,14 +473,14 @@ impl Start {
             models: self.models(),
             tools: Toolbox::builtin(),
             workspace,
-            shell,
+            shell: shell.clone(),
             exits,
             clock: Arc::new(now),
             permissions: self.permissions(settings, &sandbox),
             surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox)),
             deltas,
         });
-        Ok(Open { id, history, handle, blobs, headline, ephemeral })
+        Ok(Open { id, history, handle, blobs, shell, headline, ephemeral })
     }
 }
 

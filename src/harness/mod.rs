@@ -5,6 +5,7 @@
 
 mod call;
 mod fanout;
+mod hand;
 mod record;
 mod respond;
 mod retry;
@@ -211,6 +212,9 @@ impl Harness {
     fn obey(&mut self, command: Command) {
         if let Some(reason) = &self.unwritable {
             return self.fanout.rejected(Rejection::Unwritable(reason.clone()));
+        }
+        if matches!(command, Command::WriteStdin { .. } | Command::Kill { .. }) {
+            return self.by_hand(command);
         }
         let interrupt = command == Command::Interrupt;
         let submit = matches!(command, Command::Submit { .. });

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallId, Content, Delta, Event, Grant, InputId, Rule, Scope, Settings};
+use super::{CallId, Content, Delta, Event, Grant, InputId, ProcessId, Rule, Scope, Settings};
 
 /// A wish of a person. It is refused, or becomes facts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,15 @@ pub enum Command {
     /// Let a rule hold no longer, here and where it is kept.
     Revoke {
         rule: Rule,
+    },
+    /// Type into a process. The text is kept nowhere: it may be a password.
+    WriteStdin {
+        process: ProcessId,
+        text: String,
+    },
+    /// End a process, and all that it started.
+    Kill {
+        process: ProcessId,
     },
     /// End the session's process. Nothing is lost: what was going on goes on with the next resume.
     Shutdown,
@@ -85,6 +94,10 @@ pub enum Rejection {
     NoRule,
     #[error("nothing was changed: {0}")]
     NoSandbox(String),
+    #[error("process {0} is not running")]
+    NotRunning(ProcessId),
+    #[error("process {0} has no terminal to type into")]
+    NoTerminal(ProcessId),
     #[error("the session can't be written, and takes no more work: {0}")]
     Unwritable(String),
 }

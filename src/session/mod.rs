@@ -18,7 +18,7 @@ use std::{
 
 use crate::protocol::{
     BlobId, By, Content, Delivery, Event, Fact, InputId, Item, Outcome, PlanStep, ProcessId, Rule, Scope,
-    Seq, SessionId, Settings, Shown, TurnId, Usage,
+    Seq, SessionId, Settings, Shown, Time, TurnId, Usage,
 };
 
 pub use next::Step;
@@ -54,6 +54,8 @@ pub struct Session {
     pub usage: Usage,
     /// What the provider counted last, and how many items it had then seen.
     pub counted: Option<Counted>,
+    /// Words of the program that came while an answer was worked off. They stand behind it.
+    held: Vec<Arc<Item>>,
     responses: u32,
     inputs: u32,
 }
@@ -70,6 +72,7 @@ pub struct Queued {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Process {
     pub command: String,
+    pub started: Time,
     pub state: ProcessState,
 }
 
@@ -77,7 +80,7 @@ pub struct Process {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ProcessState {
     Running,
-    Ended { exit: Option<i32>, output: Option<BlobId> },
+    Ended { exit: Option<i32>, output: Option<BlobId>, at: Time },
 }
 
 /// The provider's count of the conversation at one moment.
@@ -163,16 +166,26 @@ impl Session {
                 }
             }
             Fact::ProcessStarted { process, command, .. } => {
-                let started = Process { command: command.clone(), state: ProcessState::Running };
-                self.processes.insert(*process, started);
+                let (command, state) = (command.clone(), ProcessState::Running);
+                self.processes.insert(*process, Process { command, started: event.at, state });
             }
             Fact::ProcessExited { process, exit, output } => {
                 if let Some(process) = self.processes.get_mut(process) {
-                    process.state = ProcessState::Ended { exit: *exit, output: output.clone() };
+                    process.state = ProcessState::Ended { exit: *exit, output: output.clone(), at: event.at };
                 }
             }
             Fact::Noted { .. } | Fact::Unknown(_) => {}
         }
+        if !self.answering() {
+            for item in std::mem::take(&mut self.held) {
+                self.push(&item);
+            }
+        }
+    }
+
+    /// Whether an answer is being received or worked off: between its parts and results nothing else may stand.
+    fn answering(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.response.is_some() || !turn.calls.is_empty())
     }
 
     /// Whether nothing is going on and nothing waits to be started.
@@ -248,6 +261,7 @@ impl Session {
                     turn.due = true;
                 }
             }
+            Item::Context { .. } if self.answering() => self.held.push(Arc::clone(item)),
             Item::Context { .. } | Item::Assistant { .. } | Item::Reasoning { .. } | Item::Unknown(_) => {
                 self.push(item);
             }

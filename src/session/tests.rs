@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::{
-    Approval, Args, CallId, Command, Grant, Intent, Limits, Rejection, ResponseId, ResponseOutcome,
+    Approval, Args, CallId, Command, Context, Grant, Intent, Limits, Rejection, ResponseId, ResponseOutcome,
     SandboxMode, Time, Verdict,
 };
 
@@ -133,6 +133,10 @@ impl World {
                     self.answer(response, which);
                 }
             }
+            6 if which.is_multiple_of(3) => {
+                let notice = Item::Context { context: Context::Notice, text: "told".into() };
+                self.record(vec![Fact::item(notice)]);
+            }
             _ if !self.running.is_empty() => {
                 let call = self.running.swap_remove(usize::from(which) % self.running.len());
                 self.record(vec![result(&call, "done")]);
@@ -185,7 +189,7 @@ fn result(call: &CallId, text: &str) -> Fact {
 }
 
 /// Each call of the conversation has at most one result, none without its call, and results stand in the order
-/// of their calls.
+/// of their calls, with nothing of the program's own words between them.
 fn check_pairing(session: &Session) {
     let mut calls = Vec::new();
     let mut results = Vec::new();
@@ -193,6 +197,7 @@ fn check_pairing(session: &Session) {
         match &**item {
             Item::ToolCall { call, .. } => calls.push(call.clone()),
             Item::ToolResult { call, .. } => results.push(call.clone()),
+            Item::Context { .. } => assert_eq!(calls, results, "a notice between calls and their results"),
             _ => {}
         }
     }

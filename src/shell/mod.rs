@@ -207,6 +207,15 @@ pub struct Listed {
     pub running_for: Duration,
 }
 
+/// What can be seen of a process without taking anything away from the next look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peek {
+    /// Whether it can be typed into.
+    pub tty: bool,
+    /// The latest output, some kilobytes of it.
+    pub latest: String,
+}
+
 /// Why a command did not start, or a process can't be reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShellError {
@@ -288,6 +297,33 @@ impl Shell {
         }
         let glimpse = process.look(&look, since, OnCancel::Leave).await;
         Ok(self.seen(&process, since, glimpse, Vec::new()))
+    }
+
+    /// Types into a process, and looks at nothing.
+    ///
+    /// # Errors
+    /// When there is no such process, or it does not take it.
+    pub fn type_in(&self, process: ProcessId, text: &str) -> Result<(), ShellError> {
+        let process = self.get(process)?;
+        if process.is_ended() { Ok(()) } else { process.control.type_in(text) }
+    }
+
+    /// What a process said last, for people: the next look brings it all the same.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn peek(&self, process: ProcessId) -> Result<Peek, ShellError> {
+        let process = self.get(process)?;
+        Ok(Peek { tty: process.about.tty, latest: process.latest() })
+    }
+
+    /// Has a process end, and everything that it started, without waiting for it.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn end(&self, process: ProcessId) -> Result<(), ShellError> {
+        self.get(process)?.kill(Kill::Gently);
+        Ok(())
     }
 
     /// The live processes, oldest first.

@@ -68,6 +68,8 @@ pub(super) struct Process {
 struct Progress {
     buffer: Buffer,
     live: Live,
+    /// The latest output for those who watch between looks. It is never taken.
+    recent: Live,
     end: Option<End>,
     /// Some result has left out a part of the output.
     left_out: bool,
@@ -132,6 +134,7 @@ impl Process {
         let progress = Progress {
             buffer: Buffer::new(BUDGET, about.tty),
             live: Live::default(),
+            recent: Live::default(),
             end: None,
             left_out: false,
             outlived: false,
@@ -164,8 +167,14 @@ impl Process {
             }
             progress.buffer.push(bytes);
             progress.live.push(bytes);
+            progress.recent.push(bytes);
         }
         self.more.notify_one();
+    }
+
+    /// What it said last, from the start of a line.
+    pub(super) fn latest(&self) -> String {
+        lock(&self.progress).recent.peek()
     }
 
     /// Has the process end. A later call may only be more urgent.

@@ -362,6 +362,29 @@ async fn a_call_that_is_dropped_takes_its_process_with_it() {
 }
 
 #[tokio::test]
+async fn a_person_types_looks_and_ends_and_takes_no_output_from_the_model() {
+    let world = world();
+    let command = "read line; echo got $line; exec sleep 600";
+    let id = world.stay(Launch { tty: true, ..world.launch(command) }).await;
+    world.shell.type_in(id, "hello\r").unwrap();
+    let heard = async {
+        while !world.shell.peek(id).unwrap().latest.contains("got hello") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(MINUTE, heard).await.unwrap();
+    assert!(world.shell.peek(id).unwrap().tty);
+    world.until(id, String::new(), "got hello").await;
+    world.shell.end(id).unwrap();
+    assert_eq!(world.shell.write(id, "", look(MINUTE)).await.unwrap().state, State::Killed);
+    assert_eq!(world.shell.peek(id), Err(ShellError::Unknown(id)));
+
+    let deaf = world.stay(world.launch("exec sleep 600")).await;
+    assert_eq!(world.shell.type_in(deaf, "y"), Err(ShellError::NoTerminal));
+    assert!(!world.shell.peek(deaf).unwrap().tty);
+}
+
+#[tokio::test]
 async fn an_interrupted_look_leaves_the_process_alone() {
     let world = world();
     let id = world.stay(world.launch("exec sleep 600")).await;

@@ -1,5 +1,7 @@
 //! What a key or an update changes. No IO: what is to be done comes back as actions.
 
+use std::path::PathBuf;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::text::Line;
 
@@ -14,7 +16,7 @@ use super::{
     composer::{self, Composer, Message, Reaction, files::FileMatch},
     host::{Answer, Question},
     keymap::{self, Key, Keymap, Layer},
-    overlay::{self, Look, Models, Overlay, Pager, Permissions, Place, Themes},
+    overlay::{self, Changes, Look, Models, Overlay, Pager, Permissions, Place, Processes, Themes},
     settings::{self, StatusItem},
     slash,
     status::{self, Ground},
@@ -71,6 +73,11 @@ pub(super) enum Action {
     /// End the command that the person runs.
     StopShell,
     Copy(String),
+    /// Write a text to a file that is not there yet.
+    Export {
+        file: PathBuf,
+        text: String,
+    },
     /// Find out something for a view.
     Ask(Question),
     /// Draw everything anew.
@@ -232,6 +239,17 @@ impl App {
     }
 
     pub(super) fn update(&mut self, input: Input, now_ms: u64) -> Vec<Action> {
+        // A view is asked when what it answers is done: that is not so of what is only told.
+        let asks = matches!(input, Input::Key(_) | Input::Paste(_) | Input::Answer(_) | Input::Tick);
+        let mut actions = self.take(input, now_ms);
+        if let Some(mut overlay) = self.overlays.pop_if(|_| asks) {
+            actions.extend(overlay.wants(&self.look(now_ms)).into_iter().map(Action::Ask));
+            self.overlays.push(overlay);
+        }
+        actions
+    }
+
+    fn take(&mut self, input: Input, now_ms: u64) -> Vec<Action> {
         match input {
             Input::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
             Input::Key(key) => {
@@ -412,6 +430,14 @@ impl App {
                 self.overlays.push(Box::new(Permissions::new()));
                 vec![Action::Ask(Question::Rules)]
             }
+            slash::Run::Open(view) => {
+                self.overlays.push(match view {
+                    slash::View::Changes => Box::new(Changes::new()),
+                    slash::View::Processes => Box::new(Processes::new()),
+                });
+                Vec::new()
+            }
+            slash::Run::Export(file) => self.export(file),
             slash::Run::Unknown => {
                 self.said = Some(format!("there is no command /{}", printable(name)));
                 Vec::new()
@@ -424,6 +450,19 @@ impl App {
         self.overlays.push(Box::new(Models::default()));
         let like = self.ground.settings_of(&self.session).model.clone();
         vec![Action::Ask(if name.is_empty() { Question::Models } else { Question::Model { name, like } })]
+    }
+
+    fn export(&mut self, file: Option<PathBuf>) -> Vec<Action> {
+        let Some(id) = self.session.id.filter(|_| !self.transcript.is_empty()) else {
+            self.said = Some("there is no conversation yet".to_owned());
+            return Vec::new();
+        };
+        let short: String = id.to_string().chars().take(13).collect();
+        let file = file.unwrap_or_else(|| PathBuf::from(format!("agent-{short}.md")));
+        let title = self.session.title.clone().unwrap_or_else(|| format!("Session {id}"));
+        let place = self.session.workspace.display();
+        let text = printable(&format!("# {title}\n\nSession `{id}` in `{place}`\n")).into_owned();
+        vec![Action::Export { file, text: format!("{text}\n{}\n", self.transcript.markdown()) }]
     }
 
     /// Keys that neither the question nor the composer wanted.
@@ -588,7 +627,9 @@ impl App {
 
     /// Whether something moves by itself, so that time has to be shown.
     pub(super) fn animated(&self) -> bool {
-        self.session.turn.is_some() && self.approval.is_none() || self.quit_until_ms.is_some()
+        self.session.turn.is_some() && self.approval.is_none()
+            || self.quit_until_ms.is_some()
+            || self.overlays.last().is_some_and(|overlay| overlay.lives())
     }
 
     /// What the session is called, or else where it is.
@@ -623,8 +664,22 @@ impl App {
         if overlay.place() != Place::Full {
             return None;
         }
-        let page = self.draw_overlay(size, now_ms)?;
-        Some(Live { rows: page.rows, cursor: page.cursor })
+        let Some(word) = self.word() else {
+            let page = self.draw_overlay(size, now_ms)?;
+            return Some(Live { rows: page.rows, cursor: page.cursor });
+        };
+        let less = Size { rows: size.rows.saturating_sub(1).max(1), ..size };
+        let page = self.draw_overlay(less, now_ms)?;
+        let mut rows = page.rows;
+        rows.push(status::line(&[], Some(&word), size.columns, &self.theme));
+        Some(Live { rows, cursor: page.cursor })
+    }
+
+    /// What a person must not miss who looks at something else.
+    fn word(&self) -> Option<String> {
+        let waits = self.approval.is_some() && !self.overlays.is_empty();
+        let asks = || "An approval waits for you: Esc shows it".to_owned();
+        waits.then(asks).or_else(|| self.said.clone())
     }
 
     fn draw_overlay(&mut self, size: Size, now_ms: u64) -> Option<overlay::Page> {
@@ -652,8 +707,8 @@ impl App {
             }
         };
         let running = self.shell.as_ref().map(|command| format!("running `{command}` as you · Esc ends it"));
-        let said = self.said.as_deref().or(running.as_deref());
-        below.push(status::line(&self.status(), said, width, &self.theme));
+        let said = self.word().or(running);
+        below.push(status::line(&self.status(), said.as_deref(), width, &self.theme));
         if max_rows >= HINTED {
             let hints = self.hints();
             if !hints.is_empty() {

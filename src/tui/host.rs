@@ -1,12 +1,13 @@
 //! What the screen needs of the program around it, which it does not know.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::protocol::{
-    BlobId, Command, Content, Effort, Event, Limits, ModelRef, Rule, Settings, Update, Verbosity,
+    BlobId, Command, Content, Effort, Event, Limits, ModelRef, PatchedFile, ProcessId, Rule, Settings,
+    Update, Verbosity,
 };
 
 /// The program around the screen.
@@ -57,6 +58,12 @@ pub trait Host: Send {
     /// With a sentence for the person.
     fn forget_rule(&mut self, rule: &Rule) -> Result<(), String>;
 
+    /// Writes a text to a new file, and gives its name. A file that is there is left alone: another name is taken.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn export(&mut self, file: &Path, text: &str) -> Result<PathBuf, String>;
+
     /// Keeps what was said, for the history of later sessions.
     fn remember(&mut self, text: &str);
 }
@@ -74,6 +81,10 @@ pub enum Question {
     Model { name: String, like: ModelRef },
     /// The rules that the next session begins with.
     Rules,
+    /// What a process said last.
+    Process { process: ProcessId },
+    /// What differs in a work tree, below this directory, from what was committed.
+    WorkTree { folder: PathBuf },
 }
 
 /// What it is told. Each answer says what it is the answer to.
@@ -91,6 +102,14 @@ pub enum Answer {
     Models(Vec<ModelChoice>),
     Model(ModelChoice),
     Rules(Vec<Rule>),
+    Process {
+        process: ProcessId,
+        /// Some kilobytes at most.
+        latest: String,
+        /// Whether it can be typed into.
+        tty: bool,
+    },
+    WorkTree(WorkTree),
     /// A sentence for the person.
     Failed {
         question: Question,
@@ -110,6 +129,16 @@ pub struct ModelChoice {
     /// What it can think with; may be empty.
     pub efforts: Vec<Effort>,
     pub verbosity: Option<Verbosity>,
+}
+
+/// A work tree, and what differs in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkTree {
+    /// What it is compared with, in a word or two.
+    pub base: String,
+    pub files: Vec<PatchedFile>,
+    /// Files that differ as well, and are too many to be shown.
+    pub left_out: usize,
 }
 
 /// An open session.

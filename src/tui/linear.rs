@@ -110,7 +110,7 @@ impl<H: Host> Face<H, Lines> {
                 () = end.next() => return Ok(()),
                 _ = interrupt.recv() => {
                     if self.app.session.turn.is_some() {
-                        self.act(Action::Send(Command::Interrupt)).await?
+                        self.perform(vec![Action::Send(Command::Interrupt)]).await?
                     } else if std::mem::replace(&mut again, true) {
                         return Ok(());
                     } else {
@@ -142,14 +142,11 @@ impl<H: Host> Face<H, Lines> {
     }
 
     async fn line(&mut self, line: &str) -> io::Result<Flow> {
-        let mut flow = Flow::Go;
-        for action in self.app.line(line, now_ms()) {
-            self.surface.sent |= matches!(action, Action::Send(_) | Action::Attach { .. } | Action::Shell(_));
-            if self.act(action).await? == Flow::Quit {
-                flow = Flow::Quit;
-            }
-        }
-        Ok(flow)
+        let actions = self.app.line(line, now_ms());
+        let sends =
+            |action: &Action| matches!(action, Action::Send(_) | Action::Attach { .. } | Action::Shell(_));
+        self.surface.sent |= actions.iter().any(sends);
+        self.perform(actions).await
     }
 
     /// Takes in an update, and all that are there already.

@@ -27,7 +27,7 @@ mod screens_tests;
 #[cfg(test)]
 mod stage_tests;
 
-pub use host::{Answer, Connection, Host, ModelChoice, Question, Updates};
+pub use host::{Answer, Connection, Host, ModelChoice, Question, Updates, WorkTree};
 pub use run::{Options, run};
 pub use settings::Settings;
 pub use status::Ground;

@@ -1,6 +1,7 @@
 //! The loop of the screen, and all of its IO: keys, updates, time, and what is drawn.
 
 use std::{
+    collections::VecDeque,
     io,
     sync::{Arc, Mutex},
     task::Poll,
@@ -200,9 +201,8 @@ impl<H: Host, S: Surface> Face<H, S> {
             shell: None,
             listing: Arc::default(),
         };
-        for action in face.app.configure(&face.settings, begin.colours, begin.dark) {
-            face.act(action).await?;
-        }
+        let actions = face.app.configure(&face.settings, begin.colours, begin.dark);
+        face.perform(actions).await?;
         face.begin(resumed, say).await;
         Ok((face, matches))
     }
@@ -218,10 +218,16 @@ impl<H: Host, S: Surface> Face<H, S> {
     }
 
     pub(super) async fn input(&mut self, input: Input) -> io::Result<Flow> {
-        let now = now_ms();
+        let actions = self.app.update(input, now_ms());
+        self.perform(actions).await
+    }
+
+    /// Does what is to be done, and what follows from it.
+    pub(super) async fn perform(&mut self, actions: Vec<Action>) -> io::Result<Flow> {
         let mut flow = Flow::Go;
-        for action in self.app.update(input, now) {
-            let next = self.act(action).await?;
+        let mut actions = VecDeque::from(actions);
+        while let Some(action) = actions.pop_front() {
+            let next = self.act(action, &mut actions).await?;
             if next != Flow::Go {
                 flow = next;
             }
@@ -229,7 +235,8 @@ impl<H: Host, S: Surface> Face<H, S> {
         Ok(flow)
     }
 
-    pub(super) async fn act(&mut self, action: Action) -> io::Result<Flow> {
+    /// Does something. What follows from it comes into `then`.
+    async fn act(&mut self, action: Action, then: &mut VecDeque<Action>) -> io::Result<Flow> {
         match action {
             Action::Send(command) => self.send(command).await,
             Action::Attach { message, delivery } => self.attach(message, delivery).await,
@@ -263,9 +270,16 @@ impl<H: Host, S: Surface> Face<H, S> {
                 let said = self.surface.copy(&text)?.to_owned();
                 drop(self.app.update(Input::Said(said), now_ms()));
             }
+            Action::Export { file, text } => {
+                let said = match self.host.export(&file, &text) {
+                    Ok(file) => format!("written to {}", file.display()),
+                    Err(problem) => problem,
+                };
+                drop(self.app.update(Input::Said(said), now_ms()));
+            }
             Action::Ask(question) => {
                 let answer = self.host.answer(question).await;
-                drop(self.app.update(Input::Answer(answer), now_ms()));
+                then.extend(self.app.update(Input::Answer(answer), now_ms()));
             }
             Action::Redraw => self.surface.clear()?,
             Action::Wear(name, theme) => self.app.wear(name, *theme),

@@ -1,7 +1,9 @@
 //! The commands that begin with a slash.
 
-use crate::protocol::{Command, Effort, Settings};
-use crate::session::Session;
+use std::path::PathBuf;
+
+use crate::protocol::{Command, Effort, ProcessId, Settings};
+use crate::session::{ProcessState, Session};
 
 use super::{
     app::Action,
@@ -24,22 +26,35 @@ pub(super) enum Run {
     /// Choose a model: the one of this name, if there is a name.
     Models(String),
     Permissions,
+    Open(View),
+    /// Write the conversation to a file, if one is named.
+    Export(Option<PathBuf>),
     Unknown,
+}
+
+/// A view that a command opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum View {
+    Changes,
+    Processes,
 }
 
 /// All commands, with what they do and the words that they take.
 const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("copy", "copy the last answer to the clipboard", &[]),
+    ("diff", "what has changed, file by file", &[]),
     ("effort", "how hard the model thinks", &["none", "minimal", "low", "medium", "high", "xhigh"]),
+    ("export", "write the conversation to a file, as Markdown", &[]),
     ("help", "keys and commands", &[]),
     ("keys", "every key and what it does", &[]),
     ("model", "which model, and how hard it thinks", &[]),
     ("new", "begin a new session", &[]),
     ("permissions", "what may happen without asking, and its rules", &[]),
-    ("ps", "commands that still run", &[]),
+    ("ps", "commands that go on: look, type, end", &[]),
     ("quit", "leave; the session is kept", &[]),
     ("rename", "give this session a name", &[]),
     ("status", "model, permissions, tokens, session", &[]),
+    ("stop", "end a command that goes on, or all of them", &[]),
     ("theme", "colours", &["ansi", "light", "dark", "contrast", "auto"]),
     ("vim", "Vim's keys where you write, on or off", &[]),
 ];
@@ -64,21 +79,41 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
             Some(answer) => Run::Do(vec![Action::Copy(answer.to_owned())]),
             None => Run::Print(vec!["There is no answer yet.".to_owned()]),
         },
+        "diff" => Run::Open(View::Changes),
         "effort" => effort(args, session, ground),
+        "export" => Run::Export(Some(args.trim()).filter(|file| !file.is_empty()).map(PathBuf::from)),
         "help" => Run::Help,
         "keys" => Run::Keys,
         "model" => Run::Models(args.trim().to_owned()),
         "permissions" => Run::Permissions,
         "new" => Run::Do(vec![Action::New]),
-        "ps" => Run::Print(processes(session)),
+        "ps" => Run::Open(View::Processes),
         "quit" | "exit" => Run::Do(vec![Action::Quit]),
         "rename" if args.trim().is_empty() => Run::Print(vec!["/rename NAME".to_owned()]),
         "rename" => Run::Do(vec![Action::Send(Command::Rename { title: args.trim().to_owned() })]),
         "status" => Run::Print(state(session, ground)),
+        "stop" => stop(args.trim(), session),
         "theme" => Run::Theme(args.trim().to_owned()),
         "vim" => Run::Vim,
         _ => Run::Unknown,
     }
+}
+
+/// Ends the process with this number, or all.
+fn stop(id: &str, session: &Session) -> Run {
+    let runs = |state: &ProcessState| *state == ProcessState::Running;
+    let running: Vec<ProcessId> =
+        session.processes.iter().filter(|(_, process)| runs(&process.state)).map(|(id, _)| *id).collect();
+    let chosen: Vec<ProcessId> =
+        running.iter().copied().filter(|process| id.is_empty() || process.to_string() == id).collect();
+    if chosen.is_empty() {
+        let list: Vec<String> = running.iter().map(ToString::to_string).collect();
+        return Run::Print(vec![match (id, list.is_empty()) {
+            (_, true) => "Nothing runs.".to_owned(),
+            (id, false) => format!("There is no process {id}; these run: {}", list.join(", ")),
+        }]);
+    }
+    Run::Do(chosen.into_iter().map(|process| Action::Send(Command::Kill { process })).collect())
 }
 
 fn effort(args: &str, session: &Session, ground: &Ground) -> Run {
@@ -136,16 +171,6 @@ fn line(left: &str, right: &str) -> String {
     format!("  {left:<14} {right}")
 }
 
-fn processes(session: &Session) -> Vec<String> {
-    let running: Vec<String> = session
-        .processes
-        .iter()
-        .filter(|(_, process)| process.state == crate::session::ProcessState::Running)
-        .map(|(id, process)| format!("  {id}  {}", process.command))
-        .collect();
-    if running.is_empty() { vec!["Nothing runs.".to_owned()] } else { running }
-}
-
 fn state(session: &Session, ground: &Ground) -> Vec<String> {
     let mut lines: Vec<String> =
         vec![format!("agent {}", env!("CARGO_PKG_VERSION")), status::parts(session, ground).join(" · ")];
@@ -160,4 +185,45 @@ fn state(session: &Session, ground: &Ground) -> Vec<String> {
         usage.input, usage.cached, usage.output, usage.reasoning
     ));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Event, Fact, Seq, Time};
+
+    fn run_with(processes: &[u32], line: &str) -> Run {
+        let mut session = Session::default();
+        for id in processes {
+            let fact =
+                Fact::ProcessStarted { process: ProcessId(*id), call: "c".into(), command: "make".into() };
+            session.apply(&Event { seq: Seq(1), at: Time::UNIX_EPOCH, fact });
+        }
+        let ground = Ground::sample();
+        let (name, args) = line.split_once(' ').unwrap_or((line, ""));
+        run(name, args, &session, &ground)
+    }
+
+    #[test]
+    fn processes_are_stopped_one_or_all() {
+        let kill = |id| Action::Send(Command::Kill { process: ProcessId(id) });
+        let print = |text: &str| Run::Print(vec![text.to_owned()]);
+        for (processes, line, expected) in [
+            (&[][..], "stop", print("Nothing runs.")),
+            (&[], "stop 7", print("Nothing runs.")),
+            (&[1, 2], "stop", Run::Do(vec![kill(1), kill(2)])),
+            (&[1, 2], "stop  2 ", Run::Do(vec![kill(2)])),
+            (&[1, 2], "stop 7", print("There is no process 7; these run: 1, 2")),
+        ] {
+            assert_eq!(run_with(processes, line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn views_and_exports_are_asked_for() {
+        assert_eq!(run_with(&[], "ps"), Run::Open(View::Processes));
+        assert_eq!(run_with(&[], "diff"), Run::Open(View::Changes));
+        assert_eq!(run_with(&[], "export"), Run::Export(None));
+        assert_eq!(run_with(&[], "export a b.md "), Run::Export(Some("a b.md".into())));
+    }
 }

@@ -124,6 +124,16 @@ impl Assistant {
         rows
     }
 
+    /// What came so far of a message that still comes.
+    pub fn streamed(&self) -> Option<&str> {
+        matches!(self.end, End::Open).then_some(self.streamed.as_str())
+    }
+
+    /// The message as it was written, as far as it has come.
+    pub fn words(&self) -> String {
+        self.text().unwrap_or_else(|| self.streamed.clone())
+    }
+
     fn text(&self) -> Option<String> {
         match &self.end {
             End::Whole { item, .. } => match &**item {
@@ -164,7 +174,7 @@ impl Assistant {
     }
 }
 
-fn markdown(root: &Root) -> Markdown {
+pub fn markdown(root: &Root) -> Markdown {
     let markdown = Markdown::with_margin(MARK);
     match root {
         Some(root) => markdown.linked(Arc::clone(root)),

@@ -128,9 +128,9 @@ impl Call {
         }
     }
 
-    pub fn blob(&self) -> Option<BlobId> {
+    pub fn blob(&self) -> Option<(BlobId, u64)> {
         match self.shown() {
-            Some(Shown::Command { output, .. }) => output.blob.clone(),
+            Some(Shown::Command { output, .. }) => Some((output.blob.clone()?, output.bytes)),
             _ => None,
         }
     }
@@ -150,7 +150,7 @@ impl Call {
         rows
     }
 
-    fn shown(&self) -> Option<&Shown> {
+    pub fn shown(&self) -> Option<&Shown> {
         match self.result.as_deref() {
             Some(Item::ToolResult { shown, .. }) => Some(shown),
             _ => None,

@@ -16,6 +16,7 @@ mod patch;
 mod pending;
 mod plan;
 mod reasoning;
+mod source;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -31,7 +32,7 @@ use std::{
 use ratatui::text::Line;
 
 use crate::protocol::{
-    BlobId, By, CallId, Delta, Event, Fact, Item, Outcome, ProcessId, ResponseId, Rule, Usage,
+    BlobId, By, CallId, Context, Delta, Event, Fact, Item, Level, Outcome, ProcessId, ResponseId, Rule, Usage,
 };
 use crate::tui::{term::Row, text::markdown::Root, theme::Theme};
 
@@ -42,6 +43,8 @@ use pending::Pending;
 use reasoning::Thinking;
 use turn::TurnEnd;
 use view::View;
+
+pub use view::duration;
 
 /// Everything that happened in a session, for people.
 #[derive(Default)]
@@ -98,10 +101,11 @@ enum Cell {
 }
 
 /// A cell in full, for a view that scrolls.
+#[derive(Default)]
 pub struct Whole {
     pub rows: Vec<Line<'static>>,
-    /// Where all of an output is kept, when the rows have only its beginning and end.
-    pub blob: Option<BlobId>,
+    /// Where all of an output is kept, when the rows have only its beginning and end; and its bytes.
+    pub blob: Option<(BlobId, u64)>,
 }
 
 impl Transcript {
@@ -270,12 +274,6 @@ impl Transcript {
         rows
     }
 
-    /// Every cell in full, from the first.
-    pub fn full<'a>(&'a self, width: u16, theme: &'a Theme) -> impl Iterator<Item = Whole> + 'a {
-        let view = View { width, theme, workspace: &self.workspace, links: self.links };
-        self.cells.iter().map(move |cell| cell.full(&view)).filter(|whole| !whole.rows.is_empty())
-    }
-
     /// What the model is thinking about, in a few words.
     #[must_use]
     pub fn headline(&self) -> Option<&str> {
@@ -319,6 +317,9 @@ impl Transcript {
                     self.cells.push(Cell::Call(call));
                 }
             },
+            Item::Context { context: Context::Notice, text } => {
+                self.notice(Notice::Noted { level: Level::Info, text: text.clone() });
+            }
             Item::Context { .. } => {}
             Item::Unknown(value) => {
                 let name = value.get("type").and_then(|name| name.as_str()).unwrap_or("something");
@@ -439,11 +440,12 @@ impl Cell {
         }
     }
 
-    fn full(&self, view: &View<'_>) -> Whole {
+    fn full(&self, view: &View<'_>, now: i64) -> Whole {
         let rows = match self {
             Self::User(item) => user::rows(item, usize::MAX, view),
             Self::Assistant(answer) => answer.full(view),
             Self::Reasoning(item) => reasoning::full(item, view),
+            Self::Call(call) if call.is_open() => call.rows(view, now),
             Self::Call(call) => return Whole { rows: call.full(view), blob: call.blob() },
             Self::Notice(_) | Self::TurnEnd(_) | Self::Void => self.live(view, 0),
         };

@@ -105,8 +105,9 @@ impl Told {
     }
 
     fn full(&self) -> String {
-        let cells = self.transcript.full(self.width, &self.theme);
-        cells.map(|cell| checked(&cell.rows, self.width)).collect::<Vec<_>>().join("\n--\n")
+        let whole = |cell| self.transcript.whole(cell, self.width, &self.theme, 0).rows;
+        let cells = (0..self.transcript.len()).map(whole).filter(|rows| !rows.is_empty());
+        cells.map(|rows| checked(&rows, self.width)).collect::<Vec<_>>().join("\n--\n")
     }
 }
 
@@ -827,4 +828,62 @@ fn links_lead_somewhere_in_the_scrollback_and_say_where_in_the_full_view() {
          ├─────────────┤\n  │ https://a.b │\n  └─────────────┘"
     );
     assert!(told.full().contains("the docs\n  (https://a.b/c)"), "{}", told.full());
+}
+
+#[test]
+fn a_conversation_is_exported_as_markdown_in_which_nothing_acts() {
+    let mut told = Told::new(80);
+    told.user("do **it**\x1b[2J");
+    told.begin();
+    told.thought("**Thinking**");
+    told.runs("1", "ls");
+    told.ran("1", "ls", 2, "a\n```\nb\n");
+    told.call("2");
+    told.result(
+        "2",
+        &json!({"type": "patch", "files": [{"path": "/w/a`b.rs", "operation": "update", "added": 1,
+        "removed": 0, "diff": "@@ -0,0 +1 @@\n+x\n"}]}),
+    );
+    told.call("3");
+    told.result(
+        "3",
+        &json!({"type": "plan", "steps": [{"step": "one", "status": "completed"},
+        {"step": "two", "status": "pending"}]}),
+    );
+    told.item(&json!({"type": "context", "context": "notice", "text": "The user ended session ID 7."}));
+    told.said("Done.");
+    told.end();
+    told.transcript.say(vec!["not a part of it".into()]);
+    insta::assert_snapshot!(told.transcript.markdown(), @r"
+    ## You
+
+    do **it**\u{1b}[2J
+
+    > **Thinking**
+
+    ````console
+    $ ls
+    a
+    ```
+    b
+    ````
+
+    *exit 2*
+
+    Edited `` a`b.rs `` (+1 -0)
+
+    ```diff
+    @@ -0,0 +1 @@
+    +x
+    ```
+
+    - [x] one
+    - [ ] two
+
+    *The user ended session ID 7.*
+
+    Done.
+    ");
+    assert_eq!(told.transcript.source(2).as_deref(), Some("$ ls\na\n```\nb"));
+    assert_eq!(told.transcript.patches().count(), 1);
 }

@@ -8,6 +8,7 @@ mod ends;
 mod hostile;
 mod picture;
 mod plain;
+mod processes;
 mod rules;
 mod sizes;
 mod terminal;

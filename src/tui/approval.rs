@@ -184,7 +184,9 @@ impl Approval {
                     page.say(&format!("Why: {why}"), theme.plain);
                 }
                 page.say(&format!("In: {}", workdir.display()), theme.dim);
-                page.say(&format!("Asked because: {}", self.reason), theme.dim);
+                if justification.as_deref().map(str::trim) != Some(self.reason.as_str()) {
+                    page.say(&format!("Asked because: {}", self.reason), theme.dim);
+                }
                 page.quote(command, "$ ", theme.accent);
             }
             Intent::Write { files } => {

@@ -500,5 +500,5 @@ async fn after_a_move_commands_run_elsewhere_and_what_runs_stays_where_it_is() {
     let outside = Launch { outside: true, ..world.launch("echo ${WHERE-nowhere}") };
     assert_eq!(world.shell.exec(outside, look(MINUTE)).await.unwrap().output.head, "nowhere\n");
     let ended = world.type_for(id, "typed\n", MINUTE).await;
-    assert!(ended.output.head.contains("typed from first \r\n"), "{ended:?}");
+    assert!(ended.output.head.contains("typed from first\r\n"), "{ended:?}");
 }

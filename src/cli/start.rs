@@ -251,6 +251,7 @@ impl Start {
             limits,
             output_schema,
         };
+        let notes = self.config.notices.iter().cloned().chain(notes).collect();
         Ok((settings, notes))
     }
 

@@ -494,3 +494,34 @@ fn three_hundred_commands_leave_nothing_behind() {
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
     assert!(String::from_utf8_lossy(&run.stdout).contains("1 passed"), "it ran");
 }
+
+#[tokio::test]
+async fn after_a_move_commands_run_elsewhere_and_what_runs_stays_where_it_is() {
+    /// A sandbox that says its name to what runs in it.
+    struct Named(&'static str);
+
+    #[async_trait::async_trait]
+    impl Sandbox for Named {
+        fn wrap(&self, mut command: CommandLine) -> Result<CommandLine, SandboxError> {
+            command.env.push(("WHERE".into(), self.0.into()));
+            Plain.wrap(command)
+        }
+
+        fn describe(&self) -> String {
+            self.0.into()
+        }
+
+        async fn stop(&self) {}
+    }
+
+    let world = world_with(|settings| settings.sandbox = Arc::new(Named("first")));
+    let id = world.stay(world.on_tty("read line; echo $line from $WHERE $MODE")).await;
+    let mut env = world.shell.inner.settings.env.clone();
+    env.push(("MODE".into(), "other".into()));
+    world.shell.move_to(Arc::new(Named("second")), env);
+    assert_eq!(world.run("echo $WHERE $MODE").await.output.head, "second other\n");
+    let outside = Launch { outside: true, ..world.launch("echo ${WHERE-nowhere}") };
+    assert_eq!(world.shell.exec(outside, look(MINUTE)).await.unwrap().output.head, "nowhere\n");
+    let ended = world.type_for(id, "typed\n", MINUTE).await;
+    assert!(ended.output.head.contains("typed from first\r\n"), "{ended:?}");
+}

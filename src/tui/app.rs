@@ -449,7 +449,11 @@ impl App {
     fn models(&mut self, name: String) -> Vec<Action> {
         self.overlays.push(Box::new(Models::default()));
         let like = self.ground.settings_of(&self.session).model.clone();
-        vec![Action::Ask(if name.is_empty() { Question::Models } else { Question::Model { name, like } })]
+        let mut questions = vec![Question::Models];
+        if !name.is_empty() {
+            questions.push(Question::Model { name, like });
+        }
+        questions.into_iter().map(Action::Ask).collect()
     }
 
     fn export(&mut self, file: Option<PathBuf>) -> Vec<Action> {

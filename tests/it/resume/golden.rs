@@ -28,6 +28,9 @@ const BEGIN: &str = "2026-01-01T00:00:00Z";
 /// Facts as a newer version may write them, among some that are as they are now.
 const NEWER: &str = include_str!("newer.jsonl");
 
+/// Rules that are read, given, used and taken back.
+const RULES: &str = include_str!("rules.jsonl");
+
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sessions").join(name)
 }
@@ -40,8 +43,10 @@ fn record() {
     rechained(&log, &workspace, "/home/me", "v1-demo.jsonl");
     let (world, _) = pending("workspace-write");
     rechained(&world.log().unwrap(), &world.root, "/home/me", "v1-pending-approval.jsonl");
-    let facts = NEWER.lines().map(|line| Fact::Unknown(serde_json::from_str(line).unwrap())).collect();
-    write("v1-newer.jsonl", vec![(facts, BEGIN.parse().unwrap())]);
+    for (name, lines) in [("v1-newer.jsonl", NEWER), ("v1-rules.jsonl", RULES)] {
+        let facts = lines.lines().map(|line| Fact::Unknown(serde_json::from_str(line).unwrap())).collect();
+        write(name, vec![(facts, BEGIN.parse().unwrap())]);
+    }
 }
 
 /// Writes a log once more, with `to` for the path `from`, and times from [`BEGIN`] on.
@@ -233,7 +238,7 @@ fn a_session_of_a_newer_version_opens_and_what_is_unknown_folds_to_nothing() {
     next: Some(Run(CallId("c2")))
     outcome: None
     queued: Queued { input: InputId(1), content: [Text { text: "and then this" }], delivery: AfterTurn }
-    grant: Unknown
+    rule: Rule { grant: Unknown, scope: Session }
     usage: Usage { input: 10, cached: 0, output: 5, reasoning: 0 }
     "#);
 
@@ -248,4 +253,20 @@ fn a_session_of_a_newer_version_opens_and_what_is_unknown_folds_to_nothing() {
     assert_eq!(changed, [1, 2, 3, 6, 8, 9, 11, 15, 16, 19, 22]);
     let allowed = session.settings.map(|settings| settings.sandbox);
     assert_eq!(allowed, Some(SandboxMode::ReadOnly), "an unknown mode allows the least");
+}
+
+#[test]
+fn the_first_rules_replay() {
+    assert_written_the_same("v1-rules.jsonl");
+    let (_, session) = read("v1-rules.jsonl");
+    let rules: Vec<String> =
+        session.rules.iter().map(|rule| format!("{}: {}", rule.scope, rule.grant)).collect();
+    assert_eq!(
+        rules,
+        [
+            "always in this project: commands that begin with `make deploy`, outside the sandbox too",
+            "always in this project: commands that begin with `npm install`, outside the sandbox too",
+            "until this session ends: changes at or below /home/me/other",
+        ]
+    );
 }

@@ -1,10 +1,14 @@
 //! The command line, one file per command.
 
 mod args;
+mod clipboard;
 mod demo;
 mod doctor;
+mod drafts;
 mod error;
 mod exec;
+mod feedback;
+mod prompts;
 mod sandbox;
 mod screen;
 mod sessions;

@@ -1,5 +1,7 @@
 //! What a key or an update changes. No IO: what is to be done comes back as actions.
 
+use std::path::PathBuf;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::text::Line;
 
@@ -14,6 +16,7 @@ use super::{
     host::{Answer, Question},
     keymap::{self, Key, Keymap, Layer},
     overlay::{self, Look, Overlay, Pager, Place, Themes},
+    prompts::{self, Prompt},
     settings::{Settings, StatusItem},
     slash,
     status::{self, Ground},
@@ -70,6 +73,12 @@ pub(super) enum Action {
     Ask(Question),
     /// Draw everything anew.
     Redraw,
+    /// Look whether these are pictures.
+    Recognize(Vec<PathBuf>),
+    /// Attach the picture on the clipboard.
+    Clipboard,
+    /// Write a file for a report.
+    Feedback,
     /// Use another theme from now on.
     Wear(String, Box<Theme>),
     /// Begin a new session in the place of this one.
@@ -87,6 +96,7 @@ pub(super) struct App {
     pub(super) ground: Ground,
     pub(super) theme: Theme,
     keymap: Keymap,
+    prompts: Vec<Prompt>,
     status_line: Vec<StatusItem>,
     /// The name of the theme in use.
     theme_name: String,
@@ -119,6 +129,7 @@ impl App {
             ground,
             theme,
             keymap: Keymap::default(),
+            prompts: Vec::new(),
             status_line: StatusItem::USUAL.to_vec(),
             theme_name: "ansi".to_owned(),
             theme_wanted: None,
@@ -126,6 +137,38 @@ impl App {
             colours: true,
             quit_until_ms: None,
             said: None,
+        }
+    }
+
+    /// Makes these commands, beside those that are built in; with what the person should know.
+    pub(super) fn add_prompts(&mut self, own: Vec<Prompt>, mut notices: Vec<String>) {
+        let built_in = slash::specs();
+        for prompt in own.into_iter().chain(prompts::shipped()) {
+            if built_in.iter().any(|spec| spec.name == prompt.name) {
+                notices.push(format!("your prompt `{0}` is not used: /{0} is built in", prompt.name));
+            } else if self.prompts.iter().all(|other| other.name != prompt.name) {
+                self.prompts.push(prompt);
+            }
+        }
+        let mut specs: Vec<_> = built_in.into_iter().chain(self.prompts.iter().map(Prompt::spec)).collect();
+        specs.sort_by(|a, b| a.name.cmp(&b.name));
+        self.composer.set_commands(specs);
+        if !notices.is_empty() {
+            self.transcript.say(notices);
+        }
+    }
+
+    /// Puts back what was being written when the program ended.
+    pub(super) fn restore(&mut self, draft: &str) {
+        self.composer.set_text(draft);
+        self.said = Some("what you were writing last time is back; it was not sent".to_owned());
+    }
+
+    /// How the last turn failed, if it did.
+    pub(super) fn last_error(&self) -> Option<String> {
+        match &self.session.outcome {
+            Some(Outcome::Failed { kind, message }) => Some(format!("{kind}: {message}")),
+            _ => None,
         }
     }
 
@@ -217,7 +260,7 @@ impl App {
                 match (self.overlays.last_mut(), &mut self.approval) {
                     (Some(overlay), _) => overlay.paste(&text),
                     (None, Some(approval)) => approval.paste(&text),
-                    (None, None) => drop(self.composer.on_paste(&text)),
+                    (None, None) => return self.pasted(&text),
                 }
                 Vec::new()
             }
@@ -254,6 +297,19 @@ impl App {
                 self.composed(reaction)
             }
         }
+    }
+
+    /// A path that was pasted as a picture may be none: better said now than when it is sent.
+    fn pasted(&mut self, text: &str) -> Vec<Action> {
+        let before = self.composer.images();
+        let reaction = self.composer.on_paste(text);
+        let mut actions = self.composed(reaction);
+        let new: Vec<PathBuf> =
+            self.composer.images().into_iter().filter(|image| !before.contains(image)).collect();
+        if !new.is_empty() {
+            actions.push(Action::Recognize(new));
+        }
+        actions
     }
 
     fn event(&mut self, event: &Event, now_ms: u64) {
@@ -365,6 +421,13 @@ impl App {
                 vec![Action::Ask(Question::Themes)]
             }
             slash::Run::Theme(name) => self.choose_theme(&name),
+            slash::Run::Feedback => vec![Action::Feedback],
+            slash::Run::Unknown if self.prompts.iter().any(|prompt| prompt.name == name) => {
+                let said =
+                    self.prompts.iter().find(|prompt| prompt.name == name).map(|prompt| prompt.expand(args));
+                let content = vec![Content::text(said.unwrap_or_default())];
+                vec![Action::Send(Command::Submit { content, delivery: Delivery::Steer })]
+            }
             slash::Run::Unknown => {
                 self.said = Some(format!("there is no command /{}", printable(name)));
                 Vec::new()
@@ -385,6 +448,7 @@ impl App {
                 Vec::new()
             }
             Some(K::Retract) => self.take_back(),
+            Some(K::PasteImage) if self.approval.is_none() => vec![Action::Clipboard],
             Some(K::Redraw) => vec![Action::Redraw],
             Some(K::Help) => self.help(),
             _ => Vec::new(),
@@ -392,7 +456,7 @@ impl App {
     }
 
     fn help(&mut self) -> Vec<Action> {
-        self.transcript.say(slash::help(&self.keymap));
+        self.transcript.say(slash::help(&self.keymap, &self.prompts));
         Vec::new()
     }
 

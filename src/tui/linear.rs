@@ -33,7 +33,7 @@ const PAGE: u16 = 100;
 /// When nothing can be written any more.
 pub(super) async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<String>, H)> {
     let begin = Begin { colours: false, dark: None, links: false };
-    let options = Options { settings: options.settings.without_screen(), ..options };
+    let options = Options { settings: options.settings.without_screen(), draft: None, ..options };
     let (mut face, _) = Face::new(host, options, begin, Lines::default()).await?;
     let result = face.follow().await;
     let farewell = face.app.farewell();
@@ -94,6 +94,10 @@ impl Surface for Lines {
     fn clear(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    fn describe(&self) -> String {
+        "plain lines".to_owned()
+    }
 }
 
 impl<H: Host> Face<H, Lines> {
@@ -143,7 +147,11 @@ impl<H: Host> Face<H, Lines> {
 
     async fn line(&mut self, line: &str) -> io::Result<Flow> {
         let mut flow = Flow::Go;
-        for action in self.app.line(line, now_ms()) {
+        let actions = self.app.line(line, now_ms());
+        for text in self.app.composer.take_unsaved() {
+            self.host.remember(&text);
+        }
+        for action in actions {
             self.surface.sent |= matches!(action, Action::Send(_) | Action::Attach { .. } | Action::Shell(_));
             if self.act(action).await? == Flow::Quit {
                 flow = Flow::Quit;

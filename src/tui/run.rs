@@ -26,6 +26,7 @@ use super::{
     },
     host::{Connection, Host},
     linear,
+    prompts::Prompt,
     settings::{NotifyBy, Settings, When},
     slash,
     status::Ground,
@@ -35,6 +36,8 @@ use super::{
 
 /// The shortest time between two frames that nobody asked for with a key.
 const FRAME: Duration = Duration::from_millis(17);
+/// How long after a key what is being written is kept.
+const SAVE: Duration = Duration::from_secs(1);
 /// How often the time of something that runs is shown.
 const TICK: Duration = Duration::from_millis(250);
 /// With the last key so long ago, the cursor of a turn that runs may rest where resizes do no harm.
@@ -52,6 +55,10 @@ pub struct Options {
     /// What to say first.
     pub say: Option<String>,
     pub settings: Settings,
+    /// Texts that are commands, and what the person should know of files that are none.
+    pub prompts: (Vec<Prompt>, Vec<String>),
+    /// What was being written when the program ended.
+    pub draft: Option<String>,
     /// Colours are welcome (`NO_COLOR` is not set).
     pub colours: bool,
     /// The variables that describe the terminal.
@@ -105,6 +112,9 @@ pub(super) trait Surface {
 
     /// Forgets what is shown, so that it is drawn anew.
     fn clear(&mut self) -> io::Result<()>;
+
+    /// What it can do, for a report.
+    fn describe(&self) -> String;
 }
 
 /// A terminal that rows are repainted on.
@@ -140,6 +150,11 @@ impl Surface for Glass {
     fn clear(&mut self) -> io::Result<()> {
         self.screen.clear_live()
     }
+
+    fn describe(&self) -> String {
+        let Size { columns, rows } = self.screen.size();
+        format!("{columns}x{rows}\n{:#?}", self.terminal.caps())
+    }
 }
 
 /// What the terminal is like.
@@ -161,6 +176,9 @@ pub(super) struct Face<H, S> {
     focused: bool,
     /// When a key was last pressed.
     typed: Instant,
+    /// The draft that is kept outside, and when it is to be brought up to date.
+    kept: String,
+    save: Option<Instant>,
     found: mpsc::UnboundedSender<Input>,
     /// The files of the workspace, walked anew for each `@` that is begun.
     listing: Arc<Mutex<Option<Arc<Listing>>>>,
@@ -183,7 +201,7 @@ impl<H: Host, S: Surface> Face<H, S> {
         begin: Begin,
         surface: S,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Input>)> {
-        let Options { ground, history, resumed, say, settings, .. } = options;
+        let Options { ground, history, resumed, say, settings, prompts, draft, .. } = options;
         let composer = Composer::new(composer::Options { history, commands: slash::specs(), vim: false });
         let (found, matches) = mpsc::unbounded_channel();
         let mut face = Self {
@@ -194,13 +212,20 @@ impl<H: Host, S: Surface> Face<H, S> {
             settings,
             focused: true,
             typed: Instant::now(),
+            kept: String::new(),
+            save: None,
             found,
             listing: Arc::default(),
         };
         for action in face.app.configure(&face.settings, begin.colours, begin.dark) {
             face.act(action).await?;
         }
+        face.app.add_prompts(prompts.0, prompts.1);
         face.begin(resumed, say).await;
+        if let Some(draft) = draft {
+            face.app.restore(&draft);
+            face.kept = draft;
+        }
         Ok((face, matches))
     }
 
@@ -209,6 +234,7 @@ impl<H: Host, S: Surface> Face<H, S> {
             self.connect().await;
         }
         if let Some(text) = say {
+            self.host.remember(&text);
             self.send(Command::Submit { content: vec![Content::text(text)], delivery: Delivery::Steer })
                 .await;
         }
@@ -223,7 +249,20 @@ impl<H: Host, S: Surface> Face<H, S> {
                 flow = next;
             }
         }
+        for text in self.app.composer.take_unsaved() {
+            self.host.remember(&text);
+        }
         Ok(flow)
+    }
+
+    /// Keeps what is being written now.
+    fn keep_draft(&mut self) {
+        self.save = None;
+        let draft = self.app.composer.draft();
+        if draft != self.kept {
+            self.host.keep_draft(&draft);
+            self.kept = draft;
+        }
     }
 
     pub(super) async fn act(&mut self, action: Action) -> io::Result<Flow> {
@@ -260,6 +299,26 @@ impl<H: Host, S: Surface> Face<H, S> {
                 let answer = self.host.answer(question).await;
                 drop(self.app.update(Input::Answer(answer), now_ms()));
             }
+            Action::Recognize(paths) => {
+                for path in paths {
+                    if let Err(problem) = self.host.recognize(&path) {
+                        self.app.composer.reject_image(&path);
+                        drop(self.app.update(Input::Said(problem), now_ms()));
+                    }
+                }
+            }
+            Action::Clipboard => match self.host.clipboard().await {
+                Ok(path) => self.app.composer.attach_image(path),
+                Err(problem) => drop(self.app.update(Input::Said(problem), now_ms())),
+            },
+            Action::Feedback => {
+                let error = self.app.last_error();
+                let said = match self.host.feedback(&self.surface.describe(), error.as_deref()) {
+                    Ok(path) => format!("written to {}: read it before you send it", path.display()),
+                    Err(problem) => problem,
+                };
+                drop(self.app.update(Input::Said(said), now_ms()));
+            }
             Action::Redraw => self.surface.clear()?,
             Action::Wear(name, theme) => self.app.wear(name, *theme),
             Action::New => {
@@ -272,15 +331,8 @@ impl<H: Host, S: Surface> Face<H, S> {
     }
 
     async fn send(&mut self, command: Command) {
-        if let Command::Submit { content, .. } = &command {
-            for part in content {
-                if let Content::Text { text } = part {
-                    self.host.remember(text);
-                }
-            }
-            if self.connection.is_none() {
-                self.connect().await;
-            }
+        if matches!(command, Command::Submit { .. }) && self.connection.is_none() {
+            self.connect().await;
         }
         if let Some(connection) = &self.connection {
             // A session that has ended says so through its updates.
@@ -357,6 +409,7 @@ impl<H: Host> Face<H, Glass> {
         loop {
             let tick = self.app.animated().then(|| drawn + TICK);
             let tick = [tick, self.app.wake_at()].into_iter().flatten().min();
+            let save = self.save;
             let flow = tokio::select! {
                 biased;
                 () = end.next() => return Ok(()),
@@ -381,6 +434,10 @@ impl<H: Host> Face<H, Glass> {
                 Some(input) = found.recv() => {
                     due = Some(drawn);
                     self.input(input).await?
+                }
+                () = at(save) => {
+                    self.keep_draft();
+                    Flow::Go
                 }
                 () = at(tick) => {
                     due = Some(drawn);
@@ -411,6 +468,8 @@ impl<H: Host> Face<H, Glass> {
             }
             next = ready(keys).await.transpose()?;
         }
+        let sent = self.app.composer.is_empty() && !self.kept.is_empty();
+        self.save = Some(Instant::now() + if sent { Duration::ZERO } else { SAVE });
         if let Some(background) = late.take_background() {
             self.app.background(is_dark(background));
         }
@@ -487,6 +546,7 @@ impl<H: Host> Face<H, Glass> {
     }
 
     async fn leave(&mut self) {
+        self.keep_draft();
         self.disconnect().await;
         // A terminal that is gone shows nothing any more.
         let _ = self.draw();

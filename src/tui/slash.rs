@@ -7,6 +7,7 @@ use super::{
     app::Action,
     composer::CommandSpec,
     keymap::{Action as K, Keymap},
+    prompts::Prompt,
     status::{self, Ground},
 };
 
@@ -19,6 +20,8 @@ pub(super) enum Run {
     Help,
     Keys,
     Vim,
+    /// Write a file for a report.
+    Feedback,
     /// The name of a theme; empty: let the person choose.
     Theme(String),
     Unknown,
@@ -28,6 +31,7 @@ pub(super) enum Run {
 const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("copy", "copy the last answer to the clipboard", &[]),
     ("effort", "how hard the model thinks", &["none", "minimal", "low", "medium", "high", "xhigh"]),
+    ("feedback-file", "write what a report should hold, and nothing private, to a file", &[]),
     ("help", "keys and commands", &[]),
     ("keys", "every key and what it does", &[]),
     ("new", "begin a new session", &[]),
@@ -60,6 +64,7 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
             None => Run::Print(vec!["There is no answer yet.".to_owned()]),
         },
         "effort" => effort(args, session),
+        "feedback-file" => Run::Feedback,
         "help" => Run::Help,
         "keys" => Run::Keys,
         "new" => Run::Do(vec![Action::New]),
@@ -89,9 +94,10 @@ fn effort(args: &str, session: &Session) -> Run {
 }
 
 /// Commands, and the keys that one needs most.
-pub(super) fn help(keymap: &Keymap) -> Vec<String> {
+pub(super) fn help(keymap: &Keymap, prompts: &[Prompt]) -> Vec<String> {
     let mut lines = vec!["Commands:".to_owned()];
     lines.extend(COMMANDS.iter().map(|(name, what, _)| line(&format!("/{name}"), what)));
+    lines.extend(prompts.iter().map(|prompt| line(&format!("/{}", prompt.name), &prompt.spec().about)));
     lines.push(line("@", "find a file"));
     lines.push(line("!", "run a command as yourself, and show it to the model"));
     lines.push("Keys (/keys has all of them):".to_owned());
@@ -128,7 +134,7 @@ pub(super) fn keys(keymap: &Keymap) -> Vec<String> {
 }
 
 fn line(left: &str, right: &str) -> String {
-    format!("  {left:<14} {right}")
+    format!("  {left:<15} {right}")
 }
 
 fn processes(session: &Session) -> Vec<String> {

@@ -146,8 +146,7 @@ impl Host for Screen {
     }
 
     fn feedback(&mut self, terminal: &str, last_error: Option<&str>) -> Result<PathBuf, String> {
-        let variables =
-            ["TERM", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "TMUX", "NO_COLOR", "LANG"];
+        let variables = ["TERM", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "NO_COLOR", "LANG"];
         let set = variables.iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
         let terminal = set.fold(terminal.to_owned(), |text, (name, value)| format!("{text}\n{name}={value}"));
         feedback::write(&self.start, &terminal, last_error)

@@ -21,6 +21,7 @@ use super::{
     slash,
     status::{self, Ground},
     term::Size,
+    text::link::Follow,
     theme::{self, Theme},
     transcript::Transcript,
 };
@@ -173,7 +174,7 @@ impl App {
     }
 
     /// The terminal follows links.
-    pub(super) fn with_links(mut self, links: bool) -> Self {
+    pub(super) fn with_links(mut self, links: Follow) -> Self {
         self.transcript = self.transcript.linked(links);
         self
     }

@@ -20,6 +20,7 @@ use super::{
     host::Host,
     run::{Begin, Ends, Face, Flow, Options, Surface, next_update, now_ms},
     term::gate,
+    text::link::Follow,
 };
 
 /// Rows are as long as their text: whoever shows them wraps them.
@@ -32,7 +33,7 @@ const PAGE: u16 = 100;
 /// # Errors
 /// When nothing can be written any more.
 pub(super) async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<String>, H)> {
-    let begin = Begin { colours: false, dark: None, links: false };
+    let begin = Begin { colours: false, dark: None, links: Follow::No };
     let options = Options { settings: options.settings.without_screen(), draft: None, ..options };
     let (mut face, _) = Face::new(host, options, begin, Lines::default()).await?;
     let result = face.follow().await;

@@ -31,6 +31,7 @@ use super::{
     slash,
     status::Ground,
     term::{Caps, Late, Notices, Screen, Session as Terminal, Size, Tty, is_dark},
+    text::link::Follow,
     theme::Theme,
 };
 
@@ -85,7 +86,12 @@ pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<S
     });
     let screen = terminal.screen()?;
     let caps = terminal.caps();
-    let begin = Begin { colours: options.colours, dark: caps.dark, links: caps.links };
+    let links = match (caps.links, caps.follows) {
+        (false, _) => Follow::No,
+        (true, false) => Follow::Maybe,
+        (true, true) => Follow::Yes,
+    };
+    let begin = Begin { colours: options.colours, dark: caps.dark, links };
     let glass = Glass { terminal, screen, titled: String::new() };
     let (mut face, matches) = Face::new(host, options, begin, glass).await?;
     let result = face.follow(matches).await;
@@ -162,7 +168,7 @@ impl Surface for Glass {
 pub(super) struct Begin {
     pub colours: bool,
     pub dark: Option<bool>,
-    pub links: bool,
+    pub links: Follow,
 }
 
 /// The conversation, and everything that it is held with.

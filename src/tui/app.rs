@@ -205,7 +205,13 @@ impl App {
         }
     }
 
-    pub(super) fn wear(&mut self, name: String, theme: Theme) {
+    /// Wears what the person chose just now, and says how to keep it.
+    pub(super) fn put_on(&mut self, name: String, theme: Theme) {
+        self.said = Some(format!("for now; to keep it: theme = \"{name}\" below [tui] in config.toml"));
+        self.wear(name, theme);
+    }
+
+    fn wear(&mut self, name: String, theme: Theme) {
         self.theme = if self.colours { theme } else { Theme::plain() };
         self.theme_name = name;
     }
@@ -421,7 +427,13 @@ impl App {
                 self.overlays.push(Box::new(Themes::new(&self.theme_name, self.dark)));
                 vec![Action::Ask(Question::Themes)]
             }
-            slash::Run::Theme(name) => self.choose_theme(&name),
+            slash::Run::Theme(name) => match theme::named(&name, self.dark) {
+                Some(theme) => {
+                    self.put_on(name, theme);
+                    Vec::new()
+                }
+                None => self.choose_theme(&name),
+            },
             slash::Run::Feedback => vec![Action::Feedback],
             slash::Run::Unknown if self.prompts.iter().any(|prompt| prompt.name == name) => {
                 let said =

@@ -326,7 +326,7 @@ impl<H: Host, S: Surface> Face<H, S> {
                 drop(self.app.update(Input::Said(said), now_ms()));
             }
             Action::Redraw => self.surface.clear()?,
-            Action::Wear(name, theme) => self.app.wear(name, *theme),
+            Action::Wear(name, theme) => self.app.put_on(name, *theme),
             Action::New => {
                 self.disconnect().await;
                 self.host.forget();
@@ -475,7 +475,8 @@ impl<H: Host> Face<H, Glass> {
             next = ready(keys).await.transpose()?;
         }
         let sent = self.app.composer.is_empty() && !self.kept.is_empty();
-        self.save = Some(Instant::now() + if sent { Duration::ZERO } else { SAVE });
+        let now = Instant::now();
+        self.save = if sent { Some(now) } else { self.save.or(Some(now + SAVE)) };
         if let Some(background) = late.take_background() {
             self.app.background(is_dark(background));
         }

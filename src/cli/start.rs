@@ -1,7 +1,8 @@
 //! Building a session's harness from what was typed, the configuration and the machine.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -143,8 +144,7 @@ impl Start {
             },
             Fact::Configured { settings: settings.clone() },
         ];
-        let notes = self.config.notices.iter().cloned().chain(notes);
-        begin.extend(notes.map(|text| Fact::Noted { level: Level::Warning, text }));
+        begin.extend(notes.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
         let (opening, said) = self.opening(&settings, &sandbox);
         begin.extend(opening.into_iter().map(Fact::item));
         begin.extend(said.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
@@ -324,7 +324,12 @@ impl Start {
     ) -> (Vec<crate::protocol::Item>, Vec<String>) {
         let user = [self.home.config.clone()];
         let places = instructions::candidates(repository(&self.workspace).as_deref(), &self.workspace, &user);
-        let (files, mut said) = instructions::gather(&places, read_text);
+        let within = repository(&self.workspace).unwrap_or_else(|| self.workspace.clone());
+        let read = |path: &Path| {
+            let own = path.starts_with(&self.home.config);
+            read_text(path, (!own).then_some(within.as_path()))
+        };
+        let (files, mut said) = instructions::gather(&places, read);
         let instructions = instructions::build(&files, self.config.instructions.max_bytes);
         said.extend(instructions.left_out.iter().map(|left_out| left_out.to_string()));
         let now = jiff::Zoned::now();
@@ -449,16 +454,30 @@ fn repository(dir: &Path) -> Option<PathBuf> {
 
 /// More than this is no instruction file. 1 MiB.
 const LONGEST_INSTRUCTIONS: u64 = 1 << 20;
+const NO_INSTRUCTIONS: &str = "it is not a text file of at most 1 MiB";
 
-fn read_text(path: &Path) -> io::Result<Option<String>> {
-    let meta = match fs::metadata(path) {
+/// Reads a text file, if there is one. What a repository has must lie in it: a link of its to somewhere else would
+/// show the model a file that the person did not choose.
+fn read_text(path: &Path, within: Option<&Path>) -> io::Result<Option<String>> {
+    let path = match path.canonicalize() {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(None);
         }
-        meta => meta?,
+        path => path?,
     };
-    if !meta.is_file() || meta.len() > LONGEST_INSTRUCTIONS {
-        return Err(io::Error::other("it is not a text file of at most 1 MiB"));
+    if let Some(root) = within
+        && !path.starts_with(root.canonicalize()?)
+    {
+        return Err(io::Error::other("it is a link to a place outside of the repository"));
     }
-    fs::read_to_string(path).map(Some)
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other(NO_INSTRUCTIONS));
+    }
+    let mut text = String::new();
+    // Not by its size alone: special files have none.
+    fs::File::open(path)?.take(LONGEST_INSTRUCTIONS + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST_INSTRUCTIONS {
+        return Err(io::Error::other(NO_INSTRUCTIONS));
+    }
+    Ok(Some(text))
 }

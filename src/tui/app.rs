@@ -46,6 +46,8 @@ pub(super) enum Input {
     Edited(String),
     /// What a view had asked for.
     Answer(Answer),
+    /// What a command of the person came to, for the model.
+    Ran(String),
     /// Something that the person should know.
     Said(String),
     /// Time has passed.
@@ -69,6 +71,8 @@ pub(super) enum Action {
     Files(String),
     /// Run a command as the person, and show it to the model.
     Shell(String),
+    /// End the command that the person runs.
+    StopShell,
     Copy(String),
     /// Find out something for a view.
     Ask(Question),
@@ -107,6 +111,8 @@ pub(super) struct App {
     dark: Option<bool>,
     /// Colours are welcome.
     colours: bool,
+    /// The command that the person runs.
+    shell: Option<String>,
     /// Until when a second ^C quits.
     quit_until_ms: Option<u64>,
     /// A line above the status, until the next key.
@@ -136,6 +142,7 @@ impl App {
             theme_wanted: None,
             dark: None,
             colours: true,
+            shell: None,
             quit_until_ms: None,
             said: None,
         }
@@ -294,6 +301,15 @@ impl App {
                 self.overlays.iter_mut().for_each(|overlay| overlay.answer(&answer));
                 Vec::new()
             }
+            // It was ended just when it had ended by itself.
+            Input::Ran(_) if self.shell.is_none() => Vec::new(),
+            Input::Ran(text) => {
+                self.shell = None;
+                vec![Action::Send(Command::Submit {
+                    content: vec![Content::text(text)],
+                    delivery: Delivery::Steer,
+                })]
+            }
             Input::Said(text) => {
                 self.said = Some(text);
                 Vec::new()
@@ -393,7 +409,15 @@ impl App {
             Reaction::Consumed | Reaction::Ignored => Vec::new(),
             Reaction::Submit(message) => vec![send(message, Delivery::Steer)],
             Reaction::Queue(message) => vec![send(message, Delivery::AfterTurn)],
-            Reaction::Shell(command) => vec![Action::Shell(command)],
+            Reaction::Shell(command) => {
+                if let Some(running) = &self.shell {
+                    self.said = Some(format!("`{running}` still runs; Esc ends it"));
+                    self.composer.set_text(&format!("!{command}"));
+                    return Vec::new();
+                }
+                self.shell = Some(command.clone());
+                vec![Action::Shell(command)]
+            }
             Reaction::Editor => vec![Action::Edit(self.composer.draft())],
             Reaction::WantFiles(query) => vec![Action::Files(query)],
             Reaction::Command { name, args } => self.command(&name, &args),
@@ -452,6 +476,7 @@ impl App {
     fn own_key(&mut self, key: KeyEvent, now_ms: u64) -> Vec<Action> {
         use keymap::Action as K;
         match self.keymap.action(Layer::Screen, Key::from(key)) {
+            Some(K::Interrupt) if self.shell.is_some() => self.stop_shell(),
             Some(K::Interrupt) if self.session.turn.is_some() => vec![Action::Send(Command::Interrupt)],
             Some(K::Leave) => self.control_c(now_ms),
             Some(K::Quit) if self.composer.is_empty() => vec![Action::Quit],
@@ -501,10 +526,13 @@ impl App {
     }
 
     /// Clears what was typed; then stops what runs; then warns; then quits.
-    fn control_c(&mut self, now_ms: u64) -> Vec<Action> {
+    pub(super) fn control_c(&mut self, now_ms: u64) -> Vec<Action> {
         if !self.composer.is_empty() {
             self.composer.set_text("");
             return Vec::new();
+        }
+        if self.shell.is_some() {
+            return self.stop_shell();
         }
         if self.session.turn.is_some() && self.approval.is_none() {
             return vec![Action::Send(Command::Interrupt)];
@@ -516,6 +544,11 @@ impl App {
         let key = self.keymap.hint(keymap::Action::Leave).map(|(key, _)| key).unwrap_or_default();
         self.said = Some(format!("{key} again quits; the session is kept"));
         Vec::new()
+    }
+
+    fn stop_shell(&mut self) -> Vec<Action> {
+        self.said = self.shell.take().map(|command| format!("`{command}` was ended, and the model not told"));
+        vec![Action::StopShell]
     }
 
     /// Takes the last message that waits back into the composer.
@@ -665,7 +698,14 @@ impl App {
                 (rows, Some(drawn.cursor))
             }
         };
-        below.push(status::line(&self.status(), self.said.as_deref(), width, &self.theme));
+        let key = self
+            .keymap
+            .hint_as(keymap::Action::Interrupt, "ends it")
+            .map(|(key, what)| format!(" · {key} {what}"));
+        let key = key.unwrap_or_default();
+        let running = self.shell.as_ref().map(|command| format!("running `{command}` as you{key}"));
+        let said = self.said.as_deref().or(running.as_deref());
+        below.push(status::line(&self.status(), said, width, &self.theme));
         if max_rows >= HINTED {
             let hints = self.hints();
             if !hints.is_empty() {

@@ -13,7 +13,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::protocol::{Command, Delta, Event, Fact, Intent, Update, printable};
+use crate::protocol::{Delta, Event, Fact, Intent, Update, printable};
 
 use super::{
     app::{Action, Input},
@@ -35,8 +35,8 @@ const PAGE: u16 = 100;
 pub(super) async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<String>, H)> {
     let begin = Begin { colours: false, dark: None, links: Follow::No };
     let options = Options { settings: options.settings.without_screen(), draft: None, ..options };
-    let (mut face, _) = Face::new(host, options, begin, Lines::default()).await?;
-    let result = face.follow().await;
+    let (mut face, found) = Face::new(host, options, begin, Lines::default()).await?;
+    let result = face.follow(found).await;
     let farewell = face.app.farewell();
     face.disconnect().await;
     // A terminal that is gone hears nothing any more.
@@ -102,11 +102,10 @@ impl Surface for Lines {
 }
 
 impl<H: Host> Face<H, Lines> {
-    async fn follow(&mut self) -> io::Result<()> {
+    async fn follow(&mut self, mut found: mpsc::UnboundedReceiver<Input>) -> io::Result<()> {
         let mut end = Ends::new()?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut lines = read_lines();
-        let mut again = false;
         self.tell()?;
         self.app.transcript.set_echoed();
         loop {
@@ -114,18 +113,13 @@ impl<H: Host> Face<H, Lines> {
                 biased;
                 () = end.next() => return Ok(()),
                 _ = interrupt.recv() => {
-                    if self.app.session.turn.is_some() {
-                        self.act(Action::Send(Command::Interrupt)).await?
-                    } else if std::mem::replace(&mut again, true) {
-                        return Ok(());
-                    } else {
-                        self.input(Input::Said("Ctrl-C again quits; the session is kept".to_owned())).await?
-                    }
+                    let actions = self.app.control_c(now_ms());
+                    self.all(actions).await?
                 }
+                Some(input) = found.recv() => self.input(input).await?,
                 line = lines.recv() => match line {
                     None => return Ok(()),
                     Some(line) => {
-                        again = false;
                         // The terminal has ended the line.
                         self.surface.prompted = false;
                         if line.is_empty() {
@@ -147,13 +141,17 @@ impl<H: Host> Face<H, Lines> {
     }
 
     async fn line(&mut self, line: &str) -> io::Result<Flow> {
-        let mut flow = Flow::Go;
         let actions = self.app.line(line, now_ms());
         for text in self.app.composer.take_unsaved() {
             self.host.remember(&text);
         }
+        self.all(actions).await
+    }
+
+    async fn all(&mut self, actions: Vec<Action>) -> io::Result<Flow> {
+        let mut flow = Flow::Go;
         for action in actions {
-            self.surface.sent |= matches!(action, Action::Send(_) | Action::Attach { .. } | Action::Shell(_));
+            self.surface.sent |= matches!(action, Action::Send(_) | Action::Attach { .. });
             if self.act(action).await? == Flow::Quit {
                 flow = Flow::Quit;
             }

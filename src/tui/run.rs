@@ -14,7 +14,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::protocol::{Command, Content, Delivery, Time, Update};
 
@@ -186,6 +186,8 @@ pub(super) struct Face<H, S> {
     kept: String,
     save: Option<Instant>,
     found: mpsc::UnboundedSender<Input>,
+    /// The command that the person runs.
+    shell: Option<AbortOnDropHandle<()>>,
     /// The files of the workspace, walked anew for each `@` that is begun.
     listing: Arc<Mutex<Option<Arc<Listing>>>>,
 }
@@ -221,6 +223,7 @@ impl<H: Host, S: Surface> Face<H, S> {
             kept: String::new(),
             save: None,
             found,
+            shell: None,
             listing: Arc::default(),
         };
         for action in face.app.configure(&face.settings, begin.colours, begin.dark) {
@@ -293,10 +296,14 @@ impl<H: Host, S: Surface> Face<H, S> {
             }
             Action::Files(query) => self.find(query),
             Action::Shell(command) => {
-                let shown = self.host.shell(&command).await;
-                let content = vec![Content::text(shown)];
-                self.send(Command::Submit { content, delivery: Delivery::Steer }).await;
+                let (running, found) = (self.host.shell(&command), self.found.clone());
+                let task = tokio::spawn(async move {
+                    // The screen has been left meanwhile.
+                    let _ = found.send(Input::Ran(running.await));
+                });
+                self.shell = Some(AbortOnDropHandle::new(task));
             }
+            Action::StopShell => self.shell = None,
             Action::Copy(text) => {
                 let said = self.surface.copy(&text)?.to_owned();
                 drop(self.app.update(Input::Said(said), now_ms()));

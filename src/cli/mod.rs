@@ -2,13 +2,17 @@
 
 mod args;
 mod around;
+mod clipboard;
 mod demo;
 mod doctor;
+mod drafts;
 mod error;
 mod exec;
+mod feedback;
 mod login;
 mod models;
 mod permissions;
+mod prompts;
 mod sandbox;
 mod screen;
 mod sessions;

@@ -19,8 +19,10 @@ use crate::tools::view_image;
 use crate::tui::{self, Answer, Connection, Ground, Host, Question, Updates, composer::history};
 
 use super::{
+    clipboard,
+    drafts::Drafts,
     error::CliError,
-    models,
+    feedback, models, prompts,
     start::{Open, Place, Start},
     themes, worktree,
 };
@@ -51,16 +53,20 @@ pub(super) async fn show(
     pressed: Option<Pressed>,
 ) -> Result<Option<String>, CliError> {
     let history_file = start.home.state.join("history.jsonl");
+    let drafts = Drafts::new(start.home.state.join("drafts"), &start.workspace);
     let options = tui::Options {
         ground: ground(&start),
         settings: start.config.tui.clone(),
+        prompts: prompts::read(&[start.home.prompts()]),
+        draft: drafts.take(),
         history: history::decode(&fs::read(&history_file).unwrap_or_default()),
         resumed: resume.is_some(),
         say,
         colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         term: std::env::vars().filter(|(name, _)| name.starts_with("TERM") || name == "COLORTERM").collect(),
     };
-    let screen = Screen { start, resume, blobs: None, shell: None, open: None, history_file, pressed };
+    let screen =
+        Screen { start, resume, blobs: None, shell: None, open: None, history_file, pressed, drafts };
     let (farewell, screen) = tui::run(screen, options).await.map_err(CliError::failed)?;
     screen.close().await;
     Ok(farewell)
@@ -76,6 +82,7 @@ struct Screen {
     open: Option<Rest>,
     history_file: PathBuf,
     pressed: Option<Pressed>,
+    drafts: Drafts,
 }
 
 /// The parts of an open session that the screen does not hold.
@@ -187,6 +194,27 @@ impl Host for Screen {
         let blobs = self.blobs.as_ref().ok_or("there is no session yet")?;
         blobs.put(&blob, &bytes).map_err(|error| format!("can't keep the picture: {error}"))?;
         Ok(content)
+    }
+
+    fn recognize(&mut self, path: &Path) -> Result<(), String> {
+        view_image::recognize(&self.start.workspace.join(path)).map_err(|error| error.to_string())
+    }
+
+    async fn clipboard(&mut self) -> Result<PathBuf, String> {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        clipboard::image(&self.start.home.state.join("clipboard"), set).await
+    }
+
+    fn keep_draft(&mut self, text: &str) {
+        // A draft that can't be kept is no reason to bother anybody who writes.
+        drop(self.drafts.keep(text));
+    }
+
+    fn feedback(&mut self, terminal: &str, last_error: Option<&str>) -> Result<PathBuf, String> {
+        let variables = ["TERM", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "NO_COLOR", "LANG"];
+        let set = variables.iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
+        let terminal = set.fold(terminal.to_owned(), |text, (name, value)| format!("{text}\n{name}={value}"));
+        feedback::write(&self.start, &terminal, last_error)
     }
 
     fn edit(&mut self, text: &str) -> Result<String, String> {

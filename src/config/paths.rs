@@ -71,6 +71,12 @@ impl Home {
         self.config.join("themes")
     }
 
+    /// The person's own prompts, a file each.
+    #[must_use]
+    pub fn prompts(&self) -> PathBuf {
+        self.config.join("prompts")
+    }
+
     /// One folder a session.
     #[must_use]
     pub fn sessions(&self) -> PathBuf {

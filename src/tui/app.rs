@@ -17,10 +17,12 @@ use super::{
     host::{Answer, Question},
     keymap::{self, Key, Keymap, Layer},
     overlay::{self, Changes, Look, Models, Overlay, Pager, Permissions, Place, Processes, Themes},
+    prompts::{self, Prompt},
     settings::{self, StatusItem},
     slash,
     status::{self, Ground},
     term::Size,
+    text::link::Follow,
     theme::{self, Theme},
     transcript::Transcript,
 };
@@ -82,6 +84,12 @@ pub(super) enum Action {
     Ask(Question),
     /// Draw everything anew.
     Redraw,
+    /// Look whether these are pictures.
+    Recognize(Vec<PathBuf>),
+    /// Attach the picture on the clipboard.
+    Clipboard,
+    /// Write a file for a report.
+    Feedback,
     /// Use another theme from now on.
     Wear(String, Box<Theme>),
     /// Begin the next session with other settings.
@@ -104,9 +112,8 @@ pub(super) struct App {
     overlays: Vec<Box<dyn Overlay>>,
     pub(super) ground: Ground,
     pub(super) theme: Theme,
-    /// The command that the person runs.
-    shell: Option<String>,
     keymap: Keymap,
+    prompts: Vec<Prompt>,
     status_line: Vec<StatusItem>,
     /// The name of the theme in use.
     theme_name: String,
@@ -116,6 +123,8 @@ pub(super) struct App {
     dark: Option<bool>,
     /// Colours are welcome.
     colours: bool,
+    /// The command that the person runs.
+    shell: Option<String>,
     /// Until when a second ^C quits.
     quit_until_ms: Option<u64>,
     /// A line above the status, until the next key.
@@ -149,20 +158,53 @@ impl App {
             overlays: Vec::new(),
             ground,
             theme,
-            shell: None,
             keymap: Keymap::default(),
+            prompts: Vec::new(),
             status_line: StatusItem::USUAL.to_vec(),
             theme_name: "ansi".to_owned(),
             theme_wanted: None,
             dark: None,
             colours: true,
+            shell: None,
             quit_until_ms: None,
             said: None,
         }
     }
 
+    /// Makes these commands, beside those that are built in; with what the person should know.
+    pub(super) fn add_prompts(&mut self, own: Vec<Prompt>, mut notices: Vec<String>) {
+        let built_in = slash::specs();
+        for prompt in own.into_iter().chain(prompts::shipped()) {
+            if built_in.iter().any(|spec| spec.name == prompt.name) {
+                notices.push(format!("your prompt `{0}` is not used: /{0} is built in", prompt.name));
+            } else if self.prompts.iter().all(|other| other.name != prompt.name) {
+                self.prompts.push(prompt);
+            }
+        }
+        let mut specs: Vec<_> = built_in.into_iter().chain(self.prompts.iter().map(Prompt::spec)).collect();
+        specs.sort_by(|a, b| a.name.cmp(&b.name));
+        self.composer.set_commands(specs);
+        if !notices.is_empty() {
+            self.transcript.say(notices);
+        }
+    }
+
+    /// Puts back what was being written when the program ended.
+    pub(super) fn restore(&mut self, draft: &str) {
+        self.composer.set_text(draft);
+        self.said = Some("what you were writing last time is back; it was not sent".to_owned());
+    }
+
+    /// How the last turn failed, if it did.
+    pub(super) fn last_error(&self) -> Option<String> {
+        match &self.session.outcome {
+            Some(Outcome::Failed { kind, message }) => Some(format!("{kind}: {message}")),
+            _ => None,
+        }
+    }
+
     /// The terminal follows links.
-    pub(super) fn with_links(mut self, links: bool) -> Self {
+    pub(super) fn with_links(mut self, links: Follow) -> Self {
         self.transcript = self.transcript.linked(links);
         self
     }
@@ -193,7 +235,13 @@ impl App {
         }
     }
 
-    pub(super) fn wear(&mut self, name: String, theme: Theme) {
+    /// Wears what the person chose just now, and says how to keep it.
+    pub(super) fn put_on(&mut self, name: String, theme: Theme) {
+        self.said = Some(format!("for now; to keep it: theme = \"{name}\" below [tui] in config.toml"));
+        self.wear(name, theme);
+    }
+
+    fn wear(&mut self, name: String, theme: Theme) {
         self.theme = if self.colours { theme } else { Theme::plain() };
         self.theme_name = name;
     }
@@ -260,7 +308,7 @@ impl App {
                 match (self.overlays.last_mut(), &mut self.approval) {
                     (Some(overlay), _) => overlay.paste(&text),
                     (None, Some(approval)) => approval.paste(&text),
-                    (None, None) => drop(self.composer.on_paste(&text)),
+                    (None, None) => return self.pasted(&text),
                 }
                 Vec::new()
             }
@@ -306,6 +354,19 @@ impl App {
                 self.composed(reaction)
             }
         }
+    }
+
+    /// A path that was pasted as a picture may be none: better said now than when it is sent.
+    fn pasted(&mut self, text: &str) -> Vec<Action> {
+        let before = self.composer.images();
+        let reaction = self.composer.on_paste(text);
+        let mut actions = self.composed(reaction);
+        let new: Vec<PathBuf> =
+            self.composer.images().into_iter().filter(|image| !before.contains(image)).collect();
+        if !new.is_empty() {
+            actions.push(Action::Recognize(new));
+        }
+        actions
     }
 
     fn event(&mut self, event: &Event, now_ms: u64) {
@@ -424,7 +485,13 @@ impl App {
                 self.overlays.push(Box::new(Themes::new(&self.theme_name, self.dark)));
                 vec![Action::Ask(Question::Themes)]
             }
-            slash::Run::Theme(name) => self.choose_theme(&name),
+            slash::Run::Theme(name) => match theme::named(&name, self.dark) {
+                Some(theme) => {
+                    self.put_on(name, theme);
+                    Vec::new()
+                }
+                None => self.choose_theme(&name),
+            },
             slash::Run::Models(name) => self.models(name),
             slash::Run::Permissions => {
                 self.overlays.push(Box::new(Permissions::new()));
@@ -438,6 +505,13 @@ impl App {
                 Vec::new()
             }
             slash::Run::Export(file) => self.export(file),
+            slash::Run::Feedback => vec![Action::Feedback],
+            slash::Run::Unknown if self.prompts.iter().any(|prompt| prompt.name == name) => {
+                let said =
+                    self.prompts.iter().find(|prompt| prompt.name == name).map(|prompt| prompt.expand(args));
+                let content = vec![Content::text(said.unwrap_or_default())];
+                vec![Action::Send(Command::Submit { content, delivery: Delivery::Steer })]
+            }
             slash::Run::Unknown => {
                 self.said = Some(format!("there is no command /{}", printable(name)));
                 Vec::new()
@@ -483,6 +557,7 @@ impl App {
                 Vec::new()
             }
             Some(K::Retract) => self.take_back(),
+            Some(K::PasteImage) if self.approval.is_none() => vec![Action::Clipboard],
             Some(K::Redraw) => vec![Action::Redraw],
             Some(K::Help) => self.help(),
             _ => Vec::new(),
@@ -490,7 +565,7 @@ impl App {
     }
 
     fn help(&mut self) -> Vec<Action> {
-        self.transcript.say(slash::help(&self.keymap));
+        self.transcript.say(slash::help(&self.keymap, &self.prompts));
         Vec::new()
     }
 
@@ -522,7 +597,7 @@ impl App {
     }
 
     /// Clears what was typed; then stops what runs; then warns; then quits.
-    fn control_c(&mut self, now_ms: u64) -> Vec<Action> {
+    pub(super) fn control_c(&mut self, now_ms: u64) -> Vec<Action> {
         if !self.composer.is_empty() {
             self.composer.set_text("");
             return Vec::new();
@@ -710,7 +785,12 @@ impl App {
                 (rows, Some(drawn.cursor))
             }
         };
-        let running = self.shell.as_ref().map(|command| format!("running `{command}` as you · Esc ends it"));
+        let key = self
+            .keymap
+            .hint_as(keymap::Action::Interrupt, "ends it")
+            .map(|(key, what)| format!(" · {key} {what}"));
+        let key = key.unwrap_or_default();
+        let running = self.shell.as_ref().map(|command| format!("running `{command}` as you{key}"));
         let said = self.word().or(running);
         below.push(status::line(&self.status(), said.as_deref(), width, &self.theme));
         if max_rows >= HINTED {

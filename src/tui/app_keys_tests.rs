@@ -2,13 +2,14 @@
 
 use crossterm::event::KeyEvent;
 
-use crate::protocol::{Command, Event, Fact, Seq, Time, TurnId, Update, Verdict};
+use crate::protocol::{Command, Content, Delivery, Event, Fact, Seq, Time, TurnId, Update, Verdict};
 
 use super::{
     app::{Action, App, Input},
     composer::{self, Composer},
     host::Answer,
     keymap::Key,
+    prompts::Prompt,
     settings::Settings,
     slash,
     status::Ground,
@@ -85,8 +86,8 @@ fn keys_can_be_bound_otherwise_and_hints_and_help_follow() {
     run(&mut app, "/help");
     let said: Vec<String> =
         app.transcript.take_finished(80, &Theme::plain()).iter().map(ToString::to_string).collect();
-    assert!(said.iter().any(|row| row.contains("f8             interrupt")), "{said:#?}");
-    assert!(said.iter().any(|row| row.contains("/keys          every key")), "{said:#?}");
+    assert!(said.iter().any(|row| row.contains("f8              interrupt")), "{said:#?}");
+    assert!(said.iter().any(|row| row.contains("/keys           every key")), "{said:#?}");
     run(&mut app, "/keys");
     let said: Vec<String> =
         app.transcript.take_finished(80, &Theme::plain()).iter().map(ToString::to_string).collect();
@@ -192,6 +193,56 @@ fn whole_lines_answer_what_is_asked() {
     assert_eq!(
         app.line("n move it instead", late),
         decided(Verdict::Deny { note: "move it instead".into() })
+    );
+}
+
+#[test]
+fn prompts_are_commands_and_built_in_names_win() {
+    let mut app = app("");
+    let own = vec![
+        Prompt::read("quit", "never"),
+        Prompt::read("tidy", "Tidy $1, please."),
+        Prompt::read("init", "Mine."),
+    ];
+    app.add_prompts(own, vec!["a notice".to_owned()]);
+    let said: Vec<String> =
+        app.transcript.take_finished(80, &Theme::plain()).iter().map(ToString::to_string).collect();
+    assert!(said.concat().contains("a notice") && said.concat().contains("/quit is built in"), "{said:?}");
+    let submitted = |text: &str| {
+        vec![Action::Send(Command::Submit { content: vec![Content::text(text)], delivery: Delivery::Steer })]
+    };
+    assert_eq!(run(&mut app, "/tidy 'the shed' now"), submitted("Tidy the shed, please."));
+    assert_eq!(
+        app.composer.take_unsaved(),
+        ["/tidy 'the shed' now"],
+        "what was typed is what is called up again"
+    );
+    assert_eq!(run(&mut app, "/quit"), [Action::Quit]);
+    assert_eq!(run(&mut app, "/init"), submitted("Mine."));
+    assert!(
+        matches!(&run(&mut app, "/review branch main")[..], [Action::Send(Command::Submit { content, .. })]
+        if matches!(&content[..], [Content::Text { text }] if text.contains("What to review: branch main\n")))
+    );
+}
+
+#[test]
+fn a_pasted_picture_is_looked_at_before_it_is_sent() {
+    let mut app = app("");
+    let actions = app.update(Input::Paste("/tmp/no such.png".to_owned()), 0);
+    assert_eq!(actions, [Action::Recognize(vec!["/tmp/no such.png".into()])]);
+    app.composer.reject_image(std::path::Path::new("/tmp/no such.png"));
+    assert_eq!(app.composer.text().trim_end(), "/tmp/no such.png");
+    assert_eq!(app.update(Input::Paste(" words".to_owned()), 0), []);
+    assert_eq!(press(&mut app, "ctrl-v"), [Action::Clipboard]);
+}
+
+#[test]
+fn a_draft_comes_back_and_is_said_to() {
+    let mut app = app("");
+    app.restore("half a\nthought");
+    assert_eq!(app.composer.draft(), "half a\nthought");
+    assert!(
+        rows(&mut app, 80, 24).iter().any(|row| row.starts_with("what you were writing last time is back"))
     );
 }
 

@@ -31,6 +31,27 @@ pub trait Host: Send {
     /// With a sentence for the person.
     fn attach(&mut self, path: &Path) -> Result<Content, String>;
 
+    /// Looks whether there is a picture that could be attached.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn recognize(&mut self, path: &Path) -> Result<(), String>;
+
+    /// Puts the picture on the clipboard into a file.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    async fn clipboard(&mut self) -> Result<PathBuf, String>;
+
+    /// Keeps what is being written, until it is sent: an empty text. It may be lost, and must not take long.
+    fn keep_draft(&mut self, text: &str);
+
+    /// Writes a file for a report, without anything private, and says where. `terminal` describes the terminal.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn feedback(&mut self, terminal: &str, last_error: Option<&str>) -> Result<PathBuf, String>;
+
     /// Lets the person edit a text in the editor of their choice. The terminal is theirs meanwhile.
     ///
     /// # Errors

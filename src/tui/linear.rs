@@ -13,13 +13,14 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::protocol::{Command, Delta, Event, Fact, Intent, Update, printable};
+use crate::protocol::{Delta, Event, Fact, Intent, Update, printable};
 
 use super::{
     app::{Action, Input},
     host::Host,
     run::{Begin, Ends, Face, Flow, Options, Surface, next_update, now_ms},
     term::gate,
+    text::link::Follow,
 };
 
 /// Rows are as long as their text: whoever shows them wraps them.
@@ -32,10 +33,10 @@ const PAGE: u16 = 100;
 /// # Errors
 /// When nothing can be written any more.
 pub(super) async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<String>, H)> {
-    let begin = Begin { colours: false, dark: None, links: false };
-    let options = Options { settings: options.settings.without_screen(), ..options };
-    let (mut face, _) = Face::new(host, options, begin, Lines::default()).await?;
-    let result = face.follow().await;
+    let begin = Begin { colours: false, dark: None, links: Follow::No };
+    let options = Options { settings: options.settings.without_screen(), draft: None, ..options };
+    let (mut face, found) = Face::new(host, options, begin, Lines::default()).await?;
+    let result = face.follow(found).await;
     let farewell = face.app.farewell();
     face.disconnect().await;
     // A terminal that is gone hears nothing any more.
@@ -94,14 +95,17 @@ impl Surface for Lines {
     fn clear(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    fn describe(&self) -> String {
+        "plain lines".to_owned()
+    }
 }
 
 impl<H: Host> Face<H, Lines> {
-    async fn follow(&mut self) -> io::Result<()> {
+    async fn follow(&mut self, mut found: mpsc::UnboundedReceiver<Input>) -> io::Result<()> {
         let mut end = Ends::new()?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut lines = read_lines();
-        let mut again = false;
         self.tell()?;
         self.app.transcript.set_echoed();
         loop {
@@ -109,18 +113,13 @@ impl<H: Host> Face<H, Lines> {
                 biased;
                 () = end.next() => return Ok(()),
                 _ = interrupt.recv() => {
-                    if self.app.session.turn.is_some() {
-                        self.perform(vec![Action::Send(Command::Interrupt)]).await?
-                    } else if std::mem::replace(&mut again, true) {
-                        return Ok(());
-                    } else {
-                        self.input(Input::Said("Ctrl-C again quits; the session is kept".to_owned())).await?
-                    }
+                    let actions = self.app.control_c(now_ms());
+                    self.all(actions).await?
                 }
+                Some(input) = found.recv() => self.input(input).await?,
                 line = lines.recv() => match line {
                     None => return Ok(()),
                     Some(line) => {
-                        again = false;
                         // The terminal has ended the line.
                         self.surface.prompted = false;
                         if line.is_empty() {
@@ -143,9 +142,15 @@ impl<H: Host> Face<H, Lines> {
 
     async fn line(&mut self, line: &str) -> io::Result<Flow> {
         let actions = self.app.line(line, now_ms());
-        let sends =
-            |action: &Action| matches!(action, Action::Send(_) | Action::Attach { .. } | Action::Shell(_));
-        self.surface.sent |= actions.iter().any(sends);
+        for text in self.app.composer.take_unsaved() {
+            self.host.remember(&text);
+        }
+        self.all(actions).await
+    }
+
+    async fn all(&mut self, actions: Vec<Action>) -> io::Result<Flow> {
+        self.surface.sent |=
+            actions.iter().any(|action| matches!(action, Action::Send(_) | Action::Attach { .. }));
         self.perform(actions).await
     }
 

@@ -13,6 +13,7 @@ mod host;
 pub mod keymap;
 mod linear;
 mod overlay;
+pub mod prompts;
 mod run;
 pub mod settings;
 mod slash;

@@ -27,15 +27,19 @@ use super::{
     },
     host::{Connection, Host},
     linear,
+    prompts::Prompt,
     settings::{NotifyBy, Settings, When},
     slash,
     status::Ground,
     term::{Caps, Late, Notices, Screen, Session as Terminal, Size, Tty, is_dark},
+    text::link::Follow,
     theme::Theme,
 };
 
 /// The shortest time between two frames that nobody asked for with a key.
 const FRAME: Duration = Duration::from_millis(17);
+/// How long after a key what is being written is kept.
+const SAVE: Duration = Duration::from_secs(1);
 /// How often the time of something that runs is shown.
 const TICK: Duration = Duration::from_millis(250);
 /// With the last key so long ago, the cursor of a turn that runs may rest where resizes do no harm.
@@ -53,6 +57,10 @@ pub struct Options {
     /// What to say first.
     pub say: Option<String>,
     pub settings: Settings,
+    /// Texts that are commands, and what the person should know of files that are none.
+    pub prompts: (Vec<Prompt>, Vec<String>),
+    /// What was being written when the program ended.
+    pub draft: Option<String>,
     /// Colours are welcome (`NO_COLOR` is not set).
     pub colours: bool,
     /// The variables that describe the terminal.
@@ -79,7 +87,12 @@ pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<S
     });
     let screen = terminal.screen()?;
     let caps = terminal.caps();
-    let begin = Begin { colours: options.colours, dark: caps.dark, links: caps.links };
+    let links = match (caps.links, caps.follows) {
+        (false, _) => Follow::No,
+        (true, false) => Follow::Maybe,
+        (true, true) => Follow::Yes,
+    };
+    let begin = Begin { colours: options.colours, dark: caps.dark, links };
     let glass = Glass { terminal, screen, titled: String::new() };
     let (mut face, matches) = Face::new(host, options, begin, glass).await?;
     let result = face.follow(matches).await;
@@ -106,6 +119,9 @@ pub(super) trait Surface {
 
     /// Forgets what is shown, so that it is drawn anew.
     fn clear(&mut self) -> io::Result<()>;
+
+    /// What it can do, for a report.
+    fn describe(&self) -> String;
 }
 
 /// A terminal that rows are repainted on.
@@ -141,6 +157,11 @@ impl Surface for Glass {
     fn clear(&mut self) -> io::Result<()> {
         self.screen.clear_live()
     }
+
+    fn describe(&self) -> String {
+        let Size { columns, rows } = self.screen.size();
+        format!("{columns}x{rows}\n{:#?}", self.terminal.caps())
+    }
 }
 
 /// What the terminal is like.
@@ -148,7 +169,7 @@ impl Surface for Glass {
 pub(super) struct Begin {
     pub colours: bool,
     pub dark: Option<bool>,
-    pub links: bool,
+    pub links: Follow,
 }
 
 /// The conversation, and everything that it is held with.
@@ -162,6 +183,9 @@ pub(super) struct Face<H, S> {
     focused: bool,
     /// When a key was last pressed.
     typed: Instant,
+    /// The draft that is kept outside, and when it is to be brought up to date.
+    kept: String,
+    save: Option<Instant>,
     found: mpsc::UnboundedSender<Input>,
     /// The command that the person runs.
     shell: Option<AbortOnDropHandle<()>>,
@@ -186,7 +210,7 @@ impl<H: Host, S: Surface> Face<H, S> {
         begin: Begin,
         surface: S,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Input>)> {
-        let Options { ground, history, resumed, say, settings, .. } = options;
+        let Options { ground, history, resumed, say, settings, prompts, draft, .. } = options;
         let composer = Composer::new(composer::Options { history, commands: slash::specs(), vim: false });
         let (found, matches) = mpsc::unbounded_channel();
         let mut face = Self {
@@ -197,13 +221,20 @@ impl<H: Host, S: Surface> Face<H, S> {
             settings,
             focused: true,
             typed: Instant::now(),
+            kept: String::new(),
+            save: None,
             found,
             shell: None,
             listing: Arc::default(),
         };
         let actions = face.app.configure(&face.settings, begin.colours, begin.dark);
         face.perform(actions).await?;
+        face.app.add_prompts(prompts.0, prompts.1);
         face.begin(resumed, say).await;
+        if let Some(draft) = draft {
+            face.app.restore(&draft);
+            face.kept = draft;
+        }
         Ok((face, matches))
     }
 
@@ -212,6 +243,7 @@ impl<H: Host, S: Surface> Face<H, S> {
             self.connect().await;
         }
         if let Some(text) = say {
+            self.host.remember(&text);
             self.send(Command::Submit { content: vec![Content::text(text)], delivery: Delivery::Steer })
                 .await;
         }
@@ -232,7 +264,20 @@ impl<H: Host, S: Surface> Face<H, S> {
                 flow = next;
             }
         }
+        for text in self.app.composer.take_unsaved() {
+            self.host.remember(&text);
+        }
         Ok(flow)
+    }
+
+    /// Keeps what is being written now.
+    fn keep_draft(&mut self) {
+        self.save = None;
+        let draft = self.app.composer.draft();
+        if draft != self.kept {
+            self.host.keep_draft(&draft);
+            self.kept = draft;
+        }
     }
 
     /// Does something. What follows from it comes into `then`.
@@ -281,8 +326,28 @@ impl<H: Host, S: Surface> Face<H, S> {
                 let answer = self.host.answer(question).await;
                 then.extend(self.app.update(Input::Answer(answer), now_ms()));
             }
+            Action::Recognize(paths) => {
+                for path in paths {
+                    if let Err(problem) = self.host.recognize(&path) {
+                        self.app.composer.reject_image(&path);
+                        drop(self.app.update(Input::Said(problem), now_ms()));
+                    }
+                }
+            }
+            Action::Clipboard => match self.host.clipboard().await {
+                Ok(path) => self.app.composer.attach_image(path),
+                Err(problem) => drop(self.app.update(Input::Said(problem), now_ms())),
+            },
+            Action::Feedback => {
+                let error = self.app.last_error();
+                let said = match self.host.feedback(&self.surface.describe(), error.as_deref()) {
+                    Ok(path) => format!("written to {}: read it before you send it", path.display()),
+                    Err(problem) => problem,
+                };
+                drop(self.app.update(Input::Said(said), now_ms()));
+            }
             Action::Redraw => self.surface.clear()?,
-            Action::Wear(name, theme) => self.app.wear(name, *theme),
+            Action::Wear(name, theme) => self.app.put_on(name, *theme),
             Action::Prepare(settings) => {
                 self.host.prepare(&settings);
                 self.app.ground.settings = *settings;
@@ -306,15 +371,8 @@ impl<H: Host, S: Surface> Face<H, S> {
     }
 
     async fn send(&mut self, command: Command) {
-        if let Command::Submit { content, .. } = &command {
-            for part in content {
-                if let Content::Text { text } = part {
-                    self.host.remember(text);
-                }
-            }
-            if self.connection.is_none() {
-                self.connect().await;
-            }
+        if matches!(command, Command::Submit { .. }) && self.connection.is_none() {
+            self.connect().await;
         }
         if let Some(connection) = &self.connection {
             // A session that has ended says so through its updates.
@@ -391,6 +449,7 @@ impl<H: Host> Face<H, Glass> {
         loop {
             let tick = self.app.animated().then(|| drawn + TICK);
             let tick = [tick, self.app.wake_at()].into_iter().flatten().min();
+            let save = self.save;
             let flow = tokio::select! {
                 biased;
                 () = end.next() => return Ok(()),
@@ -415,6 +474,10 @@ impl<H: Host> Face<H, Glass> {
                 Some(input) = found.recv() => {
                     due = Some(drawn);
                     self.input(input).await?
+                }
+                () = at(save) => {
+                    self.keep_draft();
+                    Flow::Go
                 }
                 () = at(tick) => {
                     due = Some(drawn);
@@ -445,6 +508,9 @@ impl<H: Host> Face<H, Glass> {
             }
             next = ready(keys).await.transpose()?;
         }
+        let sent = self.app.composer.is_empty() && !self.kept.is_empty();
+        let now = Instant::now();
+        self.save = if sent { Some(now) } else { self.save.or(Some(now + SAVE)) };
         if let Some(background) = late.take_background() {
             self.app.background(is_dark(background));
         }
@@ -511,6 +577,7 @@ impl<H: Host> Face<H, Glass> {
     }
 
     async fn leave(&mut self) {
+        self.keep_draft();
         self.disconnect().await;
         // A terminal that is gone shows nothing any more.
         let _ = self.draw();

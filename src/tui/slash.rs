@@ -9,6 +9,7 @@ use super::{
     app::Action,
     composer::CommandSpec,
     keymap::{Action as K, Keymap},
+    prompts::Prompt,
     status::{self, Ground},
 };
 
@@ -21,6 +22,8 @@ pub(super) enum Run {
     Help,
     Keys,
     Vim,
+    /// Write a file for a report.
+    Feedback,
     /// The name of a theme; empty: let the person choose.
     Theme(String),
     /// Choose a model: the one of this name, if there is a name.
@@ -45,6 +48,7 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("diff", "what has changed, file by file", &[]),
     ("effort", "how hard the model thinks", &["none", "minimal", "low", "medium", "high", "xhigh"]),
     ("export", "write the conversation to a file, as Markdown", &[]),
+    ("feedback-file", "write what a report should hold, and nothing private, to a file", &[]),
     ("help", "keys and commands", &[]),
     ("keys", "every key and what it does", &[]),
     ("model", "which model, and how hard it thinks", &[]),
@@ -82,6 +86,7 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
         "diff" => Run::Open(View::Changes),
         "effort" => effort(args, session, ground),
         "export" => Run::Export(Some(args.trim()).filter(|file| !file.is_empty()).map(PathBuf::from)),
+        "feedback-file" => Run::Feedback,
         "help" => Run::Help,
         "keys" => Run::Keys,
         "model" => Run::Models(args.trim().to_owned()),
@@ -129,9 +134,10 @@ fn effort(args: &str, session: &Session, ground: &Ground) -> Run {
 }
 
 /// Commands, and the keys that one needs most.
-pub(super) fn help(keymap: &Keymap) -> Vec<String> {
+pub(super) fn help(keymap: &Keymap, prompts: &[Prompt]) -> Vec<String> {
     let mut lines = vec!["Commands:".to_owned()];
     lines.extend(COMMANDS.iter().map(|(name, what, _)| line(&format!("/{name}"), what)));
+    lines.extend(prompts.iter().map(|prompt| line(&format!("/{}", prompt.name), &prompt.spec().about)));
     lines.push(line("@", "find a file"));
     lines.push(line("!", "run a command as yourself, and show it to the model"));
     lines.push("Keys (/keys has all of them):".to_owned());
@@ -168,7 +174,7 @@ pub(super) fn keys(keymap: &Keymap) -> Vec<String> {
 }
 
 fn line(left: &str, right: &str) -> String {
-    format!("  {left:<14} {right}")
+    format!("  {left:<15} {right}")
 }
 
 fn state(session: &Session, ground: &Ground) -> Vec<String> {

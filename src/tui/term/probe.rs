@@ -112,6 +112,7 @@ impl Answers {
             sync: caps.sync || self.sync,
             keyboard: caps.keyboard || self.keyboard,
             reflow: (caps.reflow || starts(&reflows)) && !starts(&cuts),
+            follows: caps.follows || (!caps.multiplexed && starts(&reflows) && !starts(&["tmux"])),
             dark: self.background.map(is_dark).or(caps.dark),
             ..caps
         }

@@ -6,6 +6,18 @@ use std::{ops::Range, path::Path, sync::Arc};
 /// A longer address is no link. Terminals take about as much.
 const LONGEST: usize = 2000;
 
+/// Whether the terminal follows links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Follow {
+    /// None are made.
+    #[default]
+    No,
+    /// It may pass over them: each text says where it leads as well.
+    Maybe,
+    /// It does. Only what would mislead says where it leads.
+    Yes,
+}
+
 /// An address that may be followed: of a harmless kind, printable, of bounded length. Others are only text.
 #[must_use]
 pub fn target(address: &str) -> Option<Arc<str>> {

@@ -369,13 +369,13 @@ mod tests {
         let mut text = Text::of("see ", plain);
         text.push_link("the long docs", plain, Some(&to));
         text.push(" now", plain);
-        let linked = |rows: Vec<Linked>| -> Vec<(String, Vec<Range<usize>>)> {
+        let linked = |rows: Vec<Linked>| -> Vec<(String, Option<Range<usize>>)> {
             rows.into_iter()
-                .map(|row| (row.line.to_string(), row.links.into_iter().map(|(range, _)| range).collect()))
+                .map(|row| (row.line.to_string(), row.links.into_iter().map(|(range, _)| range).next()))
                 .collect()
         };
         let prefix = Prefix::hanging("- ", plain);
-        let expected = [("- see the", vec![2..3]), ("  long docs", vec![1..2]), ("  now", vec![])]
+        let expected = [("- see the", Some(2..3)), ("  long docs", Some(1..2)), ("  now", None)]
             .map(|(text, links)| (text.to_owned(), links));
         assert_eq!(linked(text.linked_rows(11, Break::Words, &prefix)), expected);
         let mut taken = linked(text.take_rows(11, Break::Words, &prefix));

@@ -175,11 +175,7 @@ impl Assistant {
 }
 
 pub fn markdown(root: &Root) -> Markdown {
-    let markdown = Markdown::with_margin(MARK);
-    match root {
-        Some(root) => markdown.linked(Arc::clone(root)),
-        None => markdown,
-    }
+    Markdown::with_margin(MARK).linked(root.clone())
 }
 
 fn read(text: &str, root: &Root) -> Markdown {

@@ -34,7 +34,11 @@ use ratatui::text::Line;
 use crate::protocol::{
     BlobId, By, CallId, Context, Delta, Event, Fact, Item, Level, Outcome, ProcessId, ResponseId, Rule, Usage,
 };
-use crate::tui::{term::Row, text::markdown::Root, theme::Theme};
+use crate::tui::{
+    term::Row,
+    text::{link::Follow, markdown::Root},
+    theme::Theme,
+};
 
 use assistant::Assistant;
 use call::Call;
@@ -63,8 +67,7 @@ pub struct Transcript {
     pending: Pending,
     turn: Option<Running>,
     workspace: PathBuf,
-    /// The terminal follows links.
-    links: bool,
+    links: Follow,
     /// What the person says stands on the terminal already.
     echoed: bool,
 }
@@ -114,9 +117,9 @@ impl Transcript {
         Self::default()
     }
 
-    /// With links, where the terminal follows them. Else each says in the text where it leads.
+    /// With links, where the terminal follows them.
     #[must_use]
-    pub fn linked(self, links: bool) -> Self {
+    pub fn linked(self, links: Follow) -> Self {
         Self { links, ..self }
     }
 
@@ -132,7 +135,7 @@ impl Transcript {
     }
 
     fn root(&self) -> Root {
-        self.links.then(|| self.workspace.as_path().into())
+        view::root(self.links, &self.workspace)
     }
 
     /// Takes in what has become true.

@@ -803,7 +803,7 @@ proptest! {
 #[test]
 fn links_lead_somewhere_in_the_scrollback_and_say_where_in_the_full_view() {
     let mut told = Told::new(24);
-    told.transcript = std::mem::take(&mut told.transcript).linked(true);
+    told.transcript = std::mem::take(&mut told.transcript).linked(crate::tui::text::link::Follow::Yes);
     told.text("See [the docs](https://a.b/c), [a.b](https://evil.example) and `x/y.rs:3`.\n\n| t |\n|---|\n| https://a.b |\n\n");
     let rows = told.transcript.take_finished(24, &told.theme);
     let linked: Vec<(String, &str)> = rows

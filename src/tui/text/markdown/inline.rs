@@ -29,8 +29,17 @@ impl From<(String, Look)> for Run {
     }
 }
 
-/// Where paths in a text begin, if links can be followed at all: else each says in the text where it leads.
-pub type Root = Option<Arc<Path>>;
+/// How links are made, if they are.
+pub type Root = Option<Links>;
+
+/// How links are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Links {
+    /// Where paths in a text begin.
+    pub root: Arc<Path>,
+    /// They are certain to be followed: an honest text need not say where it leads.
+    pub certain: bool,
+}
 
 /// A word before the text, so that nothing in it can be read as the beginning of a block.
 const WORD: &str = "a ";
@@ -38,7 +47,7 @@ const WORD: &str = "a ";
 /// Reads the text of a paragraph.
 #[must_use]
 pub fn inline(text: &str, base: Look, root: &Root) -> Vec<Run> {
-    let mut out = Out { runs: Vec::new(), looks: vec![base], links: Vec::new(), root: root.as_deref() };
+    let mut out = Out { runs: Vec::new(), looks: vec![base], links: Vec::new(), root: root.as_ref() };
     if !text.contains(['*', '_', '`', '[', '<', '~', '&', '\\', '!']) {
         out.text(text);
         return out.runs;
@@ -108,7 +117,7 @@ struct Out<'a> {
     runs: Vec<Run>,
     looks: Vec<Look>,
     links: Vec<Link>,
-    root: Option<&'a Path>,
+    root: Option<&'a Links>,
 }
 
 struct Link {
@@ -160,8 +169,8 @@ impl Out<'_> {
                 let Some(Link { target, begin }) = self.links.pop() else { return };
                 let text: String = self.runs.iter().skip(begin).map(|run| run.text.as_str()).collect();
                 let to = self.root.and_then(|_| link::target(&target));
-                let honest =
-                    to.as_ref().is_some_and(|to| !link::misleads(&text, to) && !text.trim().is_empty());
+                let certain = self.root.is_some_and(|links| links.certain) && !text.trim().is_empty();
+                let honest = certain && to.as_ref().is_some_and(|to| !link::misleads(&text, to));
                 for run in self.runs.iter_mut().skip(begin).filter(|_| to.is_some()) {
                     run.link.clone_from(&to);
                 }
@@ -196,7 +205,7 @@ impl Out<'_> {
     /// Text, and the links in it that nothing marks as such.
     fn text(&mut self, text: &str) {
         let found = match self.root {
-            Some(root) if self.links.is_empty() => link::find(text, root),
+            Some(Links { root, .. }) if self.links.is_empty() => link::find(text, root),
             _ => Vec::new(),
         };
         let look = self.look();
@@ -223,7 +232,7 @@ impl Out<'_> {
     fn code(&mut self, text: &str) {
         let begin = self.runs.len();
         self.inked(text, Ink::Code);
-        let Some(root) = self.root.filter(|_| self.links.is_empty()) else { return };
+        let Some(Links { root, .. }) = self.root.filter(|_| self.links.is_empty()) else { return };
         // The whole of it, or nothing: code is code.
         if let [(range, to)] = &link::find(text, root)[..]
             && *range == (0..text.len())
@@ -299,8 +308,8 @@ mod tests {
     }
 
     /// The text, with what leads somewhere as `{text>where}`.
-    fn linked(text: &str) -> String {
-        let root: Root = Some(Path::new("/w").into());
+    fn linked(text: &str, certain: bool) -> String {
+        let root: Root = Some(Links { root: Path::new("/w").into(), certain });
         let runs = inline(text, Look::default(), &root).into_iter().map(|run| match run.link {
             Some(to) => format!("{{{}>{to}}}", run.text),
             None => run.text,
@@ -330,8 +339,10 @@ mod tests {
             ("[](https://a.b)", "https://a.b"),
         ];
         for (text, expected) in table {
-            assert_eq!(linked(text), expected, "{text}");
+            assert_eq!(linked(text, true), expected, "{text}");
         }
+        let doubtful = "{text>https://a.b} (https://a.b)";
+        assert_eq!(linked("[text](https://a.b)", false), doubtful, "whoever can't follow it can read it");
     }
 
     #[test]

@@ -11,8 +11,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, sync::Arc};
-
 use ratatui::text::{Line, Span};
 
 use crate::tui::{term::Row, theme::Theme};
@@ -21,7 +19,7 @@ use super::{Break, Prefix, Text, columns, plain::first};
 use blocks::{Blocks, LIMIT, Marks, Piece};
 use inline::Run;
 
-pub use inline::Root;
+pub use inline::{Links, Root};
 
 /// Pieces that may be laid out again for a look at the open end.
 const TAIL: usize = 100;
@@ -67,10 +65,10 @@ impl Markdown {
         Self { margin, ..Self::default() }
     }
 
-    /// With links that can be followed; paths lead below `root`.
+    /// With links.
     #[must_use]
-    pub fn linked(mut self, root: Arc<Path>) -> Self {
-        self.blocks.root = Some(root);
+    pub fn linked(mut self, links: Root) -> Self {
+        self.blocks.root = links;
         self
     }
 

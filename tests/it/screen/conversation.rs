@@ -20,6 +20,8 @@ fn a_conversation_stands_in_the_scrollback_once() {
     screen.shows("Line number 59.");
     screen.shows("Worked for");
     screen.resize(60, 20);
+    // A key that is pressed at the same moment may be read only with the next one (crossterm 0.29).
+    screen.shows("for th…");
     let raw = String::from_utf8_lossy(&screen.raw).into_owned();
     let all = screen.leave();
     for n in 0..60 {

@@ -204,6 +204,7 @@ impl Harness {
         }
         let interrupt = command == Command::Interrupt;
         let submit = matches!(command, Command::Submit { .. });
+        let rewind = matches!(command, Command::Rewind { .. });
         match self.session.decide(command, (self.clock)()) {
             Err(rejection) => self.fanout.rejected(rejection),
             Ok(mut facts) => {
@@ -217,7 +218,11 @@ impl Harness {
                     }
                 }
                 self.record(facts);
-                if interrupt {
+                if rewind {
+                    // There is room again, which may be filled again.
+                    self.window_mark = 0;
+                }
+                if interrupt || rewind {
                     self.sync();
                 }
             }

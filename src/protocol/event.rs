@@ -116,6 +116,10 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output: Option<BlobId>,
     },
+    /// The conversation goes on from before a message, which was fact `to`. Files and processes stay as they are.
+    Rewound {
+        to: Seq,
+    },
     /// Written by a newer version: kept, and folded to nothing.
     #[serde(untagged)]
     Unknown(serde_json::Map<String, serde_json::Value>),

@@ -26,6 +26,7 @@ impl Session {
             Command::Decide { call, verdict } => self.verdict(call, verdict),
             Command::Configure { settings } => Ok(vec![Fact::Configured { settings: *settings }]),
             Command::Rename { title } => Ok(vec![Fact::Renamed { title }]),
+            Command::Rewind { to } => self.rewind(to),
             // The state stays as it is: that is what makes it resumable.
             Command::Shutdown => Ok(Vec::new()),
         }

@@ -6,6 +6,7 @@
 mod decide;
 mod next;
 mod reconcile;
+mod rewind;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -54,6 +55,8 @@ pub struct Session {
     pub usage: Usage,
     /// What the provider counted last, and how many items it had then seen.
     pub counted: Option<Counted>,
+    /// The messages of the person in `items`, in order.
+    points: Vec<Point>,
     responses: u32,
     inputs: u32,
 }
@@ -86,6 +89,17 @@ pub struct Counted {
     pub usage: Usage,
     /// How many items the conversation had when this was counted, the answer included.
     pub items: usize,
+}
+
+/// A message of the person, and what was true before it.
+#[derive(Debug, Clone, PartialEq)]
+struct Point {
+    /// The fact that it was said.
+    seq: Seq,
+    /// Its place in the conversation.
+    item: usize,
+    plan: Vec<PlanStep>,
+    counted: Option<Counted>,
 }
 
 impl Session {
@@ -166,6 +180,7 @@ impl Session {
                     process.state = ProcessState::Ended { exit: *exit, output: output.clone() };
                 }
             }
+            Fact::Rewound { to } => self.rewound(*to),
             Fact::Noted { .. } | Fact::Unknown(_) => {}
         }
     }
@@ -237,6 +252,7 @@ impl Session {
                 if let Some(input) = input {
                     self.queue.retain(|queued| queued.input != *input);
                 }
+                self.points.push(self.point());
                 self.push(item);
                 if let Some(turn) = &mut self.turn {
                     turn.begun = true;

@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::text::Line;
 
 use crate::protocol::{
-    Command, Content, Delivery, Event, Fact, InputId, Outcome, Rejection, Update, Usage, printable,
+    Command, Content, Delivery, Event, Fact, InputId, Outcome, Rejection, Update, Usage, printable, words,
 };
 use crate::session::Session;
 
@@ -300,15 +300,7 @@ impl App {
     /// Takes the last message that waits back into the composer.
     fn take_back(&mut self) -> Vec<Action> {
         let Some(queued) = self.session.queue.back() else { return Vec::new() };
-        let text: Vec<&str> = queued
-            .content
-            .iter()
-            .filter_map(|part| match part {
-                Content::Text { text } => Some(text.as_str()),
-                Content::Image { .. } | Content::Unknown(_) => None,
-            })
-            .collect();
-        self.composer.set_text(&text.join("\n"));
+        self.composer.set_text(&words(&queued.content));
         let InputId(_) = queued.input;
         vec![Action::Send(Command::Retract { input: queued.input })]
     }

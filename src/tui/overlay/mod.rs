@@ -10,13 +10,7 @@ use ratatui::text::Line;
 use crate::session::Session;
 
 use super::{
-    app::Action,
-    host::Answer,
-    keymap::Key,
-    status::Ground,
-    term::Size,
-    theme::Theme,
-    transcript::Transcript,
+    app::Action, host::Answer, keymap::Key, status::Ground, term::Size, theme::Theme, transcript::Transcript,
 };
 
 pub(super) use transcript::Pager;

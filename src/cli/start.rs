@@ -140,6 +140,7 @@ impl Start {
                 version: FORMAT_VERSION,
                 agent: env!("CARGO_PKG_VERSION").to_owned(),
                 workspace: self.workspace.clone(),
+                parent: None,
             },
             Fact::Configured { settings: settings.clone() },
         ];

@@ -35,6 +35,9 @@ pub enum Fact {
         /// Version of the program.
         agent: String,
         workspace: PathBuf,
+        /// The session whose conversation this one began with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<SessionId>,
     },
     Configured {
         settings: Settings,

@@ -34,6 +34,7 @@ impl World {
                 version: 1,
                 agent: "test".into(),
                 workspace: "/w".into(),
+                parent: None,
             },
             Fact::Configured { settings: settings() },
         ]);

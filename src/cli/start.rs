@@ -10,8 +10,8 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use crate::config::{Backend, Config, Home};
-use crate::context::{self, Network, Opening, Person, instructions};
+use crate::config::{Backend, Config, Home, trust::Verdict};
+use crate::context::{self, Network, Opening, Person, hidden, instructions};
 use crate::harness::{self, Handle, OpenedModel, Parts};
 use crate::model::auth::{self, AuthFile};
 use crate::model::catalog::{self, Catalog, Resolved};
@@ -144,8 +144,7 @@ impl Start {
             },
             Fact::Configured { settings: settings.clone() },
         ];
-        let notes = self.config.notices.iter().cloned().chain(notes);
-        begin.extend(notes.map(|text| Fact::Noted { level: Level::Warning, text }));
+        begin.extend(notes.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
         let (opening, said) = self.opening(&settings, &sandbox);
         begin.extend(opening.into_iter().map(Fact::item));
         begin.extend(said.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
@@ -324,8 +323,11 @@ impl Start {
         sandbox: &SharedSandbox,
     ) -> (Vec<crate::protocol::Item>, Vec<String>) {
         let user = [self.home.config.clone()];
-        let places = instructions::candidates(repository(&self.workspace).as_deref(), &self.workspace, &user);
+        let trust = &self.config.trust;
+        let places = instructions::candidates(Some(&trust.root), &self.workspace, &user);
         let (files, mut said) = instructions::gather(&places, read_text);
+        let (files, left) = self.trusted(files);
+        said.extend(left);
         let instructions = instructions::build(&files, self.config.instructions.max_bytes);
         said.extend(instructions.left_out.iter().map(|left_out| left_out.to_string()));
         let now = jiff::Zoned::now();
@@ -346,6 +348,37 @@ impl Start {
             instructions,
         });
         (opening, said)
+    }
+
+    /// The instruction files that may be read, and what is to be said about the repository's.
+    fn trusted(&self, files: Vec<instructions::File>) -> (Vec<instructions::File>, Vec<String>) {
+        let trust = &self.config.trust;
+        let mut said = Vec::new();
+        let mut kept = Vec::new();
+        for file in files {
+            let name = file.path.display();
+            if !file.path.starts_with(&trust.root) || file.path.starts_with(&self.home.config) {
+                kept.push(file);
+                continue;
+            }
+            match (trust.verdict(&file.path, file.text.as_bytes()), self.person) {
+                (Verdict::Read, _) => kept.push(file),
+                (Verdict::Leave, _) => said.push(format!("{name} is not read: the project is not trusted")),
+                (Verdict::Unasked, Person::Present) => {
+                    said.push(format!("{name} is not read: nobody was asked about it as it is now"));
+                }
+                // Where nobody can be asked, whoever starts it has chosen the directory. What hides is said.
+                (Verdict::Unasked, Person::Absent) => {
+                    let hidden: Vec<String> =
+                        hidden::find(&file.text).iter().map(ToString::to_string).collect();
+                    if !hidden.is_empty() {
+                        said.push(format!("{name} has text that people don't see: {}", hidden.join(", ")));
+                    }
+                    kept.push(file);
+                }
+            }
+        }
+        (kept, said)
     }
 
     #[expect(
@@ -441,11 +474,6 @@ pub(super) fn shell() -> PathBuf {
     });
     let standard = ["/bin/bash", "/usr/bin/bash", "/bin/sh"].map(PathBuf::from);
     own.into_iter().chain(standard).find(|path| path.is_file()).unwrap_or_else(|| PathBuf::from("/bin/sh"))
-}
-
-/// The root of the repository that a directory is in.
-fn repository(dir: &Path) -> Option<PathBuf> {
-    dir.ancestors().find(|dir| dir.join(".git").exists()).map(Path::to_owned)
 }
 
 /// More than this is no instruction file. 1 MiB.

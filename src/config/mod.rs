@@ -11,6 +11,7 @@ mod paths;
 mod project;
 mod schema;
 mod settings;
+pub mod trust;
 
 use std::{
     collections::BTreeMap,
@@ -89,6 +90,7 @@ pub fn load(inputs: &Inputs) -> Result<Config, ConfigError> {
         overrides.iter().for_each(|layer| with_overrides.add(layer));
         with_overrides.config()?.projects
     };
+    let trust = trust::Trust::find(&inputs.home.trust_file(), &inputs.cwd, &trust);
     let project = project::layers(&inputs.cwd, &trust, &limits)?;
 
     let mut all = own;
@@ -104,6 +106,7 @@ pub fn load(inputs: &Inputs) -> Result<Config, ConfigError> {
     let mut config = all.config()?;
     settings::expand_home(&mut config, &inputs.env);
     config.notices = project.notices;
+    config.trust = trust;
     config.origins = all.origins;
     Ok(config)
 }

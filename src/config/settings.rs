@@ -50,6 +50,9 @@ pub struct Config {
     #[schemars(with = "BTreeMap<String, Project>")]
     pub projects: BTreeMap<PathBuf, Project>,
 
+    /// What may be read of the repository.
+    #[serde(skip)]
+    pub trust: super::trust::Trust,
     /// What a person should be told about this configuration.
     #[serde(skip)]
     pub notices: Vec<String>,
@@ -79,7 +82,8 @@ pub struct InstructionSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Project {
-    /// Whether the project's own settings are read.
+    /// Whether what the project brings along is read, whatever it is: its settings, instruction files, commands and
+    /// skills. Where nothing is said, it is asked.
     pub trusted: bool,
 }
 
@@ -109,6 +113,7 @@ impl Default for Config {
             providers: BTreeMap::new(),
             models: BTreeMap::new(),
             projects: BTreeMap::new(),
+            trust: super::trust::Trust::default(),
             notices: Vec::new(),
             origins: BTreeMap::new(),
         }

@@ -51,6 +51,8 @@ impl Live {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -75,6 +77,34 @@ mod tests {
             let shown = live.take().unwrap();
             assert!(shown.len() <= LATEST, "{}", shown.len());
             assert!(shown.starts_with("line ") && shown.ends_with("line 49999\n"), "{chunk}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_is_the_same_wherever_it_is_cut_and_looked_at(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    "[a-zé€😀\n\r\u{1b}\\[;0-9mJ]{1,6}".prop_map(String::into_bytes),
+                    prop::collection::vec(any::<u8>(), 1..4),
+                ],
+                0..12,
+            ),
+            looks in prop::collection::vec(any::<bool>(), 64),
+        ) {
+            let all = parts.concat();
+            let mut live = Live::default();
+            let mut seen = String::new();
+            for (byte, look) in all.iter().zip(looks.iter().cycle()) {
+                live.push(&[*byte]);
+                if *look {
+                    seen.push_str(&live.take().unwrap_or_default());
+                }
+            }
+            seen.push_str(&live.take().unwrap_or_default());
+            // A character that never became whole is not shown live.
+            let whole = all.len() - text::unfinished(&all, false);
+            prop_assert_eq!(seen, String::from_utf8_lossy(&all[..whole]).into_owned());
         }
     }
 }

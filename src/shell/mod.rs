@@ -1,4 +1,5 @@
-//! Commands that outlive one call: a table of processes, their output, and waiting for them.
+//! Commands that outlive one call: a table of processes, their output, and waiting for them (or seeing that they
+//! wait for us).
 //!
 //! It does not know what may run, nor for whom: it is given command lines and a sandbox. Of a process it
 //! signals only what it started itself, which is the sandbox's outer helper; that one passes signals on, and
@@ -18,6 +19,9 @@ mod table;
 pub(crate) mod tests;
 mod text;
 mod wait;
+mod waiting;
+#[cfg(test)]
+mod waiting_tests;
 
 use std::{
     path::{Path, PathBuf},
@@ -25,6 +29,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::Pid;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -33,12 +38,14 @@ use tokio_util::{
 
 use self::{
     login::Logins,
-    process::{About, Env, Kill, OnCancel, Process},
+    process::{About, Env, Glimpse, Kill, OnCancel, Process},
     reader::{Control, Reader},
     spawn::{Born, Spawner},
     spill::Spill,
     table::Table,
 };
+
+pub use self::waiting::Waiting;
 
 use crate::{
     protocol::{BlobId, Excerpt, ProcessId},
@@ -123,6 +130,8 @@ pub struct Seen {
     pub workdir: PathBuf,
     pub wall: Duration,
     pub state: State,
+    /// What it waits for somebody to type, as far as the system tells.
+    pub waiting: Option<Waiting>,
     pub output: Captured,
     /// Processes that were ended to make room for this one.
     pub pruned: Vec<ProcessId>,
@@ -245,10 +254,10 @@ impl Shell {
             started = self.start(&launch) => started?,
         };
         let mut unfinished = Unfinished { inner: &self.inner, process: &process, finished: false };
-        let (state, output) = process.look(&look, since, OnCancel::Kill).await;
+        let glimpse = process.look(&look, since, OnCancel::Kill).await;
         unfinished.finished = true;
         drop(unfinished);
-        Ok(self.seen(&process, since, state, output, pruned))
+        Ok(self.seen(&process, since, glimpse, pruned))
     }
 
     /// Types into a process (nothing, to only look) and looks at it for a while. An interrupt ends the look and
@@ -262,8 +271,8 @@ impl Shell {
         if !text.is_empty() && !process.is_ended() {
             process.control.type_in(text)?;
         }
-        let (state, output) = process.look(&look, since, OnCancel::Leave).await;
-        Ok(self.seen(&process, since, state, output, Vec::new()))
+        let glimpse = process.look(&look, since, OnCancel::Leave).await;
+        Ok(self.seen(&process, since, glimpse, Vec::new()))
     }
 
     /// The live processes, oldest first.
@@ -352,6 +361,12 @@ impl Shell {
         spill: Spill,
     ) -> Result<(), ShellError> {
         let inner = &self.inner;
+        if process.about.tty
+            && let Some(helper) = born.child.id().and_then(|id| Pid::from_raw(id.cast_signed()))
+            && let Ok(ours) = born.output.try_clone()
+        {
+            process.watch(ours, helper);
+        }
         let reader = Reader::start(Arc::clone(process), born.output, bell, spill)?;
         let task = Arc::clone(process).supervise(born.child, reader, inner.stop.clone(), inner.exits.clone());
         inner.tasks.spawn(task);
@@ -387,24 +402,18 @@ impl Shell {
             sink: Arc::new(|_| {}),
             cancel: CancellationToken::new(),
         };
-        let (state, output) = process.look(&look, Instant::now(), OnCancel::Kill).await;
+        let Glimpse { state, output, .. } = process.look(&look, Instant::now(), OnCancel::Kill).await;
         if matches!(state, State::Exited(_)) { login::parse(&output.head) } else { None }
     }
 
-    fn seen(
-        &self,
-        process: &Process,
-        since: Instant,
-        state: State,
-        output: Captured,
-        pruned: Vec<ProcessId>,
-    ) -> Seen {
+    fn seen(&self, process: &Process, since: Instant, glimpse: Glimpse, pruned: Vec<ProcessId>) -> Seen {
+        let Glimpse { state, output, waiting } = glimpse;
         match state {
             State::Running(_) => {}
             State::Exited(_) | State::Killed => lock(&self.inner.table).remove(process.about.id),
         }
         let About { command, workdir, .. } = process.about.clone();
-        Seen { command, workdir, wall: since.elapsed(), state, output, pruned }
+        Seen { command, workdir, wall: since.elapsed(), state, waiting, output, pruned }
     }
 }
 

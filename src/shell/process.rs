@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    os::fd::{AsFd as _, OwnedFd},
     path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
@@ -23,6 +24,7 @@ use super::{
     reader::{Control, Reader},
     spill::Kept,
     wait::{self, Moment, Verdict},
+    waiting::{self, Waiting},
 };
 use crate::protocol::ProcessId;
 
@@ -35,6 +37,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// What has been told to end at once and in order has so long to do it. As a rule it takes a millisecond; on a
 /// machine that is busy it may take long, and forcing it then leaves orphans for others to reap.
 const ORDER: Duration = Duration::from_secs(5);
+
+/// A terminal that said nothing for so long is asked whether somebody waits for input there, twice.
+const QUIET: Duration = Duration::from_millis(150);
 
 /// An environment, whole.
 pub(super) type Env = Vec<(OsString, OsString)>;
@@ -71,6 +76,16 @@ struct Progress {
     /// Looks going on.
     looks: usize,
     last_look: Instant,
+    /// What is known of the terminal, while it lives.
+    terminal: Option<Terminal>,
+}
+
+/// A terminal of which we want to know who waits there.
+struct Terminal {
+    ours: OwnedFd,
+    helper: Pid,
+    /// What was told of it, with no output since.
+    told: Option<Waiting>,
 }
 
 struct End {
@@ -103,6 +118,14 @@ pub(super) struct Standing {
     pub last_look: Instant,
 }
 
+/// What one look has seen.
+pub(super) struct Glimpse {
+    pub state: State,
+    pub output: Captured,
+    /// What a process that runs waits for somebody to type.
+    pub waiting: Option<Waiting>,
+}
+
 impl Process {
     pub(super) fn new(about: About, control: Control) -> Self {
         let now = Instant::now();
@@ -114,6 +137,7 @@ impl Process {
             outlived: false,
             looks: 0,
             last_look: now,
+            terminal: None,
         };
         Self {
             about,
@@ -126,10 +150,18 @@ impl Process {
         }
     }
 
+    /// Has it known who waits for input at its terminal.
+    pub(super) fn watch(&self, ours: OwnedFd, helper: Pid) {
+        lock(&self.progress).terminal = Some(Terminal { ours, helper, told: None });
+    }
+
     /// Output has come.
     pub(super) fn arrived(&self, bytes: &[u8]) {
         {
             let mut progress = lock(&self.progress);
+            if let Some(terminal) = &mut progress.terminal {
+                terminal.told = None;
+            }
             progress.buffer.push(bytes);
             progress.live.push(bytes);
         }
@@ -157,7 +189,7 @@ impl Process {
     }
 
     /// Looks until the process ends, or the time is over, or the call is interrupted.
-    pub(super) async fn look(&self, look: &Look, since: Instant, on_cancel: OnCancel) -> (State, Captured) {
+    pub(super) async fn look(&self, look: &Look, since: Instant, on_cancel: OnCancel) -> Glimpse {
         let _watching = Watching::begin(self);
         let end = self.ended();
         tokio::pin!(end);
@@ -165,6 +197,8 @@ impl Process {
         let mut cancelled = None;
         let mut next_live = since + LIVE_EVERY;
         let mut waiting_live = false;
+        let mut quiet = since + QUIET;
+        let mut seen = None;
         loop {
             let kills = on_cancel == OnCancel::Kill;
             let moment = Moment { now: since.elapsed(), wait: look.wait, ended, cancelled, kills };
@@ -178,7 +212,19 @@ impl Process {
                     }
                 }
                 () = sleep_until(since + until) => {}
-                () = self.more.notified(), if !waiting_live => waiting_live = true,
+                () = self.more.notified(), if !waiting_live => {
+                    waiting_live = true;
+                    quiet = Instant::now() + QUIET;
+                    seen = None;
+                }
+                () = sleep_until(quiet), if self.about.tty && !waiting_live && !ended => {
+                    let now = self.waiting();
+                    if now.is_some() && now == seen && self.is_news(now) {
+                        break;
+                    }
+                    seen = now;
+                    quiet = Instant::now() + QUIET;
+                }
                 () = sleep_until(next_live), if waiting_live => {
                     waiting_live = false;
                     next_live = Instant::now() + LIVE_EVERY;
@@ -192,8 +238,29 @@ impl Process {
         self.take(look.max_bytes, cancelled.is_some() && on_cancel == OnCancel::Kill)
     }
 
-    fn take(&self, max_bytes: usize, killed: bool) -> (State, Captured) {
+    /// What is waited for at the terminal just now, once all that was typed has been taken.
+    fn waiting(&self) -> Option<Waiting> {
+        if self.control.is_typing() {
+            return None;
+        }
+        let progress = lock(&self.progress);
+        let Terminal { ours, helper, .. } = progress.terminal.as_ref()?;
+        waiting::observe(ours.as_fd(), *helper)
+    }
+
+    /// Whether it is worth the end of a look: for lines always, for keys only once, since programs that work on
+    /// may take keys as well.
+    fn is_news(&self, waiting: Option<Waiting>) -> bool {
+        let told = lock(&self.progress).terminal.as_ref().and_then(|terminal| terminal.told);
+        waiting != Some(Waiting::Keys) || told != waiting
+    }
+
+    fn take(&self, max_bytes: usize, killed: bool) -> Glimpse {
+        let waiting = self.waiting();
         let mut progress = lock(&self.progress);
+        if let Some(terminal) = &mut progress.terminal {
+            terminal.told = waiting;
+        }
         let ended = progress.end.is_some();
         let mut captured = progress.buffer.take(max_bytes, ended);
         progress.left_out |= captured.dropped > 0 || !captured.tail.is_empty();
@@ -209,7 +276,8 @@ impl Process {
                 State::Running(self.about.id)
             }
         };
-        (state, captured)
+        let waiting = waiting.filter(|_| matches!(state, State::Running(_)));
+        Glimpse { state, output: captured, waiting }
     }
 
     /// Waits for the end of the process, and brings it about when that is wanted. Runs once, as a task.
@@ -272,6 +340,7 @@ impl Process {
         let exit = {
             let mut progress = lock(&self.progress);
             let left_out = progress.left_out;
+            progress.terminal = None;
             let end = progress.end.insert(End { code, kept });
             let blob = end.blob(left_out);
             progress.outlived.then_some(Exit { process: self.about.id, code, blob })

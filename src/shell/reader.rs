@@ -97,6 +97,11 @@ impl Control {
         Ok(())
     }
 
+    /// Whether typed text still waits for the process to take it.
+    pub(super) fn is_typing(&self) -> bool {
+        lock(&self.typed).as_ref().is_some_and(|waiting| !waiting.is_empty())
+    }
+
     fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.ring();
@@ -119,9 +124,10 @@ impl Reader {
         let failed = |what: &str, error: io::Error| ShellError::Spawn(format!("can't {what}: {error}"));
         ioctl_fionbio(&output, true).map_err(|error| failed("read its output", error.into()))?;
         let (sender, done) = oneshot::channel();
+        let terminal = lock(&process.control.typed).is_some();
         let reader = Self { process: Arc::clone(&process), done };
         let work = move || {
-            let kept = Pump { process, output, bell, spill }.run();
+            let kept = Pump { process, output, terminal, bell, spill }.run();
             // Nobody waits for it when the runtime is gone.
             drop(sender.send(kept));
         };
@@ -153,6 +159,7 @@ impl Drop for Reader {
 struct Pump {
     process: Arc<Process>,
     output: OwnedFd,
+    terminal: bool,
     bell: io::PipeReader,
     spill: Spill,
 }
@@ -197,7 +204,7 @@ impl Pump {
                 Ok(0) => return (count, Met::End),
                 Ok(read) => {
                     count += read;
-                    if read >= TERMINAL_HOLDS {
+                    if self.terminal && read >= TERMINAL_HOLDS {
                         thread::sleep(LET_REFILL);
                     }
                 }

@@ -31,7 +31,7 @@ impl Sandbox for Plain {
     async fn stop(&self) {}
 }
 
-struct World {
+pub(super) struct World {
     dir: TempDir,
     shell: Shell,
     exits: UnboundedReceiver<Exit>,
@@ -66,6 +66,19 @@ fn look(wait: Duration) -> Look {
 }
 
 impl World {
+    pub(super) fn new() -> Self {
+        world()
+    }
+
+    /// Runs a command on a terminal, and looks at it for so long.
+    pub(super) async fn on_tty_for(&self, command: &str, wait: Duration) -> Seen {
+        self.shell.exec(self.on_tty(command), look(wait)).await.unwrap()
+    }
+
+    pub(super) async fn type_for(&self, id: ProcessId, text: &str, wait: Duration) -> Seen {
+        self.shell.write(id, text, look(wait)).await.unwrap()
+    }
+
     fn launch(&self, command: &str) -> Launch {
         Launch {
             command: command.into(),

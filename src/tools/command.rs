@@ -7,7 +7,7 @@ use std::{fmt::Write as _, time::Duration};
 use super::{Output, ToolCx};
 use crate::{
     protocol::{BlobId, CallId, Content, Shown},
-    shell::{Captured, Look, Seen, State},
+    shell::{Captured, Look, Seen, State, Waiting},
 };
 
 /// What a result brings at most, unless the model or its limits say less.
@@ -84,6 +84,15 @@ fn text(seen: &Seen, call: &CallId) -> String {
         seen.wall.as_secs_f64(),
         tokens(seen.output.bytes),
     );
+    if let Some(waiting) = seen.waiting {
+        text += match waiting {
+            Waiting::Line => "Waiting for input: it reads a line from the terminal\n",
+            Waiting::Secret => "Waiting for input: it reads a line that is not echoed, such as a password\n",
+            Waiting::Keys => {
+                "Waiting for input: it reads single keys from the terminal (a prompt, pager, menu or editor)\n"
+            }
+        };
+    }
     for id in &seen.pruned {
         // Writing to a string can't fail.
         let _ = writeln!(text, "Warning: too many sessions; session ID {id} was ended to make room");
@@ -125,6 +134,7 @@ mod tests {
             workdir: "/w".into(),
             wall: Duration::from_micros(69_512),
             state,
+            waiting: None,
             output,
             pruned: vec![],
         }

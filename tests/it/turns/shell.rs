@@ -71,6 +71,29 @@ async fn a_command_that_goes_on_is_typed_into_looked_at_and_ended() {
 }
 
 #[tokio::test]
+async fn a_call_returns_when_its_program_waits_for_input_and_says_so() {
+    let script = "read -r name; read -rs secret; echo \"$name has it\"";
+    let write = |request: &crate::support::mock::Request, chars: &str| {
+        let first = results(&sent(request))[0].1.as_str().unwrap().to_owned();
+        call("write_stdin", json!({"session_id": process(&first), "chars": chars, "yield_time_ms": 30_000}))
+    };
+    let world = World::new([
+        Step::call("exec_command", json!({"cmd": script, "tty": true, "yield_time_ms": 30_000})),
+        Step::reply(move |request| Step::items([write(request, "Ada\n")])),
+        Step::reply(move |request| Step::items([write(request, "1815\n")])),
+        Step::text("ok"),
+    ])
+    .await;
+    world.exec(&["go"]).await.expect(0);
+    let results: Vec<String> =
+        world.results(4).iter().map(|(_, text)| text.as_str().unwrap().to_owned()).collect();
+    assert!(results[0].contains("\nWaiting for input: it reads a line from the terminal\n"), "{results:#?}");
+    assert!(results[1].contains("\nWaiting for input: it reads a line that is not echoed"), "{results:#?}");
+    assert!(results[2].contains("Process exited with code 0"), "{results:#?}");
+    assert!(output(&results[2]).contains("Ada has it") && !results[2].contains("1815"), "{results:#?}");
+}
+
+#[tokio::test]
 async fn a_look_waits_for_the_end_of_a_command_and_not_for_its_own() {
     // The command ends when the test says so, which is after the model has begun to look.
     let world = World::new([

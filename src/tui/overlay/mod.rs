@@ -3,6 +3,7 @@
 //! An overlay knows the session and the transcript only while it is asked; what it needs from outside comes as the
 //! answer to a question that it had sent.
 
+mod menu;
 mod transcript;
 
 use ratatui::text::Line;

@@ -73,7 +73,8 @@ fn prepare(folder: &Path) -> anyhow::Result<Start> {
     let config = config::load(&inputs)?;
     Ok(Start {
         config,
-        home: inputs.home,
+        home: inputs.home.clone(),
+        inputs,
         workspace,
         typed: Typed::default(),
         approval: Approval::Never,

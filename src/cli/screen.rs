@@ -7,36 +7,54 @@ use std::{
     process::{ExitCode, Stdio},
 };
 
+use crate::config::trust::{Brought, Change, Standing, Trust};
 use crate::harness;
 use crate::protocol::{BlobId, Content, SessionId, Update};
 use crate::store::Blobs;
 use crate::tools::view_image;
-use crate::tui::{self, Answer, Connection, Ground, Host, Question, Updates, composer::history};
+use crate::tui::{
+    self, Answer, Begin, Connection, Ground, Host, News, Offer, Offered, Question, Switch, Updates,
+    composer::history,
+};
 
 use super::{
     error::CliError,
-    start::{Open, Place, Start},
+    sessions,
+    start::{Kept, Open, Place, Start},
 };
 
 /// What a command of the person may show to the model, in bytes.
 const SHOWN: usize = 32 << 10;
 
-/// Runs the screen, with a session that is kept if one is named.
-pub(super) async fn run(
-    start: Start,
-    resume: Option<SessionId>,
-    say: Option<String>,
-) -> Result<ExitCode, CliError> {
+/// What the screen begins with.
+pub(super) enum First {
+    New,
+    Resume(Box<Kept>),
+    /// The person chooses a session.
+    Choose,
+}
+
+/// Runs the screen.
+pub(super) async fn run(start: Start, first: First, say: Option<String>) -> Result<ExitCode, CliError> {
+    let (begin, next) = match first {
+        First::New => (Begin::New, None),
+        First::Resume(kept) => (Begin::Resume, Some(*kept)),
+        First::Choose => (Begin::Choose, None),
+    };
+    // A session works where it was begun.
+    let start = next.as_ref().map_or_else(|| Ok(start.clone()), |kept| start.of(kept))?;
     let history_file = start.home.state.join("history.jsonl");
     let options = tui::Options {
         ground: ground(&start),
         history: history::decode(&fs::read(&history_file).unwrap_or_default()),
-        resumed: resume.is_some(),
+        begin,
+        offer: offer(&start.config.trust),
         say,
         colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         term: std::env::vars().filter(|(name, _)| name.starts_with("TERM") || name == "COLORTERM").collect(),
     };
-    let screen = Screen { start, resume, blobs: None, open: None, history_file };
+    let resume = next.as_ref().map(Kept::id);
+    let screen = Screen { start, resume, next, blobs: None, open: None, history_file };
     let (farewell, screen) = tui::run(screen, options).await.map_err(CliError::failed)?;
     screen.close().await;
     if let Some(farewell) = farewell {
@@ -48,6 +66,8 @@ pub(super) async fn run(
 struct Screen {
     start: Start,
     resume: Option<SessionId>,
+    /// The session that is opened next, locked and read.
+    next: Option<Kept>,
     blobs: Option<Blobs>,
     /// What ends with the session.
     open: Option<Rest>,
@@ -99,19 +119,42 @@ impl Screen {
 #[async_trait::async_trait]
 impl Host for Screen {
     async fn open(&mut self) -> Result<Connection, String> {
-        let opened = match self.resume {
-            Some(id) => self.start.reopen(id).and_then(|kept| self.start.resume(kept, None, true)),
-            None => self.start.new_session(Place::Kept, None, true),
+        let opened = match (self.next.take(), self.resume) {
+            (Some(kept), _) => self.start.resume(kept, None, true),
+            (None, Some(id)) => self.start.reopen(id).and_then(|kept| self.start.resume(kept, None, true)),
+            (None, None) => self.start.new_session(Place::Kept, None, true),
         };
         let Open { handle, history, blobs, .. } = opened.map_err(|error| error.to_string())?;
         self.blobs = Some(blobs);
         self.open = Some(Rest { ended: handle.ended });
-        Ok(Connection { history, commands: handle.commands, updates: Box::new(Live(handle.updates)) })
+        let ground = ground(&self.start);
+        Ok(Connection { ground, history, commands: handle.commands, updates: Box::new(Live(handle.updates)) })
     }
 
-    fn forget(&mut self) {
+    fn prepare(&mut self, next: Switch) -> Result<Option<Offer>, String> {
+        let said = |error: CliError| error.to_string();
+        let id = match next {
+            Switch::Resume(id) => id,
+            Switch::Fork(from) => self.start.fork(from).map_err(said)?,
+        };
+        let kept = self.start.reopen(id).map_err(said)?;
+        self.start = self.start.of(&kept).map_err(said)?;
+        self.next = Some(kept);
+        self.resume = Some(id);
+        Ok(offer(&self.start.config.trust))
+    }
+
+    fn trust(&mut self, trusted: bool) -> Result<Option<Offer>, String> {
+        self.start.trust(trusted).map_err(|error| error.to_string())?;
+        Ok(offer(&self.start.config.trust))
+    }
+
+    fn forget(&mut self) -> Option<Offer> {
         self.resume = None;
         self.blobs = None;
+        // Settings that can't be read any more are told by the next start; until then those that were read hold.
+        let _ = self.start.read();
+        offer(&self.start.config.trust)
     }
 
     fn attach(&mut self, path: &Path) -> Result<Content, String> {
@@ -165,6 +208,11 @@ impl Host for Screen {
     async fn answer(&mut self, question: Question) -> Answer {
         let answered = match &question {
             Question::Blob { blob, from, length } => self.part(blob, *from, *length),
+            Question::Sessions
+            | Question::Words(_)
+            | Question::Rename { .. }
+            | Question::Archive { .. }
+            | Question::Delete(_) => sessions::answer(&self.start, &question),
         };
         answered.unwrap_or_else(|problem| Answer::Failed { question, problem })
     }
@@ -183,19 +231,45 @@ impl Host for Screen {
 }
 
 fn ground(start: &Start) -> Ground {
-    let home = std::env::var("HOME").unwrap_or_default();
-    let workspace = start.workspace.to_string_lossy().into_owned();
-    let directory = match workspace.strip_prefix(&home) {
-        Some(rest) if !home.is_empty() && (rest.is_empty() || rest.starts_with('/')) => format!("~{rest}"),
-        _ => workspace,
-    };
+    let workspace = &start.workspace;
     Ground {
         model: start.config.model.to_string(),
         sandbox: start.config.sandbox,
-        workspace: start.workspace.clone(),
-        directory,
-        branch: branch(&start.workspace),
+        workspace: workspace.clone(),
+        directory: short(workspace),
+        branch: branch(workspace),
     }
+}
+
+/// A directory with the home directory as `~`.
+pub(super) fn short(directory: &Path) -> String {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let directory = directory.to_string_lossy().into_owned();
+    match directory.strip_prefix(&home) {
+        Some(rest) if !home.is_empty() && (rest.is_empty() || rest.starts_with('/')) => format!("~{rest}"),
+        _ => directory,
+    }
+}
+
+/// What the person is asked about, if there is something.
+fn offer(trust: &Trust) -> Option<Offer> {
+    let offered = |file: &Brought| Offered {
+        name: trust.name(&file.path),
+        kind: file.kind.word(),
+        size: file.size,
+        news: trust.change(file).map(|change| match change {
+            Change::Added => News::Added,
+            Change::Changed => News::Changed,
+        }),
+        hidden: file.hidden.iter().map(ToString::to_string).collect(),
+        text: file.text.clone(),
+    };
+    (trust.standing == Standing::Open).then(|| {
+        let mut files: Vec<Offered> = trust.files.iter().map(offered).collect();
+        // What is new, and what hides something, comes first.
+        files.sort_by_key(|file| (file.news.is_none(), file.hidden.is_empty()));
+        Offer { directory: short(&trust.root), again: files.iter().any(|file| file.news.is_some()), files }
+    })
 }
 
 /// The branch, read from the file that names it: no program is run for it.

@@ -10,7 +10,7 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use crate::config::{Backend, Config, Home, trust::Verdict};
+use crate::config::{self, Backend, Config, Home, Inputs, trust::Verdict};
 use crate::context::{self, Network, Opening, Person, hidden, instructions};
 use crate::harness::{self, Handle, OpenedModel, Parts};
 use crate::model::auth::{self, AuthFile};
@@ -35,6 +35,8 @@ const MAX_PROCESSES: usize = 64;
 #[derive(Clone)]
 pub(super) struct Start {
     pub(super) config: Config,
+    /// What the configuration was read from.
+    pub(super) inputs: Inputs,
     pub(super) home: Home,
     pub(super) workspace: PathBuf,
     pub(super) typed: Typed,
@@ -80,6 +82,12 @@ pub(super) struct Open {
     pub(super) headline: String,
     /// The whole session, when it is not to be kept.
     ephemeral: Option<tempfile::TempDir>,
+}
+
+impl Kept {
+    pub(super) fn id(&self) -> SessionId {
+        self.id
+    }
 }
 
 impl Open {
@@ -151,6 +159,57 @@ impl Start {
         self.open(id, &sessions, log, Vec::new(), begin, &settings, sandbox, deltas, ephemeral)
     }
 
+    /// A new session that begins with the conversation of another one.
+    pub(super) fn fork(&self, from: SessionId) -> Result<SessionId, CliError> {
+        let id = SessionId(uuid::Uuid::now_v7());
+        self.sessions().fork(from, id).map_err(|error| {
+            let failed = CliError::failed(format!("session {from} can't be forked: {error}"));
+            match error {
+                LogError::Damaged { .. } => {
+                    failed.hint(format!("agent sessions show {from} prints what can be read"))
+                }
+                LogError::Locked | LogError::Io { .. } => failed,
+            }
+        })?;
+        Ok(id)
+    }
+
+    /// Keeps what a person decided about the repository, and reads the configuration anew.
+    pub(super) fn trust(&mut self, trusted: bool) -> Result<(), CliError> {
+        let file = self.home.trust_file();
+        self.config.trust.decide(&file, trusted).map_err(|error| {
+            CliError::failed(format!("what you decided can't be kept in {}: {error}", file.display()))
+        })?;
+        self.read()
+    }
+
+    /// The same in the directory of a session, with the configuration of that one.
+    pub(super) fn of(&self, kept: &Kept) -> Result<Self, CliError> {
+        let workspace = &kept.session.workspace;
+        if !workspace.is_dir() {
+            return Err(CliError::failed(format!(
+                "the directory of session {} is gone: {}",
+                kept.id,
+                workspace.display()
+            ))
+            .hint(format!("bring it back, or look at the session with: agent sessions show {}", kept.id)));
+        }
+        let mut there = self.clone();
+        if *workspace != self.workspace {
+            there.inputs.cwd.clone_from(workspace);
+            there.workspace.clone_from(workspace);
+            there.read()?;
+        }
+        Ok(there)
+    }
+
+    /// Reads the configuration anew.
+    pub(super) fn read(&mut self) -> Result<(), CliError> {
+        self.config = config::load(&self.inputs).map_err(CliError::usage)?;
+        self.approval = approval(&self.config, &self.typed, self.person);
+        Ok(())
+    }
+
     /// Opens a session that is kept, and leaves it as it is.
     pub(super) fn reopen(&self, id: SessionId) -> Result<Kept, CliError> {
         let (log, history) = Log::open(&self.sessions().log(id)).map_err(|error| log_error(id, &error))?;
@@ -169,18 +228,9 @@ impl Start {
         output_schema: Option<serde_json::Value>,
         deltas: bool,
     ) -> Result<Open, CliError> {
+        let of_session = self.of(&kept)?;
         let Kept { id, log, history, session, settings: before } = kept;
         let sessions = self.sessions();
-        if !session.workspace.is_dir() {
-            return Err(CliError::failed(format!(
-                "the directory of session {id} is gone: {}",
-                session.workspace.display()
-            ))
-            .hint(
-                "bring it back, or look at the session with: agent sessions show ".to_owned()
-                    + &id.to_string(),
-            ));
-        }
         let mut settings = before.clone();
         self.overrides(&mut settings)?;
         if output_schema.is_some() {
@@ -191,7 +241,10 @@ impl Start {
         } else {
             vec![Fact::Configured { settings: settings.clone() }]
         };
-        let of_session = Self { workspace: session.workspace, ..self.clone() };
+        // Whoever goes on with it wants to see it again.
+        sessions.archive(id, false).map_err(|error| {
+            CliError::failed(format!("session {id} can't be brought back from the archive: {error}"))
+        })?;
         let sandbox = of_session.sandbox(&settings, &sessions.folder(id))?;
         if session.turns == TurnId::default() {
             // It may have been killed while this was written.
@@ -441,6 +494,15 @@ impl Start {
     }
 }
 
+/// When a person is asked in new sessions. Without a screen nobody is there to be asked, unless whoever called says
+/// so.
+pub(super) fn approval(config: &Config, typed: &Typed, person: Person) -> Approval {
+    match person {
+        Person::Present => config.approval.unwrap_or(Approval::OnRequest),
+        Person::Absent => typed.approval.unwrap_or(Approval::Never),
+    }
+}
+
 /// Why a log can't be used, and what to do.
 fn log_error(id: SessionId, error: &LogError) -> CliError {
     let failed = CliError::failed(format!("session {id} can't be opened: {error}"));
@@ -462,7 +524,7 @@ fn seed(id: SessionId, history: &[Event]) -> u32 {
 }
 
 /// The time, to the millisecond: what the log keeps.
-fn now() -> Time {
+pub(super) fn now() -> Time {
     Time::from_millisecond(Time::now().as_millisecond()).unwrap_or(Time::UNIX_EPOCH)
 }
 

@@ -4,16 +4,17 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::text::Line;
 
 use crate::protocol::{
-    Command, Content, Delivery, Event, Fact, InputId, Outcome, Rejection, Update, Usage, printable, words,
+    Command, Content, Delivery, Event, Fact, InputId, Outcome, Rejection, TurnId, Update, Usage, printable,
+    words,
 };
 use crate::session::Session;
 
 use super::{
     approval::{self, Approval},
     composer::{Composer, Message, Reaction, files::FileMatch},
-    host::{Answer, Question},
+    host::{Answer, Question, Switch},
     keymap::Key,
-    overlay::{self, Look, Overlay, Pager, Place},
+    overlay::{self, Look, Overlay, Pager, Place, Rewind, Sessions},
     slash,
     status::{self, Ground},
     term::Size,
@@ -67,6 +68,12 @@ pub(super) enum Action {
     Ask(Question),
     /// Begin a new session in the place of this one.
     New,
+    /// Open another session in the place of this one.
+    Switch(Switch),
+    /// Put a text into the composer.
+    Write(String),
+    /// What the repository brings along is trusted, or not.
+    Trust(bool),
 }
 
 /// The state of the screen.
@@ -81,6 +88,8 @@ pub(super) struct App {
     pub(super) theme: Theme,
     /// Until when a second ^C quits.
     quit_until_ms: Option<u64>,
+    /// Until when a second Esc goes back.
+    back_until_ms: Option<u64>,
     /// A line above the status, until the next key.
     said: Option<String>,
 }
@@ -102,6 +111,7 @@ impl App {
             ground,
             theme,
             quit_until_ms: None,
+            back_until_ms: None,
             said: None,
         }
     }
@@ -154,7 +164,8 @@ impl App {
             }
             Input::Answer(answer) => {
                 self.overlays.iter_mut().for_each(|overlay| overlay.answer(&answer));
-                Vec::new()
+                let wanted = self.overlays.last_mut().and_then(|overlay| overlay.wanted());
+                wanted.map(Action::Ask).into_iter().collect()
             }
             Input::Said(text) => {
                 self.said = Some(text);
@@ -256,6 +267,22 @@ impl App {
                 self.transcript.say(lines);
                 Vec::new()
             }
+            slash::Run::Rewind => {
+                self.rewind();
+                Vec::new()
+            }
+            slash::Run::Sessions => self.sessions(false),
+            slash::Run::Fork => match self.session.id {
+                _ if !self.session.idle() => {
+                    self.said = Some("a turn is running; interrupt it first, or wait for its end".to_owned());
+                    Vec::new()
+                }
+                Some(id) if self.session.turns > TurnId(0) => vec![Action::Switch(Switch::Fork(id))],
+                _ => {
+                    self.said = Some("there is no conversation yet".to_owned());
+                    Vec::new()
+                }
+            },
             slash::Run::Unknown => {
                 self.said = Some(format!("there is no command /{}", printable(name)));
                 Vec::new()
@@ -268,6 +295,7 @@ impl App {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
             KeyCode::Esc if self.session.turn.is_some() => vec![Action::Send(Command::Interrupt)],
+            KeyCode::Esc if self.composer.is_empty() && self.approval.is_none() => self.escape(now_ms),
             KeyCode::Char('c') if control => self.control_c(now_ms),
             KeyCode::Char('d') if control && self.composer.is_empty() => vec![Action::Quit],
             KeyCode::Char('z') if control => vec![Action::Suspend],
@@ -277,6 +305,39 @@ impl App {
             }
             KeyCode::Up if key.modifiers.contains(KeyModifiers::ALT) => self.take_back(),
             _ => Vec::new(),
+        }
+    }
+
+    /// Shows a view.
+    pub(super) fn open(&mut self, overlay: Box<dyn Overlay>) {
+        self.overlays.push(overlay);
+    }
+
+    /// Shows the sessions that are kept. With `only`, closing them is leaving.
+    pub(super) fn sessions(&mut self, only: bool) -> Vec<Action> {
+        let (sessions, action) = Sessions::open(only);
+        self.open(Box::new(sessions));
+        vec![action]
+    }
+
+    /// The first Esc warns, the second one goes back.
+    fn escape(&mut self, now_ms: u64) -> Vec<Action> {
+        if self.back_until_ms.take().is_some_and(|until| now_ms < until) {
+            self.rewind();
+        } else if self.session.said().next().is_some() {
+            self.back_until_ms = Some(now_ms + QUIT_MS);
+            self.said = Some("Esc again goes back to an earlier message".to_owned());
+        }
+        Vec::new()
+    }
+
+    fn rewind(&mut self) {
+        match Rewind::new(&self.session) {
+            _ if !self.session.idle() => {
+                self.said = Some("a turn is running; interrupt it first".to_owned());
+            }
+            Some(rewind) => self.open(Box::new(rewind)),
+            None => self.said = Some("nothing was said yet".to_owned()),
         }
     }
 

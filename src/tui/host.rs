@@ -4,7 +4,9 @@ use std::path::Path;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::protocol::{BlobId, Command, Content, Event, Update};
+use crate::protocol::{BlobId, Command, Content, Event, SessionId, Update};
+
+use super::status::Ground;
 
 /// The program around the screen.
 #[async_trait::async_trait]
@@ -15,8 +17,23 @@ pub trait Host: Send {
     /// With a sentence for the person.
     async fn open(&mut self) -> Result<Connection, String>;
 
-    /// Forgets the session that was asked for: the next one is new.
-    fn forget(&mut self);
+    /// Makes sure that another session can be opened in the place of this one, before this one is closed. Something
+    /// comes back when the repository that it works in is to be asked about first.
+    ///
+    /// # Errors
+    /// With a sentence for the person. This session goes on.
+    fn prepare(&mut self, next: Switch) -> Result<Option<Offer>, String>;
+
+    /// Keeps what the person decided about the repository. Something comes back when it has changed meanwhile, and
+    /// is asked again.
+    ///
+    /// # Errors
+    /// With a sentence for the person, when the settings can't be read then.
+    fn trust(&mut self, trusted: bool) -> Result<Option<Offer>, String>;
+
+    /// Forgets the session that was asked for: the next one is new. Something comes back when the repository has
+    /// changed meanwhile, and is to be asked about.
+    fn forget(&mut self) -> Option<Offer>;
 
     /// A picture as a part of a message, kept with the session.
     ///
@@ -45,6 +62,16 @@ pub trait Host: Send {
 pub enum Question {
     /// A part of an output that is kept: at most `length` bytes, from byte `from`.
     Blob { blob: BlobId, from: u64, length: usize },
+    /// The sessions that are kept.
+    Sessions,
+    /// The last messages of a session.
+    Words(SessionId),
+    /// Another name for a session that is not open; the answer is the sessions.
+    Rename { session: SessionId, title: String },
+    /// Put a session away or bring it back; the answer is the sessions.
+    Archive { session: SessionId, away: bool },
+    /// Delete a session; the answer is the sessions.
+    Delete(SessionId),
 }
 
 /// What it is told. Each answer says what it is the answer to.
@@ -57,12 +84,81 @@ pub enum Answer {
         /// Bytes of the whole.
         total: u64,
     },
+    Sessions {
+        /// The one that was written to last comes first.
+        known: Vec<Known>,
+        now_ms: u64,
+    },
+    Words {
+        session: SessionId,
+        /// Whether the person said it, and what was said.
+        words: Vec<(bool, String)>,
+    },
     /// A sentence for the person.
     Failed { question: Question, problem: String },
 }
 
+/// Another session in the place of this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    Resume(SessionId),
+    /// One that begins with the conversation of this one.
+    Fork(SessionId),
+}
+
+/// A session that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    pub id: SessionId,
+    /// Its name, or the beginning of the first message.
+    pub title: String,
+    pub directory: String,
+    /// It is about the directory that the program was started in.
+    pub here: bool,
+    /// When it was last written to.
+    pub changed_ms: u64,
+    /// Bytes on disk.
+    pub size: u64,
+    pub turns: Option<u32>,
+    pub archived: bool,
+    /// It began with the conversation of another one.
+    pub fork: bool,
+}
+
+/// What a repository brings along, to be trusted or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    pub directory: String,
+    pub files: Vec<Offered>,
+    /// It was decided before, about other contents.
+    pub again: bool,
+}
+
+/// A file that would be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    pub name: String,
+    /// What it is, in a word.
+    pub kind: &'static str,
+    pub size: u64,
+    pub news: Option<News>,
+    /// What hides in it, a line each.
+    pub hidden: Vec<String>,
+    /// The beginning of its text.
+    pub text: String,
+}
+
+/// What has become of a file since it was last decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    Added,
+    Changed,
+}
+
 /// An open session.
 pub struct Connection {
+    /// Where it works.
+    pub ground: Ground,
     pub history: Vec<Event>,
     pub commands: UnboundedSender<Command>,
     pub updates: Box<dyn Updates>,

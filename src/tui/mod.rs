@@ -18,6 +18,6 @@ pub mod text;
 pub mod theme;
 pub mod transcript;
 
-pub use host::{Answer, Connection, Host, Question, Updates};
-pub use run::{Options, run};
+pub use host::{Answer, Connection, Host, Known, News, Offer, Offered, Question, Switch, Updates};
+pub use run::{Begin, Options, run};
 pub use status::Ground;

@@ -24,7 +24,8 @@ use super::{
         self, Composer, Message,
         files::{self, Listing},
     },
-    host::{Connection, Host},
+    host::{Answer, Connection, Host, Offer, Question, Switch},
+    overlay::Trust,
     slash,
     status::Ground,
     term::{Late, Screen, Session as Terminal, Size, Tty},
@@ -45,14 +46,25 @@ pub struct Options {
     pub ground: Ground,
     /// What was said in earlier sessions, oldest first.
     pub history: Vec<String>,
-    /// A session that is kept is gone on with.
-    pub resumed: bool,
+    pub begin: Begin,
+    /// What the repository brings along, if it is to be asked about first.
+    pub offer: Option<Offer>,
     /// What to say first.
     pub say: Option<String>,
     /// Colours are welcome (`NO_COLOR` is not set).
     pub colours: bool,
     /// The variables that describe the terminal.
     pub term: Vec<(String, String)>,
+}
+
+/// What the screen shows first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    New,
+    /// A session that is kept is gone on with.
+    Resume,
+    /// The person chooses one.
+    Choose,
 }
 
 /// Runs the screen until the person leaves. Gives what to say then, and the host back.
@@ -78,8 +90,12 @@ pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<S
         typed: Instant::now(),
         found,
         listing: Arc::default(),
+        begin: (options.begin, options.say),
     };
-    face.begin(options.resumed, options.say).await;
+    match options.offer {
+        Some(offer) => face.app.open(Box::new(Trust::new(offer))),
+        None => face.begin().await?,
+    }
     let result = face.follow(matches).await;
     let farewell = face.app.farewell();
     face.leave().await;
@@ -101,6 +117,8 @@ struct Face<H> {
     found: mpsc::UnboundedSender<Input>,
     /// The files of the workspace, walked anew for each `@` that is begun.
     listing: Arc<Mutex<Option<Arc<Listing>>>>,
+    /// What comes first, and what is said first.
+    begin: (Begin, Option<String>),
 }
 
 /// What comes after an event.
@@ -113,14 +131,23 @@ enum Flow {
 }
 
 impl<H: Host> Face<H> {
-    async fn begin(&mut self, resumed: bool, say: Option<String>) {
-        if resumed {
-            self.connect().await;
+    async fn begin(&mut self) -> io::Result<()> {
+        match self.begin.0 {
+            Begin::New => {}
+            Begin::Resume => self.connect().await,
+            // What is to be said is said to the one that is chosen.
+            Begin::Choose => {
+                for action in self.app.sessions(true) {
+                    Box::pin(self.act(action)).await?;
+                }
+                return Ok(());
+            }
         }
-        if let Some(text) = say {
+        if let Some(text) = self.begin.1.take() {
             self.send(Command::Submit { content: vec![Content::text(text)], delivery: Delivery::Steer })
                 .await;
         }
+        Ok(())
     }
 
     async fn follow(&mut self, mut found: mpsc::UnboundedReceiver<Input>) -> io::Result<()> {
@@ -281,14 +308,37 @@ impl<H: Host> Face<H> {
                 drop(self.app.update(Input::Said(said.to_owned()), now_ms()));
             }
             Action::Ask(question) => {
-                let answer = self.host.answer(question).await;
-                drop(self.app.update(Input::Answer(answer), now_ms()));
+                let mut asked = Some(question);
+                while let Some(question) = asked.take() {
+                    let answer = self.host.answer(question).await;
+                    // An answer may raise another question, and nothing else.
+                    asked = self.app.update(Input::Answer(answer), now_ms()).into_iter().find_map(|action| {
+                        match action {
+                            Action::Ask(question) => Some(question),
+                            _ => None,
+                        }
+                    });
+                }
             }
             Action::New => {
                 self.disconnect().await;
-                self.host.forget();
+                let offer = self.host.forget();
                 self.app.forget();
+                self.begin.0 = Begin::New;
+                if let Some(offer) = offer {
+                    self.app.open(Box::new(Trust::new(offer)));
+                }
             }
+            Action::Switch(next) => self.switch(next).await?,
+            Action::Write(text) => drop(self.app.update(Input::Edited(text), now_ms())),
+            Action::Trust(trusted) => match self.host.trust(trusted) {
+                Ok(Some(offer)) => self.app.open(Box::new(Trust::new(offer))),
+                Ok(None) => Box::pin(self.begin()).await?,
+                Err(problem) => {
+                    drop(self.app.update(Input::Said(problem), now_ms()));
+                    Box::pin(self.begin()).await?;
+                }
+            },
         }
         Ok(Flow::Go)
     }
@@ -324,11 +374,38 @@ impl<H: Host> Face<H> {
         self.send(Command::Submit { content, delivery }).await;
     }
 
+    /// Opens another session, once it is sure that it can be opened. This one is closed in order before.
+    async fn switch(&mut self, next: Switch) -> io::Result<()> {
+        let offer = match self.host.prepare(next) {
+            Ok(offer) => offer,
+            Err(problem) => {
+                // Whoever has nothing but the list chooses another one, and reads there why.
+                let input = if self.begin.0 == Begin::Choose {
+                    Box::pin(self.begin()).await?;
+                    Input::Answer(Answer::Failed { question: Question::Sessions, problem })
+                } else {
+                    Input::Said(problem)
+                };
+                drop(self.app.update(input, now_ms()));
+                return Ok(());
+            }
+        };
+        self.disconnect().await;
+        self.app.forget();
+        self.begin.0 = Begin::Resume;
+        match offer {
+            Some(offer) => self.app.open(Box::new(Trust::new(offer))),
+            None => Box::pin(self.begin()).await?,
+        }
+        Ok(())
+    }
+
     /// Opens the session, and folds what it tells of before.
     async fn connect(&mut self) {
         let now = now_ms();
         match self.host.open().await {
             Ok(connection) => {
+                self.app.ground.clone_from(&connection.ground);
                 self.app.replay(&connection.history, now);
                 self.connection = Some(connection);
             }

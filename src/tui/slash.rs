@@ -15,6 +15,9 @@ pub(super) enum Run {
     Do(Vec<Action>),
     /// Lines for the transcript.
     Print(Vec<String>),
+    Rewind,
+    Sessions,
+    Fork,
     Unknown,
 }
 
@@ -22,11 +25,14 @@ pub(super) enum Run {
 const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("copy", "copy the last answer to the clipboard", &[]),
     ("effort", "how hard the model thinks", &["none", "minimal", "low", "medium", "high", "xhigh"]),
+    ("fork", "go on in a copy of this session", &[]),
     ("help", "keys and commands", &[]),
     ("new", "begin a new session", &[]),
     ("ps", "commands that still run", &[]),
     ("quit", "leave; the session is kept", &[]),
     ("rename", "give this session a name", &[]),
+    ("resume", "go on with another session", &[]),
+    ("rewind", "go back to before an earlier message", &[]),
     ("status", "model, permissions, tokens, session", &[]),
 ];
 
@@ -47,12 +53,15 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
             None => Run::Print(vec!["There is no answer yet.".to_owned()]),
         },
         "effort" => effort(args, session),
+        "fork" => Run::Fork,
         "help" => Run::Print(help()),
         "new" => Run::Do(vec![Action::New]),
         "ps" => Run::Print(processes(session)),
         "quit" | "exit" => Run::Do(vec![Action::Quit]),
         "rename" if args.trim().is_empty() => Run::Print(vec!["/rename NAME".to_owned()]),
         "rename" => Run::Do(vec![Action::Send(Command::Rename { title: args.trim().to_owned() })]),
+        "resume" => Run::Sessions,
+        "rewind" => Run::Rewind,
         "status" => Run::Print(state(session, ground)),
         _ => Run::Unknown,
     }
@@ -81,7 +90,7 @@ fn help() -> Vec<String> {
         ("Enter", "send; while a turn runs: steer it"),
         ("Tab", "while a turn runs: say it afterwards"),
         ("Alt-↑", "take back the last message that waits"),
-        ("Esc", "interrupt"),
+        ("Esc", "interrupt; twice on an empty line: go back to an earlier message"),
         ("Ctrl-J", "new line"),
         ("Ctrl-G", "edit in your editor"),
         ("Ctrl-R", "search what you said before"),

@@ -4,17 +4,29 @@
 //! answer to a question that it had sent.
 
 mod menu;
+mod rewind;
+mod sessions;
 mod transcript;
+mod trust;
 
 use ratatui::text::Line;
 
 use crate::session::Session;
 
 use super::{
-    app::Action, host::Answer, keymap::Key, status::Ground, term::Size, theme::Theme, transcript::Transcript,
+    app::Action,
+    host::{Answer, Question},
+    keymap::Key,
+    status::Ground,
+    term::Size,
+    theme::Theme,
+    transcript::Transcript,
 };
 
+pub(super) use rewind::Rewind;
+pub(super) use sessions::Sessions;
 pub(super) use transcript::Pager;
+pub(super) use trust::Trust;
 
 /// What an overlay may look at.
 pub(super) struct Look<'a> {
@@ -63,6 +75,11 @@ pub(super) trait Overlay: Send {
 
     /// What was asked for, by this view or another one.
     fn answer(&mut self, _answer: &Answer) {}
+
+    /// What it wants to know now that something was answered.
+    fn wanted(&mut self) -> Option<Question> {
+        None
+    }
 
     /// At most `size.rows` rows. The last one tells what the keys do.
     fn draw(&mut self, size: Size, look: &Look<'_>) -> Page;

@@ -59,7 +59,7 @@ fn every_file_is_shown_with_what_hides_in_it() {
          These files would tell the model what to do, or the program how to run.\n  \
          Nothing of them has been read into a session.\n  \
          1 file has text that people don't see.\n\
-         › ! AGENTS.md  instructions · 29B\n  \
+         › ! AGENTS.md  instructions · 25B\n  \
          .agent/config.toml  settings · 15B\n  \
          .agent/skills/x/logo.png  skill · 70.0kB\n\
          ── AGENTS.md · 1–3 of 3 ────────────────────────────────────────────────────────\n\

@@ -139,7 +139,7 @@ fn start(common: &Common) -> Result<Start, CliError> {
     let config = config::load(&inputs).map_err(CliError::usage)?;
     let approval = start::approval(&config, &typed, Person::Absent);
     let home = inputs.home.clone();
-    Ok(Start { config, inputs, home, workspace, typed, approval, person: Person::Absent })
+    Ok(Start { config, inputs, home, workspace, typed, approval, person: Person::Absent, models: None })
 }
 
 /// The same where somebody sits before a screen.

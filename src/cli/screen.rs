@@ -36,6 +36,22 @@ pub(super) enum First {
 
 /// Runs the screen.
 pub(super) async fn run(start: Start, first: First, say: Option<String>) -> Result<ExitCode, CliError> {
+    if let Some(farewell) = show(start, first, say, None).await? {
+        let _ = writeln!(io::stdout(), "{farewell}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Called for every key, for what plays by itself and can be hurried.
+pub(super) type Pressed = Box<dyn Fn() + Send>;
+
+/// Shows the screen until it is left. Gives what is to be said then.
+pub(super) async fn show(
+    start: Start,
+    first: First,
+    say: Option<String>,
+    pressed: Option<Pressed>,
+) -> Result<Option<String>, CliError> {
     let (begin, next) = match first {
         First::New => (Begin::New, None),
         First::Resume(kept) => (Begin::Resume, Some(*kept)),
@@ -54,13 +70,10 @@ pub(super) async fn run(start: Start, first: First, say: Option<String>) -> Resu
         term: std::env::vars().filter(|(name, _)| name.starts_with("TERM") || name == "COLORTERM").collect(),
     };
     let resume = next.as_ref().map(Kept::id);
-    let screen = Screen { start, resume, next, blobs: None, open: None, history_file };
+    let screen = Screen { start, resume, next, blobs: None, open: None, history_file, pressed };
     let (farewell, screen) = tui::run(screen, options).await.map_err(CliError::failed)?;
     screen.close().await;
-    if let Some(farewell) = farewell {
-        let _ = writeln!(io::stdout(), "{farewell}");
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(farewell)
 }
 
 struct Screen {
@@ -72,6 +85,7 @@ struct Screen {
     /// What ends with the session.
     open: Option<Rest>,
     history_file: PathBuf,
+    pressed: Option<Pressed>,
 }
 
 /// The parts of an open session that the screen does not hold.
@@ -129,6 +143,12 @@ impl Host for Screen {
         self.open = Some(Rest { ended: handle.ended });
         let ground = ground(&self.start);
         Ok(Connection { ground, history, commands: handle.commands, updates: Box::new(Live(handle.updates)) })
+    }
+
+    fn pressed(&mut self) {
+        if let Some(pressed) = &self.pressed {
+            pressed();
+        }
     }
 
     fn prepare(&mut self, next: Switch) -> Result<Option<Offer>, String> {

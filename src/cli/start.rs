@@ -44,6 +44,8 @@ pub(super) struct Start {
     pub(super) approval: Approval,
     /// Whether somebody is there to be asked.
     pub(super) person: Person,
+    /// Models that answer in the place of those of the catalog.
+    pub(super) models: Option<harness::OpenModel>,
 }
 
 /// What was typed on the command line for this run. It goes before what a resumed session ran with.
@@ -316,6 +318,9 @@ impl Start {
 
     /// Opens models by the settings of a session, with keys from the environment or the key file.
     fn models(&self) -> harness::OpenModel {
+        if let Some(models) = &self.models {
+            return Arc::clone(models);
+        }
         let catalog = self.catalog();
         let keys = self.keys();
         Arc::new(move |settings: &Settings| {

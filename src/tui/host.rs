@@ -35,6 +35,9 @@ pub trait Host: Send {
     /// changed meanwhile, and is to be asked about.
     fn forget(&mut self) -> Option<Offer>;
 
+    /// A key was pressed, whatever it is for. For a host that plays something and can be hurried.
+    fn pressed(&mut self) {}
+
     /// A picture as a part of a message, kept with the session.
     ///
     /// # Errors

@@ -226,6 +226,7 @@ impl<H: Host> Face<H> {
         match event {
             TermEvent::Key(key) => {
                 self.typed = Instant::now();
+                self.host.pressed();
                 self.input(Input::Key(key)).await
             }
             TermEvent::Paste(text) => self.input(Input::Paste(text)).await,

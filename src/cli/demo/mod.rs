@@ -1,30 +1,49 @@
 //! `agent demo`: the whole loop on a small sample project. Only the model is scripted.
+//!
+//! On a terminal it plays in the screen and asks the person once; elsewhere it is a task that ends by itself.
+
+mod player;
 
 use std::{
     fs,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::Path,
     process::ExitCode,
+    sync::Arc,
 };
 
 use crate::config::{self, Home, Inputs};
 use crate::context::Person;
+use crate::harness::OpenedModel;
 use crate::protocol::Approval;
 
 use super::{
     args::RunArgs,
     error::CliError,
-    exec,
+    exec, screen,
     start::{Start, Typed},
 };
 
+use player::{Player, Pulse};
+
 const PROJECT: &[(&str, &str)] = &[
-    ("README.md", include_str!("../../assets/demo/project/README.md")),
-    ("sum.sh", include_str!("../../assets/demo/project/sum.sh")),
-    ("test.sh", include_str!("../../assets/demo/project/test.sh")),
+    ("README.md", include_str!("../../../assets/demo/project/README.md")),
+    ("sum.sh", include_str!("../../../assets/demo/project/sum.sh")),
+    ("test.sh", include_str!("../../../assets/demo/project/test.sh")),
 ];
-const SCRIPT: &str = include_str!("../../assets/demo/script.jsonl");
+const SCRIPT: &str = concat!(
+    include_str!("../../../assets/demo/script.jsonl"),
+    include_str!("../../../assets/demo/end.jsonl")
+);
 const TASK: &str = "The test of this project fails. Find out why, and mend it.";
+const NEXT: &str = "
+That was the demo. To begin with a project of yours:
+
+  export OPENAI_API_KEY=…   for other models: agent config path, agent config schema
+  cd my-project
+  agent
+
+`agent doctor` says what is missing on this machine, if anything.";
 
 pub(super) async fn run(keep: Option<&Path>) -> Result<ExitCode, CliError> {
     let temporary = tempfile::tempdir().map_err(CliError::failed)?;
@@ -38,10 +57,14 @@ pub(super) async fn run(keep: Option<&Path>) -> Result<ExitCode, CliError> {
         .map_err(|error| CliError::failed(format!("can't make the sample project: {error}")))?;
     let _ = writeln!(
         io::stderr(),
-        "This is a demo: the model's answers are scripted, so it needs no key and no network. Everything else is\n\
-         real: the sandbox, the shell, the patch, the log. The sample project is in {}\n",
+        "This is a demo: the model's answers are scripted, so it needs no key and no\n\
+         network. Everything else is real: the sandbox, the shell, the patch, the log.\n\
+         The sample project is in {}\n",
         start.workspace.display()
     );
+    if plays() {
+        return play(start, &folder).await;
+    }
     let args = RunArgs {
         json: false,
         deltas: false,
@@ -51,6 +74,31 @@ pub(super) async fn run(keep: Option<&Path>) -> Result<ExitCode, CliError> {
         ephemeral: false,
     };
     exec::task(&start, &args, TASK).await
+}
+
+/// Whether somebody sits before a screen.
+fn plays() -> bool {
+    let able = std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb");
+    able && io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// The demo in the screen, at the speed of a reader, with a question that is the person's to answer.
+async fn play(start: Start, folder: &Path) -> Result<ExitCode, CliError> {
+    // Else it would be found out inside of the screen, where there is no place for what to do about it.
+    drop(start.local_sandbox(start.config.sandbox, folder)?);
+    let pulse = Pulse::default();
+    let player = Player::new(pulse.clone()).map_err(CliError::failed)?;
+    let model = OpenedModel { model: Arc::new(player), name: "scripted".to_owned() };
+    let start = Start {
+        approval: Approval::OnRequest,
+        person: Person::Present,
+        models: Some(Arc::new(move |_| Ok(model.clone()))),
+        ..start
+    };
+    let pressed = Box::new(move || pulse.hurry());
+    screen::show(start, screen::First::New, Some(TASK.to_owned()), Some(pressed)).await?;
+    let _ = writeln!(io::stdout(), "{NEXT}");
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Writes the project and a configuration that knows nothing of the user's own.
@@ -79,5 +127,6 @@ fn prepare(folder: &Path) -> anyhow::Result<Start> {
         typed: Typed::default(),
         approval: Approval::Never,
         person: Person::Absent,
+        models: None,
     })
 }

@@ -398,6 +398,10 @@ impl<H: Host> Face<H> {
             Some(offer) => self.app.open(Box::new(Trust::new(offer))),
             None => Box::pin(self.begin()).await?,
         }
+        if let Switch::Fork(from) = next {
+            let said = format!("session {from} is kept as it is; a copy of it goes on here");
+            drop(self.app.update(Input::Said(said), now_ms()));
+        }
         Ok(())
     }
 

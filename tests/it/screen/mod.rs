@@ -6,9 +6,11 @@ mod conversation;
 mod demo;
 mod ends;
 mod hostile;
+mod sessions;
 mod sizes;
 mod terminal;
 mod tmux;
+mod trust;
 mod vocabulary;
 mod waiting;
 

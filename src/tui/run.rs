@@ -398,9 +398,9 @@ impl<H: Host> Face<H> {
             Some(offer) => self.app.open(Box::new(Trust::new(offer))),
             None => Box::pin(self.begin()).await?,
         }
-        if let Switch::Fork(from) = next {
-            let said = format!("session {from} is kept as it is; a copy of it goes on here");
-            drop(self.app.update(Input::Said(said), now_ms()));
+        if matches!(next, Switch::Fork(_)) {
+            let said = "a copy goes on here; the session that it was made of is kept as it is";
+            drop(self.app.update(Input::Said(said.to_owned()), now_ms()));
         }
         Ok(())
     }

@@ -65,8 +65,9 @@ fn a_fork_goes_on_beside_its_parent_and_either_is_found_in_the_list() {
     screen.say("first");
     screen.shows("• one");
     screen.say("/rename The parent");
+    screen.until("it has the name", |screen| screen.log().contains("\"renamed\""));
     screen.say("/fork");
-    screen.shows("a copy of it goes on here");
+    screen.shows("a copy goes on here");
     screen.say("in the fork");
     screen.shows("• two");
     assert_eq!(said(&mock, 2), ["first", "one", "in the fork"]);

@@ -39,6 +39,9 @@ if [ -z "$prefix" ]; then
     if [ $root = yes ]; then prefix=/usr/local; else prefix=${HOME:?}/.local; fi
 fi
 
+# Later steps stand elsewhere.
+case $prefix in /*) ;; *) prefix=$(pwd)/$prefix ;; esac
+
 if [ $action = uninstall ]; then
     if [ -e "$prefix/bin/agent" ]; then
         rm -f "$prefix/bin/agent"
@@ -111,8 +114,10 @@ sandbox_check() {
 case $action in
     install)
         toolchain
-        cargo build --release --locked
-        bin=${CARGO_TARGET_DIR:-target}/release/agent
+        # Said, so that it is known whatever cargo's own configuration says.
+        target=${CARGO_TARGET_DIR:-target}
+        cargo build --release --locked --target-dir "$target"
+        bin=$target/release/agent
         mkdir -p "$prefix/bin"
         # Never over a file that runs: a new one takes its name.
         cp "$bin" "$prefix/bin/.agent.new"
@@ -128,7 +133,7 @@ case $action in
     test | long)
         toolchain
         missing=
-        for tool in tmux git; do command -v $tool >/dev/null 2>&1 || missing="$missing $tool"; done
+        for tool in tmux git python3 less; do command -v $tool >/dev/null 2>&1 || missing="$missing $tool"; done
         if [ -n "$missing" ]; then
             # shellcheck disable=SC2086 # words on purpose
             if [ $root = yes ]; then get $missing; else say "note: not installed:$missing; what needs them is skipped, aloud"; fi
@@ -144,7 +149,7 @@ case $action in
             say "NOT TESTED on this machine ($skipped):"
             sort "$AGENT_TEST_SKIPS" | sed 's/^/  /'
             [ "${CI:-}" != true ] || die "under CI everything must be tested"
-        else
+        elif [ $result -eq 0 ] && [ $# -eq 0 ]; then
             say "everything was tested: nothing skipped"
         fi
         exit $result

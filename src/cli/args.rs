@@ -9,7 +9,6 @@ use crate::protocol::{Approval, SandboxMode};
 /// A terminal coding agent that can always be stopped and resumed without losing anything.
 #[derive(Debug, Parser)]
 #[command(name = "agent", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) common: Common,
@@ -83,6 +82,16 @@ pub(super) enum CommandArgs {
         /// Keep the sample project and the session here.
         #[arg(long, value_name = "DIR")]
         keep: Option<PathBuf>,
+    },
+    /// Keep the key of a provider: typed when asked, or from standard input.
+    Login {
+        /// The provider's name. Nothing: the one of the configured model.
+        provider: Option<String>,
+    },
+    /// Forget the key of a provider.
+    Logout {
+        /// The provider's name. Nothing: the one of the configured model.
+        provider: Option<String>,
     },
     /// Say what is installed, what is missing, and how to get it.
     Doctor {

@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod error;
 mod exec;
+mod login;
 mod sandbox;
 mod screen;
 mod sessions;
@@ -52,6 +53,10 @@ pub fn main(args: &[OsString]) -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let common = cli.common;
+    if let (Some(prompt), Some(_)) = (&cli.prompt, &cli.command) {
+        return Err(CliError::usage(format!("`{prompt}` stands before a command"))
+            .hint("a prompt alone begins a session; options may stand before or after a command's name"));
+    }
     match cli.command {
         None => {
             let start = with_person(&common)?;
@@ -93,10 +98,13 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             runtime()?.block_on(sandbox::run(&start, &command))
         }
         Some(CommandArgs::Demo { keep }) => runtime()?.block_on(demo::run(keep.as_deref())),
+        Some(CommandArgs::Login { provider }) => login::login(&start(&common)?, provider),
+        Some(CommandArgs::Logout { provider }) => login::logout(&start(&common)?, provider),
         Some(CommandArgs::Doctor { json }) => doctor::run(&common, json),
         Some(CommandArgs::Config { command: ConfigArgs::Schema }) => print(&config::schema()),
         Some(CommandArgs::Config { command: ConfigArgs::Path }) => {
-            print(&start(&common)?.home.config_file().to_string_lossy())
+            let inputs = Inputs::from_process(None, Vec::new()).map_err(CliError::usage)?;
+            print(&inputs.home.config_file().to_string_lossy())
         }
         Some(CommandArgs::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "agent", &mut io::stdout());

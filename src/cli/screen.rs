@@ -3,9 +3,12 @@
 use std::{
     fs,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
 };
+
+use futures::future::BoxFuture;
 
 use crate::config::trust::{Brought, Change, Standing, Trust};
 use crate::harness;
@@ -206,23 +209,9 @@ impl Host for Screen {
         Ok(edited.trim_end_matches('\n').to_owned())
     }
 
-    async fn shell(&mut self, command: &str) -> String {
-        let output = tokio::process::Command::new(super::start::shell())
-            .args(["-c", command])
-            .current_dir(&self.start.workspace)
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await;
-        match output {
-            Err(error) => format!("I ran `{command}`, but it could not be started: {error}"),
-            Ok(output) => {
-                let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-                text.push_str(&String::from_utf8_lossy(&output.stderr));
-                let text = crate::context::truncate::middle(&text, SHOWN as u64 / 4);
-                format!("I ran `{command}` ({}):\n```\n{}\n```", output.status, text.trim_end())
-            }
-        }
+    fn shell(&mut self, command: &str) -> BoxFuture<'static, String> {
+        let (command, workspace) = (command.to_owned(), self.start.workspace.clone());
+        Box::pin(as_person(command, workspace))
     }
 
     async fn answer(&mut self, question: Question) -> Answer {
@@ -242,11 +231,34 @@ impl Host for Screen {
         let written = self
             .history_file
             .parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| fs::OpenOptions::new().create(true).append(true).open(&self.history_file))
+            .map_or(Ok(()), |folder| fs::DirBuilder::new().recursive(true).mode(0o700).create(folder))
+            // What was said may hold what is nobody else's business.
+            .and_then(|()| {
+                fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&self.history_file)
+            })
             .and_then(|mut file| file.write_all(line.as_bytes()));
         // A history that can't be kept is no reason to bother anybody who works.
         drop(written);
+    }
+}
+
+/// Runs a command as the person would in a shell of their own, and gives what it came to in words for the model.
+async fn as_person(command: String, workspace: PathBuf) -> String {
+    let output = tokio::process::Command::new(super::start::shell())
+        .args(["-c", &command])
+        .current_dir(workspace)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await;
+    match output {
+        Err(error) => format!("I ran `{command}`, but it could not be started: {error}"),
+        Ok(output) => {
+            let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+            text.push_str(&String::from_utf8_lossy(&output.stderr));
+            let text = crate::context::truncate::middle(&text, SHOWN as u64 / 4);
+            format!("I ran `{command}` ({}):\n```\n{}\n```", output.status, text.trim_end())
+        }
     }
 }
 
@@ -295,6 +307,7 @@ fn offer(trust: &Trust) -> Option<Offer> {
 /// The branch, read from the file that names it: no program is run for it.
 fn branch(workspace: &Path) -> Option<String> {
     let root = workspace.ancestors().find(|dir| dir.join(".git").exists())?;
-    let head = fs::read_to_string(root.join(".git/HEAD")).ok()?;
+    let mut head = String::new();
+    fs::File::open(root.join(".git/HEAD")).ok()?.take(4096).read_to_string(&mut head).ok()?;
     head.trim().strip_prefix("ref: refs/heads/").map(str::to_owned)
 }

@@ -27,6 +27,11 @@ pub(super) fn run(sessions: &Sessions, command: &SessionsArgs) -> Result<(), Cli
         SessionsArgs::Show { id, json } => show(sessions, id, *json),
         SessionsArgs::Rm { ids } => remove(sessions, ids),
     }
+    .or_else(|error| match error.downcast_ref::<io::Error>() {
+        // Whoever reads has seen enough.
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    })
     .map_err(|error| match error.downcast::<CliError>() {
         Ok(error) => error,
         Err(error) => CliError::failed(format!("{error:#}")),
@@ -140,7 +145,8 @@ fn remove(sessions: &Sessions, ids: &[String]) -> anyhow::Result<()> {
     let found = ids.iter().map(|id| find(sessions, id)).collect::<Result<Vec<_>, _>>()?;
     for id in found {
         sessions.remove(id).map_err(|error| anyhow::anyhow!("session {id} stays: {error}"))?;
-        writeln!(io::stdout(), "deleted {id}")?;
+        // That nobody reads it is no reason to stop half-way.
+        let _ = writeln!(io::stdout(), "deleted {id}");
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Building a session's harness from what was typed, the configuration and the machine.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -383,7 +384,11 @@ impl Start {
         let user = [self.home.config.clone()];
         let trust = &self.config.trust;
         let places = instructions::candidates(Some(&trust.root), &self.workspace, &user);
-        let (files, mut said) = instructions::gather(&places, read_text);
+        let read = |path: &Path| {
+            let own = path.starts_with(&self.home.config);
+            read_text(path, (!own).then_some(trust.root.as_path()))
+        };
+        let (files, mut said) = instructions::gather(&places, read);
         let (files, left) = self.trusted(files);
         said.extend(left);
         let instructions = instructions::build(&files, self.config.instructions.max_bytes);
@@ -545,16 +550,30 @@ pub(super) fn shell() -> PathBuf {
 
 /// More than this is no instruction file. 1 MiB.
 const LONGEST_INSTRUCTIONS: u64 = 1 << 20;
+const NO_INSTRUCTIONS: &str = "it is not a text file of at most 1 MiB";
 
-fn read_text(path: &Path) -> io::Result<Option<String>> {
-    let meta = match fs::metadata(path) {
+/// Reads a text file, if there is one. What a repository has must lie in it: a link of its to somewhere else would
+/// show the model a file that the person did not choose.
+fn read_text(path: &Path, within: Option<&Path>) -> io::Result<Option<String>> {
+    let path = match path.canonicalize() {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(None);
         }
-        meta => meta?,
+        path => path?,
     };
-    if !meta.is_file() || meta.len() > LONGEST_INSTRUCTIONS {
-        return Err(io::Error::other("it is not a text file of at most 1 MiB"));
+    if let Some(root) = within
+        && !path.starts_with(root.canonicalize()?)
+    {
+        return Err(io::Error::other("it is a link to a place outside of the repository"));
     }
-    fs::read_to_string(path).map(Some)
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other(NO_INSTRUCTIONS));
+    }
+    let mut text = String::new();
+    // Not by its size alone: special files have none.
+    fs::File::open(path)?.take(LONGEST_INSTRUCTIONS + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST_INSTRUCTIONS {
+        return Err(io::Error::other(NO_INSTRUCTIONS));
+    }
+    Ok(Some(text))
 }

@@ -65,7 +65,7 @@ pub(super) fn excerpt(text: &str, span: &Range<usize>, secret: bool) -> String {
     let (mut line, mut from) = (line, (span.start - start).min(line.len()));
     let mut to = (span.end.saturating_sub(start)).clamp(from, line.len());
     let mut hidden = "";
-    if secret || may_be_secret(line) {
+    if secret || may_be_secret(line) || in_providers(text, start) {
         (line, hidden) = line.split_once('=').map_or(("", "…"), |(key, _)| (key, "= …"));
         from = from.min(line.len());
         to = to.min(line.len()).max(from);
@@ -89,6 +89,13 @@ pub(super) fn excerpt(text: &str, span: &Range<usize>, secret: bool) -> String {
         " ".repeat(lead.chars().count()),
         "^".repeat(carets)
     )
+}
+
+/// Whether the table that a place belongs to is a provider's: its headers may hold keys under any name.
+fn in_providers(text: &str, at: usize) -> bool {
+    let before = text.get(..at).unwrap_or_default();
+    let table = before.lines().rev().map(str::trim_start).find(|line| line.starts_with('['));
+    table.is_some_and(|line| line.trim_start_matches(['[', ' ']).starts_with("providers"))
 }
 
 /// A terminal must not obey what a file says.

@@ -62,11 +62,17 @@ impl Inputs {
         {
             env.push(("HOME".to_owned(), dirs.home_dir().to_string_lossy().into_owned()));
         }
-        let here = std::env::current_dir().map_err(|error| {
-            ConfigError::new(format!("the working directory can't be found: {error}"))
-                .hint("change to a directory that exists, or name one with -C DIR")
-        })?;
-        let cwd = cwd.map_or_else(|| here.clone(), |dir| here.join(dir));
+        let here = || {
+            std::env::current_dir().map_err(|error| {
+                ConfigError::new(format!("the working directory can't be found: {error}"))
+                    .hint("change to a directory that exists, or name one with -C DIR")
+            })
+        };
+        let cwd = match cwd {
+            Some(dir) if dir.is_absolute() => dir.to_owned(),
+            Some(dir) => here()?.join(dir),
+            None => here()?,
+        };
         Ok(Self { home: Home::find(&env)?, cwd, env, overrides })
     }
 }

@@ -169,8 +169,11 @@ impl Asking {
 
     async fn one_try(&mut self) -> Result<Option<Usage>, ModelError> {
         let mut stream = self.model.respond(&self.prompt).await?;
-        // What an earlier try of this answer had completed comes again as a rule; it is not said twice.
-        let mut repeated = self.prompt.kept.clone().into_iter().peekable();
+        // What an earlier try of this answer had completed comes again as a rule; it is not said twice. Thoughts
+        // never come again as they were: new ones go with the item that they lead to.
+        let kept = self.prompt.kept.clone().into_iter();
+        let mut repeated = kept.filter(|item| !matches!(**item, Item::Reasoning { .. })).peekable();
+        let mut thoughts = Vec::new();
         loop {
             let next = match self.pending.since {
                 None => stream.next().await,
@@ -194,20 +197,31 @@ impl Asking {
                     if matches!(item, Item::Assistant { .. }) {
                         self.partial().clear();
                     }
-                    if repeated.next_if(|kept| same(kept, &item)).is_none() {
-                        self.prompt.kept.push(Arc::new(item.clone()));
-                        self.tell(Work::Item { response: self.response, item });
+                    if repeated.peek().is_some() && matches!(item, Item::Reasoning { .. }) {
+                        thoughts.push(item);
+                    } else if repeated.next_if(|kept| same(kept, &item)).is_some() {
+                        thoughts.clear();
+                    } else {
+                        thoughts.drain(..).for_each(|thought| self.keep(thought));
+                        self.keep(item);
                     }
                 }
                 Some(Ok(Chunk::Note(text))) => self.tell(Work::Note { text }),
                 Some(Ok(Chunk::Finished { usage })) => {
                     self.flush();
+                    thoughts.drain(..).for_each(|thought| self.keep(thought));
                     return Ok(usage);
                 }
                 Some(Err(error)) => return Err(error),
                 None => return Err(ModelError::new(ModelErrorKind::Network, "the answer just stopped")),
             }
         }
+    }
+
+    /// An item is whole: whatever becomes of the rest, it was said.
+    fn keep(&mut self, item: Item) {
+        self.prompt.kept.push(Arc::new(item.clone()));
+        self.tell(Work::Item { response: self.response, item });
     }
 
     fn delta(&mut self, kind: Kind, text: &str) {

@@ -116,7 +116,10 @@ impl Http {
             value.set_sensitive(true);
             headers.insert(header, value);
         }
-        let values = provider.headers.values().map(|value| SecretString::from(value.as_str()));
+        // Each word of a header as well: servers repeat a key without the scheme before it.
+        let values = provider.headers.values().flat_map(|value| {
+            std::iter::once(value.as_str()).chain(value.split_whitespace()).map(SecretString::from)
+        });
         let secrets = Secrets::new(key.cloned().into_iter().chain(values));
         Ok(Self { base, host, headers, idle: provider.idle_timeout, secrets, client: OnceLock::new() })
     }
@@ -257,14 +260,20 @@ impl Secrets {
 
     /// The error without any secret that a server may have put into its words.
     #[must_use]
-    pub fn scrub(&self, mut error: ModelError) -> ModelError {
+    pub fn scrub(&self, error: ModelError) -> ModelError {
+        ModelError { message: self.scrub_text(error.message), ..error }
+    }
+
+    /// The text without any secret.
+    #[must_use]
+    pub fn scrub_text(&self, mut text: String) -> String {
         for secret in &*self.0 {
             let secret = secret.expose_secret().trim();
-            if error.message.contains(secret) {
-                error.message = error.message.replace(secret, "[secret]");
+            if text.contains(secret) {
+                text = text.replace(secret, "[secret]");
             }
         }
-        error
+        text
     }
 }
 
@@ -362,6 +371,14 @@ mod tests {
         let http = Http::new(&provider(&url), None).unwrap();
         let error = http.post("responses", Bytes::new()).await.err().unwrap();
         assert_eq!(error.kind, Kind::Network, "{error}");
+    }
+
+    #[test]
+    fn a_key_in_a_header_is_known_without_its_scheme() {
+        let headers = [("Authorization".to_owned(), "Bearer sk-of-a-header".to_owned())].into();
+        let http = Http::new(&Provider { headers, ..provider("https://example.com") }, None).unwrap();
+        let error = ModelError::new(Kind::Auth, "wrong key sk-of-a-header");
+        assert_eq!(http.secrets().scrub(error).message, "wrong key [secret]");
     }
 
     #[test]

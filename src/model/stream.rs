@@ -76,8 +76,10 @@ where
 {
     async fn next(&mut self) -> Option<Result<Chunk, ModelError>> {
         loop {
-            if let Some(chunk) = self.chunks.pop_front() {
-                return Some(Ok(chunk));
+            match self.chunks.pop_front() {
+                Some(Chunk::Note(text)) => return Some(Ok(Chunk::Note(self.secrets.scrub_text(text)))),
+                Some(chunk) => return Some(Ok(chunk)),
+                None => {}
             }
             if let Some(error) = self.error.take() {
                 return Some(Err(error));

@@ -151,7 +151,7 @@ pub fn clean(vars: impl Iterator<Item = (OsString, OsString)>, mode: SandboxMode
         set(name, value.as_ref());
     }
     if !outside {
-        set("AGENT_SANDBOX", "1".as_ref());
+        set("AGENT_SANDBOXED", "1".as_ref());
         set("AGENT_SANDBOX_NETWORK_DISABLED", "1".as_ref());
     }
     let has = |env: &Vars, name: &str| env.iter().any(|(old, value)| old == name && !value.is_empty());
@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(get(&env, "TERM"), Some("dumb"));
         assert_eq!(get(&env, "LANG"), Some("de_DE.UTF-8"));
         assert_eq!(get(&env, "LC_ALL"), None);
-        assert_eq!(get(&env, "AGENT_SANDBOX"), Some("1"));
+        assert_eq!(get(&env, "AGENT_SANDBOXED"), Some("1"));
         for gone in [
             "OPENAI_API_KEY",
             "AWS_SECRET_ACCESS_KEY",
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn outside_nobody_is_told_of_a_sandbox() {
         let env = clean(vars(&[("TMPDIR", "/t")]), SandboxMode::DangerFullAccess, Path::new("/h"));
-        assert_eq!(get(&env, "AGENT_SANDBOX"), None);
+        assert_eq!(get(&env, "AGENT_SANDBOXED"), None);
         assert_eq!(get(&env, "TMPDIR"), Some("/t"));
     }
 

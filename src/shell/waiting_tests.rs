@@ -34,8 +34,6 @@ const WAIT: &[(&str, Waiting)] = &[
     ("stty -icanon -echo; dd bs=1 count=1 of=/dev/null", Waiting::Keys),
     ("select answer in yes no; do break; done", Waiting::Line),
     ("less /etc/passwd", Waiting::Keys),
-    ("vi -u NONE x", Waiting::Keys),
-    ("gdb -q", Waiting::Keys),
 ];
 
 const WORK: &[&str] = &[
@@ -56,16 +54,21 @@ const WORK: &[&str] = &[
     "trap '' TTIN; sleep 600 & cat < /dev/zero > /dev/null",
 ];
 
+/// Whether the program of a command is installed; where not, that is said and counted (see `install.sh`).
 fn is_there(command: &str) -> bool {
     let program = command.split_whitespace().next().unwrap_or_default();
-    let known = ["python3", "perl", "less", "vi", "gdb", "make"];
-    let missing = known.contains(&program)
-        && !std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-            .any(|folder| folder.join(program).exists());
-    if missing {
-        eprintln!("NOT TESTED: whether `{command}` waits for input: {program} is not installed");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let known = ["python3", "perl", "less", "make"];
+    if !known.contains(&program) || std::env::split_paths(&path).any(|folder| folder.join(program).exists()) {
+        return true;
     }
-    !missing
+    let line = format!("NOT TESTED: whether `{command}` waits for input: {program} is not installed\n");
+    if let Some(skips) = std::env::var_os("AGENT_TEST_SKIPS") {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(skips);
+        file.and_then(|mut file| std::io::Write::write_all(&mut file, line.as_bytes())).unwrap();
+    }
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{line}");
+    false
 }
 
 #[tokio::test]

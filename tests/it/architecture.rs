@@ -25,10 +25,13 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("cli", "*"),
 ];
 
+const ENVIRONMENT: &[&str] = &["cli", "config", "main.rs", "sandbox/env.rs"];
+
 /// Text that may stand only in some modules. The reason is what a failure prints.
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
-    ("std::env::", &["cli", "config", "main.rs", "sandbox/env.rs"], "the environment is read in one place"),
-    ("env::var", &["cli", "config", "main.rs", "sandbox/env.rs"], "the environment is read in one place"),
+    ("std::env::", ENVIRONMENT, "the environment is read in one place"),
+    ("use std::env", ENVIRONMENT, "the environment is read in one place"),
+    ("env::var", ENVIRONMENT, "the environment is read in one place"),
     ("println!", &[], "only the faces write, and they write to what they are given"),
     ("print!", &[], "only the faces write, and they write to what they are given"),
 ];
@@ -59,8 +62,7 @@ fn what_belongs_to_one_place_stands_only_there() {
     for (path, text) in sources() {
         for (needle, places, why) in ONLY_IN {
             let at_home = places.iter().any(|place| path.starts_with(place));
-            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            if !at_home && without_comments(code).contains(needle) {
+            if !at_home && without_comments(&without_tests(&text)).contains(needle) {
                 wrong.push(format!("{}: `{needle}` ({why})", path.display()));
             }
         }
@@ -110,9 +112,56 @@ fn imports(text: &str) -> BTreeSet<String> {
     let code = without_comments(text);
     code.match_indices("crate::")
         .filter_map(|(at, found)| code.get(at + found.len()..))
-        .map(|rest| rest.chars().take_while(|char| char.is_alphanumeric() || *char == '_').collect())
-        .filter(|name: &String| !name.is_empty() && name != "Result")
+        .flat_map(|rest| match rest.strip_prefix('{') {
+            Some(list) => outermost(list),
+            None => vec![word(rest)],
+        })
+        .filter(|name| !name.is_empty() && name != "Result")
         .collect()
+}
+
+fn word(text: &str) -> String {
+    text.chars().take_while(|char| char.is_alphanumeric() || *char == '_').collect()
+}
+
+/// The first words in a list in braces, without what stands in braces of their own.
+fn outermost(list: &str) -> Vec<String> {
+    let mut depth = 0;
+    let mut parts = vec![String::new()];
+    for char in list.chars() {
+        match char {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => parts.push(String::new()),
+            char if depth == 0 => parts.last_mut().unwrap().push(char),
+            _ => {}
+        }
+    }
+    parts.iter().map(|part| word(part.trim())).collect()
+}
+
+/// Without the modules of unit tests that stand at the end of a file.
+fn without_tests(text: &str) -> String {
+    let mut code = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let tests = line == "#[cfg(test)]"
+            && lines.peek().is_some_and(|next| next.contains("mod ") && next.ends_with('{'));
+        if tests {
+            break;
+        }
+        code.push_str(line);
+        code.push('\n');
+    }
+    code
+}
+
+#[test]
+fn imports_are_seen_in_every_form() {
+    let text = "use crate::{\n    protocol::{BlobId, x::Y},\n    shell,\n};\nuse crate::store::Log;\nfn f(x: crate::tui::X) {}";
+    let expected = ["protocol", "shell", "store", "tui"].map(str::to_owned);
+    assert_eq!(imports(text), expected.into_iter().collect());
 }
 
 fn without_comments(text: &str) -> String {

@@ -13,7 +13,7 @@ use crate::support::{
 /// Lines that are not run here, and why.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("./install.sh --test", "it is what runs this"),
-    ("export OPENAI_API_KEY", "the key is in the environment already"),
+    ("agent login", "the key is in the environment already"),
     ("cd my-project", "the directory is given already"),
 ];
 
@@ -101,7 +101,15 @@ async fn every_command_of_the_readme_works_as_it_is_written() {
                 assert!(said, "{line}: {run:#?}");
             }
             // It is there to show what fails.
-            None if line.contains("agent sandbox") => assert_ne!(run.code, 0, "{line}: {run:#?}"),
+            None if line.contains("agent sandbox") => {
+                assert_ne!(run.code, 0, "{line}: {run:#?}");
+                let home: Vec<String> = std::fs::read_dir(std::env::var("HOME").unwrap())
+                    .map(|dir| dir.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect())
+                    .unwrap_or_default();
+                let shown = home.iter().filter(|name| run.stdout.lines().any(|line| line == *name));
+                assert_eq!(shown.collect::<Vec<_>>(), Vec::<&String>::new(), "{run:#?}");
+                assert!(!std::path::Path::new("/etc/x").exists());
+            }
             None => drop(run.expect(0)),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -11,6 +12,8 @@ use crate::context::{hidden, instructions};
 const MOST: usize = 2_000;
 /// Folders in folders.
 const DEPTH: usize = 8;
+/// Bytes of a file in which hidden text is looked for. No file that a session reads is longer.
+const LOOKED: u64 = 1 << 20;
 /// Bytes of a file that are kept to be looked at.
 const SHOWN: usize = 32 << 10;
 
@@ -93,28 +96,35 @@ fn walk(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) {
 
 fn look(path: PathBuf, root: &Path) -> Option<Brought> {
     let kind = kind(path.strip_prefix(root).unwrap_or(&path));
-    let Ok(meta) = fs::metadata(&path) else {
-        // A link to nowhere may lead somewhere tomorrow.
-        let (hash, text) = (String::new(), String::new());
-        return Some(Brought { path, kind, size: 0, hash, text, hidden: Vec::new() });
-    };
-    // A pipe would wait for ever.
-    if !meta.is_file() {
+    // What can't be read, and a link to a place outside, which is not read: it may lead elsewhere tomorrow.
+    let unread =
+        Brought { path, kind, size: 0, hash: String::new(), text: String::new(), hidden: Vec::new() };
+    let Ok(target) = unread.path.canonicalize() else { return Some(unread) };
+    if !target.starts_with(root) {
+        return Some(unread);
+    }
+    // A pipe would wait for ever, and what is empty says nothing.
+    if !target.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 0) {
         return None;
     }
-    let bytes = fs::read(&path).unwrap_or_default();
-    if bytes.is_empty() {
-        return None;
+    read(&target, unread.clone()).ok().or(Some(unread))
+}
+
+fn read(target: &Path, file: Brought) -> io::Result<Brought> {
+    let mut from = fs::File::open(target)?;
+    let mut head = Vec::new();
+    from.by_ref().take(LOOKED).read_to_end(&mut head)?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&head).update_reader(&mut from)?;
+    let hash = hasher.finalize().to_hex().to_string();
+    let size = hasher.count();
+    if head.contains(&0) {
+        return Ok(Brought { size, hash, ..file });
     }
-    let text = String::from_utf8_lossy(&bytes);
-    let binary = bytes.contains(&0);
-    let hidden = if binary { Vec::new() } else { hidden::find(&text) };
-    let mut end = SHOWN.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let shown = if binary { String::new() } else { text.get(..end).unwrap_or_default().to_owned() };
-    Some(Brought { kind, size: bytes.len() as u64, hash: hash(&bytes), text: shown, hidden, path })
+    let mut text = String::from_utf8_lossy(&head).into_owned();
+    let hidden = hidden::find(&text);
+    text.truncate((0..=SHOWN.min(text.len())).rfind(|end| text.is_char_boundary(*end)).unwrap_or(0));
+    Ok(Brought { size, hash, text, hidden, ..file })
 }
 
 pub(super) fn hash(bytes: &[u8]) -> String {

@@ -82,6 +82,19 @@ fn all_that_a_session_would_read_is_found_and_nothing_else() {
 }
 
 #[test]
+fn what_leads_out_of_the_repository_is_named_and_not_read() {
+    let world = World::new();
+    world.write("secret", "mine").write("p/inside", "x");
+    std::os::unix::fs::symlink("../secret", world.path("p/AGENTS.md")).unwrap();
+    std::os::unix::fs::symlink("../inside", world.path("p/sub/CLAUDE.md")).unwrap();
+    world.decide(true);
+    let files = world.find().files;
+    assert_eq!(files.iter().map(|file| file.text.as_str()).collect::<Vec<_>>(), ["", "x"]);
+    assert_eq!(world.verdict("p/AGENTS.md"), Verdict::Unasked);
+    assert_eq!(world.verdict("p/sub/CLAUDE.md"), Verdict::Read);
+}
+
+#[test]
 fn a_decision_holds_for_what_was_seen() {
     let world = World::new();
     world.write("p/AGENTS.md", "one").write("p/sub/AGENTS.md", "two");

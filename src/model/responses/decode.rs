@@ -61,10 +61,19 @@ struct Response<'a> {
     status: Option<String>,
     #[serde(borrow, default)]
     output: Option<Vec<&'a RawValue>>,
-    usage: Option<WireUsage>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
     incomplete_details: Option<IncompleteDetails>,
+}
+
+impl Response<'_> {
+    /// What was used. An account that can't be read is none, and costs nobody the answer.
+    fn usage(&self) -> Option<Usage> {
+        let usage: WireUsage = serde_json::from_str(self.usage?.get()).ok()?;
+        Some(Usage::from(&usage))
+    }
 }
 
 #[derive(Deserialize)]
@@ -74,24 +83,20 @@ struct IncompleteDetails {
 
 #[derive(Deserialize)]
 struct WireUsage {
-    #[serde(default)]
-    input_tokens: u64,
-    #[serde(default)]
-    output_tokens: u64,
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
     input_tokens_details: Option<InputDetails>,
     output_tokens_details: Option<OutputDetails>,
 }
 
 #[derive(Deserialize)]
 struct InputDetails {
-    #[serde(default)]
-    cached_tokens: u64,
+    cached_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct OutputDetails {
-    #[serde(default)]
-    reasoning_tokens: u64,
+    reasoning_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -261,7 +266,7 @@ impl Decoder {
         chunks: &mut VecDeque<Chunk>,
     ) -> Result<Flow, ModelError> {
         let listed = self.late_items(response, chunks)?;
-        let usage = response.usage.as_ref().map(Usage::from);
+        let usage = response.usage();
         if self.broken > 0 && listed != Some(self.items) {
             return Err(ModelError { usage, ..self.lost() });
         }
@@ -296,25 +301,26 @@ impl Decoder {
             None => "the provider gives no reason".to_owned(),
         };
         let what = format!("the answer of {} is incomplete: {why}", self.host);
-        let usage = response.usage.as_ref().map(Usage::from);
+        let usage = response.usage();
         Err(ModelError { usage, ..ModelError::new(Kind::Incomplete, what) })
     }
 
     fn failed(&self, response: &Response<'_>) -> ModelError {
         let words = response.error.map(|error| words(error.get())).unwrap_or_default();
-        let usage = response.usage.as_ref().map(Usage::from);
+        let usage = response.usage();
         ModelError { usage, ..fault::of_event(&self.host, &words) }
     }
 
-    /// Gives out the listed items if none came on its own, and says how many are listed.
+    /// Gives out the listed items that did not come on their own, and says how many are listed. Where events could
+    /// not be read nobody knows which ones these are.
     fn late_items(
         &mut self,
         response: &Response<'_>,
         chunks: &mut VecDeque<Chunk>,
     ) -> Result<Option<usize>, ModelError> {
         let Some(output) = &response.output else { return Ok(None) };
-        if self.items == 0 {
-            for item in output {
+        if self.items == 0 || self.broken == 0 {
+            for item in output.iter().skip(self.items) {
                 self.item(item, chunks)?;
             }
         }
@@ -369,10 +375,10 @@ impl Decode for Decoder {
 impl From<&WireUsage> for Usage {
     fn from(usage: &WireUsage) -> Self {
         Self {
-            input: usage.input_tokens,
-            cached: usage.input_tokens_details.as_ref().map_or(0, |details| details.cached_tokens),
-            output: usage.output_tokens,
-            reasoning: usage.output_tokens_details.as_ref().map_or(0, |details| details.reasoning_tokens),
+            input: usage.input_tokens.unwrap_or(0),
+            cached: usage.input_tokens_details.as_ref().and_then(|of| of.cached_tokens).unwrap_or(0),
+            output: usage.output_tokens.unwrap_or(0),
+            reasoning: usage.output_tokens_details.as_ref().and_then(|of| of.reasoning_tokens).unwrap_or(0),
         }
     }
 }

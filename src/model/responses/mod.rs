@@ -61,7 +61,11 @@ impl Model for Responses {
             Form::Json => {
                 let document = whole(bytes).await?;
                 let chunks = decoder.document(&document).into_iter();
-                Ok(stream::iter(chunks.map(move |chunk| chunk.map_err(|error| secrets.scrub(error)))).boxed())
+                let scrubbed = chunks.map(move |chunk| match chunk {
+                    Ok(Chunk::Note(text)) => Ok(Chunk::Note(secrets.scrub_text(text))),
+                    chunk => chunk.map_err(|error| secrets.scrub(error)),
+                });
+                Ok(stream::iter(scrubbed).boxed())
             }
             Form::Page => {
                 let page = Words::of_body(&whole(bytes).await?).text;

@@ -33,6 +33,8 @@ pub(in crate::tui) struct Sessions {
     everywhere: bool,
     /// Those that were put away, and not the others.
     archived: bool,
+    /// The one that is open.
+    current: Option<SessionId>,
     preview: Option<(SessionId, Vec<(bool, String)>)>,
     /// The session whose last words were asked for.
     asked: Option<SessionId>,
@@ -53,12 +55,13 @@ enum Doing {
 
 impl Sessions {
     /// The list, and what has to be asked for it. With `only`, closing it is leaving.
-    pub(in crate::tui) fn open(only: bool) -> (Self, Action) {
+    pub(in crate::tui) fn open(only: bool, current: Option<SessionId>) -> (Self, Action) {
         let sessions = Self {
             all: None,
             menu: Menu::new("", Vec::new()).filtered(),
             everywhere: false,
             archived: false,
+            current,
             preview: None,
             asked: None,
             doing: Doing::Choosing,
@@ -70,7 +73,9 @@ impl Sessions {
 
     fn rebuild(&mut self, now_ms: u64) {
         let entries = self.all.iter().flatten().filter(|known| self.lists(known));
-        let entries: Vec<_> = entries.map(|known| entry(known, self.everywhere, now_ms)).collect();
+        let entries: Vec<_> = entries
+            .map(|known| entry(known, self.everywhere, now_ms).current(self.current == Some(known.id)))
+            .collect();
         self.menu.set_entries(entries);
     }
 

@@ -40,7 +40,7 @@ impl World {
             directory: "~/p".into(),
             branch: None,
         };
-        let (view, asked) = Sessions::open(only);
+        let (view, asked) = Sessions::open(only, None);
         assert_eq!(asked, Action::Ask(Question::Sessions));
         let mut world = Self {
             view,

@@ -54,7 +54,7 @@ fn thousand() -> (tempfile::TempDir, Sessions) {
 }
 
 #[divan::bench(sample_count = 20, sample_size = 1)]
-fn list(bencher: Bencher) {
+fn list(bencher: Bencher<'_, '_>) {
     let (_folder, sessions) = thousand();
     bencher.bench(|| {
         let listed = sessions.list().unwrap();

@@ -181,10 +181,15 @@ impl Overlay for Trust {
 
     fn draw(&mut self, size: Size, look: &Look<'_>) -> Page {
         self.since_ms.get_or_insert(look.now_ms);
-        let hint = "y trusts them · n goes on without them · Esc quits · ↑↓ files · PgUp PgDn";
+        let hint = match size.columns {
+            ..60 => "y trusts them · n without them · Esc quits",
+            _ => "y trusts them · n goes on without them · Esc quits · ↑↓ files · PgUp PgDn",
+        };
         let style = look.theme.accent;
         let hint = Text::of(hint, style).rows(size.columns, Break::Words, &Prefix::hanging("  ", style));
         let mut rows = self.head(size, look.theme);
+        // However small it is, a file is seen.
+        rows.truncate(usize::from(size.rows).saturating_sub(hint.len() + 1));
         let room = usize::from(size.rows).saturating_sub(rows.len() + hint.len());
         let files = self.offer.files.len().min((room / 2).max(1));
         rows.extend(self.list(size, files, look.theme));

@@ -76,7 +76,10 @@ impl Trust {
             Some(News::Changed) => ("changed ", theme.warning),
         };
         let hidden = if file.hidden.is_empty() { "" } else { "! " };
-        let tail = format!("  {} · {}B", file.kind, short(file.size));
+        let tail = match width {
+            ..40 => String::new(),
+            _ => format!("  {} · {}B", file.kind, short(file.size)),
+        };
         let taken = 2 + news.len() + hidden.len() + tail.chars().count();
         let room = usize::from(width).saturating_sub(taken).max(8);
         let name = fitted(&plain(&file.name), room);

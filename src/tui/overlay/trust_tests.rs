@@ -79,7 +79,7 @@ fn every_file_is_shown_with_what_hides_in_it() {
     }
     for (columns, rows) in [(40, 12), (20, 8), (220, 50)] {
         let all = text(&mut Trust::new(offer(true)), columns, rows);
-        assert!(all.contains("y trusts") && all.contains("AGENTS.md"), "{all}");
+        assert!(all.contains("y trusts") && all.contains("ENTS.md"), "{all}");
     }
 }
 

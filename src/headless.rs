@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use crate::protocol::{
     Content, Delta, Event, Excerpt, Fact, FileOperation, Item, Level, Outcome, PatchedFile, Rejection, Shown,
-    StepStatus, Update, printable,
+    StepStatus, Update, printable, words,
 };
 use crate::session::Session;
 
@@ -163,6 +163,10 @@ impl<D: Write, N: Write> Headless<D, N> {
                     usage.cached,
                     usage.output
                 ))
+            }
+            Fact::Rewound { to } => {
+                let said = self.session.said_at(*to).map(words).unwrap_or_default();
+                self.note(&format!("‹ back to before: {}", said.lines().next().unwrap_or_default()))
             }
             _ => Ok(()),
         }

@@ -51,7 +51,18 @@ pub(super) enum CommandArgs {
     Exec(Box<ExecArgs>),
     /// Go on with a session on the screen.
     Resume {
-        /// The session's id, or its beginning. Nothing: the last session of this directory.
+        /// The session's id, or its beginning. Nothing: choose one from a list.
+        id: Option<String>,
+        /// The last session of this directory. The first word is then what to say.
+        #[arg(long)]
+        last: bool,
+        /// What to say.
+        prompt: Option<String>,
+    },
+    /// Begin a session with the conversation of another one. Without a terminal: print its id.
+    Fork {
+        /// The session's id, or its beginning.
+        #[arg(required_unless_present = "last")]
         id: Option<String>,
         /// The last session of this directory. The first word is then what to say.
         #[arg(long)]
@@ -210,8 +221,25 @@ pub(super) struct RunArgs {
 pub(super) enum SessionsArgs {
     /// List sessions, the newest first.
     List {
+        /// As JSON lines.
         #[arg(long)]
         json: bool,
+        /// Archived ones as well.
+        #[arg(long)]
+        all: bool,
+        /// Only archived ones.
+        #[arg(long, conflicts_with = "all")]
+        archived: bool,
+    },
+    /// Give a session a name. An empty one takes it away.
+    Rename { id: String, title: String },
+    /// Keep sessions out of lists. Going on with one brings it back.
+    Archive {
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// Bring them back.
+        #[arg(long)]
+        undo: bool,
     },
     /// Print what happened in a session.
     Show {

@@ -36,6 +36,7 @@ use crate::protocol::{Approval, ModelRef, SandboxMode};
 use self::{
     args::{Cli, CommandArgs, Common, ConfigArgs},
     error::CliError,
+    screen::First,
     start::{Start, Typed},
 };
 
@@ -68,14 +69,31 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {
         None => {
             let start = with_person(&common)?;
-            runtime()?.block_on(screen::run(start, None, cli.prompt))
+            runtime()?.block_on(screen::run(start, First::New, cli.prompt))
         }
         Some(CommandArgs::Resume { id, last, prompt }) => {
             let start = with_person(&common)?;
             // With --last the only word is what to say.
             let (id, prompt) = if last { (None, prompt.or(id)) } else { (id, prompt) };
-            let id = start.find(id.as_deref())?;
-            runtime()?.block_on(screen::run(start, Some(id), prompt))
+            let first = match (last, id) {
+                (false, None) => First::Choose,
+                (_, id) => First::Resume(Box::new(start.reopen(start.find(id.as_deref())?)?)),
+            };
+            runtime()?.block_on(screen::run(start, first, prompt))
+        }
+        Some(CommandArgs::Fork { id, last, prompt }) => {
+            let (id, prompt) = if last { (None, prompt.or(id)) } else { (id, prompt) };
+            // Without a terminal the new session is only made, and named.
+            let screen = with_person(&common).ok();
+            let start = screen.clone().map_or_else(|| start(&common), Ok)?;
+            let fork = start.fork(start.find(id.as_deref())?)?;
+            match screen {
+                Some(start) => {
+                    let first = First::Resume(Box::new(start.reopen(fork)?));
+                    runtime()?.block_on(screen::run(start, first, prompt))
+                }
+                None => print(&fork.to_string()),
+            }
         }
         Some(CommandArgs::Exec(args)) => {
             let start = start(&common)?;
@@ -142,8 +160,7 @@ fn start(common: &Common) -> Result<Start, CliError> {
     }
     let inputs = Inputs::from_process(Some(&workspace), overrides).map_err(CliError::usage)?;
     let config = config::load(&inputs).map_err(CliError::usage)?;
-    // Without a screen nobody is there to be asked, unless whoever called says so.
-    let approval = typed.approval.unwrap_or(Approval::Never);
+    let approval = start::approval(&config, &typed, Person::Absent);
     let home = inputs.home.clone();
     Ok(Start { config, inputs, home, workspace, typed, approval, person: Person::Absent, models: None })
 }
@@ -154,7 +171,7 @@ fn with_person(common: &Common) -> Result<Start, CliError> {
         return Err(CliError::usage("the screen needs a terminal").hint("without one: agent exec \"TASK\""));
     }
     let start = start(common)?;
-    let approval = start.config.approval.unwrap_or(Approval::OnRequest);
+    let approval = start::approval(&start.config, &start.typed, Person::Present);
     Ok(Start { approval, person: Person::Present, ..start })
 }
 

@@ -10,33 +10,41 @@ use std::{
 
 use futures::future::BoxFuture;
 
+use crate::config::trust::{Brought, Change, Standing, Trust};
 use crate::config::{project_root, rules};
 use crate::harness;
 use crate::protocol::{BlobId, Content, ProcessId, Rule, SessionId, Settings, Update};
 use crate::shell::{Peek, Shell};
 use crate::store::Blobs;
 use crate::tools::view_image;
-use crate::tui::{self, Answer, Connection, Ground, Host, Question, Updates, composer::history};
+use crate::tui::{
+    self, Answer, Begin, Connection, Ground, Host, News, Offer, Offered, Question, Switch, Updates,
+    composer::history,
+};
 
 use super::{
     clipboard,
     drafts::Drafts,
     error::CliError,
-    feedback, models, prompts,
-    start::{Open, Place, Start},
+    feedback, models, prompts, sessions,
+    start::{Kept, Open, Place, Start},
     themes, worktree,
 };
 
 /// What a command of the person may show to the model, in bytes.
 const SHOWN: usize = 32 << 10;
 
-/// Runs the screen, with a session that is kept if one is named.
-pub(super) async fn run(
-    start: Start,
-    resume: Option<SessionId>,
-    say: Option<String>,
-) -> Result<ExitCode, CliError> {
-    if let Some(farewell) = show(start, resume, say, None).await? {
+/// What the screen begins with.
+pub(super) enum First {
+    New,
+    Resume(Box<Kept>),
+    /// The person chooses a session.
+    Choose,
+}
+
+/// Runs the screen.
+pub(super) async fn run(start: Start, first: First, say: Option<String>) -> Result<ExitCode, CliError> {
+    if let Some(farewell) = show(start, first, say, None).await? {
         let _ = writeln!(io::stdout(), "{farewell}");
     }
     Ok(ExitCode::SUCCESS)
@@ -48,10 +56,17 @@ pub(super) type Pressed = Box<dyn Fn() + Send>;
 /// Shows the screen until it is left. Gives what is to be said then.
 pub(super) async fn show(
     start: Start,
-    resume: Option<SessionId>,
+    first: First,
     say: Option<String>,
     pressed: Option<Pressed>,
 ) -> Result<Option<String>, CliError> {
+    let (begin, next) = match first {
+        First::New => (Begin::New, None),
+        First::Resume(kept) => (Begin::Resume, Some(*kept)),
+        First::Choose => (Begin::Choose, None),
+    };
+    // A session works where it was begun.
+    let start = next.as_ref().map_or_else(|| Ok(start.clone()), |kept| start.of(kept))?;
     let history_file = start.home.state.join("history.jsonl");
     let drafts = Drafts::new(start.home.state.join("drafts"), &start.workspace);
     let options = tui::Options {
@@ -60,13 +75,15 @@ pub(super) async fn show(
         prompts: prompts::read(&[start.home.prompts()]),
         draft: drafts.take(),
         history: history::decode(&fs::read(&history_file).unwrap_or_default()),
-        resumed: resume.is_some(),
+        begin,
+        offer: offer(&start.config.trust),
         say,
         colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         term: std::env::vars().filter(|(name, _)| name.starts_with("TERM") || name == "COLORTERM").collect(),
     };
+    let resume = next.as_ref().map(Kept::id);
     let screen =
-        Screen { start, resume, blobs: None, shell: None, open: None, history_file, pressed, drafts };
+        Screen { start, resume, next, blobs: None, shell: None, open: None, history_file, pressed, drafts };
     let (farewell, screen) = tui::run(screen, options).await.map_err(CliError::failed)?;
     screen.close().await;
     Ok(farewell)
@@ -75,6 +92,8 @@ pub(super) async fn show(
 struct Screen {
     start: Start,
     resume: Option<SessionId>,
+    /// The session that is opened next, locked and read.
+    next: Option<Kept>,
     blobs: Option<Blobs>,
     /// The processes of the session, to be looked at.
     shell: Option<Shell>,
@@ -165,15 +184,17 @@ fn write_new(file: &Path, text: &str) -> io::Result<PathBuf> {
 #[async_trait::async_trait]
 impl Host for Screen {
     async fn open(&mut self) -> Result<Connection, String> {
-        let opened = match self.resume {
-            Some(id) => self.start.reopen(id).and_then(|kept| self.start.resume(kept, None, true)),
-            None => self.start.new_session(Place::Kept, None, true),
+        let opened = match (self.next.take(), self.resume) {
+            (Some(kept), _) => self.start.resume(kept, None, true),
+            (None, Some(id)) => self.start.reopen(id).and_then(|kept| self.start.resume(kept, None, true)),
+            (None, None) => self.start.new_session(Place::Kept, None, true),
         };
         let Open { handle, history, blobs, shell, .. } = opened.map_err(|error| error.to_string())?;
         self.blobs = Some(blobs);
         self.shell = Some(shell);
         self.open = Some(Rest { ended: handle.ended });
-        Ok(Connection { history, commands: handle.commands, updates: Box::new(Live(handle.updates)) })
+        let ground = ground(&self.start);
+        Ok(Connection { ground, history, commands: handle.commands, updates: Box::new(Live(handle.updates)) })
     }
 
     fn pressed(&mut self) {
@@ -182,10 +203,31 @@ impl Host for Screen {
         }
     }
 
-    fn forget(&mut self) {
+    fn prepare(&mut self, next: Switch) -> Result<Option<Offer>, String> {
+        let said = |error: CliError| error.to_string();
+        let id = match next {
+            Switch::Resume(id) => id,
+            Switch::Fork(from) => self.start.fork(from).map_err(said)?,
+        };
+        let kept = self.start.reopen(id).map_err(said)?;
+        self.start = self.start.of(&kept).map_err(said)?;
+        self.next = Some(kept);
+        self.resume = Some(id);
+        Ok(offer(&self.start.config.trust))
+    }
+
+    fn trust(&mut self, trusted: bool) -> Result<Option<Offer>, String> {
+        self.start.trust(trusted).map_err(|error| error.to_string())?;
+        Ok(offer(&self.start.config.trust))
+    }
+
+    fn forget(&mut self) -> Option<Offer> {
         self.resume = None;
         self.blobs = None;
         self.shell = None;
+        // Settings that can't be read any more are told by the next start; until then those that were read hold.
+        let _ = self.start.read();
+        offer(&self.start.config.trust)
     }
 
     fn attach(&mut self, path: &Path) -> Result<Content, String> {
@@ -252,11 +294,16 @@ impl Host for Screen {
             Question::Rules => self.rules().map(Answer::Rules),
             Question::Process { process } => self.process(*process),
             Question::WorkTree { folder } => worktree::changes(folder).await.map(Answer::WorkTree),
+            Question::Sessions
+            | Question::Words(_)
+            | Question::Rename { .. }
+            | Question::Archive { .. }
+            | Question::Delete(_) => sessions::answer(&self.start, &question),
         };
         answered.unwrap_or_else(|problem| Answer::Failed { question, problem })
     }
 
-    fn prepare(&mut self, settings: &Settings) {
+    fn start_with(&mut self, settings: &Settings) {
         self.start.prepare(settings);
     }
 
@@ -317,21 +364,42 @@ fn ground(start: &Start) -> Ground {
     Ground {
         settings: start.prospect(),
         workspace: start.workspace.clone(),
-        directory: from_home(&start.workspace),
+        directory: short(&start.workspace),
         branch: branch(&start.workspace),
-        project: from_home(project_root(&start.workspace)),
-        config: from_home(&start.home.config_file()),
+        project: short(project_root(&start.workspace)),
+        config: short(&start.home.config_file()),
     }
 }
 
-/// A path, with the home directory as `~`.
-fn from_home(path: &Path) -> String {
+/// A directory with the home directory as `~`.
+pub(super) fn short(directory: &Path) -> String {
     let home = std::env::var("HOME").unwrap_or_default();
-    let path = path.to_string_lossy().into_owned();
-    match path.strip_prefix(&home) {
+    let directory = directory.to_string_lossy().into_owned();
+    match directory.strip_prefix(&home) {
         Some(rest) if !home.is_empty() && (rest.is_empty() || rest.starts_with('/')) => format!("~{rest}"),
-        _ => path,
+        _ => directory,
     }
+}
+
+/// What the person is asked about, if there is something.
+fn offer(trust: &Trust) -> Option<Offer> {
+    let offered = |file: &Brought| Offered {
+        name: trust.name(&file.path),
+        kind: file.kind.word(),
+        size: file.size,
+        news: trust.change(file).map(|change| match change {
+            Change::Added => News::Added,
+            Change::Changed => News::Changed,
+        }),
+        hidden: file.hidden.iter().map(ToString::to_string).collect(),
+        text: file.text.clone(),
+    };
+    (trust.standing == Standing::Open).then(|| {
+        let mut files: Vec<Offered> = trust.files.iter().map(offered).collect();
+        // What is new, and what hides something, comes first.
+        files.sort_by_key(|file| (file.news.is_none(), file.hidden.is_empty()));
+        Offer { directory: short(&trust.root), again: files.iter().any(|file| file.news.is_some()), files }
+    })
 }
 
 /// The branch, read from the file that names it: no program is run for it.

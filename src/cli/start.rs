@@ -11,8 +11,8 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use crate::config::{self, Backend, Config, ConfigError, Home, Inputs};
-use crate::context::{self, Network, Opening, Permissions, Person, instructions};
+use crate::config::{self, Backend, Config, ConfigError, Home, Inputs, trust::Verdict};
+use crate::context::{self, Network, Opening, Permissions, Person, hidden, instructions};
 use crate::harness::{self, Handle, OpenedModel, Parts};
 use crate::model::auth::{self, AuthFile};
 use crate::model::catalog::{self, Catalog, Resolved};
@@ -39,7 +39,7 @@ const MAX_PROCESSES: usize = 64;
 #[derive(Clone)]
 pub(super) struct Start {
     pub(super) config: Config,
-    /// What the configuration was read from, to be read anew.
+    /// What the configuration was read from.
     pub(super) inputs: Inputs,
     pub(super) home: Home,
     pub(super) workspace: PathBuf,
@@ -90,6 +90,12 @@ pub(super) struct Open {
     pub(super) headline: String,
     /// The whole session, when it is not to be kept.
     ephemeral: Option<tempfile::TempDir>,
+}
+
+impl Kept {
+    pub(super) fn id(&self) -> SessionId {
+        self.id
+    }
 }
 
 impl Open {
@@ -150,6 +156,7 @@ impl Start {
                 version: FORMAT_VERSION,
                 agent: env!("CARGO_PKG_VERSION").to_owned(),
                 workspace: self.workspace.clone(),
+                parent: None,
             },
             Fact::Configured { settings: settings.clone() },
         ];
@@ -159,6 +166,57 @@ impl Start {
         begin.extend(opening.into_iter().map(Fact::item));
         begin.extend(said.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
         self.open(id, &sessions, log, Vec::new(), begin, &settings, sandbox, deltas, ephemeral)
+    }
+
+    /// A new session that begins with the conversation of another one.
+    pub(super) fn fork(&self, from: SessionId) -> Result<SessionId, CliError> {
+        let id = SessionId(uuid::Uuid::now_v7());
+        self.sessions().fork(from, id).map_err(|error| {
+            let failed = CliError::failed(format!("session {from} can't be forked: {error}"));
+            match error {
+                LogError::Damaged { .. } => {
+                    failed.hint(format!("agent sessions show {from} prints what can be read"))
+                }
+                LogError::Locked | LogError::Io { .. } => failed,
+            }
+        })?;
+        Ok(id)
+    }
+
+    /// Keeps what a person decided about the repository, and reads the configuration anew.
+    pub(super) fn trust(&mut self, trusted: bool) -> Result<(), CliError> {
+        let file = self.home.trust_file();
+        self.config.trust.decide(&file, trusted).map_err(|error| {
+            CliError::failed(format!("what you decided can't be kept in {}: {error}", file.display()))
+        })?;
+        self.read()
+    }
+
+    /// The same in the directory of a session, with the configuration of that one.
+    pub(super) fn of(&self, kept: &Kept) -> Result<Self, CliError> {
+        let workspace = &kept.session.workspace;
+        if !workspace.is_dir() {
+            return Err(CliError::failed(format!(
+                "the directory of session {} is gone: {}",
+                kept.id,
+                workspace.display()
+            ))
+            .hint(format!("bring it back, or look at the session with: agent sessions show {}", kept.id)));
+        }
+        let mut there = self.clone();
+        if *workspace != self.workspace {
+            there.inputs.cwd.clone_from(workspace);
+            there.workspace.clone_from(workspace);
+            there.read()?;
+        }
+        Ok(there)
+    }
+
+    /// Reads the configuration anew.
+    pub(super) fn read(&mut self) -> Result<(), CliError> {
+        self.config = config::load(&self.inputs).map_err(CliError::usage)?;
+        self.approval = approval(&self.config, &self.typed, self.person);
+        Ok(())
     }
 
     /// Opens a session that is kept, and leaves it as it is.
@@ -179,18 +237,9 @@ impl Start {
         output_schema: Option<serde_json::Value>,
         deltas: bool,
     ) -> Result<Open, CliError> {
+        let of_session = self.of(&kept)?;
         let Kept { id, log, history, session, settings: before } = kept;
         let sessions = self.sessions();
-        if !session.workspace.is_dir() {
-            return Err(CliError::failed(format!(
-                "the directory of session {id} is gone: {}",
-                session.workspace.display()
-            ))
-            .hint(
-                "bring it back, or look at the session with: agent sessions show ".to_owned()
-                    + &id.to_string(),
-            ));
-        }
         let mut settings = before.clone();
         self.overrides(&mut settings)?;
         if output_schema.is_some() {
@@ -201,7 +250,10 @@ impl Start {
         } else {
             vec![Fact::Configured { settings: settings.clone() }]
         };
-        let of_session = Self { workspace: session.workspace.clone(), ..self.clone() };
+        // Whoever goes on with it wants to see it again.
+        sessions.archive(id, false).map_err(|error| {
+            CliError::failed(format!("session {id} can't be brought back from the archive: {error}"))
+        })?;
         begin.extend(of_session.rules_read(&session));
         let sandbox = of_session.sandbox(&settings, &sessions.folder(id))?;
         if session.turns == TurnId::default() {
@@ -401,13 +453,15 @@ impl Start {
         sandbox: &SharedSandbox,
     ) -> (Vec<crate::protocol::Item>, Vec<String>) {
         let user = [self.home.config.clone()];
-        let places = instructions::candidates(repository(&self.workspace).as_deref(), &self.workspace, &user);
-        let within = repository(&self.workspace).unwrap_or_else(|| self.workspace.clone());
+        let trust = &self.config.trust;
+        let places = instructions::candidates(Some(&trust.root), &self.workspace, &user);
         let read = |path: &Path| {
             let own = path.starts_with(&self.home.config);
-            read_text(path, (!own).then_some(within.as_path()))
+            read_text(path, (!own).then_some(trust.root.as_path()))
         };
         let (files, mut said) = instructions::gather(&places, read);
+        let (files, left) = self.trusted(files);
+        said.extend(left);
         let instructions = instructions::build(&files, self.config.instructions.max_bytes);
         said.extend(instructions.left_out.iter().map(|left_out| left_out.to_string()));
         let now = jiff::Zoned::now();
@@ -421,6 +475,37 @@ impl Start {
             instructions,
         });
         (opening, said)
+    }
+
+    /// The instruction files that may be read, and what is to be said about the repository's.
+    fn trusted(&self, files: Vec<instructions::File>) -> (Vec<instructions::File>, Vec<String>) {
+        let trust = &self.config.trust;
+        let mut said = Vec::new();
+        let mut kept = Vec::new();
+        for file in files {
+            let name = file.path.display();
+            if !file.path.starts_with(&trust.root) || file.path.starts_with(&self.home.config) {
+                kept.push(file);
+                continue;
+            }
+            match (trust.verdict(&file.path, file.text.as_bytes()), self.person) {
+                (Verdict::Read, _) => kept.push(file),
+                (Verdict::Leave, _) => said.push(format!("{name} is not read: the project is not trusted")),
+                (Verdict::Unasked, Person::Present) => {
+                    said.push(format!("{name} is not read: nobody was asked about it as it is now"));
+                }
+                // Where nobody can be asked, whoever starts it has chosen the directory. What hides is said.
+                (Verdict::Unasked, Person::Absent) => {
+                    let hidden: Vec<String> =
+                        hidden::find(&file.text).iter().map(ToString::to_string).collect();
+                    if !hidden.is_empty() {
+                        said.push(format!("{name} has text that people don't see: {}", hidden.join(", ")));
+                    }
+                    kept.push(file);
+                }
+            }
+        }
+        (kept, said)
     }
 
     #[expect(
@@ -485,6 +570,15 @@ impl Start {
     }
 }
 
+/// When a person is asked in new sessions. Without a screen nobody is there to be asked, unless whoever called says
+/// so.
+pub(super) fn approval(config: &Config, typed: &Typed, person: Person) -> Approval {
+    match person {
+        Person::Present => config.approval.unwrap_or(Approval::OnRequest),
+        Person::Absent => typed.approval.unwrap_or(Approval::Never),
+    }
+}
+
 /// Why a log can't be used, and what to do.
 fn log_error(id: SessionId, error: &LogError) -> CliError {
     let failed = CliError::failed(format!("session {id} can't be opened: {error}"));
@@ -506,7 +600,7 @@ fn seed(id: SessionId, history: &[Event]) -> u32 {
 }
 
 /// The time, to the millisecond: what the log keeps.
-fn now() -> Time {
+pub(super) fn now() -> Time {
     Time::from_millisecond(Time::now().as_millisecond()).unwrap_or(Time::UNIX_EPOCH)
 }
 
@@ -518,11 +612,6 @@ pub(super) fn shell() -> PathBuf {
     });
     let standard = ["/bin/bash", "/usr/bin/bash", "/bin/sh"].map(PathBuf::from);
     own.into_iter().chain(standard).find(|path| path.is_file()).unwrap_or_else(|| PathBuf::from("/bin/sh"))
-}
-
-/// The root of the repository that a directory is in.
-fn repository(dir: &Path) -> Option<PathBuf> {
-    dir.ancestors().find(|dir| dir.join(".git").exists()).map(Path::to_owned)
 }
 
 /// More than this is no instruction file. 1 MiB.

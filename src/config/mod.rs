@@ -13,6 +13,7 @@ pub mod rules;
 pub mod save;
 mod schema;
 mod settings;
+pub mod trust;
 
 use std::{
     collections::BTreeMap,
@@ -97,6 +98,7 @@ pub fn load(inputs: &Inputs) -> Result<Config, ConfigError> {
         overrides.iter().for_each(|layer| with_overrides.add(layer));
         with_overrides.config()?.projects
     };
+    let trust = trust::Trust::find(&inputs.home.trust_file(), &inputs.cwd, &trust);
     let project = project::layers(&inputs.cwd, &trust, &limits)?;
 
     let mut all = own;
@@ -112,6 +114,7 @@ pub fn load(inputs: &Inputs) -> Result<Config, ConfigError> {
     let mut config = all.config()?;
     settings::expand_home(&mut config, &inputs.env);
     config.notices = project.notices;
+    config.trust = trust;
     config.origins = all.origins;
     config.notices.extend(config.rule_notices());
     Ok(config)

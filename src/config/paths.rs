@@ -83,6 +83,12 @@ impl Home {
         self.data.join("sessions")
     }
 
+    /// What was decided about repositories.
+    #[must_use]
+    pub fn trust_file(&self) -> PathBuf {
+        self.data.join("trust.json")
+    }
+
     /// Provider keys, one file, readable by nobody else.
     #[must_use]
     pub fn keys(&self) -> PathBuf {

@@ -57,6 +57,9 @@ pub struct Config {
     #[schemars(with = "BTreeMap<String, Project>")]
     pub projects: BTreeMap<PathBuf, Project>,
 
+    /// What may be read of the repository.
+    #[serde(skip)]
+    pub trust: super::trust::Trust,
     /// What a person should be told about this configuration.
     #[serde(skip)]
     pub notices: Vec<String>,
@@ -86,7 +89,8 @@ pub struct InstructionSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Project {
-    /// Whether the project's own settings are read. Unset: not, and the person is told so.
+    /// Whether what the project brings along is read, whatever it is: its settings, instruction files, commands and
+    /// skills. Where nothing is said, it is asked.
     pub trusted: Option<bool>,
     /// What is allowed in this project without asking.
     #[schemars(with = "Vec<rules::Keys>")]
@@ -130,6 +134,7 @@ impl Default for Config {
             models: BTreeMap::new(),
             permissions: PermissionSettings::default(),
             projects: BTreeMap::new(),
+            trust: super::trust::Trust::default(),
             notices: Vec::new(),
             origins: BTreeMap::new(),
         }

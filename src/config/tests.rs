@@ -66,7 +66,9 @@ impl World {
 
 #[test]
 fn without_any_file_the_defaults_hold() {
-    assert_eq!(World::new().load().unwrap(), Config::default());
+    let config = World::new().load().unwrap();
+    assert_eq!(config, Config { trust: config.trust.clone(), ..Config::default() });
+    assert_eq!(config.trust.standing, trust::Standing::Nothing);
 }
 
 #[test]

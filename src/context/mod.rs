@@ -5,6 +5,7 @@
 
 pub mod budget;
 mod environment;
+pub mod hidden;
 pub mod instructions;
 mod permissions;
 pub mod prompt;

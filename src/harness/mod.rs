@@ -223,6 +223,7 @@ impl Harness {
         {
             return self.fanout.rejected(Rejection::NoSandbox(problem));
         }
+        let rewind = matches!(command, Command::Rewind { .. });
         match self.session.decide(command, (self.clock)()) {
             Err(rejection) => self.fanout.rejected(rejection),
             Ok(mut facts) => {
@@ -238,7 +239,11 @@ impl Harness {
                 let lasting = Lasting::of(&facts);
                 self.record(facts);
                 self.keep_rules(lasting);
-                if interrupt {
+                if rewind {
+                    // There is room again, which may be filled again.
+                    self.window_mark = 0;
+                }
+                if interrupt || rewind {
                     self.sync();
                 }
             }

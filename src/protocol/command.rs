@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallId, Content, Delta, Event, Grant, InputId, ProcessId, Rule, Scope, Settings};
+use super::{CallId, Content, Delta, Event, Grant, InputId, ProcessId, Rule, Scope, Seq, Settings};
 
 /// A wish of a person. It is refused, or becomes facts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,10 @@ pub enum Command {
     /// End a process, and all that it started.
     Kill {
         process: ProcessId,
+    },
+    /// Go on as if this message of the person, and all that came after it, had not been said.
+    Rewind {
+        to: Seq,
     },
     /// End the session's process. Nothing is lost: what was going on goes on with the next resume.
     Shutdown,
@@ -98,6 +102,10 @@ pub enum Rejection {
     NotRunning(ProcessId),
     #[error("process {0} has no terminal to type into")]
     NoTerminal(ProcessId),
+    #[error("a turn is running, or waits to; interrupt it first")]
+    Busy,
+    #[error("fact {} is not a message that the conversation can go back to", .0.0)]
+    NoMessage(Seq),
     #[error("the session can't be written, and takes no more work: {0}")]
     Unwritable(String),
 }

@@ -35,6 +35,9 @@ pub enum Fact {
         /// Version of the program.
         agent: String,
         workspace: PathBuf,
+        /// The session whose conversation this one began with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<SessionId>,
     },
     Configured {
         settings: Settings,
@@ -124,6 +127,10 @@ pub enum Fact {
         exit: Option<i32>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output: Option<BlobId>,
+    },
+    /// The conversation goes on from before a message, which was fact `to`. Files and processes stay as they are.
+    Rewound {
+        to: Seq,
     },
     /// Written by a newer version: kept, and folded to nothing.
     #[serde(untagged)]

@@ -20,7 +20,7 @@ pub use delta::Delta;
 pub use event::{By, Event, FORMAT_VERSION, Fact, Level, Outcome, ResponseOutcome, Time, Usage};
 pub use id::{BlobId, CallId, InputId, ProcessId, ResponseId, Seq, SessionId, TurnId};
 pub use intent::{FileChange, FileOperation, Grant, Intent, Rule, Scope};
-pub use item::{Args, Content, Context, Item};
+pub use item::{Args, Content, Context, Item, words};
 pub use printable::{printable, printable_speech};
 pub use settings::{Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Verbosity};
 pub use shown::{Excerpt, PatchedFile, PlanStep, Shown, StepStatus};

@@ -34,6 +34,7 @@ impl Session {
             }
             Command::WriteStdin { process, .. } => self.by_hand(process, "typed into"),
             Command::Kill { process } => self.by_hand(process, "ended"),
+            Command::Rewind { to } => self.rewind(to),
             // The state stays as it is: that is what makes it resumable.
             Command::Shutdown => Ok(Vec::new()),
         }

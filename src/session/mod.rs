@@ -6,6 +6,7 @@
 mod decide;
 mod next;
 mod reconcile;
+mod rewind;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -56,6 +57,8 @@ pub struct Session {
     pub counted: Option<Counted>,
     /// Words of the program that came while an answer was worked off. They stand behind it.
     held: Vec<Arc<Item>>,
+    /// The messages of the person in `items`, in order.
+    points: Vec<Point>,
     responses: u32,
     inputs: u32,
 }
@@ -89,6 +92,17 @@ pub struct Counted {
     pub usage: Usage,
     /// How many items the conversation had when this was counted, the answer included.
     pub items: usize,
+}
+
+/// A message of the person, and what was true before it.
+#[derive(Debug, Clone, PartialEq)]
+struct Point {
+    /// The fact that it was said.
+    seq: Seq,
+    /// Its place in the conversation.
+    item: usize,
+    plan: Vec<PlanStep>,
+    counted: Option<Counted>,
 }
 
 impl Session {
@@ -174,6 +188,7 @@ impl Session {
                     process.state = ProcessState::Ended { exit: *exit, output: output.clone(), at: event.at };
                 }
             }
+            Fact::Rewound { to } => self.rewound(*to),
             Fact::Noted { .. } | Fact::Unknown(_) => {}
         }
         if !self.answering() {
@@ -255,6 +270,7 @@ impl Session {
                 if let Some(input) = input {
                     self.queue.retain(|queued| queued.input != *input);
                 }
+                self.points.push(self.point());
                 self.push(item);
                 if let Some(turn) = &mut self.turn {
                     turn.begun = true;

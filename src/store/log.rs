@@ -78,7 +78,7 @@ impl Log {
         let io = |error| LogError::Io { path: path.to_owned(), error };
         let file = private().open(path).map_err(io)?;
         flock(&file)?;
-        let read = read(&file, u64::MAX).map_err(io)?;
+        let read = read(&file).map_err(io)?;
         if let Some(damage) = read.damage {
             return Err(LogError::Damaged { path: path.to_owned(), damage });
         }
@@ -86,7 +86,21 @@ impl Log {
             file.set_len(read.len).map_err(io)?;
         }
         let seq = read.events.last().map_or(Seq(0), |event| event.seq);
-        Ok((Self::at(file, path, read.len, seq, read.sum), read.events))
+        let log = Self::at(file, path, read.len, seq, read.sum);
+        log.title(&read.events);
+        Ok((log, read.events))
+    }
+
+    /// Writes the last name of the session beside the log, for lists that do not read all of it.
+    fn title(&self, events: &[Event]) {
+        let name = events.iter().rev().find_map(|event| match &event.fact {
+            Fact::Renamed { title } => Some(title),
+            _ => None,
+        });
+        if let (Some(name), Some(folder)) = (name, self.path.parent()) {
+            // Without it a list shows the beginning of the first message.
+            let _ = fs::write(folder.join(super::listing::TITLE), name);
+        }
     }
 
     fn at(file: File, path: &Path, len: u64, seq: Seq, sum: [u8; SUM_DIGITS]) -> Self {
@@ -132,6 +146,7 @@ impl Log {
         self.seq = seq;
         self.sum = sum;
         self.unsynced = true;
+        self.title(&events);
         Ok(events)
     }
 
@@ -173,14 +188,9 @@ pub fn read_events(path: &Path) -> Result<Vec<Event>, LogError> {
 /// When it can't be read at all.
 pub fn read_whole_lines(path: &Path) -> Result<(Vec<Event>, Option<LogError>), LogError> {
     let io = |error| LogError::Io { path: path.to_owned(), error };
-    let read = read(&File::open(path).map_err(io)?, u64::MAX).map_err(io)?;
+    let read = read(&File::open(path).map_err(io)?).map_err(io)?;
     let damage = read.damage.map(|damage| LogError::Damaged { path: path.to_owned(), damage });
     Ok((read.events, damage))
-}
-
-/// Reads the beginning of a log: enough to know what it is about.
-pub(super) fn read_head(path: &Path) -> io::Result<Vec<Event>> {
-    Ok(read(&File::open(path)?, 64 << 10)?.events)
 }
 
 /// Locks a log without reading it.
@@ -198,12 +208,12 @@ struct Read {
     damage: Option<Damage>,
 }
 
-fn read(file: &File, limit: u64) -> io::Result<Read> {
+fn read(file: &File) -> io::Result<Read> {
     let mut reader = BufReader::with_capacity(256 << 10, file);
     let mut read = Read { events: Vec::new(), len: 0, sum: [b'0'; SUM_DIGITS], damage: None };
     let mut line = Vec::new();
     let mut number = 0;
-    while read.len < limit {
+    loop {
         line.clear();
         let size = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
         if size == 0 {
@@ -253,7 +263,7 @@ fn parse(line: &[u8], before: &[u8; SUM_DIGITS], last: u64) -> Result<(Event, [u
 }
 
 /// The same as deserialising an [`Event`], without collecting its fields twice.
-fn decode(line: &[u8]) -> serde_json::Result<Event> {
+pub(super) fn decode(line: &[u8]) -> serde_json::Result<Event> {
     #[derive(Deserialize)]
     struct Head {
         seq: Seq,
@@ -386,6 +396,7 @@ mod tests {
             version: FORMAT_VERSION + 1,
             agent: "9".into(),
             workspace: "/".into(),
+            parent: None,
         };
         log.append(vec![fact, Fact::Renamed { title: "t".into() }], Time::UNIX_EPOCH).unwrap();
         drop(log);

@@ -6,17 +6,19 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::text::Line;
 
 use crate::protocol::{
-    Command, Content, Delivery, Event, Fact, InputId, Outcome, Rejection, Rule, Settings, Update, Usage,
-    printable,
+    Command, Content, Delivery, Event, Fact, InputId, Outcome, Rejection, Rule, Settings, TurnId, Update,
+    Usage, printable, words,
 };
 use crate::session::Session;
 
 use super::{
     approval::{self, Approval},
     composer::{self, Composer, Message, Reaction, files::FileMatch},
-    host::{Answer, Question},
+    host::{Answer, Question, Switch},
     keymap::{self, Key, Keymap, Layer},
-    overlay::{self, Changes, Look, Models, Overlay, Pager, Permissions, Place, Processes, Themes},
+    overlay::{
+        self, Changes, Look, Models, Overlay, Pager, Permissions, Place, Processes, Rewind, Sessions, Themes,
+    },
     prompts::{self, Prompt},
     settings::{self, StatusItem},
     slash,
@@ -100,6 +102,12 @@ pub(super) enum Action {
     ForgetRule(Rule),
     /// Begin a new session in the place of this one.
     New,
+    /// Open another session in the place of this one.
+    Switch(Switch),
+    /// Put a text into the composer.
+    Write(String),
+    /// What the repository brings along is trusted, or not.
+    Trust(bool),
 }
 
 /// The state of the screen.
@@ -127,6 +135,8 @@ pub(super) struct App {
     shell: Option<String>,
     /// Until when a second ^C quits.
     quit_until_ms: Option<u64>,
+    /// Until when a second Esc goes back.
+    back_until_ms: Option<u64>,
     /// A line above the status, until the next key.
     said: Option<String>,
 }
@@ -167,6 +177,7 @@ impl App {
             colours: true,
             shell: None,
             quit_until_ms: None,
+            back_until_ms: None,
             said: None,
         }
     }
@@ -506,6 +517,22 @@ impl App {
             }
             slash::Run::Export(file) => self.export(file),
             slash::Run::Feedback => vec![Action::Feedback],
+            slash::Run::Rewind => {
+                self.rewind();
+                Vec::new()
+            }
+            slash::Run::Sessions => self.sessions(false),
+            slash::Run::Fork => match self.session.id {
+                _ if !self.session.idle() => {
+                    self.said = Some("a turn is running; interrupt it first, or wait for its end".to_owned());
+                    Vec::new()
+                }
+                Some(id) if self.session.turns > TurnId(0) => vec![Action::Switch(Switch::Fork(id))],
+                _ => {
+                    self.said = Some("there is no conversation yet".to_owned());
+                    Vec::new()
+                }
+            },
             slash::Run::Unknown if self.prompts.iter().any(|prompt| prompt.name == name) => {
                 let said =
                     self.prompts.iter().find(|prompt| prompt.name == name).map(|prompt| prompt.expand(args));
@@ -549,6 +576,7 @@ impl App {
         match self.keymap.action(Layer::Screen, Key::from(key)) {
             Some(K::Interrupt) if self.shell.is_some() => self.stop_shell(),
             Some(K::Interrupt) if self.session.turn.is_some() => vec![Action::Send(Command::Interrupt)],
+            Some(K::Interrupt) if self.composer.is_empty() && self.approval.is_none() => self.escape(now_ms),
             Some(K::Leave) => self.control_c(now_ms),
             Some(K::Quit) if self.composer.is_empty() => vec![Action::Quit],
             Some(K::Suspend) => vec![Action::Suspend],
@@ -596,6 +624,39 @@ impl App {
         self.status_line.iter().filter_map(part).collect()
     }
 
+    /// Shows a view.
+    pub(super) fn open(&mut self, overlay: Box<dyn Overlay>) {
+        self.overlays.push(overlay);
+    }
+
+    /// Shows the sessions that are kept. With `only`, closing them is leaving.
+    pub(super) fn sessions(&mut self, only: bool) -> Vec<Action> {
+        let (sessions, action) = Sessions::open(only, self.session.id);
+        self.open(Box::new(sessions));
+        vec![action]
+    }
+
+    /// The first Esc warns, the second one goes back.
+    fn escape(&mut self, now_ms: u64) -> Vec<Action> {
+        if self.back_until_ms.take().is_some_and(|until| now_ms < until) {
+            self.rewind();
+        } else if self.session.said().next().is_some() {
+            self.back_until_ms = Some(now_ms + QUIT_MS);
+            self.said = Some("Esc again goes back to an earlier message".to_owned());
+        }
+        Vec::new()
+    }
+
+    fn rewind(&mut self) {
+        match Rewind::new(&self.session) {
+            _ if !self.session.idle() => {
+                self.said = Some("a turn is running; interrupt it first".to_owned());
+            }
+            Some(rewind) => self.open(Box::new(rewind)),
+            None => self.said = Some("nothing was said yet".to_owned()),
+        }
+    }
+
     /// Clears what was typed; then stops what runs; then warns; then quits.
     pub(super) fn control_c(&mut self, now_ms: u64) -> Vec<Action> {
         if !self.composer.is_empty() {
@@ -625,15 +686,7 @@ impl App {
     /// Takes the last message that waits back into the composer.
     fn take_back(&mut self) -> Vec<Action> {
         let Some(queued) = self.session.queue.back() else { return Vec::new() };
-        let text: Vec<&str> = queued
-            .content
-            .iter()
-            .filter_map(|part| match part {
-                Content::Text { text } => Some(text.as_str()),
-                Content::Image { .. } | Content::Unknown(_) => None,
-            })
-            .collect();
-        self.composer.set_text(&text.join("\n"));
+        self.composer.set_text(&words(&queued.content));
         let InputId(_) = queued.input;
         vec![Action::Send(Command::Retract { input: queued.input })]
     }

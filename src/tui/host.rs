@@ -6,9 +6,11 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::protocol::{
-    BlobId, Command, Content, Effort, Event, Limits, ModelRef, PatchedFile, ProcessId, Rule, Settings,
-    Update, Verbosity,
+    BlobId, Command, Content, Effort, Event, Limits, ModelRef, PatchedFile, ProcessId, Rule, SessionId,
+    Settings, Update, Verbosity,
 };
+
+use super::status::Ground;
 
 /// The program around the screen.
 #[async_trait::async_trait]
@@ -19,11 +21,26 @@ pub trait Host: Send {
     /// With a sentence for the person.
     async fn open(&mut self) -> Result<Connection, String>;
 
+    /// Makes sure that another session can be opened in the place of this one, before this one is closed. Something
+    /// comes back when the repository that it works in is to be asked about first.
+    ///
+    /// # Errors
+    /// With a sentence for the person. This session goes on.
+    fn prepare(&mut self, next: Switch) -> Result<Option<Offer>, String>;
+
+    /// Keeps what the person decided about the repository. Something comes back when it has changed meanwhile, and
+    /// is asked again.
+    ///
+    /// # Errors
+    /// With a sentence for the person, when the settings can't be read then.
+    fn trust(&mut self, trusted: bool) -> Result<Option<Offer>, String>;
+
+    /// Forgets the session that was asked for: the next one is new. Something comes back when the repository has
+    /// changed meanwhile, and is to be asked about.
+    fn forget(&mut self) -> Option<Offer>;
+
     /// A key was pressed, whatever it is for. For a host that plays something and can be hurried.
     fn pressed(&mut self) {}
-
-    /// Forgets the session that was asked for: the next one is new.
-    fn forget(&mut self);
 
     /// A picture as a part of a message, kept with the session.
     ///
@@ -65,7 +82,7 @@ pub trait Host: Send {
     async fn answer(&mut self, question: Question) -> Answer;
 
     /// Has the next session begin with these settings.
-    fn prepare(&mut self, settings: &Settings);
+    fn start_with(&mut self, settings: &Settings);
 
     /// Makes the model and the effort those that every new session begins with. Gives what to tell the person.
     ///
@@ -106,6 +123,16 @@ pub enum Question {
     Process { process: ProcessId },
     /// What differs in a work tree, below this directory, from what was committed.
     WorkTree { folder: PathBuf },
+    /// The sessions that are kept.
+    Sessions,
+    /// The last messages of a session.
+    Words(SessionId),
+    /// Another name for a session that is not open; the answer is the sessions.
+    Rename { session: SessionId, title: String },
+    /// Put a session away or bring it back; the answer is the sessions.
+    Archive { session: SessionId, away: bool },
+    /// Delete a session; the answer is the sessions.
+    Delete(SessionId),
 }
 
 /// What it is told. Each answer says what it is the answer to.
@@ -131,6 +158,16 @@ pub enum Answer {
         tty: bool,
     },
     WorkTree(WorkTree),
+    Sessions {
+        /// The one that was written to last comes first.
+        known: Vec<Known>,
+        now_ms: u64,
+    },
+    Words {
+        session: SessionId,
+        /// Whether the person said it, and what was said.
+        words: Vec<(bool, String)>,
+    },
     /// A sentence for the person.
     Failed {
         question: Question,
@@ -162,8 +199,67 @@ pub struct WorkTree {
     pub left_out: usize,
 }
 
+/// Another session in the place of this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    Resume(SessionId),
+    /// One that begins with the conversation of this one.
+    Fork(SessionId),
+}
+
+/// A session that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    pub id: SessionId,
+    /// Its name, or the beginning of the first message.
+    pub title: String,
+    pub directory: String,
+    /// It is about the directory that the program was started in.
+    pub here: bool,
+    /// When it was last written to.
+    pub changed_ms: u64,
+    /// Bytes on disk.
+    pub size: u64,
+    pub turns: Option<u32>,
+    pub archived: bool,
+    /// It began with the conversation of another one.
+    pub fork: bool,
+}
+
+/// What a repository brings along, to be trusted or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    pub directory: String,
+    pub files: Vec<Offered>,
+    /// It was decided before, about other contents.
+    pub again: bool,
+}
+
+/// A file that would be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    pub name: String,
+    /// What it is, in a word.
+    pub kind: &'static str,
+    pub size: u64,
+    pub news: Option<News>,
+    /// What hides in it, a line each.
+    pub hidden: Vec<String>,
+    /// The beginning of its text.
+    pub text: String,
+}
+
+/// What has become of a file since it was last decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    Added,
+    Changed,
+}
+
 /// An open session.
 pub struct Connection {
+    /// Where it works.
+    pub ground: Ground,
     pub history: Vec<Event>,
     pub commands: UnboundedSender<Command>,
     pub updates: Box<dyn Updates>,

@@ -18,7 +18,7 @@ use crate::protocol::{Delta, Event, Fact, Intent, Update, printable};
 use super::{
     app::{Action, Input},
     host::Host,
-    run::{Begin, Ends, Face, Flow, Options, Surface, next_update, now_ms},
+    run::{Abilities, Ends, Face, Flow, Options, Surface, next_update, now_ms},
     term::gate,
     text::link::Follow,
 };
@@ -33,9 +33,9 @@ const PAGE: u16 = 100;
 /// # Errors
 /// When nothing can be written any more.
 pub(super) async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<String>, H)> {
-    let begin = Begin { colours: false, dark: None, links: Follow::No };
+    let abilities = Abilities { colours: false, dark: None, links: Follow::No };
     let options = Options { settings: options.settings.without_screen(), draft: None, ..options };
-    let (mut face, found) = Face::new(host, options, begin, Lines::default()).await?;
+    let (mut face, found) = Face::new(host, options, abilities, Lines::default()).await?;
     let result = face.follow(found).await;
     let farewell = face.app.farewell();
     face.disconnect().await;

@@ -28,7 +28,9 @@ mod screens_tests;
 #[cfg(test)]
 mod stage_tests;
 
-pub use host::{Answer, Connection, Host, ModelChoice, Question, Updates, WorkTree};
-pub use run::{Options, run};
+pub use host::{
+    Answer, Connection, Host, Known, ModelChoice, News, Offer, Offered, Question, Switch, Updates, WorkTree,
+};
+pub use run::{Begin, Options, run};
 pub use settings::Settings;
 pub use status::Ground;

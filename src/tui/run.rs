@@ -25,8 +25,9 @@ use super::{
         self, Composer, Message,
         files::{self, Listing},
     },
-    host::{Connection, Host},
+    host::{Answer, Connection, Host, Offer, Question, Switch},
     linear,
+    overlay::Trust,
     prompts::Prompt,
     settings::{NotifyBy, Settings, When},
     slash,
@@ -52,8 +53,9 @@ pub struct Options {
     pub ground: Ground,
     /// What was said in earlier sessions, oldest first.
     pub history: Vec<String>,
-    /// A session that is kept is gone on with.
-    pub resumed: bool,
+    pub begin: Begin,
+    /// What the repository brings along, if it is to be asked about first.
+    pub offer: Option<Offer>,
     /// What to say first.
     pub say: Option<String>,
     pub settings: Settings,
@@ -65,6 +67,16 @@ pub struct Options {
     pub colours: bool,
     /// The variables that describe the terminal.
     pub term: Vec<(String, String)>,
+}
+
+/// What the screen shows first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    New,
+    /// A session that is kept is gone on with.
+    Resume,
+    /// The person chooses one.
+    Choose,
 }
 
 /// Runs the screen until the person leaves. Gives what to say then, and the host back.
@@ -92,9 +104,9 @@ pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<S
         (true, false) => Follow::Maybe,
         (true, true) => Follow::Yes,
     };
-    let begin = Begin { colours: options.colours, dark: caps.dark, links };
+    let abilities = Abilities { colours: options.colours, dark: caps.dark, links };
     let glass = Glass { terminal, screen, titled: String::new() };
-    let (mut face, matches) = Face::new(host, options, begin, glass).await?;
+    let (mut face, matches) = Face::new(host, options, abilities, glass).await?;
     let result = face.follow(matches).await;
     let farewell = face.app.farewell();
     face.leave().await;
@@ -166,7 +178,7 @@ impl Surface for Glass {
 
 /// What the terminal is like.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Begin {
+pub(super) struct Abilities {
     pub colours: bool,
     pub dark: Option<bool>,
     pub links: Follow,
@@ -191,6 +203,8 @@ pub(super) struct Face<H, S> {
     shell: Option<AbortOnDropHandle<()>>,
     /// The files of the workspace, walked anew for each `@` that is begun.
     listing: Arc<Mutex<Option<Arc<Listing>>>>,
+    /// What comes first, and what is said first.
+    begin: (Begin, Option<String>),
 }
 
 /// What comes after an event.
@@ -207,14 +221,14 @@ impl<H: Host, S: Surface> Face<H, S> {
     pub(super) async fn new(
         host: H,
         options: Options,
-        begin: Begin,
+        abilities: Abilities,
         surface: S,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Input>)> {
-        let Options { ground, history, resumed, say, settings, prompts, draft, .. } = options;
+        let Options { ground, history, begin, offer, say, settings, prompts, draft, .. } = options;
         let composer = Composer::new(composer::Options { history, commands: slash::specs(), vim: false });
         let (found, matches) = mpsc::unbounded_channel();
         let mut face = Self {
-            app: App::new(composer, ground, Theme::plain()).with_links(begin.links),
+            app: App::new(composer, ground, Theme::plain()).with_links(abilities.links),
             host,
             surface,
             connection: None,
@@ -226,11 +240,15 @@ impl<H: Host, S: Surface> Face<H, S> {
             found,
             shell: None,
             listing: Arc::default(),
+            begin: (begin, say),
         };
-        let actions = face.app.configure(&face.settings, begin.colours, begin.dark);
+        let actions = face.app.configure(&face.settings, abilities.colours, abilities.dark);
         face.perform(actions).await?;
         face.app.add_prompts(prompts.0, prompts.1);
-        face.begin(resumed, say).await;
+        match offer {
+            Some(offer) => face.app.open(Box::new(Trust::new(offer))),
+            None => face.begin().await?,
+        }
         if let Some(draft) = draft {
             face.app.restore(&draft);
             face.kept = draft;
@@ -238,15 +256,23 @@ impl<H: Host, S: Surface> Face<H, S> {
         Ok((face, matches))
     }
 
-    async fn begin(&mut self, resumed: bool, say: Option<String>) {
-        if resumed {
-            self.connect().await;
+    async fn begin(&mut self) -> io::Result<()> {
+        match self.begin.0 {
+            Begin::New => {}
+            Begin::Resume => self.connect().await,
+            // What is to be said is said to the one that is chosen.
+            Begin::Choose => {
+                let actions = self.app.sessions(true);
+                Box::pin(self.perform(actions)).await?;
+                return Ok(());
+            }
         }
-        if let Some(text) = say {
+        if let Some(text) = self.begin.1.take() {
             self.host.remember(&text);
             self.send(Command::Submit { content: vec![Content::text(text)], delivery: Delivery::Steer })
                 .await;
         }
+        Ok(())
     }
 
     pub(super) async fn input(&mut self, input: Input) -> io::Result<Flow> {
@@ -349,7 +375,7 @@ impl<H: Host, S: Surface> Face<H, S> {
             Action::Redraw => self.surface.clear()?,
             Action::Wear(name, theme) => self.app.put_on(name, *theme),
             Action::Prepare(settings) => {
-                self.host.prepare(&settings);
+                self.host.start_with(&settings);
                 self.app.ground.settings = *settings;
             }
             Action::KeepModel(settings) => {
@@ -363,9 +389,23 @@ impl<H: Host, S: Surface> Face<H, S> {
             }
             Action::New => {
                 self.disconnect().await;
-                self.host.forget();
+                let offer = self.host.forget();
                 self.app.forget();
+                self.begin.0 = Begin::New;
+                if let Some(offer) = offer {
+                    self.app.open(Box::new(Trust::new(offer)));
+                }
             }
+            Action::Switch(next) => self.switch(next).await?,
+            Action::Write(text) => drop(self.app.update(Input::Edited(text), now_ms())),
+            Action::Trust(trusted) => match self.host.trust(trusted) {
+                Ok(Some(offer)) => self.app.open(Box::new(Trust::new(offer))),
+                Ok(None) => Box::pin(self.begin()).await?,
+                Err(problem) => {
+                    drop(self.app.update(Input::Said(problem), now_ms()));
+                    Box::pin(self.begin()).await?;
+                }
+            },
         }
         Ok(Flow::Go)
     }
@@ -394,11 +434,42 @@ impl<H: Host, S: Surface> Face<H, S> {
         self.send(Command::Submit { content, delivery }).await;
     }
 
+    /// Opens another session, once it is sure that it can be opened. This one is closed in order before.
+    async fn switch(&mut self, next: Switch) -> io::Result<()> {
+        let offer = match self.host.prepare(next) {
+            Ok(offer) => offer,
+            Err(problem) => {
+                // Whoever has nothing but the list chooses another one, and reads there why.
+                let input = if self.begin.0 == Begin::Choose {
+                    Box::pin(self.begin()).await?;
+                    Input::Answer(Answer::Failed { question: Question::Sessions, problem })
+                } else {
+                    Input::Said(problem)
+                };
+                drop(self.app.update(input, now_ms()));
+                return Ok(());
+            }
+        };
+        self.disconnect().await;
+        self.app.forget();
+        self.begin.0 = Begin::Resume;
+        match offer {
+            Some(offer) => self.app.open(Box::new(Trust::new(offer))),
+            None => Box::pin(self.begin()).await?,
+        }
+        if matches!(next, Switch::Fork(_)) {
+            let said = "a copy goes on here; the session that it was made of is kept as it is";
+            drop(self.app.update(Input::Said(said.to_owned()), now_ms()));
+        }
+        Ok(())
+    }
+
     /// Opens the session, and folds what it tells of before.
     async fn connect(&mut self) {
         let now = now_ms();
         match self.host.open().await {
             Ok(connection) => {
+                self.app.ground.clone_from(&connection.ground);
                 self.app.replay(&connection.history, now);
                 self.connection = Some(connection);
             }

@@ -32,6 +32,9 @@ pub(super) enum Run {
     Open(View),
     /// Write the conversation to a file, if one is named.
     Export(Option<PathBuf>),
+    Rewind,
+    Sessions,
+    Fork,
     Unknown,
 }
 
@@ -49,6 +52,7 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("effort", "how hard the model thinks", &["none", "minimal", "low", "medium", "high", "xhigh"]),
     ("export", "write the conversation to a file, as Markdown", &[]),
     ("feedback-file", "write what a report should hold, and nothing private, to a file", &[]),
+    ("fork", "go on in a copy of this session", &[]),
     ("help", "keys and commands", &[]),
     ("keys", "every key and what it does", &[]),
     ("model", "which model, and how hard it thinks", &[]),
@@ -57,6 +61,8 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("ps", "commands that go on: look, type, end", &[]),
     ("quit", "leave; the session is kept", &[]),
     ("rename", "give this session a name", &[]),
+    ("resume", "go on with another session", &[]),
+    ("rewind", "go back to before an earlier message", &[]),
     ("status", "model, permissions, tokens, session", &[]),
     ("stop", "end a command that goes on, or all of them", &[]),
     ("theme", "colours", &["ansi", "light", "dark", "contrast", "auto"]),
@@ -87,6 +93,7 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
         "effort" => effort(args, session, ground),
         "export" => Run::Export(Some(args.trim()).filter(|file| !file.is_empty()).map(PathBuf::from)),
         "feedback-file" => Run::Feedback,
+        "fork" => Run::Fork,
         "help" => Run::Help,
         "keys" => Run::Keys,
         "model" => Run::Models(args.trim().to_owned()),
@@ -96,6 +103,8 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
         "quit" | "exit" => Run::Do(vec![Action::Quit]),
         "rename" if args.trim().is_empty() => Run::Print(vec!["/rename NAME".to_owned()]),
         "rename" => Run::Do(vec![Action::Send(Command::Rename { title: args.trim().to_owned() })]),
+        "resume" => Run::Sessions,
+        "rewind" => Run::Rewind,
         "status" => Run::Print(state(session, ground)),
         "stop" => stop(args.trim(), session),
         "theme" => Run::Theme(args.trim().to_owned()),

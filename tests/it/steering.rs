@@ -107,6 +107,7 @@ impl Talk {
                     version: FORMAT_VERSION,
                     agent: "test".into(),
                     workspace: world.workspace.clone(),
+                    parent: None,
                 },
                 Fact::Configured { settings },
             ],

@@ -96,7 +96,7 @@ async fn play(start: Start, folder: &Path) -> Result<ExitCode, CliError> {
         ..start
     };
     let pressed = Box::new(move || pulse.hurry());
-    screen::show(start, None, Some(TASK.to_owned()), Some(pressed)).await?;
+    screen::show(start, screen::First::New, Some(TASK.to_owned()), Some(pressed)).await?;
     let _ = writeln!(io::stdout(), "{NEXT}");
     Ok(ExitCode::SUCCESS)
 }

@@ -9,12 +9,15 @@ mod models;
 mod output;
 mod permissions;
 mod processes;
+mod rewind;
+mod sessions;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod themes;
 mod transcript;
+mod trust;
 
 use std::path::Path;
 
@@ -39,8 +42,11 @@ pub(super) use models::Models;
 use output::Output;
 pub(super) use permissions::Permissions;
 pub(super) use processes::Processes;
+pub(super) use rewind::Rewind;
+pub(super) use sessions::Sessions;
 pub(super) use themes::Themes;
 pub(super) use transcript::Pager;
+pub(super) use trust::Trust;
 
 /// What an overlay may look at.
 pub(super) struct Look<'a> {

@@ -32,7 +32,8 @@ use std::{
 use ratatui::text::Line;
 
 use crate::protocol::{
-    BlobId, By, CallId, Context, Delta, Event, Fact, Item, Level, Outcome, ProcessId, ResponseId, Rule, Usage,
+    BlobId, By, CallId, Context, Delta, Event, Fact, Item, Level, Outcome, ProcessId, ResponseId, Rule, Seq,
+    Usage, words,
 };
 use crate::tui::{
     term::Row,
@@ -61,6 +62,8 @@ pub struct Transcript {
     /// Calls without a result, by the place of their cell.
     calls: HashMap<CallId, usize>,
     processes: HashMap<ProcessId, String>,
+    /// What the person said, by its fact.
+    messages: HashMap<Seq, String>,
     answer: Answer,
     thinking: Thinking,
     status: Option<String>,
@@ -152,7 +155,16 @@ impl Transcript {
             Fact::TurnFinished { outcome, duration_ms, .. } => self.turn_finished(outcome, *duration_ms),
             Fact::InputQueued { input, content, delivery } => self.pending.add(*input, content, *delivery),
             Fact::InputRetracted { input } => self.pending.remove(*input),
-            Fact::ItemAdded { item } => self.item(item),
+            Fact::ItemAdded { item } => {
+                if let Item::User { content, .. } = &**item {
+                    self.messages.insert(event.seq, words(content));
+                }
+                self.item(item);
+            }
+            Fact::Rewound { to } => {
+                self.turn = None;
+                self.notice(Notice::Rewound(self.messages.get(to).cloned().unwrap_or_default()));
+            }
             Fact::ResponseStarted { response } => {
                 self.close_answer();
                 self.answer.response = *response;

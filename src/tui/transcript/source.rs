@@ -99,6 +99,9 @@ impl Transcript {
             }
             Cell::Call(call) => self.call(call),
             Cell::Notice(Notice::Noted { text, .. }) => format!("*{}*", text.trim()),
+            Cell::Notice(Notice::Rewound(said)) => {
+                format!("*went back to before: {}*", said.trim().lines().next().unwrap_or_default())
+            }
             Cell::Notice(Notice::ProcessEnded { process, exit, .. }) => match exit {
                 Some(code) => format!("*process {process} ended with exit code {code}*"),
                 None => format!("*process {process} was ended*"),

@@ -119,3 +119,52 @@ async fn a_damaged_log_is_said_and_not_touched() {
     assert_eq!(world.exec(&["resume", "--last", "x"]).await.expect(0).stdout, "on\n");
     assert!(fs::read_to_string(world.log_file()).unwrap().starts_with(&whole));
 }
+
+#[tokio::test]
+async fn sessions_are_named_and_put_away() {
+    let world = World::new([Step::text("one"), Step::text("two"), Step::text("three")]).await;
+    world.exec(&["first"]).await.expect(0);
+    world.exec(&["second"]).await.expect(0);
+    let ids = world.sessions();
+    world.agent(["sessions", "rename", &ids[0], " The first "]).await.expect(0);
+    world.agent(["sessions", "archive", &ids[1], "ffff"]).await.expect(2);
+    world.agent(["sessions", "archive", &ids[1]]).await.expect(0);
+    let list = async |args: &[&str]| {
+        let args = ["sessions", "list"].iter().chain(args);
+        let lines = world.agent(args).await.expect(0).stdout;
+        lines.lines().map(|line| line.rsplit("  ").next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(list(&[]).await, ["The first"]);
+    assert_eq!(list(&["--archived"]).await, ["second"]);
+    assert_eq!(list(&["--all"]).await.len(), 2);
+    // The last one is not one that was put away; going on with that brings it back.
+    world.exec(&["resume", "--last", "on"]).await.expect(0);
+    assert_eq!(world.sent(3)[0]["content"][0]["text"], "first");
+    world.exec(&["resume", &ids[1]]).await.expect(2);
+    assert_eq!(list(&["--archived"]).await, ["second"], "nothing was gone on with");
+    world.agent(["sessions", "archive", "--undo", &ids[1]]).await.expect(0);
+    assert_eq!(list(&[]).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_fork_is_gone_on_with_by_itself() {
+    let world = World::new([Step::text("one"), Step::text("two"), Step::text("three")]).await;
+    world.exec(&["first"]).await.expect(0);
+    let parent = world.session();
+    let fork = world.agent(["fork", "--last"]).await.expect(0).stdout;
+    let fork = fork.trim();
+    assert_eq!(world.sessions(), [parent.clone(), fork.to_owned()]);
+    world.exec(&["resume", fork, "in the fork"]).await.expect(0);
+    let texts = |number: usize| -> Vec<Value> {
+        let sent = world.sent(number);
+        sent.iter().map(|item| item["content"][0]["text"].clone()).collect()
+    };
+    assert_eq!(texts(2), ["first", "one", "in the fork"]);
+    world.agent(["sessions", "rm", &parent]).await.expect(0);
+    world.exec(&["resume", fork, "alone"]).await.expect(0);
+    assert_eq!(texts(3), ["first", "one", "in the fork", "two", "alone"]);
+    let list = world.agent(["sessions", "list", "--json"]).await.expect(0).stdout;
+    let listed: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!((&listed["parent"], &listed["turns"]), (&json!(parent), &json!(3)));
+    world.agent(["fork", &parent]).await.expect(2);
+}

@@ -30,6 +30,8 @@ const NEWER: &str = include_str!("newer.jsonl");
 
 /// Rules that are read, given, used and taken back.
 const RULES: &str = include_str!("rules.jsonl");
+/// A fork that has gone back.
+const REWOUND: &str = include_str!("rewound.jsonl");
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sessions").join(name)
@@ -47,6 +49,8 @@ fn record() {
         let facts = lines.lines().map(|line| Fact::Unknown(serde_json::from_str(line).unwrap())).collect();
         write(name, vec![(facts, BEGIN.parse().unwrap())]);
     }
+    let facts = REWOUND.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    write("v1-rewound.jsonl", vec![(facts, BEGIN.parse().unwrap())]);
 }
 
 /// Writes a log once more, with `to` for the path `from`, and times from [`BEGIN`] on.
@@ -269,4 +273,26 @@ fn the_first_rules_replay() {
             "until this session ends: changes at or below /home/me/other",
         ]
     );
+}
+
+#[test]
+fn the_first_fork_that_went_back_replays() {
+    assert_written_the_same("v1-rewound.jsonl");
+    let (events, session) = read("v1-rewound.jsonl");
+    assert!(events.iter().all(|event| !matches!(event.fact, Fact::Unknown(_))), "{events:?}");
+    let Fact::SessionStarted { parent, .. } = &events[0].fact else { panic!("{:?}", events[0]) };
+    assert!(parent.is_some());
+    insta::assert_snapshot!(in_words(&session), @r#"
+    workspace: /home/me/sum
+    title: None
+    settings: {"model":"demo/scripted","approval":"on-request","sandbox":"workspace-write","backend":"local","limits":{"window":121600,"tool_output":10000}}
+    facts: 19
+    item: user None: Hello.
+    item: assistant (partial false): Hi.
+    item: context Notice: The user took back what followed here.
+    turn: none
+    next: None
+    outcome: None
+    usage: Usage { input: 30, cached: 0, output: 5, reasoning: 0 }
+    "#);
 }

@@ -10,9 +10,11 @@ mod picture;
 mod plain;
 mod processes;
 mod rules;
+mod sessions;
 mod sizes;
 mod terminal;
 mod tmux;
+mod trust;
 mod vocabulary;
 mod waiting;
 

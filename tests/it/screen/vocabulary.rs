@@ -79,7 +79,7 @@ fn sequence(text: &str) -> Option<usize> {
         ']' => {
             let body = &rest[1..];
             // Ours end with a string terminator; a bell would not do.
-            let Some(end) = body.find(|char: char| !(' '..'\x7f').contains(&char)) else {
+            let Some(end) = body.find(char::is_control) else {
                 return Some(text.len());
             };
             if !"\x1b\\".starts_with(&body[end..(end + 2).min(body.len())]) {
@@ -99,12 +99,13 @@ fn string(body: &str) -> bool {
             ["https://", "http://", "file://", "mailto:"].iter().any(|scheme| address.starts_with(scheme));
         Some(known && id.chars().all(|char| char.is_ascii_hexdigit()))
     };
-    matches!(body, "8;;" | "11;?") || body.starts_with("2;") || link() == Some(true)
+    body.chars().all(shown)
+        && (matches!(body, "8;;" | "11;?") || body.starts_with("2;") || link() == Some(true))
 }
 
 #[test]
 fn our_own_words_are_known_and_others_are_not() {
-    let ours = "\x1b7\x1b]11;?\x1b\\\x1b[>q\x1b[6n\x1b[?u\x1b[?2026$p\x1b8\x1b[K\x1b[c\x1b[22;0t\x1b[?2004h\
+    let ours = "\x1b7\x1b]11;?\x1b\\\x1b[>q\x1b[6n\x1b[?u\x1b[?2026$p\x1b8\x1b[K\x1b[c\x1b[22;0t\x1b]2;é · x\x1b\\\x1b[?2004h\
                 \x1b[?2026h\r\x1b[K\x1b[C\x1b[J\r\x1b[38;5;4;1mé 漢 👨\u{200d}👩\x1b[m\x1b]8;id=1f;https://x.org/\x1b\\x\
                 \x1b]8;;\x1b\\\n\x1b[3A\x1b[5G\x1b[?2026l\x1b[?25h";
     assert_eq!(fault(ours.as_bytes()), None);
@@ -120,6 +121,7 @@ fn our_own_words_are_known_and_others_are_not() {
         "\x1b]52;c;eA==\x1b\\",
         "\x1b]52;c;eA==\x07",
         "\x1b]2;t\x07",
+        "\x1b]2;t\u{202e}\x1b\\",
         "\x1bPq\x1b\\",
         "\x1b_x\x1b\\",
         "\x1b[?1000h",

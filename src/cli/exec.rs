@@ -144,6 +144,8 @@ fn schema(path: Option<&Path>) -> Result<Option<serde_json::Value>, CliError> {
 /// What ended the wait.
 enum End {
     Session(Ending),
+    /// What was said was not taken.
+    Refused(Rejection),
     Signal(Kind),
 }
 
@@ -202,6 +204,9 @@ async fn follow<D: io::Write, N: io::Write>(
             update = open.handle.updates.recv() => {
                 let Some(update) = update else { return Ok(End::Session(Ending::Gone)) };
                 owed.take(&update);
+                if let Update::Rejected(rejection @ (Rejection::Empty | Rejection::Unfit(_))) = &update {
+                    return Ok(End::Refused(rejection.clone()));
+                }
                 if let Some(ending) = show(face, &update)?
                     && (owed.nothing() || !matches!(ending, Ending::Turn(_) | Ending::Waiting))
                 {
@@ -245,7 +250,6 @@ impl Owed {
                 _ => {}
             },
             Update::Rejected(Rejection::NotWaiting(call)) => self.decisions.retain(|owed| owed != call),
-            Update::Rejected(Rejection::Empty) => self.message = false,
             Update::Rejected(_) | Update::Delta(_) => {}
         }
     }
@@ -304,6 +308,7 @@ fn conclude<D: io::Write, N: io::Write>(
             "the session can't be written: {reason}. What was recorded is kept"
         ))
         .hint("make room, or mend the folder's permissions; then go on with: ".to_owned() + &resume)),
+        End::Refused(rejection) => Err(resumable(CliError::usage(format!("the task is refused: {rejection}")))),
         End::Session(Ending::Gone) => Err(resumable(CliError::failed("the session ended unexpectedly"))),
         End::Signal(kind) => Err(resumable(CliError::new(kind, "stopped"))),
     }

@@ -58,6 +58,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {
         None => {
             let start = with_person(&common)?;
+            start.can_begin()?;
             runtime()?.block_on(screen::run(start, None, cli.prompt))
         }
         Some(CommandArgs::Resume { id, last, prompt }) => {

@@ -109,6 +109,18 @@ impl Start {
         .map_err(|error| CliError::usage(error.to_string()))
     }
 
+    /// Whether a session can begin here.
+    pub(super) fn can_begin(&self) -> Result<(), CliError> {
+        match self.workspace.to_str() {
+            Some(_) => Ok(()),
+            None => Err(CliError::usage(format!(
+                "can't work in {}: its path is not UTF-8, and can't be recorded",
+                self.workspace.display()
+            ))
+            .hint("rename the directory")),
+        }
+    }
+
     /// Begins a session.
     pub(super) fn new_session(
         &self,
@@ -116,6 +128,7 @@ impl Start {
         output_schema: Option<serde_json::Value>,
         deltas: bool,
     ) -> Result<Open, CliError> {
+        self.can_begin()?;
         let (settings, notes) = self.settings(output_schema)?;
         let id = SessionId(uuid::Uuid::now_v7());
         let ephemeral = match place {
@@ -420,7 +433,7 @@ fn log_error(id: SessionId, error: &LogError) -> CliError {
         LogError::Damaged { .. } => {
             failed.hint(format!("agent sessions show {id} prints what can be read; nothing was changed"))
         }
-        LogError::Io { .. } => failed,
+        LogError::Io { .. } | LogError::Unfit(_) => failed,
     }
 }
 

@@ -26,9 +26,10 @@ impl Harness {
             },
         };
         let asked = matches!(fact, Fact::ApprovalRequested { .. });
-        self.record(vec![fact]);
-        if asked {
-            self.sync();
+        match self.try_record(vec![fact]) {
+            Err(why) => self.record(vec![refused(id, format!("what it would do can't be recorded: {why}"))]),
+            Ok(()) if asked => drop(self.sync()),
+            Ok(()) => {}
         }
     }
 

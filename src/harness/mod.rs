@@ -216,9 +216,12 @@ impl Harness {
                         facts.insert(0, Fact::item(partial));
                     }
                 }
-                self.record(facts);
-                if interrupt {
-                    self.sync();
+                match self.try_record(facts) {
+                    // The turn was told to stop, and stops.
+                    Err(why) if interrupt => self.give_up(why),
+                    Err(why) => self.fanout.rejected(Rejection::Unfit(why)),
+                    Ok(()) if interrupt => drop(self.sync()),
+                    Ok(()) => {}
                 }
             }
         }

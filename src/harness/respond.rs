@@ -74,7 +74,7 @@ impl Harness {
         Ok(opened)
     }
 
-    fn fail(&mut self, response: ResponseId, kind: &str, message: String) {
+    pub(super) fn fail(&mut self, response: ResponseId, kind: &str, message: String) {
         let outcome = ResponseOutcome::Failed { kind: kind.to_owned(), message };
         self.record(vec![Fact::ResponseFinished { response, outcome, usage: None }]);
     }

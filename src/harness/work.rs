@@ -62,7 +62,9 @@ impl Harness {
             Work::Note { text } => self.record(vec![Fact::Noted { level: Level::Warning, text }]),
             Work::Item { response, item } if self.awaits(response) => {
                 let item = self.with_fresh_call(item);
-                self.record(vec![Fact::item(item)]);
+                if let Err(why) = self.try_record(vec![Fact::item(item)]) {
+                    self.fail(response, "provider", format!("the model's answer can't be recorded: {why}"));
+                }
             }
             Work::Retrying { response, note } if self.awaits(response) => {
                 self.fanout.delta(Delta::Restarted { response });
@@ -139,7 +141,9 @@ impl Harness {
         }
         let Output { content, shown, .. } = output;
         facts.push(Fact::item(Item::ToolResult { call: call.clone(), content, shown }));
-        self.record(facts);
+        if let Err(why) = self.try_record(facts) {
+            self.record(vec![refusal(call, format!("it was done, but its result can't be recorded: {why}"))]);
+        }
     }
 
     fn keep(&self, blob: &BlobId, bytes: &[u8]) -> Result<(), String> {

@@ -73,6 +73,8 @@ pub enum Rejection {
     NotOffered(CallId),
     #[error("that message was delivered already, or never queued")]
     NotQueued(InputId),
+    #[error("it can't be recorded: {0}")]
+    Unfit(String),
     #[error("the session can't be written, and takes no more work: {0}")]
     Unwritable(String),
 }

@@ -44,6 +44,9 @@ pub enum LogError {
     Io { path: PathBuf, error: io::Error },
     #[error("{}: {damage}", path.display())]
     Damaged { path: PathBuf, damage: Damage },
+    /// The fact can't be a line of a log. The log is as it was, and takes others.
+    #[error("{0}")]
+    Unfit(String),
 }
 
 /// A line that is not what was written.
@@ -96,8 +99,8 @@ impl Log {
     /// Writes facts, all or none, and gives them their places in the log.
     ///
     /// # Errors
-    /// When they can't be written (the disk is full, say). None of them has then become true, and the log takes
-    /// more as soon as there is room again.
+    /// When they can't be written (the disk is full, say), or one of them [can't be a line](LogError::Unfit). None
+    /// of them has then become true, and the log takes more as soon as there is room again.
     pub fn append(&mut self, facts: Vec<Fact>, at: Time) -> Result<Vec<Event>, LogError> {
         if let Some(reason) = &self.broken {
             return Err(self.io(io::Error::other(reason.clone())));
@@ -110,7 +113,8 @@ impl Log {
             seq = Seq(seq.0 + 1);
             let event = Event { seq, at, fact };
             let start = self.buffer.len();
-            serde_json::to_writer(&mut self.buffer, &event).map_err(|error| self.io(error.into()))?;
+            serde_json::to_writer(&mut self.buffer, &event)
+                .map_err(|error| LogError::Unfit(error.to_string()))?;
             // The closing brace comes after the sum.
             self.buffer.pop();
             sum = chain(&sum, self.buffer.get(start..).unwrap_or_default());
@@ -365,6 +369,23 @@ mod tests {
             let read = read_events(&path);
             assert!(read.is_err() || read.unwrap().len() < order.len(), "{order:?}");
         }
+    }
+
+    #[test]
+    fn a_fact_that_can_not_be_a_line_changes_nothing() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let (_folder, path, bytes) = written();
+        let (mut log, _) = Log::open(&path).unwrap();
+        let paths = vec![PathBuf::from(std::ffi::OsStr::from_bytes(b"/d\xff"))];
+        let intent = crate::protocol::Intent::Read { paths };
+        let unfit =
+            Fact::CallAllowed { call: "c".into(), by: crate::protocol::By::Policy, intent };
+        let renamed = || Fact::Renamed { title: "t".into() };
+        let refused = log.append(vec![renamed(), unfit], Time::UNIX_EPOCH);
+        assert!(matches!(&refused, Err(LogError::Unfit(why)) if why.contains("UTF-8")), "{refused:?}");
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        log.append(vec![renamed()], Time::UNIX_EPOCH).unwrap();
+        assert_eq!(read_events(&path).unwrap().len(), facts().len() + 1);
     }
 
     #[test]

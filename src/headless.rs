@@ -98,7 +98,7 @@ impl<D: Write, N: Write> Headless<D, N> {
     /// When it can't be written, but for a reader that has gone away.
     pub fn finish(&mut self) -> io::Result<()> {
         if self.form == Form::Text
-            && let Some(answer) = self.session.last_answer()
+            && let Some(answer) = self.session.answer()
         {
             let mut text = answer.to_owned();
             if !text.ends_with('\n') {

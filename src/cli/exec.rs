@@ -27,6 +27,9 @@ use super::{
 /// The exit code for an answer that does not follow its schema.
 const NOT_VERIFIED: u8 = 7;
 
+/// No provider takes a schema that is nested as deep as this, and no log.
+const DEEPEST_SCHEMA: usize = 64;
+
 pub(super) async fn run(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliError> {
     match (&args.resume, &args.prompt) {
         (Some(_), Some(prompt)) => {
@@ -136,9 +139,22 @@ fn schema(path: Option<&Path>) -> Result<Option<serde_json::Value>, CliError> {
         fs::read_to_string(path).map_err(|error| CliError::usage(format!("can't read {name}: {error}")))?;
     let schema: serde_json::Value = serde_json::from_str(&text)
         .map_err(|error| CliError::usage(format!("{name} is not JSON: {error}")))?;
+    if depth(&schema) > DEEPEST_SCHEMA {
+        return Err(CliError::usage(format!("{name} is nested deeper than {DEEPEST_SCHEMA} levels"))
+            .hint("name the inner parts in `$defs`, and refer to them with `$ref`"));
+    }
     jsonschema::validator_for(&schema)
         .map_err(|error| CliError::usage(format!("{name} is not a JSON Schema: {error}")))?;
     Ok(Some(schema))
+}
+
+/// Lists and objects in one another.
+fn depth(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or_default(),
+        serde_json::Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 /// What ended the wait.
@@ -190,6 +206,7 @@ async fn follow<D: io::Write, N: io::Write>(
     signals: &mut Signals,
 ) -> Result<End, CliError> {
     let mut interrupted = false;
+    let mut taken_back = false;
     loop {
         tokio::select! {
             biased;
@@ -197,6 +214,10 @@ async fn follow<D: io::Write, N: io::Write>(
                 // The first ^C ends the turn in order; the second does not wait for that.
                 Kind::Interrupted if !interrupted => {
                     interrupted = true;
+                    // What waits to be said would else begin the next turn.
+                    for queued in &face.session().queue {
+                        open.command(Command::Retract { input: queued.input });
+                    }
                     open.command(Command::Interrupt);
                 }
                 kind => return Ok(End::Signal(kind)),
@@ -204,13 +225,30 @@ async fn follow<D: io::Write, N: io::Write>(
             update = open.handle.updates.recv() => {
                 let Some(update) = update else { return Ok(End::Session(Ending::Gone)) };
                 owed.take(&update);
-                if let Update::Rejected(rejection @ (Rejection::Empty | Rejection::Unfit(_))) = &update {
-                    return Ok(End::Refused(rejection.clone()));
+                match &update {
+                    Update::Rejected(rejection @ (Rejection::Empty | Rejection::Unfit(_))) => {
+                        return Ok(End::Refused(rejection.clone()));
+                    }
+                    // What was on its way when ^C came.
+                    Update::Event(Event { fact: Fact::InputQueued { input, .. }, .. }) if interrupted => {
+                        open.command(Command::Retract { input: *input });
+                    }
+                    Update::Event(Event { fact: Fact::TurnStarted { .. }, .. }) if interrupted => {
+                        open.command(Command::Interrupt);
+                    }
+                    Update::Event(Event { fact: Fact::InputRetracted { .. }, .. }) => taken_back = true,
+                    Update::Event(_) | Update::Rejected(_) | Update::Delta(_) => {}
                 }
-                if let Some(ending) = show(face, &update)?
-                    && (owed.nothing() || !matches!(ending, Ending::Turn(_) | Ending::Waiting))
-                {
-                    return Ok(if interrupted { End::Signal(Kind::Interrupted) } else { End::Session(ending) });
+                match show(face, &update)? {
+                    // The turn may have ended by itself before ^C met it; what was to be said next was not.
+                    Some(Ending::Turn(_)) if owed.nothing() && taken_back => {
+                        return Ok(End::Signal(Kind::Interrupted));
+                    }
+                    // The interrupt will be heard, and ends the turn.
+                    Some(Ending::Waiting) if interrupted => {}
+                    Some(Ending::Turn(_) | Ending::Waiting) if !owed.nothing() => {}
+                    Some(ending) => return Ok(End::Session(ending)),
+                    None => {}
                 }
             }
         }
@@ -259,6 +297,9 @@ fn show<D: io::Write, N: io::Write>(
     face: &mut Headless<D, N>,
     update: &Update,
 ) -> Result<Option<Ending>, CliError> {
+    if matches!(update, Update::Rejected(Rejection::Idle | Rejection::NotQueued(_))) {
+        return Ok(None); // ^C came when there was nothing left to stop.
+    }
     face.update(update).map_err(|error| CliError::failed(format!("can't write to standard output: {error}")))
 }
 
@@ -275,7 +316,7 @@ fn conclude<D: io::Write, N: io::Write>(
         End::Session(Ending::Turn(Outcome::Done)) => {
             face.finish()
                 .map_err(|error| CliError::failed(format!("can't write to standard output: {error}")))?;
-            let answer = face.session().last_answer().unwrap_or_default();
+            let answer = face.session().answer().unwrap_or_default();
             if let Some(path) = &args.output_last_message {
                 fs::write(path, answer)
                     .map_err(|error| CliError::failed(format!("can't write {}: {error}", path.display())))?;
@@ -308,7 +349,9 @@ fn conclude<D: io::Write, N: io::Write>(
             "the session can't be written: {reason}. What was recorded is kept"
         ))
         .hint("make room, or mend the folder's permissions; then go on with: ".to_owned() + &resume)),
-        End::Refused(rejection) => Err(resumable(CliError::usage(format!("the task is refused: {rejection}")))),
+        End::Refused(rejection) => {
+            Err(resumable(CliError::usage(format!("the task is refused: {rejection}"))))
+        }
         End::Session(Ending::Gone) => Err(resumable(CliError::failed("the session ended unexpectedly"))),
         End::Signal(kind) => Err(resumable(CliError::new(kind, "stopped"))),
     }

@@ -10,15 +10,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize as _};
+use serde_json::{Serializer, ser::Formatter};
 
 use crate::protocol::{Event, FORMAT_VERSION, Fact, Seq, Time};
 
 /// Bytes of `,"sum":"` + 32 hex digits + `"}`.
 const SUM_FIELD: usize = 8 + SUM_DIGITS + 2;
 const SUM_DIGITS: usize = 32;
-/// A longer line is damage. Larger content belongs into blobs.
-const MAX_LINE: u64 = 64 << 20;
+/// A longer line is not written, and damage where it is read. Larger content belongs into blobs.
+const MAX_LINE: u64 = if cfg!(test) { 64 << 10 } else { 64 << 20 };
+/// Lists and objects in one another, at most: what the reader of JSON takes.
+const MAX_DEPTH: u32 = 127;
 
 /// The log of an open session. There is one writer: the file is locked as long as this lives.
 #[derive(Debug)]
@@ -113,7 +116,8 @@ impl Log {
             seq = Seq(seq.0 + 1);
             let event = Event { seq, at, fact };
             let start = self.buffer.len();
-            serde_json::to_writer(&mut self.buffer, &event)
+            event
+                .serialize(&mut Serializer::with_formatter(&mut self.buffer, Shallow::default()))
                 .map_err(|error| LogError::Unfit(error.to_string()))?;
             // The closing brace comes after the sum.
             self.buffer.pop();
@@ -121,6 +125,9 @@ impl Log {
             self.buffer.extend_from_slice(b",\"sum\":\"");
             self.buffer.extend_from_slice(&sum);
             self.buffer.extend_from_slice(b"\"}\n");
+            if (self.buffer.len() - start) as u64 > MAX_LINE {
+                return Err(LogError::Unfit(format!("it is longer than {} MiB", MAX_LINE >> 20)));
+            }
             events.push(event);
         }
         if let Err(error) =
@@ -273,6 +280,45 @@ fn decode(line: &[u8]) -> serde_json::Result<Event> {
     Ok(Event { seq, at, fact })
 }
 
+/// JSON without spaces, and no deeper than it can be read.
+#[derive(Default)]
+struct Shallow {
+    depth: u32,
+}
+
+impl Shallow {
+    fn enter<W: io::Write + ?Sized>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(io::Error::other(format!("it is nested deeper than {MAX_DEPTH} levels")));
+        }
+        writer.write_all(bracket)
+    }
+
+    fn leave<W: io::Write + ?Sized>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth -= 1;
+        writer.write_all(bracket)
+    }
+}
+
+impl Formatter for Shallow {
+    fn begin_array<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.enter(writer, b"[")
+    }
+
+    fn end_array<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.leave(writer, b"]")
+    }
+
+    fn begin_object<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.enter(writer, b"{")
+    }
+
+    fn end_object<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.leave(writer, b"}")
+    }
+}
+
 fn chain(before: &[u8; SUM_DIGITS], body: &[u8]) -> [u8; SUM_DIGITS] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(before);
@@ -300,6 +346,8 @@ fn flock(file: &File) -> Result<(), LogError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::protocol::{Item, Level, TurnId};
 
@@ -378,8 +426,7 @@ mod tests {
         let (mut log, _) = Log::open(&path).unwrap();
         let paths = vec![PathBuf::from(std::ffi::OsStr::from_bytes(b"/d\xff"))];
         let intent = crate::protocol::Intent::Read { paths };
-        let unfit =
-            Fact::CallAllowed { call: "c".into(), by: crate::protocol::By::Policy, intent };
+        let unfit = Fact::CallAllowed { call: "c".into(), by: crate::protocol::By::Policy, intent };
         let renamed = || Fact::Renamed { title: "t".into() };
         let refused = log.append(vec![renamed(), unfit], Time::UNIX_EPOCH);
         assert!(matches!(&refused, Err(LogError::Unfit(why)) if why.contains("UTF-8")), "{refused:?}");
@@ -411,5 +458,61 @@ mod tests {
         log.append(vec![fact, Fact::Renamed { title: "t".into() }], Time::UNIX_EPOCH).unwrap();
         drop(log);
         assert!(Log::open(&path).unwrap_err().to_string().contains("written in format 2"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_is_read_again(
+            facts in prop::collection::vec(
+                prop_oneof![
+                    "\\PC{0,20}".prop_map(|title| Fact::Renamed { title }),
+                    // Around the longest line, with text that grows when it is written.
+                    (1000..11_000usize, "[a\u{1}é\"]{6}").prop_map(|(times, text)| {
+                        Fact::item(Item::user(text.repeat(times)))
+                    }),
+                    (0..140u32, any::<bool>()).prop_map(|(depth, list)| {
+                        let deep = (0..depth).fold(serde_json::json!(1), |inner, _| match list {
+                            true => serde_json::json!([inner]),
+                            false => serde_json::json!({ "in": inner }),
+                        });
+                        Fact::item(Item::Unknown(serde_json::json!({ "type": "odd", "of": deep })))
+                    }),
+                ],
+                1..6,
+            ),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("log.jsonl");
+            let mut log = Log::create(&path).unwrap();
+            let mut taken = Vec::new();
+            for fact in facts {
+                match log.append(vec![fact], Time::UNIX_EPOCH) {
+                    Ok(events) => taken.extend(events),
+                    Err(refused) => prop_assert!(matches!(refused, LogError::Unfit(_)), "{}", refused),
+                }
+            }
+            drop(log);
+            prop_assert!(read_events(&path).unwrap() == taken);
+        }
+    }
+
+    #[test]
+    fn a_line_is_taken_up_to_the_longest_and_to_the_deepest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let mut log = Log::create(&path).unwrap();
+        let mut lines = 0;
+        let mut takes = |fact: Fact| {
+            let taken = log.append(vec![fact], Time::UNIX_EPOCH).is_ok();
+            lines += usize::from(taken);
+            assert_eq!(read_events(&path).unwrap().len(), lines);
+            taken
+        };
+        let longest =
+            (0..=MAX_LINE as usize).rev().find(|size| takes(Fact::Renamed { title: "x".repeat(*size) }));
+        assert!(longest.unwrap() + 200 > MAX_LINE as usize);
+        let deep = |depth| (0..depth).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+        let item = |depth| Fact::item(Item::Unknown(deep(depth)));
+        assert_eq!([126, 127].map(|depth| takes(item(depth))), [true, false]);
     }
 }

@@ -186,7 +186,10 @@ async fn a_path_that_can_not_be_recorded_costs_its_call_and_not_the_session() {
     assert_eq!(world.exec(&["go"]).await.expect(0).stdout, "ok\n");
     for (_, told) in world.results(2) {
         let told = told.as_str().unwrap();
-        assert!(told.starts_with("what it would do can't be recorded: path contains invalid UTF-8"), "{told}");
+        assert!(
+            told.starts_with("what it would do can't be recorded: path contains invalid UTF-8"),
+            "{told}"
+        );
     }
     assert_eq!(world.read("l/a"), "a\n");
     // And a workspace with such a path is refused before anything begins.

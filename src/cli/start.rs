@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -24,7 +24,7 @@ use crate::protocol::{
 use crate::sandbox::{self, SharedSandbox};
 use crate::session::Session;
 use crate::shell::{self, Shell};
-use crate::store::{Blobs, Log, LogError, Sessions};
+use crate::store::{Blobs, Log, LogError, Sessions, remove_tree};
 use crate::tools::{Toolbox, Workspace};
 
 use super::error::{CliError, Kind};
@@ -80,7 +80,29 @@ pub(super) struct Open {
     /// One line for a person: what runs, where, with what.
     pub(super) headline: String,
     /// The whole session, when it is not to be kept.
-    ephemeral: Option<tempfile::TempDir>,
+    ephemeral: Option<Ephemeral>,
+}
+
+/// The folder of a session that is not kept. It goes with this.
+struct Ephemeral(PathBuf);
+
+impl Ephemeral {
+    fn new() -> Result<Self, CliError> {
+        let folder = tempfile::Builder::new()
+            .prefix("agent-")
+            .tempdir()
+            .map_err(|error| CliError::failed(format!("can't make a folder for the session: {error}")))?;
+        Ok(Self(folder.keep()))
+    }
+}
+
+impl Drop for Ephemeral {
+    fn drop(&mut self) {
+        if let Err(error) = remove_tree(&self.0) {
+            // Whoever wanted nothing to be kept has to know; a closed stream is nobody's concern.
+            let _ = writeln!(io::stderr(), "! the session stays in {}: {error}", self.0.display());
+        }
+    }
 }
 
 impl Open {
@@ -133,11 +155,11 @@ impl Start {
         let id = SessionId(uuid::Uuid::now_v7());
         let ephemeral = match place {
             Place::Kept => None,
-            Place::Ephemeral => Some(tempfile::tempdir().map_err(CliError::failed)?),
+            Place::Ephemeral => Some(Ephemeral::new()?),
         };
         let sessions = match &ephemeral {
             None => self.sessions(),
-            Some(folder) => Sessions::new(folder.path()),
+            Some(Ephemeral(folder)) => Sessions::new(folder),
         };
         // First of all, so that a home that can't be written is not taken for a missing sandbox.
         let folder = sessions.folder(id);
@@ -379,7 +401,7 @@ impl Start {
         settings: &Settings,
         sandbox: SharedSandbox,
         deltas: bool,
-        ephemeral: Option<tempfile::TempDir>,
+        ephemeral: Option<Ephemeral>,
     ) -> Result<Open, CliError> {
         let folder = sessions.folder(id);
         let blobs = Blobs::new(folder.join("blobs"));

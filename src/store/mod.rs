@@ -4,6 +4,7 @@
 
 mod blobs;
 mod log;
+mod remove;
 
 use std::{
     fs, io,
@@ -14,6 +15,10 @@ use crate::protocol::{Event, Fact, SessionId, Time};
 
 pub use blobs::Blobs;
 pub use log::{Damage, Log, LogError, read_events, read_whole_lines};
+pub use remove::remove_tree;
+
+/// What the name of a folder begins with that is about to go: no session any more.
+const GOING: &str = ".removed-";
 
 /// All sessions of a user.
 #[derive(Debug, Clone)]
@@ -104,7 +109,8 @@ impl Sessions {
         Ok(listed)
     }
 
-    /// Deletes a session with all that belongs to it.
+    /// Deletes a session with all that belongs to it. It goes at once; should a part of it stay, then not as a
+    /// session, and the next time that something is deleted is another try.
     ///
     /// # Errors
     /// When it is in use, or can't be deleted.
@@ -117,7 +123,19 @@ impl Sessions {
             held => Some(held?),
         };
         let folder = self.folder(id);
-        fs::remove_dir_all(&folder).map_err(|error| LogError::Io { path: folder, error })
+        let going = self.folder.join(format!("{GOING}{id}"));
+        fs::rename(&folder, &going).map_err(|error| LogError::Io { path: folder, error })?;
+        self.remove_what_stayed();
+        remove_tree(&going).map_err(|error| LogError::Io { path: going, error })
+    }
+
+    /// What an earlier deletion has left. Whoever wants to know why it stays looks at it.
+    fn remove_what_stayed(&self) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(GOING) {
+                let _ = remove_tree(&entry.path());
+            }
+        }
     }
 
     /// The log of a session.

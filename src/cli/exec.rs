@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -167,7 +167,8 @@ enum End {
 
 async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<ExitCode, CliError> {
     let form = if args.json { Form::Json { deltas: args.deltas } } else { Form::Text };
-    let mut face = Headless::new(form, &open.history, io::stdout(), io::stderr());
+    let mut face = Headless::new(form, &open.history, io::stdout(), io::stderr())
+        .on_terminal(io::stdout().is_terminal());
     if form == Form::Text {
         note(&open.headline);
     }

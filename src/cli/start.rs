@@ -331,9 +331,18 @@ impl Start {
         })
     }
 
-    /// The environment of commands.
+    /// The environment of commands. Whatever is allowed: a provider's key is not.
     pub(super) fn environment(&self, mode: SandboxMode) -> sandbox::env::Vars {
-        sandbox::env::with_allowed(sandbox::env::for_commands(mode), &self.config.shell.env_allow)
+        let keys = self.key_names();
+        let mut env =
+            sandbox::env::with_allowed(sandbox::env::for_commands(mode), &self.config.shell.env_allow);
+        env.retain(|(name, _)| keys.iter().all(|key| *name != **key));
+        env
+    }
+
+    /// The variables that hold the keys of providers.
+    pub(super) fn key_names(&self) -> Vec<String> {
+        self.catalog().key_names().map(str::to_owned).collect()
     }
 
     pub(super) fn sandbox_settings(
@@ -415,6 +424,7 @@ impl Start {
                 blobs: folder.join("blobs"),
                 workspace: self.workspace.clone(),
                 env: self.environment(settings.sandbox),
+                forbidden: self.key_names(),
                 shell: shell(),
                 sandbox,
                 outside,

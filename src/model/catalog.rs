@@ -162,6 +162,11 @@ impl Catalog {
         self.providers.keys().map(String::as_str)
     }
 
+    /// The variables of the environment that hold keys.
+    pub fn key_names(&self) -> impl Iterator<Item = &str> {
+        self.providers.values().filter_map(|provider| provider.env_key.as_deref())
+    }
+
     /// Everything that is known about a model.
     ///
     /// # Errors

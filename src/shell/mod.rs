@@ -81,6 +81,8 @@ pub struct Settings {
     pub workspace: PathBuf,
     /// The whole environment of every command, before login files.
     pub env: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+    /// Variables that login files must not bring, such as the keys of providers.
+    pub forbidden: Vec<String>,
     /// The user's shell: absolute path of a POSIX-like shell.
     pub shell: PathBuf,
     /// Where commands run.
@@ -380,7 +382,7 @@ impl Shell {
             let login = self.capture(shell, outside).await;
             login.map_or_else(
                 || Arc::clone(&self.inner.env),
-                |login| Arc::new(login::merge(&self.inner.env, login)),
+                |login| Arc::new(login::merge(&self.inner.env, login, &self.inner.settings.forbidden)),
             )
         };
         Arc::clone(cell.get_or_init(capture).await)

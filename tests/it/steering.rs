@@ -45,6 +45,7 @@ impl Talk {
                 shell: "/bin/bash".into(),
                 sandbox: Arc::clone(&outside),
                 outside,
+                forbidden: Vec::new(),
                 max_processes: 8,
                 seed: 1,
             },

@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{Model, ModelError};
-use crate::protocol::{CallId, Command, Fact, Item, ModelRef, Rejection, Settings, Time};
+use crate::protocol::{CallId, Command, Fact, Item, ModelRef, ProcessId, Rejection, Settings, Time};
 use crate::session::{Session, Step};
 use crate::shell::{Exit, Shell};
 use crate::store::{Blobs, Log, LogError};
@@ -98,6 +98,8 @@ struct Harness {
     turn: CancellationToken,
     /// What the model has said of the message that it is writing.
     partial: Arc<Mutex<String>>,
+    /// Ends of processes that were told before the call that started them was over.
+    early: HashMap<ProcessId, Exit>,
     /// How full the window was when a person was last told, in percent.
     window_mark: u64,
 }
@@ -129,6 +131,7 @@ pub fn start(parts: Parts) -> Handle {
         calls: HashMap::new(),
         turn: CancellationToken::new(),
         partial: Arc::default(),
+        early: HashMap::new(),
         window_mark: 0,
     };
     let ended = tokio::spawn(harness.run(parts.begin, inbox, outcomes, exits));

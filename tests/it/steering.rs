@@ -6,19 +6,21 @@ use agent::{
     harness::{self, Handle, OpenedModel, Parts},
     model::catalog::{self, Catalog},
     protocol::{
-        Approval, Command, Content, Delivery, Event, FORMAT_VERSION, Fact, InputId, Limits, Rejection,
-        SandboxMode, SessionId, Settings, Time, Update,
+        Approval, Command, Content, Delivery, Event, FORMAT_VERSION, Fact, InputId, Limits, ProcessId,
+        Rejection, SandboxMode, SessionId, Settings, Time, Update,
     },
     sandbox,
-    session::Session,
-    shell::{self, Shell},
+    session::{ProcessState, Session},
+    shell::{self, Exit, Shell},
     store::{Blobs, Log},
     tools::{Toolbox, Workspace},
 };
 use tokio::sync::mpsc;
 
+use serde_json::json;
+
 use crate::support::{
-    mock::{Gate, Step},
+    mock::{self, Gate, Step},
     world::{World, facts, output, results, shell as call, story},
 };
 
@@ -26,12 +28,19 @@ use crate::support::{
 struct Talk {
     world: World,
     handle: Handle,
+    /// Tells the harness of ends of processes, as the shell does.
+    exits: mpsc::UnboundedSender<Exit>,
     told: Vec<Event>,
 }
 
 impl Talk {
     /// A harness without a sandbox, whose model answers with these steps.
     async fn with(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self::changed(steps, |_| {}).await
+    }
+
+    /// The same of other parts.
+    async fn changed(steps: impl IntoIterator<Item = Step>, change: impl FnOnce(&mut Parts)) -> Self {
         let world = World::bare(steps).await;
         let id = SessionId(uuid::Uuid::now_v7());
         let folder = world.home.join("sessions").join(id.to_string());
@@ -49,7 +58,7 @@ impl Talk {
                 max_processes: 8,
                 seed: 1,
             },
-            told,
+            told.clone(),
         );
         let settings = Settings {
             model: "mock/m".parse().unwrap(),
@@ -63,7 +72,7 @@ impl Talk {
         };
         let providers = format!("mock.base_url = '{}'", world.mock.base_url());
         let catalog = Catalog::builtin().with(&toml::from_str(&providers).unwrap());
-        let handle = harness::start(Parts {
+        let mut parts = Parts {
             log: Log::create(&folder.join("log.jsonl")).unwrap(),
             session: Session::default(),
             begin: vec![
@@ -86,8 +95,9 @@ impl Talk {
             exits,
             clock: Arc::new(Time::now),
             deltas: true,
-        });
-        Self { world, handle, told: Vec::new() }
+        };
+        change(&mut parts);
+        Self { world, handle: harness::start(parts), exits: told, told: Vec::new() }
     }
 
     fn command(&self, command: Command) {
@@ -365,4 +375,22 @@ async fn nothing_but_spaces_is_no_message() {
     talk.say("go", Delivery::Steer);
     talk.until_idle().await;
     assert_eq!(talk.end().await.1.last().unwrap(), "turn_finished done");
+}
+
+#[tokio::test]
+async fn a_process_that_ended_before_its_call_was_over_is_not_shown_as_running() {
+    let look = mock::call("exec_command", json!({ "cmd": "cat gate", "yield_time_ms": 500 }));
+    let mut talk = Talk::with([Step::items([look]), Step::text("ok")]).await;
+    talk.world.fifo("gate");
+    talk.say("go", Delivery::Steer);
+    talk.until(started("call_1_1")).await;
+    // The first id of a shell with this seed.
+    let process = ProcessId(1001);
+    talk.exits.send(Exit { process, code: Some(0), blob: None }).unwrap();
+    talk.until_idle().await;
+    let session = Session::replay(&talk.told);
+    assert_eq!(session.processes[&process].state, ProcessState::Ended { exit: Some(0), output: None });
+    let (_, story) = talk.end().await;
+    let at = story.iter().position(|word| word == "process_started").unwrap();
+    assert_eq!(story[at..at + 3], ["process_started", "tool_result call_1_1", "process_exited"]);
 }

@@ -13,7 +13,7 @@ mod work;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::{
@@ -96,7 +96,8 @@ struct Harness {
     calls: HashMap<Id, CallId>,
     /// Cancelled when the turn is interrupted.
     turn: CancellationToken,
-    /// What the model has said of the message that it is writing.
+    /// What the model has said of the message that it is writing. A whole message leaves it and is told under
+    /// one lock.
     partial: Arc<Mutex<String>>,
     /// Ends of processes that were told before the call that started them was over.
     early: HashMap<ProcessId, Exit>,
@@ -157,6 +158,7 @@ impl Harness {
             tokio::select! {
                 command = inbox.recv() => match command {
                     None | Some(Command::Shutdown) => break,
+                    Some(Command::Interrupt) => self.interrupt(&mut outcomes),
                     Some(command) => self.obey(command),
                 },
                 Some(work) = outcomes.recv() => self.take(work),
@@ -205,28 +207,53 @@ impl Harness {
         if let Some(reason) = &self.unwritable {
             return self.fanout.rejected(Rejection::Unwritable(reason.clone()));
         }
-        let interrupt = command == Command::Interrupt;
         let submit = matches!(command, Command::Submit { .. });
         match self.session.decide(command, (self.clock)()) {
             Err(rejection) => self.fanout.rejected(rejection),
-            Ok(mut facts) => {
+            Ok(facts) => {
                 if submit && self.session.turn.is_none() {
                     self.turn = CancellationToken::new();
                 }
-                if interrupt {
-                    self.turn.cancel();
-                    if let Some(partial) = self.take_partial() {
-                        facts.insert(0, Fact::item(partial));
-                    }
-                }
-                match self.try_record(facts) {
-                    // The turn was told to stop, and stops.
-                    Err(why) if interrupt => self.give_up(why),
-                    Err(why) => self.fanout.rejected(Rejection::Unfit(why)),
-                    Ok(()) if interrupt => drop(self.sync()),
-                    Ok(()) => {}
+                if let Err(why) = self.try_record(facts) {
+                    self.fanout.rejected(Rejection::Unfit(why));
                 }
             }
         }
     }
+
+    /// Stops the turn. What was there before counts: what the model has said, and what calls have come to.
+    fn interrupt(&mut self, outcomes: &mut mpsc::UnboundedReceiver<Work>) {
+        if let Some(reason) = &self.unwritable {
+            return self.fanout.rejected(Rejection::Unwritable(reason.clone()));
+        }
+        // A message is either whole and on its way, or a part of it is here.
+        let (ready, said) = {
+            let mut partial = lock(&self.partial);
+            let ready: Vec<Work> = std::iter::from_fn(|| outcomes.try_recv().ok()).collect();
+            (ready, std::mem::take(&mut *partial))
+        };
+        for work in ready {
+            self.take(work);
+        }
+        while let Some(job) = self.jobs.try_join_next_with_id() {
+            self.joined(job);
+        }
+        match self.session.decide(Command::Interrupt, (self.clock)()) {
+            Err(rejection) => self.fanout.rejected(rejection),
+            Ok(mut facts) => {
+                self.turn.cancel();
+                let answering = self.session.turn.as_ref().is_some_and(|turn| turn.response.is_some());
+                if answering && !said.trim().is_empty() {
+                    facts.insert(0, Fact::item(Item::Assistant { id: None, text: said, partial: true }));
+                }
+                self.record(facts);
+                self.sync();
+            }
+        }
+    }
+}
+
+/// Locks what the model has said. Whoever panicked while it held the lock has left text, and nothing half done.
+fn lock(said: &Mutex<String>) -> MutexGuard<'_, String> {
+    said.lock().unwrap_or_else(PoisonError::into_inner)
 }

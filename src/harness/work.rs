@@ -111,7 +111,6 @@ impl Harness {
     }
 
     fn answered(&mut self, response: ResponseId, ending: Ending) {
-        self.take_partial();
         let mut facts = Vec::new();
         let (outcome, usage) = match ending {
             Ending::Completed { usage } => (ResponseOutcome::Completed, usage),

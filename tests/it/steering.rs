@@ -1,20 +1,29 @@
 //! A person who speaks, takes back and interrupts while a turn runs: the harness as a face uses it.
 
-use std::{fs, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fs,
+    sync::{Arc, Mutex, OnceLock},
+};
 
 use agent::{
-    harness::{self, Handle, OpenedModel, Parts},
-    model::catalog::{self, Catalog},
+    harness::{self, Handle, OpenModel, OpenedModel, Parts},
+    model::{
+        Chunk, Model, ModelError, Prompt,
+        catalog::{self, Catalog},
+    },
     protocol::{
-        Approval, Command, Content, Delivery, Event, FORMAT_VERSION, Fact, InputId, Limits, ProcessId,
-        Rejection, SandboxMode, SessionId, Settings, Time, Update,
+        Approval, Args, Command, Content, Delivery, Event, FORMAT_VERSION, Fact, InputId, Intent, Item,
+        Limits, Outcome, ProcessId, Rejection, SandboxMode, SessionId, Settings, Time, ToolForm, ToolSpec,
+        Update,
     },
     sandbox,
     session::{ProcessState, Session},
     shell::{self, Exit, Shell},
     store::{Blobs, Log},
-    tools::{Toolbox, Workspace},
+    tools::{Output, Tool, ToolCx, ToolError, Toolbox, Workspace},
 };
+use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::mpsc;
 
 use serde_json::json;
@@ -393,4 +402,106 @@ async fn a_process_that_ended_before_its_call_was_over_is_not_shown_as_running()
     let (_, story) = talk.end().await;
     let at = story.iter().position(|word| word == "process_started").unwrap();
     assert_eq!(story[at..at + 3], ["process_started", "tool_result call_1_1", "process_exited"]);
+}
+
+/// A model whose answers are these streams, in order.
+struct Streams(Mutex<VecDeque<Chunks>>);
+
+type Chunks = BoxStream<'static, Result<Chunk, ModelError>>;
+
+impl Streams {
+    /// Models that are this one.
+    fn of(streams: impl IntoIterator<Item = Chunks>) -> OpenModel {
+        let model = OpenedModel {
+            model: Arc::new(Self(Mutex::new(streams.into_iter().collect()))),
+            name: "m".to_owned(),
+        };
+        Arc::new(move |_| Ok(model.clone()))
+    }
+}
+
+#[async_trait::async_trait]
+impl Model for Streams {
+    async fn respond(&self, _: &Prompt) -> Result<Chunks, ModelError> {
+        Ok(self.0.lock().unwrap().pop_front().expect("another answer was asked for"))
+    }
+}
+
+fn assistant(text: &str) -> Item {
+    Item::Assistant { id: None, text: text.to_owned(), partial: false }
+}
+
+#[tokio::test]
+async fn an_interrupt_loses_nothing_that_was_said_and_says_nothing_twice() {
+    const TURNS: usize = 24;
+    let commands: Arc<OnceLock<mpsc::UnboundedSender<Command>>> = Arc::default();
+    let answer = |number: usize| -> Chunks {
+        let commands = Arc::clone(&commands);
+        let text = format!("answer {number}");
+        let said = [Ok(Chunk::Text(text.clone())), Ok(Chunk::Item(assistant(&text)))];
+        let begun = [Ok(Chunk::Text(format!("begun {number}")))];
+        // The interrupt comes when the harness has looked at nothing of this.
+        let interrupt = stream::once(async move {
+            commands.get().unwrap().send(Command::Interrupt).unwrap();
+            std::future::pending().await
+        });
+        stream::iter(said).chain(stream::iter(begun)).chain(interrupt).boxed()
+    };
+    let streams: Vec<Chunks> = (0..TURNS).map(answer).collect();
+    let mut talk = Talk::changed([], |parts| parts.models = Streams::of(streams)).await;
+    commands.set(talk.handle.commands.clone()).unwrap();
+    for number in 0..TURNS {
+        talk.say(&number.to_string(), Delivery::Steer);
+        talk.until_idle().await;
+    }
+    let (_, story) = talk.end().await;
+    let said: Vec<&str> = story.iter().filter_map(|word| word.strip_prefix("assistant ")).collect();
+    let expected: Vec<String> =
+        (0..TURNS).flat_map(|number| [format!("answer {number}"), format!("begun {number}")]).collect();
+    assert_eq!(said, expected);
+}
+
+#[tokio::test]
+async fn a_model_that_panics_ends_the_turn_and_not_the_session() {
+    let panics = stream::once(async { panic!("a bug") }).boxed();
+    let says = stream::iter([Ok(Chunk::Item(assistant("ok"))), Ok(Chunk::Finished { usage: None })]).boxed();
+    let mut talk = Talk::changed([], |parts| parts.models = Streams::of([panics, says])).await;
+    talk.say("go", Delivery::Steer);
+    talk.until_idle().await;
+    let Some(Outcome::Failed { kind, message }) = Session::replay(&talk.told).outcome else { panic!() };
+    assert_eq!(kind, "internal");
+    assert!(message.contains("this is a bug of the agent"), "{message}");
+    talk.say("again", Delivery::Steer);
+    talk.until_idle().await;
+    assert_eq!(talk.end().await.1.last().unwrap(), "turn_finished done");
+}
+
+/// A tool with a bug.
+struct Broken;
+
+#[async_trait::async_trait]
+impl Tool for Broken {
+    fn spec(&self) -> ToolSpec {
+        let form = ToolForm::Function { parameters: json!({ "type": "object" }) };
+        ToolSpec { name: "broken".to_owned(), description: String::new(), form }
+    }
+
+    fn intent(&self, _: &Args, _: &Workspace) -> Result<Intent, ToolError> {
+        panic!("a bug")
+    }
+
+    async fn run(&self, _: &Args, _: ToolCx) -> Result<Output, ToolError> {
+        unreachable!("it is never allowed")
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_panics_when_it_is_asked_what_it_would_do_costs_its_call() {
+    let steps = [Step::items([mock::call("broken", "{}")]), Step::text("ok")];
+    let mut talk = Talk::changed(steps, |parts| parts.tools = Toolbox::new(vec![Arc::new(Broken)])).await;
+    talk.say("go", Delivery::Steer);
+    talk.until_idle().await;
+    let (world, story) = talk.end().await;
+    assert!(world.result(2).contains("this is a bug of the agent"), "{}", world.result(2));
+    assert_eq!(story.last().unwrap(), "turn_finished done");
 }

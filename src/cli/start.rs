@@ -188,13 +188,19 @@ impl Start {
 
     /// Opens a session that is kept, and leaves it as it is.
     pub(super) fn reopen(&self, id: SessionId) -> Result<Kept, CliError> {
-        let (log, history) = Log::open(&self.sessions().log(id)).map_err(|error| log_error(id, &error))?;
+        let sessions = self.sessions();
+        let (log, history) = Log::open(&sessions.log(id)).map_err(|error| log_error(id, &error))?;
+        self.blobs(&sessions, id).remove_unfinished();
         let session = Session::replay(&history);
         let Some(settings) = session.settings.clone() else {
             return Err(CliError::failed(format!("session {id} ended before it had begun"))
                 .hint(format!("agent sessions rm {id}")));
         };
         Ok(Kept { id, log, history, session, settings })
+    }
+
+    fn blobs(&self, sessions: &Sessions, id: SessionId) -> Blobs {
+        Blobs::new(sessions.folder(id).join("blobs"))
     }
 
     /// Lets a session go on.

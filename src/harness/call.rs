@@ -24,11 +24,8 @@ impl Harness {
                 "looking at what it would do crashed; this is a bug of the agent, and not of the call",
             )
         });
-        let asked = matches!(fact, Fact::ApprovalRequested { .. });
-        match self.try_record(vec![fact]) {
-            Err(why) => self.record(vec![refused(id, format!("what it would do can't be recorded: {why}"))]),
-            Ok(()) if asked => drop(self.sync()),
-            Ok(()) => {}
+        if let Err(why) = self.try_record(vec![fact]) {
+            self.record(vec![refused(id, format!("what it would do can't be recorded: {why}"))]);
         }
     }
 
@@ -53,7 +50,7 @@ impl Harness {
         let Some(call) = self.session.call(id) else { return };
         let (tool, args) = (self.tools.get(&call.tool).cloned(), call.args.clone());
         self.record(vec![Fact::ToolStarted { call: id.clone() }]);
-        if !self.sync() {
+        if self.unwritable.is_some() {
             return;
         }
         let intent = self.session.call(id).and_then(|call| match &call.state {

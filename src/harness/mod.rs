@@ -197,7 +197,6 @@ impl Harness {
             Step::EndTurn(turn, outcome) => {
                 let duration_ms = self.session.turn_duration_ms((self.clock)());
                 self.record(vec![Fact::TurnFinished { turn, outcome, duration_ms }]);
-                self.sync();
             }
         }
     }
@@ -247,7 +246,6 @@ impl Harness {
                     facts.insert(0, Fact::item(Item::Assistant { id: None, text: said, partial: true }));
                 }
                 self.record(facts);
-                self.sync();
             }
         }
     }

@@ -1,6 +1,9 @@
-//! The one door: only here does something become true. On disk, then folded, then shown.
+//! The one door: only here does something become true. Written, then folded, then shown.
+//!
+//! What is written survives the end of this program at any moment. What somebody relies on survives the end of the
+//! machine as well.
 
-use crate::protocol::{Fact, Rejection};
+use crate::protocol::{By, Fact, Item, Rejection};
 use crate::store::LogError;
 
 use super::Harness;
@@ -24,6 +27,11 @@ impl Harness {
         }
         match self.log.append(facts, (self.clock)()) {
             Ok(events) => {
+                let promised = events.iter().any(|event| is_promise(&event.fact));
+                if promised && let Err(error) = self.log.sync() {
+                    self.give_up(error.to_string());
+                    return Ok(());
+                }
                 for event in events {
                     self.session.apply(&event);
                     self.fanout.event(event);
@@ -35,19 +43,24 @@ impl Harness {
         Ok(())
     }
 
-    /// Returns whether all that was recorded is on the disk: before a side effect, and at the end of a turn.
-    pub(super) fn sync(&mut self) -> bool {
-        if self.unwritable.is_none()
-            && let Err(error) = self.log.sync()
-        {
-            self.give_up(error.to_string());
-        }
-        self.unwritable.is_none()
-    }
-
     pub(super) fn give_up(&mut self, reason: String) {
         self.turn.cancel();
         self.fanout.rejected(Rejection::Unwritable(reason.clone()));
         self.unwritable = Some(reason);
+    }
+}
+
+/// Whether somebody relies on it from the moment that it is shown, or that what it announces begins: it is on the disk
+/// before that, also should the power fail. All others follow with the next of these.
+fn is_promise(fact: &Fact) -> bool {
+    match fact {
+        // What a person said, and that the model may be asked about it.
+        Fact::InputQueued { .. } | Fact::InputRetracted { .. } => true,
+        Fact::ItemAdded { item } => matches!(**item, Item::User { .. }),
+        // What has side effects, and what a person decides or has decided.
+        Fact::ToolStarted { .. } | Fact::ApprovalRequested { .. } => true,
+        Fact::CallAllowed { by, .. } | Fact::CallRefused { by, .. } => matches!(by, By::Person { .. }),
+        Fact::TurnFinished { .. } => true,
+        _ => false,
     }
 }

@@ -62,7 +62,7 @@ pub struct Damage {
 }
 
 impl Log {
-    /// Begins a log in a folder that is made for it.
+    /// Begins a log in a folder that is made for it. That it is there is on the disk when this returns.
     ///
     /// # Errors
     /// When there is one already, or it can't be made.
@@ -72,7 +72,11 @@ impl Log {
             fs::create_dir_all(folder).map_err(io)?;
         }
         let file = private().create_new(true).open(path).map_err(io)?;
-        flock(&file)?;
+        flock(&file, path)?;
+        // The folder of the session is new as a rule, and the folder of all sessions once.
+        for folder in path.ancestors().skip(1).take(3) {
+            sync_folder(folder).map_err(io)?;
+        }
         Ok(Self::at(file, path, 0, Seq(0), [b'0'; SUM_DIGITS]))
     }
 
@@ -83,7 +87,7 @@ impl Log {
     pub fn open(path: &Path) -> Result<(Self, Vec<Event>), LogError> {
         let io = |error| LogError::Io { path: path.to_owned(), error };
         let file = private().open(path).map_err(io)?;
-        flock(&file)?;
+        flock(&file, path)?;
         let read = read(&file, u64::MAX).map_err(io)?;
         if let Some(damage) = read.damage {
             return Err(LogError::Damaged { path: path.to_owned(), damage });
@@ -152,6 +156,9 @@ impl Log {
     /// When the disk says no. What was appended may then be lost by a power failure, and nothing more is taken:
     /// a second try could claim success for pages that the kernel has dropped.
     pub fn sync(&mut self) -> Result<(), LogError> {
+        if let Some(reason) = &self.broken {
+            return Err(self.io(io::Error::other(reason.clone())));
+        }
         if self.unsynced {
             if let Err(error) = self.file.sync_data() {
                 self.broken = Some(format!("the disk refused to keep it: {error}"));
@@ -197,7 +204,7 @@ pub(super) fn read_head(path: &Path) -> io::Result<Vec<Event>> {
 /// Locks a log without reading it.
 pub(super) fn lock(path: &Path) -> Result<File, LogError> {
     let file = private().open(path).map_err(|error| LogError::Io { path: path.to_owned(), error })?;
-    flock(&file)?;
+    flock(&file, path)?;
     Ok(file)
 }
 
@@ -339,9 +346,34 @@ fn private() -> OpenOptions {
     options
 }
 
-fn flock(file: &File) -> Result<(), LogError> {
-    use rustix::fs::{FlockOperation, flock};
-    flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|_| LogError::Locked)
+fn flock(file: &File, path: &Path) -> Result<(), LogError> {
+    use rustix::{
+        fs::{FlockOperation, flock},
+        io::Errno,
+    };
+    use std::os::unix::fs::MetadataExt as _;
+    let io = |error| LogError::Io { path: path.to_owned(), error };
+    flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+        Errno::WOULDBLOCK => LogError::Locked,
+        error => io(io::Error::other(format!("it can't be locked here: {error}"))),
+    })?;
+    // Whoever held the lock until now may have deleted it.
+    match file.metadata().map_err(io)?.nlink() {
+        0 => Err(io(io::ErrorKind::NotFound.into())),
+        _ => Ok(()),
+    }
+}
+
+/// Has the names in a folder kept on the disk. A folder that can't be read, or a file system that does not know
+/// this, is no reason to fail.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    let Ok(folder) = File::open(folder) else { return Ok(()) };
+    match folder.sync_all() {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EROFS | libc::ENOTSUP)) => {
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 #[cfg(test)]
@@ -442,6 +474,30 @@ mod tests {
         assert!(matches!(Log::open(&path), Err(LogError::Locked)));
         drop(first);
         assert!(Log::open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_log_that_was_deleted_while_it_was_opened_is_not_there() {
+        let (_folder, path, _) = written();
+        let late = private().open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let opened = flock(&late, &path);
+        let Err(LogError::Io { error, .. }) = opened else { panic!("{opened:?}") };
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn after_a_sync_that_failed_nothing_is_claimed_to_be_kept() {
+        let (_folder, path, _) = written();
+        let (mut log, _) = Log::open(&path).unwrap();
+        log.append(vec![Fact::Renamed { title: "t".into() }], Time::UNIX_EPOCH).unwrap();
+        // A pipe can't be synced.
+        let file =
+            std::mem::replace(&mut log.file, File::from(std::os::fd::OwnedFd::from(io::pipe().unwrap().1)));
+        assert!(log.sync().is_err());
+        log.file = file;
+        assert!(log.sync().is_err());
+        assert!(log.append(vec![Fact::Renamed { title: "t".into() }], Time::UNIX_EPOCH).is_err());
     }
 
     #[test]

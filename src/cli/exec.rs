@@ -187,15 +187,11 @@ async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<
         show(&mut face, &update)?;
     }
     let ended = (&mut open.handle.ended).await;
-    let closed = match ended {
-        Ok(closed) => {
-            closed.map_err(|error| CliError::failed(format!("the session could not be closed: {error}")))
-        }
-        Err(error) => Err(CliError::failed(format!("the agent crashed: {error}. The session is kept"))
-            .hint(format!("agent exec resume {}", open.id))),
-    };
-    let code = conclude(&open, args, &mut face, end);
-    closed.and(code)
+    let closed =
+        ended.map_err(|error| resumable(&open, CliError::failed(format!("the agent crashed: {error}"))))?;
+    let code = conclude(&open, args, &mut face, end)?;
+    closed.map_err(|error| CliError::failed(format!("the session could not be closed: {error}")))?;
+    Ok(code)
 }
 
 /// Waits for the end. With `said`, an end before the message was taken is that of an earlier turn, which was about
@@ -304,15 +300,21 @@ fn show<D: io::Write, N: io::Write>(
     face.update(update).map_err(|error| CliError::failed(format!("can't write to standard output: {error}")))
 }
 
+fn resume(open: &Open) -> String {
+    format!("agent exec resume {}", open.id)
+}
+
+/// The error with the way to go on, if there is one.
+fn resumable(open: &Open, error: CliError) -> CliError {
+    if open.kept() { error.hint(format!("go on with: {}", resume(open))) } else { error }
+}
+
 fn conclude<D: io::Write, N: io::Write>(
     open: &Open,
     args: &RunArgs,
     face: &mut Headless<D, N>,
     end: End,
 ) -> Result<ExitCode, CliError> {
-    let resume = format!("agent exec resume {}", open.id);
-    let resumable =
-        |error: CliError| if open.kept() { error.hint(format!("go on with: {resume}")) } else { error };
     match end {
         End::Session(Ending::Turn(Outcome::Done)) => {
             face.finish()
@@ -329,11 +331,11 @@ fn conclude<D: io::Write, N: io::Write>(
             Ok(ExitCode::SUCCESS)
         }
         End::Session(Ending::Turn(Outcome::Interrupted)) | End::Signal(Kind::Interrupted) => {
-            Err(resumable(CliError::new(Kind::Interrupted, "interrupted")))
+            Err(resumable(open, CliError::new(Kind::Interrupted, "interrupted")))
         }
         End::Session(Ending::Turn(Outcome::Failed { kind, message })) => {
             let kind = if kind == "auth" { Kind::Auth } else { Kind::Failed };
-            Err(resumable(CliError::new(kind, message)))
+            Err(resumable(open, CliError::new(kind, message)))
         }
         End::Session(Ending::Turn(Outcome::Unknown)) => {
             Err(CliError::failed("the turn ended in an unknown way"))
@@ -343,18 +345,29 @@ fn conclude<D: io::Write, N: io::Write>(
             for call in face.session().asked() {
                 lines.push(format!("  {}  {}", call.id, call.intent().map(intent).unwrap_or_default()));
             }
-            let hint = format!("{resume} --approve CALL, or --deny CALL [NOTE]");
-            Err(CliError::new(Kind::Waiting, lines.join("\n")).hint(hint))
+            let error = CliError::new(Kind::Waiting, lines.join("\n"));
+            Err(match open.kept() {
+                true => error.hint(format!("{} --approve CALL, or --deny CALL [NOTE]", resume(open))),
+                false => error.hint("nobody can: a session with --ephemeral can't be gone on with"),
+            })
         }
-        End::Session(Ending::Unwritable(reason)) => Err(CliError::failed(format!(
-            "the session can't be written: {reason}. What was recorded is kept"
-        ))
-        .hint("make room, or mend the folder's permissions; then go on with: ".to_owned() + &resume)),
+        End::Session(Ending::Unwritable(reason)) => {
+            let error = CliError::failed(format!("the session can't be written: {reason}"));
+            Err(match open.kept() {
+                true => error.hint(format!(
+                    "what was recorded is kept: make room, or mend the folder's permissions; then go on with: {}",
+                    resume(open)
+                )),
+                false => error,
+            })
+        }
         End::Refused(rejection) => {
-            Err(resumable(CliError::usage(format!("the task is refused: {rejection}"))))
+            Err(resumable(open, CliError::usage(format!("the task is refused: {rejection}"))))
         }
-        End::Session(Ending::Gone) => Err(resumable(CliError::failed("the session ended unexpectedly"))),
-        End::Signal(kind) => Err(resumable(CliError::new(kind, "stopped"))),
+        End::Session(Ending::Gone) => {
+            Err(resumable(open, CliError::failed("the session ended unexpectedly")))
+        }
+        End::Signal(kind) => Err(resumable(open, CliError::new(kind, "stopped"))),
     }
 }
 

@@ -93,7 +93,7 @@ fn a_disk_that_gets_full_ends_the_run_and_loses_nothing() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("the session can't be written: "), "{ran:?}");
     assert!(ran.stderr.contains("No space left on device"), "{ran:?}");
-    assert!(ran.stderr.contains("What was recorded is kept"), "{ran:?}");
+    assert!(ran.stderr.contains("what was recorded is kept"), "{ran:?}");
 
     let after = world.events();
     assert_eq!(after.get(..before.len()), Some(&before[..]), "what was recorded is lost");

@@ -121,6 +121,10 @@ async fn an_ephemeral_run_leaves_nothing() {
     let run = world.exec(&["--ephemeral", "go"]).await.expect(1);
     assert!(!run.stderr.contains("resume"), "there is nothing to resume: {run:#?}");
     assert_eq!(files(&world.root.join("tmp")), Vec::<std::path::PathBuf>::new());
+    let destructive = shell("rm -rf ../nothing-of-this-name");
+    let world = World::new([Step::items([destructive])]).await;
+    let run = world.exec(&["--ephemeral", "-a", "untrusted", "go"]).await.expect(3);
+    assert!(!run.stderr.contains("resume") && run.stderr.contains("--ephemeral"), "{run:#?}");
 }
 
 #[tokio::test]

@@ -35,6 +35,9 @@ pub(super) async fn run(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliE
         (Some(_), Some(prompt)) => {
             Err(CliError::usage(format!("either the task {prompt:?} or `resume`, not both")))
         }
+        (Some(_), None) if args.run.ephemeral => Err(CliError::usage(
+            "a session that is gone on with is kept already; --ephemeral is for new ones",
+        )),
         (Some(ExecCommandArgs::Resume(resume)), None) => go_on(start, resume, &args.run).await,
         (None, _) => {
             let schema = schema(args.run.output_schema.as_deref())?;

@@ -110,17 +110,14 @@ fn start(common: &Common) -> Result<Start, CliError> {
         return Err(CliError::usage(format!("can't work in {}: it is not a directory", here.display())));
     }
     let mut overrides = common.config.clone();
-    let mut typed = Typed::default();
     if let Some(model) = &common.model {
-        typed.model = Some(model.parse::<ModelRef>().map_err(CliError::usage)?);
+        model.parse::<ModelRef>().map_err(CliError::usage)?;
         overrides.push(format!("model={}", toml::Value::from(model.as_str())));
     }
     if let Some(mode) = common.sandbox {
-        typed.sandbox = Some(mode.into());
         overrides.push(format!("sandbox=\"{}\"", SandboxMode::from(mode)));
     }
     if let Some(approval) = common.ask_for_approval {
-        typed.approval = Some(approval.into());
         overrides.push(format!("approval=\"{}\"", Approval::from(approval)));
     }
     if let Some(backend) = &common.backend {
@@ -128,8 +125,9 @@ fn start(common: &Common) -> Result<Start, CliError> {
     }
     let inputs = Inputs::from_process(Some(&workspace), overrides).map_err(CliError::usage)?;
     let config = config::load(&inputs).map_err(CliError::usage)?;
-    // Without a screen nobody is there to be asked, unless whoever called says so.
-    let approval = typed.approval.unwrap_or(Approval::Never);
+    let typed = Typed::of(&config);
+    // Without a screen nobody is there to be asked, unless somebody has said so.
+    let approval = config.approval.unwrap_or(Approval::Never);
     Ok(Start { config, home: inputs.home, workspace, typed, approval, person: Person::Absent })
 }
 

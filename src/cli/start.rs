@@ -18,8 +18,8 @@ use crate::model::auth::{self, AuthFile};
 use crate::model::catalog::{self, Catalog, Resolved};
 use crate::model::{ModelError, ModelErrorKind};
 use crate::protocol::{
-    Approval, Command, Event, FORMAT_VERSION, Fact, Level, ModelRef, SandboxMode, SessionId, Settings, Time,
-    TurnId,
+    Approval, Command, Effort, Event, FORMAT_VERSION, Fact, Level, ModelRef, SandboxMode, SessionId,
+    Settings, Time, TurnId, Verbosity,
 };
 use crate::sandbox::{self, SharedSandbox};
 use crate::session::Session;
@@ -48,9 +48,29 @@ pub(super) struct Start {
 /// What was typed on the command line for this run. It goes before what a resumed session ran with.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Typed {
-    pub(super) model: Option<ModelRef>,
-    pub(super) sandbox: Option<SandboxMode>,
-    pub(super) approval: Option<Approval>,
+    model: Option<ModelRef>,
+    effort: Option<Effort>,
+    verbosity: Option<Verbosity>,
+    context_window: Option<u64>,
+    sandbox: Option<SandboxMode>,
+    approval: Option<Approval>,
+    backend: Option<Backend>,
+}
+
+impl Typed {
+    /// What of the configuration was typed, with `-c` or an option of its own.
+    pub(super) fn of(config: &Config) -> Self {
+        let typed = |key| config.is_typed(key);
+        Self {
+            model: typed("model").then(|| config.model.clone()),
+            effort: config.effort.filter(|_| typed("effort")),
+            verbosity: config.verbosity.filter(|_| typed("verbosity")),
+            context_window: config.context_window.filter(|_| typed("context_window")),
+            sandbox: typed("sandbox").then_some(config.sandbox),
+            approval: config.approval.filter(|_| typed("approval")),
+            backend: typed("backend").then(|| config.backend.clone()),
+        }
+    }
 }
 
 /// Whether a session is kept.
@@ -277,11 +297,13 @@ impl Start {
             settings.verbosity = resolved.verbosity;
             settings.model = resolved.model;
         }
-        if let Some(sandbox) = typed.sandbox {
-            settings.sandbox = sandbox;
-        }
-        if let Some(approval) = typed.approval {
-            settings.approval = approval;
+        settings.effort = typed.effort.or(settings.effort);
+        settings.verbosity = typed.verbosity.or(settings.verbosity);
+        settings.limits.window = typed.context_window.unwrap_or(settings.limits.window);
+        settings.sandbox = typed.sandbox.unwrap_or(settings.sandbox);
+        settings.approval = typed.approval.unwrap_or(settings.approval);
+        if let Some(backend) = &typed.backend {
+            settings.backend = backend.to_string();
         }
         Ok(())
     }

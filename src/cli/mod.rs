@@ -6,6 +6,7 @@ mod doctor;
 mod error;
 mod exec;
 mod login;
+mod person;
 mod sandbox;
 mod screen;
 mod sessions;

@@ -8,7 +8,6 @@ mod environment;
 pub mod instructions;
 mod permissions;
 pub mod prompt;
-pub mod truncate;
 
 use std::path::PathBuf;
 

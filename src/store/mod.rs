@@ -124,7 +124,11 @@ impl Sessions {
         };
         let folder = self.folder(id);
         let going = self.folder.join(format!("{GOING}{id}"));
-        fs::rename(&folder, &going).map_err(|error| LogError::Io { path: folder, error })?;
+        match fs::rename(&folder, &going) {
+            // Somebody else was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed.map_err(|error| LogError::Io { path: folder, error })?,
+        }
         self.remove_what_stayed();
         remove_tree(&going).map_err(|error| LogError::Io { path: going, error })
     }

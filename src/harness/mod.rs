@@ -96,6 +96,8 @@ struct Harness {
     calls: HashMap<Id, CallId>,
     /// Cancelled when the turn is interrupted.
     turn: CancellationToken,
+    /// Cancelled when nobody waits for the answer any more.
+    asking: CancellationToken,
     /// What the model has said of the message that it is writing. A whole message leaves it and is told under
     /// one lock.
     partial: Arc<Mutex<String>>,
@@ -131,6 +133,7 @@ pub fn start(parts: Parts) -> Handle {
         jobs: JoinSet::new(),
         calls: HashMap::new(),
         turn: CancellationToken::new(),
+        asking: CancellationToken::new(),
         partial: Arc::default(),
         early: HashMap::new(),
         window_mark: 0,

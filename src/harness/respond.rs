@@ -53,12 +53,13 @@ impl Harness {
         };
         // What was said of an earlier answer is none of this one.
         self.partial = Arc::default();
+        self.asking = self.turn.child_token();
         let job = Asking {
             response,
             model,
             prompt,
             work: self.work.clone(),
-            cancel: self.turn.clone(),
+            cancel: self.asking.clone(),
             partial: Arc::clone(&self.partial),
             deltas: self.deltas,
             pending: Pending::default(),
@@ -79,6 +80,7 @@ impl Harness {
     }
 
     pub(super) fn fail(&mut self, response: ResponseId, kind: &str, message: String) {
+        self.asking.cancel();
         let outcome = ResponseOutcome::Failed { kind: kind.to_owned(), message };
         self.record(vec![Fact::ResponseFinished { response, outcome, usage: None }]);
     }

@@ -505,3 +505,21 @@ async fn a_tool_that_panics_when_it_is_asked_what_it_would_do_costs_its_call() {
     assert!(world.result(2).contains("this is a bug of the agent"), "{}", world.result(2));
     assert_eq!(story.last().unwrap(), "turn_finished done");
 }
+
+#[tokio::test]
+async fn an_answer_that_no_log_could_hold_ends_the_turn_and_is_hung_up_on() {
+    let deep = (0..127).fold(json!(1), |inner, _| json!([inner]));
+    let (hung_up, told) = tokio::sync::oneshot::channel::<()>();
+    let waits = stream::once(async move {
+        let _dropped_with_the_stream = hung_up;
+        std::future::pending().await
+    });
+    let unfit = stream::iter([Ok(Chunk::Item(Item::Unknown(deep)))]).chain(waits).boxed();
+    let mut talk = Talk::changed([], |parts| parts.models = Streams::of([unfit])).await;
+    talk.say("go", Delivery::Steer);
+    talk.until_idle().await;
+    let Some(Outcome::Failed { message, .. }) = Session::replay(&talk.told).outcome else { panic!() };
+    assert!(message.contains("nested deeper than 127 levels"), "{message}");
+    assert!(told.await.is_err());
+    talk.end().await;
+}

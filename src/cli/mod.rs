@@ -12,6 +12,7 @@ mod feedback;
 mod login;
 mod models;
 mod permissions;
+mod person;
 mod prompts;
 mod sandbox;
 mod screen;
@@ -69,6 +70,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {
         None => {
             let start = with_person(&common)?;
+            start.can_begin()?;
             runtime()?.block_on(screen::run(start, First::New, cli.prompt))
         }
         Some(CommandArgs::Resume { id, last, prompt }) => {
@@ -139,17 +141,14 @@ fn start(common: &Common) -> Result<Start, CliError> {
         return Err(CliError::usage(format!("can't work in {}: it is not a directory", here.display())));
     }
     let mut overrides = common.config.clone();
-    let mut typed = Typed::default();
     if let Some(model) = &common.model {
-        typed.model = Some(model.parse::<ModelRef>().map_err(CliError::usage)?);
+        model.parse::<ModelRef>().map_err(CliError::usage)?;
         overrides.push(format!("model={}", toml::Value::from(model.as_str())));
     }
     if let Some(mode) = common.sandbox {
-        typed.sandbox = Some(mode.into());
         overrides.push(format!("sandbox=\"{}\"", SandboxMode::from(mode)));
     }
     if let Some(approval) = common.ask_for_approval {
-        typed.approval = Some(approval.into());
         overrides.push(format!("approval=\"{}\"", Approval::from(approval)));
     }
     if let Some(backend) = &common.backend {
@@ -160,7 +159,8 @@ fn start(common: &Common) -> Result<Start, CliError> {
     }
     let inputs = Inputs::from_process(Some(&workspace), overrides).map_err(CliError::usage)?;
     let config = config::load(&inputs).map_err(CliError::usage)?;
-    let approval = start::approval(&config, &typed, Person::Absent);
+    let typed = Typed::of(&config);
+    let approval = start::approval(&config, Person::Absent);
     let home = inputs.home.clone();
     Ok(Start { config, inputs, home, workspace, typed, approval, person: Person::Absent, models: None })
 }
@@ -171,7 +171,7 @@ fn with_person(common: &Common) -> Result<Start, CliError> {
         return Err(CliError::usage("the screen needs a terminal").hint("without one: agent exec \"TASK\""));
     }
     let start = start(common)?;
-    let approval = start::approval(&start.config, &start.typed, Person::Present);
+    let approval = start::approval(&start.config, Person::Present);
     Ok(Start { approval, person: Person::Present, ..start })
 }
 

@@ -5,7 +5,7 @@ use std::{
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    process::{ExitCode, Stdio},
+    process::ExitCode,
 };
 
 use futures::future::BoxFuture;
@@ -26,13 +26,10 @@ use super::{
     clipboard,
     drafts::Drafts,
     error::CliError,
-    feedback, models, prompts, sessions,
+    feedback, models, person, prompts, sessions,
     start::{Kept, Open, Place, Start},
     themes, worktree,
 };
-
-/// What a command of the person may show to the model, in bytes.
-const SHOWN: usize = 32 << 10;
 
 /// What the screen begins with.
 pub(super) enum First {
@@ -268,11 +265,12 @@ impl Host for Screen {
         let mut file = tempfile::Builder::new().suffix(".md").tempfile().map_err(failed)?;
         file.write_all(text.as_bytes()).map_err(failed)?;
         // The variable holds words, as a shell reads them: `code --wait`.
-        let status = std::process::Command::new("/bin/sh")
-            .args(["-c", &format!("{editor} \"$1\""), "editor"])
-            .arg(file.path())
-            .status()
-            .map_err(failed)?;
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", &format!("{editor} \"$1\""), "editor"]).arg(file.path());
+        for name in self.start.key_names() {
+            command.env_remove(name);
+        }
+        let status = command.status().map_err(failed)?;
         if !status.success() {
             return Err(format!("`{editor}` ended with {status}; the draft is as it was"));
         }
@@ -281,8 +279,8 @@ impl Host for Screen {
     }
 
     fn shell(&mut self, command: &str) -> BoxFuture<'static, String> {
-        let (command, workspace) = (command.to_owned(), self.start.workspace.clone());
-        Box::pin(as_person(command, workspace))
+        let (workspace, hidden) = (self.start.workspace.clone(), self.start.key_names());
+        Box::pin(person::run(command.to_owned(), workspace, hidden))
     }
 
     async fn answer(&mut self, question: Question) -> Answer {
@@ -337,26 +335,6 @@ impl Host for Screen {
             .and_then(|mut file| file.write_all(line.as_bytes()));
         // A history that can't be kept is no reason to bother anybody who works.
         drop(written);
-    }
-}
-
-/// Runs a command as the person would in a shell of their own, and gives what it came to in words for the model.
-async fn as_person(command: String, workspace: PathBuf) -> String {
-    let output = tokio::process::Command::new(super::start::shell())
-        .args(["-c", &command])
-        .current_dir(workspace)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await;
-    match output {
-        Err(error) => format!("I ran `{command}`, but it could not be started: {error}"),
-        Ok(output) => {
-            let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-            text.push_str(&String::from_utf8_lossy(&output.stderr));
-            let text = crate::context::truncate::middle(&text, SHOWN as u64 / 4);
-            format!("I ran `{command}` ({}):\n```\n{}\n```", output.status, text.trim_end())
-        }
     }
 }
 

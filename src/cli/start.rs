@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -18,13 +18,13 @@ use crate::model::auth::{self, AuthFile};
 use crate::model::catalog::{self, Catalog, Resolved};
 use crate::model::{ModelError, ModelErrorKind};
 use crate::protocol::{
-    Approval, Command, Event, FORMAT_VERSION, Fact, Level, ModelRef, SandboxMode, SessionId, Settings, Time,
-    TurnId,
+    Approval, Command, Effort, Event, FORMAT_VERSION, Fact, Level, ModelRef, SandboxMode, SessionId,
+    Settings, Time, TurnId, Verbosity,
 };
 use crate::sandbox::{self, SharedSandbox};
 use crate::session::Session;
 use crate::shell::{self, Shell};
-use crate::store::{Blobs, Log, LogError, Sessions};
+use crate::store::{Blobs, Log, LogError, Sessions, remove_tree};
 use crate::tools::{Toolbox, Workspace};
 
 use super::{
@@ -55,9 +55,29 @@ pub(super) struct Start {
 /// What was typed on the command line for this run. It goes before what a resumed session ran with.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Typed {
-    pub(super) model: Option<ModelRef>,
-    pub(super) sandbox: Option<SandboxMode>,
-    pub(super) approval: Option<Approval>,
+    model: Option<ModelRef>,
+    effort: Option<Effort>,
+    verbosity: Option<Verbosity>,
+    context_window: Option<u64>,
+    sandbox: Option<SandboxMode>,
+    approval: Option<Approval>,
+    backend: Option<Backend>,
+}
+
+impl Typed {
+    /// What of the configuration was typed, with `-c` or an option of its own.
+    pub(super) fn of(config: &Config) -> Self {
+        let typed = |key| config.is_typed(key);
+        Self {
+            model: typed("model").then(|| config.model.clone()),
+            effort: config.effort.filter(|_| typed("effort")),
+            verbosity: config.verbosity.filter(|_| typed("verbosity")),
+            context_window: config.context_window.filter(|_| typed("context_window")),
+            sandbox: typed("sandbox").then_some(config.sandbox),
+            approval: config.approval.filter(|_| typed("approval")),
+            backend: typed("backend").then(|| config.backend.clone()),
+        }
+    }
 }
 
 /// Whether a session is kept.
@@ -89,7 +109,29 @@ pub(super) struct Open {
     /// One line for a person: what runs, where, with what.
     pub(super) headline: String,
     /// The whole session, when it is not to be kept.
-    ephemeral: Option<tempfile::TempDir>,
+    ephemeral: Option<Ephemeral>,
+}
+
+/// The folder of a session that is not kept. It goes with this.
+struct Ephemeral(PathBuf);
+
+impl Ephemeral {
+    fn new() -> Result<Self, CliError> {
+        let folder = tempfile::Builder::new()
+            .prefix("agent-")
+            .tempdir()
+            .map_err(|error| CliError::failed(format!("can't make a folder for the session: {error}")))?;
+        Ok(Self(folder.keep()))
+    }
+}
+
+impl Drop for Ephemeral {
+    fn drop(&mut self) {
+        if let Err(error) = remove_tree(&self.0) {
+            // Whoever wanted nothing to be kept has to know; a closed stream is nobody's concern.
+            let _ = writeln!(io::stderr(), "! the session stays in {}: {error}", self.0.display());
+        }
+    }
 }
 
 impl Kept {
@@ -124,6 +166,18 @@ impl Start {
         .map_err(|error| CliError::usage(error.to_string()))
     }
 
+    /// Whether a session can begin here.
+    pub(super) fn can_begin(&self) -> Result<(), CliError> {
+        match self.workspace.to_str() {
+            Some(_) => Ok(()),
+            None => Err(CliError::usage(format!(
+                "can't work in {}: its path is not UTF-8, and can't be recorded",
+                self.workspace.display()
+            ))
+            .hint("rename the directory")),
+        }
+    }
+
     /// Begins a session.
     pub(super) fn new_session(
         &self,
@@ -131,15 +185,16 @@ impl Start {
         output_schema: Option<serde_json::Value>,
         deltas: bool,
     ) -> Result<Open, CliError> {
+        self.can_begin()?;
         let (settings, notes) = self.settings(output_schema)?;
         let id = SessionId(uuid::Uuid::now_v7());
         let ephemeral = match place {
             Place::Kept => None,
-            Place::Ephemeral => Some(tempfile::tempdir().map_err(CliError::failed)?),
+            Place::Ephemeral => Some(Ephemeral::new()?),
         };
         let sessions = match &ephemeral {
             None => self.sessions(),
-            Some(folder) => Sessions::new(folder.path()),
+            Some(Ephemeral(folder)) => Sessions::new(folder),
         };
         // First of all, so that a home that can't be written is not taken for a missing sandbox.
         let folder = sessions.folder(id);
@@ -177,7 +232,7 @@ impl Start {
                 LogError::Damaged { .. } => {
                     failed.hint(format!("agent sessions show {from} prints what can be read"))
                 }
-                LogError::Locked | LogError::Io { .. } => failed,
+                LogError::Locked | LogError::Unfit(_) | LogError::Io { .. } => failed,
             }
         })?;
         Ok(id)
@@ -215,19 +270,25 @@ impl Start {
     /// Reads the configuration anew.
     pub(super) fn read(&mut self) -> Result<(), CliError> {
         self.config = config::load(&self.inputs).map_err(CliError::usage)?;
-        self.approval = approval(&self.config, &self.typed, self.person);
+        self.approval = approval(&self.config, self.person);
         Ok(())
     }
 
     /// Opens a session that is kept, and leaves it as it is.
     pub(super) fn reopen(&self, id: SessionId) -> Result<Kept, CliError> {
-        let (log, history) = Log::open(&self.sessions().log(id)).map_err(|error| log_error(id, &error))?;
+        let sessions = self.sessions();
+        let (log, history) = Log::open(&sessions.log(id)).map_err(|error| log_error(id, &error))?;
+        self.blobs(&sessions, id).remove_unfinished();
         let session = Session::replay(&history);
         let Some(settings) = session.settings.clone() else {
             return Err(CliError::failed(format!("session {id} ended before it had begun"))
                 .hint(format!("agent sessions rm {id}")));
         };
         Ok(Kept { id, log, history, session, settings })
+    }
+
+    fn blobs(&self, sessions: &Sessions, id: SessionId) -> Blobs {
+        Blobs::new(sessions.folder(id).join("blobs"))
     }
 
     /// Lets a session go on.
@@ -343,11 +404,13 @@ impl Start {
             settings.verbosity = resolved.verbosity;
             settings.model = resolved.model;
         }
-        if let Some(sandbox) = typed.sandbox {
-            settings.sandbox = sandbox;
-        }
-        if let Some(approval) = typed.approval {
-            settings.approval = approval;
+        settings.effort = typed.effort.or(settings.effort);
+        settings.verbosity = typed.verbosity.or(settings.verbosity);
+        settings.limits.window = typed.context_window.unwrap_or(settings.limits.window);
+        settings.sandbox = typed.sandbox.unwrap_or(settings.sandbox);
+        settings.approval = typed.approval.unwrap_or(settings.approval);
+        if let Some(backend) = &typed.backend {
+            settings.backend = backend.to_string();
         }
         Ok(())
     }
@@ -412,9 +475,18 @@ impl Start {
         })
     }
 
-    /// The environment of commands.
+    /// The environment of commands. Whatever is allowed: a provider's key is not.
     pub(super) fn environment(&self, mode: SandboxMode) -> sandbox::env::Vars {
-        sandbox::env::with_allowed(sandbox::env::for_commands(mode), &self.config.shell.env_allow)
+        let keys = self.key_names();
+        let mut env =
+            sandbox::env::with_allowed(sandbox::env::for_commands(mode), &self.config.shell.env_allow);
+        env.retain(|(name, _)| keys.iter().all(|key| *name != **key));
+        env
+    }
+
+    /// The variables that hold the keys of providers.
+    pub(super) fn key_names(&self) -> Vec<String> {
+        self.catalog().key_names().map(str::to_owned).collect()
     }
 
     pub(super) fn sandbox_settings(
@@ -522,7 +594,7 @@ impl Start {
         settings: &Settings,
         sandbox: SharedSandbox,
         deltas: bool,
-        ephemeral: Option<tempfile::TempDir>,
+        ephemeral: Option<Ephemeral>,
     ) -> Result<Open, CliError> {
         let folder = sessions.folder(id);
         let blobs = Blobs::new(folder.join("blobs"));
@@ -536,6 +608,7 @@ impl Start {
                 blobs: folder.join("blobs"),
                 workspace: self.workspace.clone(),
                 env: self.environment(settings.sandbox),
+                forbidden: self.key_names(),
                 shell: shell(),
                 sandbox: SharedSandbox::clone(&sandbox),
                 outside,
@@ -572,10 +645,10 @@ impl Start {
 
 /// When a person is asked in new sessions. Without a screen nobody is there to be asked, unless whoever called says
 /// so.
-pub(super) fn approval(config: &Config, typed: &Typed, person: Person) -> Approval {
+pub(super) fn approval(config: &Config, person: Person) -> Approval {
     match person {
         Person::Present => config.approval.unwrap_or(Approval::OnRequest),
-        Person::Absent => typed.approval.unwrap_or(Approval::Never),
+        Person::Absent => config.approval.unwrap_or(Approval::Never),
     }
 }
 
@@ -587,7 +660,7 @@ fn log_error(id: SessionId, error: &LogError) -> CliError {
         LogError::Damaged { .. } => {
             failed.hint(format!("agent sessions show {id} prints what can be read; nothing was changed"))
         }
-        LogError::Io { .. } => failed,
+        LogError::Io { .. } | LogError::Unfit(_) => failed,
     }
 }
 

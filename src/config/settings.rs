@@ -11,6 +11,8 @@ use crate::tui;
 
 use super::rules::{self, Allow};
 
+use super::layer::ON_COMMAND_LINE;
+
 /// The settings of the program.
 #[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
@@ -152,6 +154,12 @@ impl Config {
     #[must_use]
     pub fn origin(&self, path: &str) -> Option<&str> {
         self.origins.get(path).map(String::as_str)
+    }
+
+    /// Whether the value of a key was given on the command line.
+    #[must_use]
+    pub fn is_typed(&self, path: &str) -> bool {
+        self.origin(path) == Some(ON_COMMAND_LINE)
     }
 }
 

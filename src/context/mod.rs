@@ -9,7 +9,6 @@ pub mod hidden;
 pub mod instructions;
 mod permissions;
 pub mod prompt;
-pub mod truncate;
 
 use std::path::PathBuf;
 

@@ -22,7 +22,7 @@ impl Harness {
             Ok(facts) => facts,
         };
         self.record(facts);
-        if !self.sync() {
+        if self.unwritable.is_some() {
             return;
         }
         let done = match text {

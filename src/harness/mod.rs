@@ -15,7 +15,7 @@ mod work;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::{
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Permissions;
 use crate::model::{Model, ModelError};
-use crate::protocol::{CallId, Command, Fact, Item, ModelRef, Rejection, Settings, Time};
+use crate::protocol::{CallId, Command, Fact, Item, ModelRef, ProcessId, Rejection, Settings, Time};
 use crate::session::{Session, Step};
 use crate::shell::{Exit, Shell};
 use crate::store::{Blobs, Log, LogError};
@@ -105,8 +105,13 @@ struct Harness {
     calls: HashMap<Id, CallId>,
     /// Cancelled when the turn is interrupted.
     turn: CancellationToken,
-    /// What the model has said of the message that it is writing.
+    /// Cancelled when nobody waits for the answer any more.
+    asking: CancellationToken,
+    /// What the model has said of the message that it is writing. A whole message leaves it and is told under
+    /// one lock.
     partial: Arc<Mutex<String>>,
+    /// Ends of processes that were told before the call that started them was over.
+    early: HashMap<ProcessId, Exit>,
     /// How full the window was when a person was last told, in percent.
     window_mark: u64,
 }
@@ -139,7 +144,9 @@ pub fn start(parts: Parts) -> Handle {
         jobs: JoinSet::new(),
         calls: HashMap::new(),
         turn: CancellationToken::new(),
+        asking: CancellationToken::new(),
         partial: Arc::default(),
+        early: HashMap::new(),
         window_mark: 0,
     };
     let ended = tokio::spawn(harness.run(parts.begin, inbox, outcomes, exits));
@@ -165,6 +172,7 @@ impl Harness {
             tokio::select! {
                 command = inbox.recv() => match command {
                     None | Some(Command::Shutdown) => break,
+                    Some(Command::Interrupt) => self.interrupt(&mut outcomes),
                     Some(command) => self.obey(command),
                 },
                 Some(work) = outcomes.recv() => self.take(work),
@@ -203,7 +211,6 @@ impl Harness {
             Step::EndTurn(turn, outcome) => {
                 let duration_ms = self.session.turn_duration_ms((self.clock)());
                 self.record(vec![Fact::TurnFinished { turn, outcome, duration_ms }]);
-                self.sync();
             }
         }
     }
@@ -216,7 +223,6 @@ impl Harness {
         if matches!(command, Command::WriteStdin { .. } | Command::Kill { .. }) {
             return self.by_hand(command);
         }
-        let interrupt = command == Command::Interrupt;
         let submit = matches!(command, Command::Submit { .. });
         if let Command::Configure { settings } = &command
             && let Err(problem) = self.settle(settings)
@@ -226,27 +232,55 @@ impl Harness {
         let rewind = matches!(command, Command::Rewind { .. });
         match self.session.decide(command, (self.clock)()) {
             Err(rejection) => self.fanout.rejected(rejection),
-            Ok(mut facts) => {
+            Ok(facts) => {
                 if submit && self.session.turn.is_none() {
                     self.turn = CancellationToken::new();
                 }
-                if interrupt {
-                    self.turn.cancel();
-                    if let Some(partial) = self.take_partial() {
-                        facts.insert(0, Fact::item(partial));
-                    }
-                }
                 let lasting = Lasting::of(&facts);
-                self.record(facts);
+                if let Err(why) = self.try_record(facts) {
+                    return self.fanout.rejected(Rejection::Unfit(why));
+                }
                 self.keep_rules(lasting);
                 if rewind {
                     // There is room again, which may be filled again.
                     self.window_mark = 0;
                 }
-                if interrupt || rewind {
-                    self.sync();
-                }
             }
         }
     }
+
+    /// Stops the turn. What was there before counts: what the model has said, and what calls have come to.
+    fn interrupt(&mut self, outcomes: &mut mpsc::UnboundedReceiver<Work>) {
+        if let Some(reason) = &self.unwritable {
+            return self.fanout.rejected(Rejection::Unwritable(reason.clone()));
+        }
+        // A message is either whole and on its way, or a part of it is here.
+        let (ready, said) = {
+            let mut partial = lock(&self.partial);
+            let ready: Vec<Work> = std::iter::from_fn(|| outcomes.try_recv().ok()).collect();
+            (ready, std::mem::take(&mut *partial))
+        };
+        for work in ready {
+            self.take(work);
+        }
+        while let Some(job) = self.jobs.try_join_next_with_id() {
+            self.joined(job);
+        }
+        match self.session.decide(Command::Interrupt, (self.clock)()) {
+            Err(rejection) => self.fanout.rejected(rejection),
+            Ok(mut facts) => {
+                self.turn.cancel();
+                let answering = self.session.turn.as_ref().is_some_and(|turn| turn.response.is_some());
+                if answering && !said.trim().is_empty() {
+                    facts.insert(0, Fact::item(Item::Assistant { id: None, text: said, partial: true }));
+                }
+                self.record(facts);
+            }
+        }
+    }
+}
+
+/// Locks what the model has said. Whoever panicked while it held the lock has left text, and nothing half done.
+fn lock(said: &Mutex<String>) -> MutexGuard<'_, String> {
+    said.lock().unwrap_or_else(PoisonError::into_inner)
 }

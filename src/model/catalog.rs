@@ -193,6 +193,11 @@ impl Catalog {
         listed
     }
 
+    /// The variables of the environment that hold keys.
+    pub fn key_names(&self) -> impl Iterator<Item = &str> {
+        self.providers.values().filter_map(|provider| provider.env_key.as_deref())
+    }
+
     /// Everything that is known about a model.
     ///
     /// # Errors

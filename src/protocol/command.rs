@@ -106,6 +106,8 @@ pub enum Rejection {
     Busy,
     #[error("fact {} is not a message that the conversation can go back to", .0.0)]
     NoMessage(Seq),
+    #[error("it can't be recorded: {0}")]
+    Unfit(String),
     #[error("the session can't be written, and takes no more work: {0}")]
     Unwritable(String),
 }

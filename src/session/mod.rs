@@ -234,13 +234,17 @@ impl Session {
         self.calls().find(|call| call.id == *id)
     }
 
+    /// What the model answered to what the person said last.
+    #[must_use]
+    pub fn answer(&self) -> Option<&str> {
+        let since = self.items.iter().rev().take_while(|item| !matches!(***item, Item::User { .. }));
+        since.filter_map(said).next()
+    }
+
     /// What the model said last.
     #[must_use]
     pub fn last_answer(&self) -> Option<&str> {
-        self.items.iter().rev().find_map(|item| match &**item {
-            Item::Assistant { text, .. } => Some(text.as_str()),
-            _ => None,
-        })
+        self.items.iter().rev().find_map(said)
     }
 
     fn call_becomes(&mut self, call: &crate::protocol::CallId, state: CallState) {
@@ -286,5 +290,13 @@ impl Session {
 
     fn push(&mut self, item: &Arc<Item>) {
         Arc::make_mut(&mut self.items).push(Arc::clone(item));
+    }
+}
+
+/// The words of the model.
+fn said(item: &Arc<Item>) -> Option<&str> {
+    match &**item {
+        Item::Assistant { text, .. } => Some(text),
+        _ => None,
     }
 }

@@ -88,6 +88,8 @@ pub struct Settings {
     pub workspace: PathBuf,
     /// The whole environment of every command, before login files.
     pub env: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+    /// Variables that login files must not bring, such as the keys of providers.
+    pub forbidden: Vec<String>,
     /// The user's shell: absolute path of a POSIX-like shell.
     pub shell: PathBuf,
     /// Where commands run.
@@ -430,7 +432,10 @@ impl Shell {
         let cell = place.logins.cell((shell.to_owned(), outside));
         let capture = || async {
             let login = self.capture(place, shell, outside).await;
-            login.map_or_else(|| Arc::clone(&place.env), |login| Arc::new(login::merge(&place.env, login)))
+            login.map_or_else(
+                || Arc::clone(&place.env),
+                |login| Arc::new(login::merge(&place.env, login, &self.inner.settings.forbidden)),
+            )
         };
         Arc::clone(cell.get_or_init(capture).await)
     }

@@ -272,6 +272,8 @@ impl Process {
         }
         let ended = progress.end.is_some();
         let mut captured = progress.buffer.take(max_bytes, ended);
+        // What the result brings does not come live with the next look.
+        drop(progress.live.take());
         progress.left_out |= captured.dropped > 0 || !captured.tail.is_empty();
         let left_out = progress.left_out;
         let state = match &mut progress.end {
@@ -392,5 +394,21 @@ impl Drop for Watching<'_> {
         let mut progress = lock(&self.0.progress);
         progress.looks -= 1;
         progress.last_look = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_look_has_brought_does_not_come_live_again() {
+        let about = About { id: ProcessId(1), command: String::new(), workdir: PathBuf::new(), tty: false };
+        let process = Process::new(about, Control::new(false).unwrap().0);
+        process.arrived(b"one\xE2\x82");
+        assert_eq!(process.take(100, false).output.head, "one");
+        process.arrived(b"\xACtwo");
+        assert_eq!(lock(&process.progress).live.take().as_deref(), Some("\u{20AC}two"));
+        assert_eq!(process.take(100, false).output.head, "\u{20AC}two");
     }
 }

@@ -53,6 +53,7 @@ fn world_with(change: impl FnOnce(&mut Settings)) -> World {
         shell: "/bin/bash".into(),
         sandbox: Arc::new(Plain),
         outside: Arc::new(Plain),
+        forbidden: Vec::new(),
         max_processes: 64,
         seed: 0,
     };

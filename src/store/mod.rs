@@ -6,6 +6,7 @@ mod blobs;
 mod fork;
 mod listing;
 mod log;
+mod remove;
 
 use std::{
     fs, io,
@@ -17,6 +18,10 @@ use crate::protocol::{Fact, SessionId, Time};
 pub use blobs::Blobs;
 pub use listing::Listed;
 pub use log::{Damage, Log, LogError, read_events, read_whole_lines};
+pub use remove::remove_tree;
+
+/// What the name of a folder begins with that is about to go: no session any more.
+const GOING: &str = ".removed-";
 
 /// All sessions of a user.
 #[derive(Debug, Clone)]
@@ -109,7 +114,8 @@ impl Sessions {
         log.sync()
     }
 
-    /// Deletes a session with all that belongs to it.
+    /// Deletes a session with all that belongs to it. It goes at once; should a part of it stay, then not as a
+    /// session, and the next time that something is deleted is another try.
     ///
     /// # Errors
     /// When it is in use, or can't be deleted.
@@ -122,7 +128,23 @@ impl Sessions {
             held => Some(held?),
         };
         let folder = self.folder(id);
-        fs::remove_dir_all(&folder).map_err(|error| LogError::Io { path: folder, error })
+        let going = self.folder.join(format!("{GOING}{id}"));
+        match fs::rename(&folder, &going) {
+            // Somebody else was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed.map_err(|error| LogError::Io { path: folder, error })?,
+        }
+        self.remove_what_stayed();
+        remove_tree(&going).map_err(|error| LogError::Io { path: going, error })
+    }
+
+    /// What an earlier deletion has left. Whoever wants to know why it stays looks at it.
+    fn remove_what_stayed(&self) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(GOING) {
+                let _ = remove_tree(&entry.path());
+            }
+        }
     }
 
     /// The log of a session.

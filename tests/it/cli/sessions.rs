@@ -1,12 +1,12 @@
 //! Sessions that are kept: listed, shown, gone on with, deleted.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use serde_json::{Value, json};
 
 use crate::support::{
     mock::{Gate, Step},
-    world::{World, facts, shell},
+    world::{Running, World, facts, shell},
 };
 
 #[tokio::test]
@@ -167,4 +167,55 @@ async fn a_fork_is_gone_on_with_by_itself() {
     let listed: Value = serde_json::from_str(&list).unwrap();
     assert_eq!((&listed["parent"], &listed["turns"]), (&json!(parent), &json!(3)));
     world.agent(["fork", &parent]).await.expect(2);
+}
+
+/// The program as a user for whom permissions count.
+fn unprivileged(world: &World, args: &[&str]) -> Running {
+    if !rustix::process::geteuid().is_root() {
+        return Running::spawn(world.command(args));
+    }
+    let given = std::process::Command::new("chown").args(["-hR", "65534:65534"]).arg(&world.root).status();
+    assert!(given.unwrap().success());
+    let mut command = world.program("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_agent")])
+        .args(args);
+    Running::spawn(command)
+}
+
+#[tokio::test]
+async fn a_session_goes_with_directories_that_nobody_may_write() {
+    let world = World::new([
+        Step::text("ok"),
+        Step::items([shell("mkdir -p ~/mod/inner && chmod -R 0555 ~/mod; ls -d ~/mod/inner")]),
+        Step::text("ok"),
+    ])
+    .await;
+    world.exec(&["go"]).await.expect(0);
+    let id = world.session();
+    let module = world.home.join("sessions").join(&id).join("scratch/mod");
+    fs::create_dir_all(module.join("inner")).unwrap();
+    fs::write(module.join("inner/file"), "").unwrap();
+    for (directory, mode) in [(module.join("inner"), 0o000), (module, 0o555)] {
+        fs::set_permissions(directory, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    unprivileged(&world, &["sessions", "rm", &id]).end().await.expect(0);
+    assert_eq!(fs::read_dir(world.home.join("sessions")).unwrap().count(), 0);
+
+    let run = unprivileged(&world, &["exec", "--ephemeral", "go"]).end().await.expect(0);
+    assert!(world.result(3).contains("Process exited with code 0"), "{}", world.result(3));
+    let left: Vec<_> = fs::read_dir(world.root.join("tmp")).unwrap().collect();
+    assert!(left.is_empty() || !crate::support::has_sandbox(), "{left:?} {run:#?}");
+}
+
+#[tokio::test]
+async fn what_an_unfinished_deletion_left_is_no_session_and_goes_with_the_next() {
+    let world = World::new([Step::text("ok")]).await;
+    world.exec(&["go"]).await.expect(0);
+    let (id, sessions) = (world.session(), world.home.join("sessions"));
+    let stayed = sessions.join(".removed-01a1febf-57b5-7243-8696-d34182a5c024");
+    fs::create_dir_all(stayed.join("scratch")).unwrap();
+    assert_eq!(world.agent(["sessions", "list"]).await.expect(0).stdout.lines().count(), 1);
+    world.agent(["sessions", "rm", &id]).await.expect(0);
+    assert_eq!(fs::read_dir(sessions).unwrap().count(), 0);
 }

@@ -2,7 +2,7 @@
 //!
 //! A grant covers exact leading words, never a pattern, and only commands that are read without any doubt.
 
-use crate::protocol::{FileChange, Grant, Intent};
+use crate::protocol::{FileChange, Grant, Intent, obeyed_by};
 
 use super::{below, command, file_paths};
 
@@ -123,7 +123,10 @@ pub(super) fn for_command<'a>(text: &str, grants: &'a [Grant]) -> Option<&'a Gra
 /// The grant under which a file may be changed.
 pub(super) fn for_file<'a>(file: &FileChange, grants: &'a [Grant]) -> Option<&'a Grant> {
     grants.iter().find(|grant| match grant {
-        Grant::WriteBelow { path: root } => file_paths(file).all(|path| below(path, root)),
+        Grant::WriteBelow { path: root } => file_paths(file).all(|path| {
+            let rest = path.strip_prefix(root);
+            below(path, root) && rest.is_ok_and(|rest| obeyed_by(rest).is_none())
+        }),
         Grant::CommandPrefix { .. } | Grant::Unknown => false,
     })
 }

@@ -11,7 +11,7 @@ pub mod harmless;
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::protocol::{Approval, By, FileChange, Grant, Intent, SandboxMode};
+use crate::protocol::{Approval, By, FileChange, Grant, Intent, SandboxMode, obeyed_by};
 
 pub use grants::{proposals, too_broad};
 
@@ -119,9 +119,10 @@ fn judge_write(files: &[FileChange], policy: &Policy, grants: &[Grant]) -> Judge
     let mut used = None;
     for file in files {
         let outside = file.outside || !file_paths(file).all(|path| policy.holds(path));
+        let obeyed = file_paths(file).find_map(|path| Some((path, policy.obeyed(path)?)));
         let free = match (policy.approval, policy.sandbox) {
             (Approval::Untrusted, _) | (_, SandboxMode::ReadOnly) => false,
-            (_, SandboxMode::WorkspaceWrite) => !outside,
+            (_, SandboxMode::WorkspaceWrite) => !outside && obeyed.is_none(),
             (_, SandboxMode::DangerFullAccess) => true,
         };
         if free {
@@ -143,6 +144,15 @@ fn judge_write(files: &[FileChange], policy: &Policy, grants: &[Grant]) -> Judge
                     policy.ask_or(
                         format!("it writes outside the workspace: {}", file.path.display()),
                         WRITE_REFUSED.to_owned(),
+                    )
+                } else if let Some((path, who)) = obeyed {
+                    let path = path.display();
+                    policy.ask_or(
+                        format!("it changes {path}, which {who} obeys later, outside the sandbox"),
+                        format!(
+                            "patch rejected: {who} obeys {path} later, outside the sandbox, so that only a person \
+                             can allow the change; rejected by user approval settings"
+                        ),
                     )
                 } else {
                     policy.ask_or(format!("it changes {}", file.path.display()), WRITE_REFUSED.to_owned())
@@ -173,6 +183,15 @@ impl Policy {
     /// Whether the path lies, by its name, in one of the roots.
     fn holds(&self, path: &Path) -> bool {
         self.roots.iter().any(|root| below(path, root))
+    }
+
+    /// Who obeys what lies there, as seen from the root that it is below.
+    fn obeyed(&self, path: &Path) -> Option<&'static str> {
+        let roots = self.roots.iter().filter(|root| below(path, root));
+        let mut seen = roots.filter_map(|root| path.strip_prefix(root).ok()).map(obeyed_by);
+        let first = seen.next()?;
+        // A root below such a name was meant.
+        seen.try_fold(first?, |who, other| other.map(|_| who))
     }
 
     fn ask_or(&self, question: String, refusal: String) -> Judgement {

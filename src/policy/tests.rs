@@ -158,6 +158,37 @@ fn changes_of_files_are_judged_by_place() {
 }
 
 #[test]
+fn what_other_programs_obey_is_always_asked_for() {
+    let mut moved = change("/ws/a", false);
+    moved.moved_to = Some("/ws/.git/hooks/pre-commit".into());
+    for file in [
+        change("/ws/.git/config", false),
+        change("/ws/.GIT/config", false),
+        change("/ws/.git", false),
+        change("/extra/sub/.git/config", false),
+        change("/ws/.envrc", false),
+        change("/ws/.vscode/tasks.json", false),
+        change("/ws/.agent/config.toml", false),
+        moved,
+    ] {
+        let intent = Intent::Write { files: vec![file.clone()] };
+        // A grant for what is around it does not mean it.
+        for grants in [vec![], vec![Grant::WriteBelow { path: "/ws".into() }]] {
+            assert_eq!(everywhere(&intent, &grants), "??x ??x ?aa", "{file:?} {grants:?}");
+        }
+    }
+    let intent = Intent::Write { files: vec![change("/ws/.git/config", false)] };
+    let meant = [Grant::WriteBelow { path: "/ws/.git".into() }];
+    assert_eq!(everywhere(&intent, &meant), "ggg ggg gaa");
+    let Judgement::Ask { reason } = judge(&intent, &policy(OnRequest, WorkspaceWrite), &[]) else { panic!() };
+    assert_eq!(reason, "it changes /ws/.git/config, which git obeys later, outside the sandbox");
+    let mut inside = policy(OnRequest, WorkspaceWrite);
+    inside.roots = vec!["/home/.claude/ws".into()];
+    let intent = Intent::Write { files: vec![change("/home/.claude/ws/a", false)] };
+    assert_eq!(letter(&judge(&intent, &inside, &[])), 'a', "the workspace's own place does not count");
+}
+
+#[test]
 fn a_grant_to_write_covers_what_lies_below_it() {
     let grants =
         [Grant::WriteBelow { path: "/other/p".into() }, Grant::WriteBelow { path: "/ws/src".into() }];

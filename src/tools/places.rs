@@ -10,7 +10,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::protocol::Intent;
+use crate::protocol::{Intent, obeyed_by};
 
 use super::Workspace;
 
@@ -95,18 +95,27 @@ impl Inside {
     pub(super) fn holds(&self, path: &Path) -> bool {
         self.0.iter().any(|root| path.starts_with(root))
     }
+
+    /// Whether it may be written without a person's word: not under a name that other programs obey. Those are
+    /// among the directories one by one, when a call was allowed that says it writes them.
+    pub(super) fn gives(&self, path: &Path) -> bool {
+        let below = |root: &PathBuf| path.strip_prefix(root).is_ok_and(|rest| obeyed_by(rest).is_none());
+        self.0.iter().any(below)
+    }
 }
 
 impl Workspace {
-    /// The workspace for a call that was allowed with this intent: what the intent says it writes outside may
-    /// be written as well. Nothing else is how a tool learns that "outside" was allowed.
+    /// The workspace for a call that was allowed with this intent: what the intent says it writes outside, or under
+    /// a name that other programs obey, may be written as well. Nothing else is how a tool learns that it may.
     #[must_use]
     pub fn widened(&self, intent: &Intent) -> Self {
         let mut wider = self.clone();
         if let Intent::Write { files } = intent {
-            for file in files.iter().filter(|file| file.outside) {
-                wider.writable.push(file.path.clone());
-                wider.writable.extend(file.moved_to.clone());
+            for file in files {
+                let paths = std::iter::once(&file.path).chain(&file.moved_to);
+                wider
+                    .writable
+                    .extend(paths.filter(|path| file.outside || obeyed_by(path).is_some()).cloned());
             }
         }
         wider

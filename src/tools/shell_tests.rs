@@ -86,10 +86,14 @@ async fn long_output_is_cut_as_models_know_it() {
 #[tokio::test]
 async fn a_session_goes_on_until_it_is_told_to_end() {
     let (_dir, cx) = world();
-    let args = serde_json::json!({"cmd": "read name; echo hello $name", "tty": true, "yield_time_ms": 250});
+    let args =
+        serde_json::json!({"cmd": "read name; echo hello $name", "tty": true, "yield_time_ms": 30_000});
     let started = call(&ExecCommand, args, &cx).await.unwrap();
     let Shown::Command { process: Some(id), exit: None, .. } = started.shown else { panic!("{started:?}") };
-    let expected = format!("Process running with session ID {id}\nOriginal token count: 0\nOutput:\n");
+    let expected = format!(
+        "Process running with session ID {id}\nOriginal token count: 0\nWaiting for input: it reads a line from \
+         the terminal\nOutput:\n"
+    );
     assert_eq!(text(&started), expected);
     let args = serde_json::json!({"session_id": id, "chars": "you\n", "yield_time_ms": 30_000});
     let ended = call(&WriteStdin, args, &cx).await.unwrap();

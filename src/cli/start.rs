@@ -181,6 +181,16 @@ impl Start {
                     + &id.to_string(),
             ));
         }
+        // A link there may have been made by a command of the session.
+        let now = session.workspace.canonicalize().map_err(CliError::failed)?;
+        if now != session.workspace {
+            return Err(CliError::failed(format!(
+                "the directory of session {id} leads to another place now: {} is {}",
+                session.workspace.display(),
+                now.display()
+            ))
+            .hint("bring it back, or begin a new session in the other one"));
+        }
         let mut settings = before.clone();
         self.overrides(&mut settings)?;
         if output_schema.is_some() {
@@ -296,6 +306,12 @@ impl Start {
         })
     }
 
+    /// Further directories that may be written, by their own names. What can't be resolved is told of by the sandbox.
+    fn writable_roots(&self) -> Vec<PathBuf> {
+        let roots = self.config.writable_roots.iter();
+        roots.map(|root| root.canonicalize().unwrap_or_else(|_| root.clone())).collect()
+    }
+
     /// The environment of commands.
     pub(super) fn environment(&self, mode: SandboxMode) -> sandbox::env::Vars {
         sandbox::env::with_allowed(sandbox::env::for_commands(mode), &self.config.shell.env_allow)
@@ -309,7 +325,7 @@ impl Start {
         Ok(sandbox::Settings {
             mode,
             workspace: self.workspace.clone(),
-            writable: self.config.writable_roots.clone(),
+            writable: self.writable_roots(),
             scratch: scratch.join("scratch"),
             helper: std::env::current_exe()
                 .map_err(|error| CliError::failed(format!("this program can't find itself: {error}")))?,
@@ -344,7 +360,7 @@ impl Start {
                 SandboxMode::DangerFullAccess => Network::On,
                 SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => Network::Off,
             },
-            writable: self.config.writable_roots.clone(),
+            writable: self.writable_roots(),
             backend: sandbox.describe(),
             person: self.person,
             instructions,
@@ -370,8 +386,7 @@ impl Start {
     ) -> Result<Open, CliError> {
         let folder = sessions.folder(id);
         let blobs = Blobs::new(folder.join("blobs"));
-        let workspace =
-            Workspace { root: self.workspace.clone(), writable: self.config.writable_roots.clone() };
+        let workspace = Workspace { root: self.workspace.clone(), writable: self.writable_roots() };
         let outside = sandbox::pick(self.sandbox_settings(SandboxMode::DangerFullAccess, &folder)?)
             .map_err(|error| CliError::new(Kind::Sandbox, error.to_string()))?;
         let (exits_told, exits) = mpsc::unbounded_channel();

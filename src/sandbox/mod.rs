@@ -30,7 +30,7 @@ pub struct Settings {
     pub mode: SandboxMode,
     /// The directory that the session is about. Absolute, links resolved.
     pub workspace: PathBuf,
-    /// Further directories that may be written.
+    /// Further directories that may be written. They must exist.
     pub writable: Vec<PathBuf>,
     /// A directory of this session's own, made on first use and removed by whoever made the session's folder.
     pub scratch: PathBuf,

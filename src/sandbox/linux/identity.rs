@@ -14,12 +14,13 @@ use std::{
 };
 
 use rustix::{
-    fs::CWD,
+    fs::fstat,
     mount::{OpenTreeFlags, open_tree},
     process::{Pid, Signal, WaitOptions, getegid, geteuid, kill_process, waitpid},
 };
 
 use super::{
+    mounts::open_plain,
     plan::Plan,
     sys::{self, Cloned, MountChange, set_mount},
 };
@@ -97,11 +98,13 @@ impl Idmap {
 
     /// A detached copy of the tree at `path`, mapped. Not for trees that belong to the other user already.
     pub(super) fn tree(&self, path: &Path) -> io::Result<OwnedFd> {
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let flags =
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        let opened = open_plain(path)?;
         let mapped = |recursive: bool| -> io::Result<OwnedFd> {
             let all = if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
-            let tree = open_tree(CWD, path, flags | all)?;
-            if std::fs::metadata(path)?.uid() != self.host {
+            let tree = open_tree(&opened, "", flags | all)?;
+            if fstat(&opened)?.st_uid != self.host {
                 let idmap = Some(self.namespace.as_fd());
                 set_mount(tree.as_fd(), &MountChange { idmap, recursive, ..MountChange::default() })?;
             }

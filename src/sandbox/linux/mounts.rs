@@ -14,7 +14,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags, open},
+    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2},
     mount::{
         FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
         fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
@@ -95,6 +95,9 @@ pub(super) struct Sources {
 /// Trees of the session that the parent has opened and mapped, with their places inside.
 pub(super) type Mapped = Vec<(OwnedFd, PathBuf)>;
 
+const WHOLE_TREE: OpenTreeFlags =
+    OpenTreeFlags::OPEN_TREE_CLONE.union(OpenTreeFlags::OPEN_TREE_CLOEXEC).union(OpenTreeFlags::AT_RECURSIVE);
+
 const RO: u64 = libc::MOUNT_ATTR_RDONLY;
 const NODEV: u64 = libc::MOUNT_ATTR_NODEV;
 const NOSUID: u64 = libc::MOUNT_ATTR_NOSUID;
@@ -128,7 +131,7 @@ impl Sources {
             }
             None => writable(plan)
                 .iter()
-                .map(|(from, to)| Source::new(from, to, NODEV))
+                .map(|(from, to)| Source::plain(from, to, NODEV))
                 .collect::<io::Result<Vec<_>>>()?,
         };
         for source in &mut own {
@@ -179,7 +182,7 @@ impl Sources {
             source.mount()?;
         }
         if let Some(git) = self.git {
-            Source::new(&git, &git, RO | NODEV)?.mount()?;
+            Source::plain(&git, &git, RO | NODEV)?.mount()?;
         }
         if let Some(user) = user {
             introduce(
@@ -219,10 +222,17 @@ pub(super) fn make_private(plan: &Plan) -> io::Result<()> {
 
 impl Source {
     fn new(from: &Path, to: &Path, set: u64) -> io::Result<Self> {
-        let flags =
-            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-        let tree = open_tree(CWD, from, flags).map_err(|error| at(from, error.into()))?;
-        let directory = from.metadata().map_err(|error| at(from, error))?.is_dir();
+        let tree = open_tree(CWD, from, WHOLE_TREE).map_err(|error| at(from, error.into()))?;
+        let directory = is_directory(&tree).map_err(|error| at(from, error))?;
+        Ok(Self { tree, to: to.to_owned(), set, directory })
+    }
+
+    /// The same, of a path that must have no link in it.
+    fn plain(from: &Path, to: &Path, set: u64) -> io::Result<Self> {
+        let opened = open_plain(from)?;
+        let directory = is_directory(&opened).map_err(|error| at(from, error))?;
+        let tree = open_tree(&opened, "", WHOLE_TREE | OpenTreeFlags::AT_EMPTY_PATH)
+            .map_err(|error| at(from, error.into()))?;
         Ok(Self { tree, to: to.to_owned(), set, directory })
     }
 
@@ -241,6 +251,17 @@ impl Source {
         }
         move_to(&self.tree, &self.to)
     }
+}
+
+/// Opens a path that had no link in it when it was judged, and must have none now.
+pub(super) fn open_plain(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+        .map_err(|error| at(path, error.into()))
+}
+
+fn is_directory(tree: &OwnedFd) -> io::Result<bool> {
+    Ok(FileType::from_raw_mode(fstat(tree)?.st_mode) == FileType::Directory)
 }
 
 fn devices() -> io::Result<()> {

@@ -16,8 +16,25 @@ use crate::{
 
 /// Directories that are never a workspace: they would show or shadow what the sandbox keeps private.
 const NEVER_WHOLE: &[&str] = &[
-    "/", "/bin", "/boot", "/etc", "/home", "/lib", "/lib64", "/opt", "/root", "/sbin", "/tmp", "/usr",
-    "/var", "/var/tmp",
+    "/",
+    "/bin",
+    "/boot",
+    "/etc",
+    "/home",
+    "/lib",
+    "/lib64",
+    "/opt",
+    "/root",
+    "/sbin",
+    "/tmp",
+    "/usr",
+    "/usr/bin",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local",
+    "/usr/sbin",
+    "/var",
+    "/var/tmp",
 ];
 
 /// Directories in which nothing is a workspace.
@@ -43,20 +60,32 @@ impl Plan {
     /// The plan for a session of this process.
     pub(super) fn new(settings: &Settings) -> Result<Self, SandboxError> {
         let home = env::home();
-        for directory in std::iter::once(&settings.workspace).chain(&settings.writable) {
-            check(directory, &home)?;
+        // What is compared is what is opened later: paths without links.
+        let homes = [home.clone(), real(&home)];
+        let workspace = settings.workspace.clone();
+        if real(&workspace) != workspace {
+            return Err(SandboxError {
+                message: format!("{} is reached through a link", workspace.display()),
+            });
+        }
+        let writable: Vec<PathBuf> =
+            settings.writable.iter().map(|path| existing(path)).collect::<Result<_, _>>()?;
+        for directory in std::iter::once(&workspace).chain(&writable) {
+            check(directory, &homes)?;
         }
         check_path(&settings.scratch)?;
+        let within =
+            |path: &Path| path.starts_with(&workspace) || homes.iter().any(|home| home.starts_with(path));
         let tools = env::tools()
             .into_iter()
-            .filter(|tool| !hidden_by_system(tool) && !tool.starts_with(&settings.workspace))
+            .filter(|tool| !hidden_by_system(tool) && !within(tool) && !within(&real(tool)))
             .collect();
         Ok(Self {
             write: settings.mode != SandboxMode::ReadOnly,
-            workspace: settings.workspace.clone(),
-            writable: settings.writable.clone(),
+            workspace,
+            writable,
             home,
-            scratch: settings.scratch.clone(),
+            scratch: real(&settings.scratch),
             tools: outermost(tools),
         })
     }
@@ -135,8 +164,23 @@ impl Plan {
     }
 }
 
+/// The path with the links in it resolved, as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    path.ancestors()
+        .find_map(|known| Some(known.canonicalize().ok()?.join(path.strip_prefix(known).ok()?)))
+        .unwrap_or_else(|| path.to_owned())
+}
+
+/// The same, of a directory that must be there.
+fn existing(path: &Path) -> Result<PathBuf, SandboxError> {
+    check_path(path)?;
+    path.canonicalize().map_err(|error| SandboxError {
+        message: format!("the further directory {} can't be written: {error}", path.display()),
+    })
+}
+
 /// Refuses directories that can't be shown without showing what the sandbox promises to hide.
-fn check(directory: &Path, home: &Path) -> Result<(), SandboxError> {
+fn check(directory: &Path, homes: &[PathBuf]) -> Result<(), SandboxError> {
     check_path(directory)?;
     let refuse = |why: &str| {
         Err(SandboxError {
@@ -147,7 +191,7 @@ fn check(directory: &Path, home: &Path) -> Result<(), SandboxError> {
             ),
         })
     };
-    if home.starts_with(directory) {
+    if homes.iter().any(|home| home.starts_with(directory)) {
         return refuse("it is or holds your home directory, which commands must not see");
     }
     if NEVER_WHOLE.iter().any(|system| directory == Path::new(system)) {
@@ -284,12 +328,15 @@ mod tests {
 
     #[test]
     fn homes_and_system_directories_are_no_workspaces() {
-        let home = Path::new("/home/me");
+        let homes = ["/home/me", "/var/home/me"].map(PathBuf::from);
         for refused in [
             "/",
             "/home",
             "/home/me",
+            "/var/home",
+            "/var/home/me",
             "/usr",
+            "/usr/bin",
             "/tmp",
             "/etc",
             "/proc/1",
@@ -297,10 +344,10 @@ mod tests {
             "a/b",
             "/a/../home/me",
         ] {
-            assert!(check(Path::new(refused), home).is_err(), "{refused}");
+            assert!(check(Path::new(refused), &homes).is_err(), "{refused}");
         }
         for taken in ["/home/me/project", "/work", "/tmp/x", "/opt/x", "/home/other/x"] {
-            assert_eq!(check(Path::new(taken), home), Ok(()), "{taken}");
+            assert_eq!(check(Path::new(taken), &homes), Ok(()), "{taken}");
         }
     }
 

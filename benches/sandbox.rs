@@ -25,6 +25,7 @@ fn main() {
         writable: Vec::new(),
         scratch: directory.path().join("scratch"),
         helper: helper.clone(),
+        program: helper.clone(),
     };
     std::fs::create_dir(&settings.workspace).expect("a workspace");
     let command = CommandLine {

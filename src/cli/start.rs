@@ -322,13 +322,16 @@ impl Start {
         mode: SandboxMode,
         scratch: &Path,
     ) -> Result<sandbox::Settings, CliError> {
+        let lost = |error: io::Error| CliError::failed(format!("this program can't find itself: {error}"));
+        let writable = self.writable_roots();
+        let written: Vec<PathBuf> = writable.iter().chain([&self.workspace]).cloned().collect();
         Ok(sandbox::Settings {
             mode,
             workspace: self.workspace.clone(),
-            writable: self.writable_roots(),
+            writable,
             scratch: scratch.join("scratch"),
-            helper: std::env::current_exe()
-                .map_err(|error| CliError::failed(format!("this program can't find itself: {error}")))?,
+            helper: sandbox::itself(&written).map_err(lost)?,
+            program: std::env::current_exe().map_err(lost)?,
         })
     }
 

@@ -6,10 +6,15 @@ pub mod env;
 #[cfg(target_os = "linux")]
 mod linux;
 mod none;
+#[cfg(target_os = "linux")]
+mod program;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use crate::protocol::SandboxMode;
+
+#[cfg(target_os = "linux")]
+pub use program::itself;
 
 /// A program to start, whole: nothing is inherited.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +39,10 @@ pub struct Settings {
     pub writable: Vec<PathBuf>,
     /// A directory of this session's own, made on first use and removed by whoever made the session's folder.
     pub scratch: PathBuf,
-    /// This program, to be started again as the sandbox's helper.
+    /// What starts this program again, as the sandbox's helper: see [`itself`].
     pub helper: PathBuf,
+    /// Where this program lies, for commands that call it by another name. May be gone, or another one.
+    pub program: PathBuf,
 }
 
 /// A place where commands run.
@@ -84,8 +91,8 @@ pub struct Layer {
 pub fn pick(settings: Settings) -> Result<SharedSandbox, SandboxError> {
     match settings.mode {
         SandboxMode::DangerFullAccess => {
-            let programs = Some(settings.scratch.join("bin"));
-            Ok(Arc::new(none::Unconfined { helper: settings.helper, programs }))
+            let links = Some((settings.program, settings.scratch.join("bin")));
+            Ok(Arc::new(none::Unconfined { helper: settings.helper, links }))
         }
         SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => local(settings),
     }
@@ -94,7 +101,7 @@ pub fn pick(settings: Settings) -> Result<SharedSandbox, SandboxError> {
 /// No sandbox: for what a person let out. Processes still end with the agent.
 #[must_use]
 pub fn outside(helper: PathBuf) -> SharedSandbox {
-    Arc::new(none::Unconfined { helper, programs: None })
+    Arc::new(none::Unconfined { helper, links: None })
 }
 
 /// What there is of a sandbox on this machine, each layer found by a real attempt.
@@ -112,6 +119,15 @@ pub fn probe(settings: &Settings) -> Vec<Layer> {
 #[cfg(target_os = "linux")]
 fn local(settings: Settings) -> Result<SharedSandbox, SandboxError> {
     Ok(Arc::new(linux::Linux::start(settings)?))
+}
+
+/// A path that starts this program again.
+///
+/// # Errors
+/// When it is not known.
+#[cfg(not(target_os = "linux"))]
+pub fn itself(_written: &[PathBuf]) -> std::io::Result<PathBuf> {
+    std::env::current_exe()
 }
 
 #[cfg(not(target_os = "linux"))]

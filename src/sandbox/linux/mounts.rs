@@ -116,11 +116,10 @@ impl Sources {
             }
         }
         // This program itself, under the other name that it answers to. Found by its path: what /proc knows of it
-        // belongs to the namespace that it was started in. A program that was replaced meanwhile is not there.
+        // belongs to the namespace that it was started in. A program that was removed meanwhile is not there, and of
+        // one that was replaced only commands get the new one.
         let patch = Path::new(env::PROGRAMS).join("apply_patch");
-        system.extend(
-            std::fs::read_link("/proc/self/exe").and_then(|own| Source::new(&own, &patch, RO | NODEV)),
-        );
+        system.extend(Source::new(&plan.program, &patch, RO | NODEV));
         for name in DEVICES {
             let path = Path::new("/dev").join(name);
             system.push(Source::new(&path, &path, 0)?);

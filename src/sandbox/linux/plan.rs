@@ -54,6 +54,8 @@ pub(super) struct Plan {
     pub(super) scratch: PathBuf,
     /// Tools of the user, read-only.
     pub(super) tools: Vec<PathBuf>,
+    /// Where this program lies.
+    pub(super) program: PathBuf,
 }
 
 impl Plan {
@@ -87,6 +89,7 @@ impl Plan {
             home,
             scratch: real(&settings.scratch),
             tools: outermost(tools),
+            program: settings.program.clone(),
         })
     }
 
@@ -127,6 +130,7 @@ impl Plan {
         add("workspace", &self.workspace);
         add("home", &self.home);
         add("scratch", &self.scratch);
+        add("program", &self.program);
         for path in &self.writable {
             add("writable", path);
         }
@@ -146,6 +150,7 @@ impl Plan {
             home: PathBuf::new(),
             scratch: PathBuf::new(),
             tools: Vec::new(),
+            program: PathBuf::new(),
         };
         for arg in rest {
             let at = arg.as_bytes().iter().position(|byte| *byte == b'=')?;
@@ -155,6 +160,7 @@ impl Plan {
                 b"workspace" => plan.workspace = path,
                 b"home" => plan.home = path,
                 b"scratch" => plan.scratch = path,
+                b"program" => plan.program = path,
                 b"writable" => plan.writable.push(path),
                 b"tool" => plan.tools.push(path),
                 _ => return None,
@@ -302,8 +308,9 @@ mod tests {
             scratch in path(),
             writable in prop::collection::vec(path(), 0..3),
             tools in prop::collection::vec(path(), 0..3),
+            program in path(),
         ) {
-            let plan = Plan { write, workspace, writable, home, scratch, tools };
+            let plan = Plan { write, workspace, writable, home, scratch, tools, program };
             prop_assert_eq!(Plan::from_args(&plan.to_args()), Some(plan));
         }
 

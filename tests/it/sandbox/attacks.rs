@@ -12,9 +12,9 @@ use std::{
 
 use agent::protocol::SandboxMode;
 
-use crate::support::skip;
+use crate::support::{PROGRAM, program, skip};
 
-use super::world::{CANARY, HELPER, World, helper};
+use super::world::{CANARY, World};
 
 /// Name, and a script for bash that prints PWNED when it succeeds. It finds in its environment: OUTSIDE, a
 /// directory with `secret` and `victim`; PORT of a TCP and UDP listener; NAME of an abstract socket; VICTIM, a
@@ -216,8 +216,8 @@ fn the_same_holds_for_an_ordinary_user() {
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .tempdir()
         .unwrap();
-    let [program, tests, home] = ["agent", "tests", "home"].map(|name| directory.path().join(name));
-    std::fs::copy(helper(), &program).unwrap();
+    let [copy, tests, home] = ["agent", "tests", "home"].map(|name| directory.path().join(name));
+    std::fs::copy(program(), &copy).unwrap();
     std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
     // The workspaces lie in the user's home, as most do.
     let projects = home.join("projects");
@@ -230,7 +230,7 @@ fn the_same_holds_for_an_ordinary_user() {
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&tests)
         .args(["sandbox::", "--skip", "the_same_holds_for_an_ordinary_user", "--skip", "not_root"])
-        .env(HELPER, &program)
+        .env(PROGRAM, &copy)
         .env("HOME", &home)
         .env("TMPDIR", &projects)
         .current_dir("/")

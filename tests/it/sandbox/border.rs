@@ -7,11 +7,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::world::{Gave, gave, helper};
+use super::world::{Gave, gave};
 use crate::support::{
     has_sandbox,
     mock::Step,
-    world::{World, shell},
+    program,
+    world::{Running, World, output, shell},
 };
 
 /// A user's home with a project in it, and the program to be started there.
@@ -37,7 +38,7 @@ impl Place {
     }
 
     fn agent(&self, cwd: &Path, vars: &[(&str, &Path)], args: &[&str]) -> Gave {
-        let child = Command::new(helper())
+        let child = Command::new(program())
             .args(args)
             .current_dir(cwd)
             .env_clear()
@@ -104,6 +105,34 @@ fn a_further_directory_may_be_named_by_a_link() {
 }
 
 #[tokio::test]
+async fn a_program_that_a_command_replaced_is_not_what_runs_outside() {
+    if !has_sandbox() {
+        return;
+    }
+    for replace in [
+        "cp evil new && mv -f new agent",
+        "cat evil > agent || { cp evil new && mv -f new agent; }",
+        "rm agent",
+        "mkdir d && mv agent d/ && ln -s ../evil agent",
+    ] {
+        let world =
+            World::new([Step::items([shell(replace)]), Step::items([shell("echo two")]), Step::text("ok")])
+                .await;
+        let witness = world.root.join("witness");
+        let evil = world.write("evil", format!("#!/bin/sh\necho > {}\n", witness.display()));
+        let own = world.workspace.join("agent");
+        fs::copy(program(), &own).unwrap();
+        fs::set_permissions(&evil, fs::metadata(&own).unwrap().permissions()).unwrap();
+        let mut agent = world.program(&own);
+        agent.args(["exec", "go"]);
+        Running::spawn(agent).end().await.expect(0);
+        let results = world.results(3);
+        assert_eq!(output(results[1].1.as_str().unwrap()), "two\n", "{replace}: {results:?}");
+        assert!(!witness.exists(), "{replace}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_does_not_follow_its_directory_to_another_place() {
     let world = World::new([Step::items([shell("echo one")]), Step::text("ok")]).await;
     world.exec(&["go"]).await.expect(0);
@@ -111,7 +140,7 @@ async fn a_session_does_not_follow_its_directory_to_another_place() {
     fs::rename(&world.workspace, &moved).unwrap();
     symlink(world.root.join("user"), &world.workspace).unwrap();
     let mut resume = world.command(["exec", "resume", &world.session(), "again"]);
-    let run = crate::support::world::Running::spawn({
+    let run = Running::spawn({
         resume.current_dir(&world.root);
         resume
     });

@@ -11,7 +11,9 @@ use agent::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::world::{World, becomes_true, gave, helper, marker, running, settings};
+use crate::support::program;
+
+use super::world::{World, becomes_true, gave, marker, running, settings};
 
 /// Leaves three kinds of processes behind: a child, one in a session of its own, and an orphan.
 fn leaves_behind(marker: &str) -> String {
@@ -37,7 +39,7 @@ fn read_line(child: &mut std::process::Child) -> String {
 #[test]
 fn what_a_command_leaves_behind_ends_with_it() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
-    for sandbox in [&world.sandbox, &outside(helper())] {
+    for sandbox in [&world.sandbox, &outside(program())] {
         let marker = marker();
         let gave = gave(world.spawn(sandbox, &leaves_behind(&marker)));
         assert_eq!((gave.code, gave.out.as_str()), (Some(0), "started\n"), "{gave:?}");
@@ -48,7 +50,7 @@ fn what_a_command_leaves_behind_ends_with_it() {
 #[test]
 fn a_command_that_is_killed_takes_everything_along() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
-    let outside = outside(helper());
+    let outside = outside(program());
     let sandboxes = [&world.sandbox, &outside];
     for (sandbox, how) in
         sandboxes.iter().flat_map(|sandbox| [(sandbox, Signal::KILL), (sandbox, Signal::ALARM)])
@@ -72,7 +74,7 @@ fn a_command_that_is_killed_takes_everything_along() {
 #[test]
 fn a_command_hears_the_signals_that_its_outer_process_gets() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
-    for sandbox in [&world.sandbox, &outside(helper())] {
+    for sandbox in [&world.sandbox, &outside(program())] {
         for (sent, name) in [(Signal::TERM, "TERM"), (Signal::INT, "INT"), (Signal::HUP, "HUP")] {
             let script =
                 format!("trap 'echo heard {name}; exit 5' {name}; echo ready; while :; do sleep 0.01; done");

@@ -75,7 +75,7 @@ fn the_environment_is_exactly_what_was_given() {
     line.args = Vec::new();
     line.env =
         vec![("A".into(), "1 =2".into()), ("LD_LIBRARY_PATH".into(), "/x".into()), ("E".into(), "".into())];
-    for sandbox in [&world.sandbox, &agent::sandbox::outside(super::world::helper())] {
+    for sandbox in [&world.sandbox, &agent::sandbox::outside(crate::support::program())] {
         let gave = super::world::gave(super::world::spawn(&sandbox.wrap(line.clone()).unwrap()));
         let mut vars: Vec<&str> = gave.out.lines().collect();
         vars.sort_unstable();
@@ -196,7 +196,7 @@ fn a_sandbox_that_can_not_be_had_is_refused_with_the_reason() {
     assert!(layers.iter().any(|layer| !layer.ok), "{layers:?}");
 
     // Where namespaces are forbidden, as they are in the sandbox itself.
-    std::fs::copy(super::world::helper(), world.settings.workspace.join("agent")).unwrap();
+    std::fs::copy(crate::support::program(), world.settings.workspace.join("agent")).unwrap();
     let gave = world.run("./agent __sandbox hold write workspace=$PWD home=/h scratch=/tmp/s < /dev/null");
     assert!(gave.out.starts_with("failed namespaces: "), "{gave:?}");
 }

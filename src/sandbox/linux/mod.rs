@@ -89,7 +89,6 @@ struct Ready {
     holder: i32,
     started: u64,
     user: Option<u32>,
-    root: bool,
     landlock: u32,
 }
 
@@ -146,12 +145,8 @@ impl Sandbox for Linux {
             SandboxMode::ReadOnly => "only /tmp and HOME (both private) are writable",
             _ => "only the workspace, /tmp and HOME (the last two private) are writable",
         };
-        let notes = slot.as_ref().map_or(String::new(), |holder| {
-            let landlock =
-                if holder.ready.landlock == 0 { ", without Landlock (not in this kernel)" } else { "" };
-            let root = if holder.ready.root { ", commands are root within their namespace" } else { "" };
-            format!("{landlock}{root}")
-        });
+        let landlock = slot.as_ref().is_none_or(|holder| holder.ready.landlock > 0);
+        let notes = if landlock { "" } else { ", without Landlock (not in this kernel)" };
         format!("{} (local sandbox): {writes}, .git is read-only, no network{notes}", self.settings.mode)
     }
 
@@ -178,8 +173,8 @@ impl Holder {
         let mut text = String::new();
         let said = child.stdout.take().map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut text));
         let failure = match (said, Report::parse(&text)) {
-            (Ok(_), Some(Report::Ready { holder, started, user, root, landlock })) => {
-                return Ok(Self { child, ready: Ready { holder, started, user, root, landlock } });
+            (Ok(_), Some(Report::Ready { holder, started, user, landlock })) => {
+                return Ok(Self { child, ready: Ready { holder, started, user, landlock } });
             }
             (Ok(_), Some(Report::Failed(failure))) => failure,
             (Ok(_), None) => Failure { layer: "process", reason: "the helper did not answer".into() },
@@ -220,6 +215,11 @@ fn explain(failure: &Failure) -> SandboxError {
              (or an AppArmor profile for this program); in a container, a seccomp profile that allows `unshare` \
              and `mount`. Linux 5.12 or newer is needed"
         }
+        "identity" if rustix::process::geteuid().is_root() => {
+            "Commands of root run as somebody without power, who is shown the workspace, its further directories and the \
+             session's own one as his: their file systems must take id-mapped mounts (ext4, xfs, btrfs and others do, \
+             network and overlay file systems don't). Start the program as an ordinary user, or work in another place"
+        }
         "seccomp" => "The kernel must have CONFIG_SECCOMP_FILTER",
         "scratch" => "The session's own directory must be writable",
         _ => "",
@@ -240,15 +240,14 @@ pub(super) fn layers(settings: &Settings) -> Vec<super::Layer> {
         .and_then(|plan| Holder::start(settings, &plan))
     {
         Ok(holder) => {
-            let Ready { landlock, root, user, .. } = holder.ready;
-            let identity = match (root, user) {
-                (true, _) => "commands are root within their namespace, without rights outside of it",
-                (false, Some(_)) => "you are root, commands are not",
-                (false, None) => "commands run as you, without any rights of yours elsewhere",
+            let Ready { landlock, user, .. } = holder.ready;
+            let identity = match user {
+                Some(_) => "you are root, commands are not",
+                None => "commands run as you, without any rights of yours elsewhere",
             };
             vec![
                 layer("namespaces", true, "user, mount, pid, network, ipc, uts, cgroup".into()),
-                layer("identity", !root, identity.into()),
+                layer("identity", true, identity.into()),
                 layer("private root", true, "the system is read-only, your home is hidden".into()),
                 layer("network", true, "none but a loopback of its own".into()),
                 layer(

@@ -7,6 +7,7 @@ pub mod apply_patch;
 mod args;
 mod command;
 pub mod exec_command;
+mod opened;
 mod places;
 #[cfg(test)]
 mod shell_tests;
@@ -72,7 +73,7 @@ pub type OutputSink = Arc<dyn Fn(&str) + Send + Sync>;
 pub struct Workspace {
     /// Absolute, links resolved.
     pub root: PathBuf,
-    /// Further directories that may be written.
+    /// Further directories that may be written, links resolved.
     pub writable: Vec<PathBuf>,
 }
 

@@ -86,9 +86,8 @@ pub(super) struct Inside(Vec<PathBuf>);
 
 impl Inside {
     pub(super) fn of(workspace: &Workspace) -> Self {
-        let roots = std::iter::once(&workspace.root).chain(&workspace.writable);
-        // A root that can't be resolved holds nothing.
-        Self(roots.filter_map(|root| resolve(root, Last::Follow).ok()).collect())
+        // As they were resolved when they were given. One that became a link meanwhile holds nothing.
+        Self(std::iter::once(&workspace.root).chain(&workspace.writable).cloned().collect())
     }
 
     /// Whether a resolved path is one of them, or lies below.
@@ -105,18 +104,21 @@ impl Inside {
 }
 
 impl Workspace {
-    /// The workspace for a call that was allowed with this intent: what the intent says it writes outside, or under
-    /// a name that other programs obey, may be written as well. Nothing else is how a tool learns that it may.
+    /// The workspace for a call that was allowed with this intent: what the intent says it reads or writes outside, or
+    /// writes under a name that other programs obey, belongs to it as well. Nothing else is how a tool learns that.
     #[must_use]
     pub fn widened(&self, intent: &Intent) -> Self {
         let mut wider = self.clone();
-        if let Intent::Write { files } = intent {
-            for file in files {
-                let paths = std::iter::once(&file.path).chain(&file.moved_to);
-                wider
-                    .writable
-                    .extend(paths.filter(|path| file.outside || obeyed_by(path).is_some()).cloned());
+        match intent {
+            Intent::Write { files } => {
+                for file in files {
+                    let paths = std::iter::once(&file.path).chain(&file.moved_to);
+                    let given = paths.filter(|path| file.outside || obeyed_by(path).is_some());
+                    wider.writable.extend(given.cloned());
+                }
             }
+            Intent::Read { paths } => wider.writable.extend(paths.iter().cloned()),
+            Intent::None | Intent::Command { .. } | Intent::Input { .. } | Intent::Unknown => {}
         }
         wider
     }

@@ -183,6 +183,33 @@ fn nothing_outside_is_read_by_a_patch_that_nobody_was_asked_about() {
     assert!(!error.0.contains("hidden"), "{error}");
 }
 
+#[test]
+fn a_directory_that_becomes_a_link_shows_nothing_outside() {
+    let (_dir, root) = world();
+    let workspace = testing::workspace(&root.join("w"));
+    fs::write(root.join("w/sub/secret"), "-- begin --\nown\n").unwrap();
+    let _swaps = testing::Swaps::between(&root.join("w/sub"), &root.join("w/way_out"));
+    for _ in 0..1000 {
+        // Errors quote lines that are near.
+        let args = Args::Text(patch("*** Update File: sub/secret\n-hidde\n*** Update File: sub/secre\n-x"));
+        let error = ApplyPatch.intent(&args, &workspace).unwrap_err();
+        assert!(!error.0.contains("hidden"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_allowed_is_that_path_and_not_where_it_leads_later() {
+    let (_dir, root) = world();
+    let mut cx = testing::context(&root.join("w"));
+    let args = Args::Text(patch("*** Add File: .envrc\n+x"));
+    let intent = ApplyPatch.intent(&args, &cx.workspace).unwrap();
+    cx.workspace = cx.workspace.widened(&intent);
+    symlink("../out/new", root.join("w/.envrc")).unwrap();
+    let error = ApplyPatch.run(&args, cx).await.unwrap_err();
+    assert!(error.0.starts_with("patch rejected: "), "{error}");
+    assert!(!root.join("out/new").exists());
+}
+
 #[tokio::test]
 async fn a_patch_typed_into_the_shell_is_relative_to_its_directory() {
     let (_dir, root) = world();

@@ -24,6 +24,7 @@ fn main() {
         workspace: directory.path().join("workspace"),
         writable: Vec::new(),
         scratch: directory.path().join("scratch"),
+        own: Vec::new(),
         helper: helper.clone(),
         program: helper.clone(),
     };

@@ -312,6 +312,12 @@ impl Start {
         roots.map(|root| root.canonicalize().unwrap_or_else(|_| root.clone())).collect()
     }
 
+    /// Where this program keeps its settings, keys and sessions: for neither commands nor file tools.
+    fn own_places(&self) -> Vec<PathBuf> {
+        let Home { config, data, state, cache } = &self.home;
+        [config, data, state, cache].map(|place| crate::tools::resolved(place)).into()
+    }
+
     /// The environment of commands.
     pub(super) fn environment(&self, mode: SandboxMode) -> sandbox::env::Vars {
         sandbox::env::with_allowed(sandbox::env::for_commands(mode), &self.config.shell.env_allow)
@@ -330,6 +336,7 @@ impl Start {
             workspace: self.workspace.clone(),
             writable,
             scratch: scratch.join("scratch"),
+            own: self.own_places(),
             helper: sandbox::itself(&written).map_err(lost)?,
             program: std::env::current_exe().map_err(lost)?,
         })
@@ -389,7 +396,11 @@ impl Start {
     ) -> Result<Open, CliError> {
         let folder = sessions.folder(id);
         let blobs = Blobs::new(folder.join("blobs"));
-        let workspace = Workspace { root: self.workspace.clone(), writable: self.writable_roots() };
+        let workspace = Workspace {
+            root: self.workspace.clone(),
+            writable: self.writable_roots(),
+            own: self.own_places(),
+        };
         let outside = sandbox::pick(self.sandbox_settings(SandboxMode::DangerFullAccess, &folder)?)
             .map_err(|error| CliError::new(Kind::Sandbox, error.to_string()))?;
         let (exits_told, exits) = mpsc::unbounded_channel();

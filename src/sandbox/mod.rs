@@ -39,6 +39,8 @@ pub struct Settings {
     pub writable: Vec<PathBuf>,
     /// A directory of this session's own, made on first use and removed by whoever made the session's folder.
     pub scratch: PathBuf,
+    /// Directories of this program: its settings, keys and sessions. Commands neither read nor write them.
+    pub own: Vec<PathBuf>,
     /// What starts this program again, as the sandbox's helper: see [`itself`].
     pub helper: PathBuf,
     /// Where this program lies, for commands that call it by another name. May be gone, or another one.
@@ -59,6 +61,11 @@ pub trait Sandbox: Send + Sync {
 
     /// In one line, what holds: for the status line, `doctor`, and the model.
     fn describe(&self) -> String;
+
+    /// What commands put where git obeys it, since this was asked last.
+    fn planted(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// Ends everything inside.
     async fn stop(&self);

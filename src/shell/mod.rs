@@ -346,6 +346,12 @@ impl Shell {
         Ok((process, pruned.iter().map(|victim| victim.about.id).collect()))
     }
 
+    /// What commands put where git obeys it, since this was asked last.
+    #[must_use]
+    pub fn planted(&self) -> Vec<PathBuf> {
+        self.inner.settings.sandbox.planted()
+    }
+
     async fn spawn(&self, line: CommandLine, outside: bool) -> Result<Born, ShellError> {
         let settings = &self.inner.settings;
         let sandbox = if outside { &settings.outside } else { &settings.sandbox };

@@ -30,6 +30,7 @@ use crate::{
     shell::Shell,
 };
 
+pub use places::resolved;
 pub use toolbox::Toolbox;
 
 /// Something that the model can do.
@@ -75,6 +76,8 @@ pub struct Workspace {
     pub root: PathBuf,
     /// Further directories that may be written, links resolved.
     pub writable: Vec<PathBuf>,
+    /// Directories of this program, links resolved: its settings, keys and sessions. No tool touches them.
+    pub own: Vec<PathBuf>,
 }
 
 /// What a call gave.

@@ -80,26 +80,41 @@ pub(super) fn resolve(path: &Path, last: Last) -> io::Result<PathBuf> {
     Ok(real)
 }
 
+/// A path with its links resolved, as far as it can be.
+#[must_use]
+pub fn resolved(path: &Path) -> PathBuf {
+    resolve(path, Last::Follow).unwrap_or_else(|_| path.to_owned())
+}
+
 /// The directories that may be written, links resolved.
 #[derive(Debug, Clone)]
-pub(super) struct Inside(Vec<PathBuf>);
+pub(super) struct Inside {
+    roots: Vec<PathBuf>,
+    own: Vec<PathBuf>,
+}
 
 impl Inside {
     pub(super) fn of(workspace: &Workspace) -> Self {
         // As they were resolved when they were given. One that became a link meanwhile holds nothing.
-        Self(std::iter::once(&workspace.root).chain(&workspace.writable).cloned().collect())
+        let roots = std::iter::once(&workspace.root).chain(&workspace.writable).cloned().collect();
+        Self { roots, own: workspace.own.clone() }
     }
 
     /// Whether a resolved path is one of them, or lies below.
     pub(super) fn holds(&self, path: &Path) -> bool {
-        self.0.iter().any(|root| path.starts_with(root))
+        self.roots.iter().any(|root| path.starts_with(root)) && !self.keeps(path)
+    }
+
+    /// Whether it belongs to this program, so that nobody's word opens it to a tool.
+    pub(super) fn keeps(&self, path: &Path) -> bool {
+        self.own.iter().any(|own| path.starts_with(own))
     }
 
     /// Whether it may be written without a person's word: not under a name that other programs obey. Those are
     /// among the directories one by one, when a call was allowed that says it writes them.
     pub(super) fn gives(&self, path: &Path) -> bool {
         let below = |root: &PathBuf| path.strip_prefix(root).is_ok_and(|rest| obeyed_by(rest).is_none());
-        self.0.iter().any(below)
+        self.roots.iter().any(below) && !self.keeps(path)
     }
 }
 
@@ -161,9 +176,11 @@ mod tests {
 
     #[test]
     fn a_sibling_with_the_same_beginning_is_not_inside() {
-        let workspace = Workspace { root: "/w".into(), writable: vec!["/x/file".into()] };
+        let workspace =
+            Workspace { root: "/w".into(), writable: vec!["/x/file".into()], own: vec!["/w/own".into()] };
         let inside = Inside::of(&workspace);
         assert!(inside.holds(Path::new("/w/a")) && inside.holds(Path::new("/x/file")));
+        assert!(!inside.holds(Path::new("/w/own/key")) && !inside.gives(Path::new("/w/own")));
         assert!(!inside.holds(Path::new("/www")) && !inside.holds(Path::new("/x/file2")));
     }
 }

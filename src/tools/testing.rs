@@ -36,7 +36,11 @@ impl Sandbox for Nowhere {
 }
 
 pub(super) fn workspace(root: &Path) -> Workspace {
-    Workspace { root: root.canonicalize().unwrap_or_else(|_| root.to_owned()), writable: Vec::new() }
+    Workspace {
+        root: root.canonicalize().unwrap_or_else(|_| root.to_owned()),
+        writable: Vec::new(),
+        own: Vec::new(),
+    }
 }
 
 pub(super) fn context(root: &Path) -> ToolCx {

@@ -75,6 +75,9 @@ impl Tool for ViewImage {
         let path = workspace.absolute(parse_args::<Wanted>(args)?.path);
         // Links are resolved, so that the file that is judged is the file that is read.
         let real = resolve(&path, Last::Follow).map_err(|error| not_found(&path, &error))?;
+        if Inside::of(workspace).keeps(&real) {
+            return Err(ToolError(format!("image path `{}` belongs to this program", path.display())));
+        }
         Ok(Intent::Read { paths: vec![real] })
     }
 

@@ -20,7 +20,7 @@ use rustix::{
 };
 
 use super::{
-    mounts::open_plain,
+    place::open_plain,
     plan::Plan,
     sys::{self, Cloned, MountChange, set_mount},
 };

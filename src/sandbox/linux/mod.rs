@@ -12,6 +12,7 @@
 
 mod enter;
 mod filter;
+mod git;
 pub(super) mod guard;
 mod hold;
 mod identity;
@@ -19,6 +20,7 @@ mod init;
 mod landlock;
 mod launch;
 mod mounts;
+mod place;
 mod plan;
 mod probe;
 mod relay;
@@ -30,7 +32,7 @@ mod sys;
 use std::{
     ffi::{OsStr, OsString},
     io::Read as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::{Mutex, PoisonError},
 };
@@ -74,6 +76,7 @@ pub(super) fn helper(args: &[OsString]) -> Option<ExitCode> {
 pub(super) struct Linux {
     settings: Settings,
     plan: Plan,
+    git: git::Known,
     holder: Mutex<Option<Holder>>,
 }
 
@@ -97,7 +100,8 @@ impl Linux {
     pub(super) fn start(settings: Settings) -> Result<Self, SandboxError> {
         let plan = Plan::new(&settings)?;
         let holder = Holder::start(&settings, &plan).map_err(|failure| explain(&failure))?;
-        Ok(Self { settings, plan, holder: Mutex::new(Some(holder)) })
+        let git = git::Known::of(plan.shared());
+        Ok(Self { settings, plan, git, holder: Mutex::new(Some(holder)) })
     }
 
     /// The holder, started again if somebody killed it.
@@ -124,6 +128,7 @@ impl Sandbox for Linux {
             tty: command.tty,
             cwd: command.cwd,
             written: self.plan.written(),
+            repositories: self.plan.repositories(),
         };
         let mut args: Vec<OsString> = vec![ROLE.into(), "enter".into()];
         args.extend(entry.to_args());
@@ -147,7 +152,14 @@ impl Sandbox for Linux {
         };
         let landlock = slot.as_ref().is_none_or(|holder| holder.ready.landlock > 0);
         let notes = if landlock { "" } else { ", without Landlock (not in this kernel)" };
-        format!("{} (local sandbox): {writes}, .git is read-only, no network{notes}", self.settings.mode)
+        format!(
+            "{} (local sandbox): {writes}, the .git there is read-only, no network{notes}",
+            self.settings.mode
+        )
+    }
+
+    fn planted(&self) -> Vec<PathBuf> {
+        self.git.planted()
     }
 
     async fn stop(&self) {
@@ -209,7 +221,9 @@ fn ends_within(child: &Child, time: Timespec) -> bool {
 fn explain(failure: &Failure) -> SandboxError {
     let Failure { layer, reason } = failure;
     let hint = match *layer {
-        "namespaces" | "user namespace" | "uts namespace" | "network namespace" | "mounts" => {
+        "namespaces" | "user namespace" | "uts namespace" | "network namespace" | "mounts"
+            if refused(reason) =>
+        {
             "The kernel must let you make user namespaces: see `sysctl user.max_user_namespaces`, on Debian \
              `kernel.unprivileged_userns_clone=1`, on Ubuntu `kernel.apparmor_restrict_unprivileged_userns=0` \
              (or an AppArmor profile for this program); in a container, a seccomp profile that allows `unshare` \
@@ -230,6 +244,13 @@ fn explain(failure: &Failure) -> SandboxError {
             "no sandbox: {layer}: {reason}{dot}{hint}. To run without one, at your own risk: --sandbox danger-full-access"
         ),
     }
+}
+
+/// Whether it is the machine that does not let it be: not permitted, no more of them, or not known to the kernel.
+fn refused(reason: &str) -> bool {
+    [libc::EPERM, libc::ENOSPC, libc::ENOSYS]
+        .iter()
+        .any(|code| reason.contains(&format!("(os error {code})")))
 }
 
 /// One layer of the sandbox, as found by trying it.
@@ -259,5 +280,26 @@ pub(super) fn layers(settings: &Settings) -> Vec<super::Layer> {
             ]
         }
         Err(failure) => vec![layer(failure.layer, false, explain(&failure).message)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_blamed_only_for_what_it_refuses() {
+        for (reason, blamed) in [
+            ("Operation not permitted (os error 1)", true),
+            ("No space left on device (os error 28)", true),
+            ("Function not implemented (os error 38)", true),
+            ("/ws: Too many levels of symbolic links (os error 40)", false),
+            ("/ws: Permission denied (os error 13)", false),
+        ] {
+            for layer in ["namespaces", "mounts"] {
+                let SandboxError { message } = explain(&Failure { layer, reason: reason.into() });
+                assert_eq!(message.contains("sysctl"), blamed, "{message}");
+            }
+        }
     }
 }

@@ -56,6 +56,10 @@ pub(super) struct Plan {
     pub(super) tools: Vec<PathBuf>,
     /// Where this program lies.
     pub(super) program: PathBuf,
+    /// Directories of this program.
+    pub(super) own: Vec<PathBuf>,
+    /// Files of the user's tools that hold credentials.
+    pub(super) secrets: Vec<PathBuf>,
 }
 
 impl Plan {
@@ -72,12 +76,16 @@ impl Plan {
         }
         let writable: Vec<PathBuf> =
             settings.writable.iter().map(|path| existing(path)).collect::<Result<_, _>>()?;
+        let own: Vec<PathBuf> = settings.own.iter().map(|path| real(path)).collect();
         for directory in std::iter::once(&workspace).chain(&writable) {
-            check(directory, &homes)?;
+            check(directory, &homes, &own)?;
         }
         check_path(&settings.scratch)?;
-        let within =
-            |path: &Path| path.starts_with(&workspace) || homes.iter().any(|home| home.starts_with(path));
+        // What lies in the roots is there anyway, and may be a link that a command made.
+        let within = |path: &Path| {
+            writable.iter().chain([&workspace]).any(|root| path.starts_with(root))
+                || homes.iter().any(|home| home.starts_with(path))
+        };
         let tools = env::tools()
             .into_iter()
             .filter(|tool| !hidden_by_system(tool) && !within(tool) && !within(&real(tool)))
@@ -90,6 +98,8 @@ impl Plan {
             scratch: real(&settings.scratch),
             tools: outermost(tools),
             program: settings.program.clone(),
+            own,
+            secrets: env::secrets(),
         })
     }
 
@@ -102,6 +112,11 @@ impl Plan {
             paths.extend(self.writable.iter().cloned());
         }
         paths
+    }
+
+    /// The directories in which what git obeys must be kept from commands.
+    pub(super) fn repositories(&self) -> Vec<PathBuf> {
+        if self.write { self.shared().map(Path::to_owned).collect() } else { Vec::new() }
     }
 
     /// The directories of the user whose owner commands act as: `scratch/home` and its neighbours excepted.
@@ -134,8 +149,10 @@ impl Plan {
         for path in &self.writable {
             add("writable", path);
         }
-        for path in &self.tools {
-            add("tool", path);
+        for (key, paths) in [("tool", &self.tools), ("own", &self.own), ("secret", &self.secrets)] {
+            for path in paths {
+                add(key, path);
+            }
         }
         args
     }
@@ -151,6 +168,8 @@ impl Plan {
             scratch: PathBuf::new(),
             tools: Vec::new(),
             program: PathBuf::new(),
+            own: Vec::new(),
+            secrets: Vec::new(),
         };
         for arg in rest {
             let at = arg.as_bytes().iter().position(|byte| *byte == b'=')?;
@@ -163,6 +182,8 @@ impl Plan {
                 b"program" => plan.program = path,
                 b"writable" => plan.writable.push(path),
                 b"tool" => plan.tools.push(path),
+                b"own" => plan.own.push(path),
+                b"secret" => plan.secrets.push(path),
                 _ => return None,
             }
         }
@@ -186,7 +207,7 @@ fn existing(path: &Path) -> Result<PathBuf, SandboxError> {
 }
 
 /// Refuses directories that can't be shown without showing what the sandbox promises to hide.
-fn check(directory: &Path, homes: &[PathBuf]) -> Result<(), SandboxError> {
+fn check(directory: &Path, homes: &[PathBuf], own: &[PathBuf]) -> Result<(), SandboxError> {
     check_path(directory)?;
     let refuse = |why: &str| {
         Err(SandboxError {
@@ -199,6 +220,9 @@ fn check(directory: &Path, homes: &[PathBuf]) -> Result<(), SandboxError> {
     };
     if homes.iter().any(|home| home.starts_with(directory)) {
         return refuse("it is or holds your home directory, which commands must not see");
+    }
+    if own.iter().any(|own| directory.starts_with(own)) {
+        return refuse("it belongs to this program, with your keys and sessions");
     }
     if NEVER_WHOLE.iter().any(|system| directory == Path::new(system)) {
         return refuse("it is a directory of the system");
@@ -250,6 +274,8 @@ pub(super) struct Entry {
     pub(super) tty: bool,
     pub(super) cwd: PathBuf,
     pub(super) written: Vec<PathBuf>,
+    /// Directories whose `.git` is kept from the command.
+    pub(super) repositories: Vec<PathBuf>,
 }
 
 impl Entry {
@@ -263,6 +289,8 @@ impl Entry {
             self.cwd.clone().into_os_string(),
         ];
         args.extend(self.written.iter().map(|path| path.clone().into_os_string()));
+        args.push("-".into());
+        args.extend(self.repositories.iter().map(|path| path.clone().into_os_string()));
         args
     }
 
@@ -271,7 +299,9 @@ impl Entry {
     pub(super) fn from_args(args: &[OsString]) -> Option<(Self, &[OsString])> {
         let end = args.iter().position(|arg| arg == "--")?;
         let (entry, command) = (args.get(..end)?, args.get(end + 1..)?);
-        let [holder, started, user, streams, cwd, written @ ..] = entry else { return None };
+        let [holder, started, user, streams, cwd, paths @ ..] = entry else { return None };
+        let between = paths.iter().position(|arg| arg == "-")?;
+        let (written, repositories) = (paths.get(..between)?, paths.get(between + 1..)?);
         let entry = Self {
             holder: number(holder)?,
             started: number(started)?,
@@ -279,6 +309,7 @@ impl Entry {
             tty: streams == "tty",
             cwd: cwd.into(),
             written: written.iter().map(PathBuf::from).collect(),
+            repositories: repositories.iter().map(PathBuf::from).collect(),
         };
         Some((entry, command))
     }
@@ -309,8 +340,10 @@ mod tests {
             writable in prop::collection::vec(path(), 0..3),
             tools in prop::collection::vec(path(), 0..3),
             program in path(),
+            own in prop::collection::vec(path(), 0..3),
+            secrets in prop::collection::vec(path(), 0..3),
         ) {
-            let plan = Plan { write, workspace, writable, home, scratch, tools, program };
+            let plan = Plan { write, workspace, writable, home, scratch, tools, program, own, secrets };
             prop_assert_eq!(Plan::from_args(&plan.to_args()), Some(plan));
         }
 
@@ -322,9 +355,10 @@ mod tests {
             tty: bool,
             cwd in path(),
             written in prop::collection::vec(path(), 0..3),
+            repositories in prop::collection::vec(path(), 0..3),
             command in prop::collection::vec("[-a-z ]{0,4}", 1..4),
         ) {
-            let entry = Entry { holder, started, user, tty, cwd, written };
+            let entry = Entry { holder, started, user, tty, cwd, written, repositories };
             let command: Vec<OsString> = command.into_iter().map(OsString::from).collect();
             let mut args = entry.to_args();
             args.push("--".into());
@@ -336,6 +370,7 @@ mod tests {
     #[test]
     fn homes_and_system_directories_are_no_workspaces() {
         let homes = ["/home/me", "/var/home/me"].map(PathBuf::from);
+        let own = ["/home/me/.config/agent", "/x"].map(PathBuf::from);
         for refused in [
             "/",
             "/home",
@@ -350,11 +385,13 @@ mod tests {
             "/dev/shm/x",
             "a/b",
             "/a/../home/me",
+            "/home/me/.config/agent",
+            "/x/sessions/1",
         ] {
-            assert!(check(Path::new(refused), &homes).is_err(), "{refused}");
+            assert!(check(Path::new(refused), &homes, &own).is_err(), "{refused}");
         }
-        for taken in ["/home/me/project", "/work", "/tmp/x", "/opt/x", "/home/other/x"] {
-            assert_eq!(check(Path::new(taken), &homes), Ok(()), "{taken}");
+        for taken in ["/home/me/project", "/home/me/.config", "/work", "/tmp/x", "/opt/x", "/home/other/x"] {
+            assert_eq!(check(Path::new(taken), &homes, &own), Ok(()), "{taken}");
         }
     }
 

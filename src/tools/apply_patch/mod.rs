@@ -110,6 +110,9 @@ impl Job {
         let inside = Inside::of(workspace);
         let workdir = disk::real_workdir(&workspace.absolute(workdir));
         let plan = plan_of(text, &disk::Disk { workdir: &workdir, inside: Some(&inside) })?;
+        if let Some(path) = plan.touched.iter().find(|path| inside.keeps(path)) {
+            return Err(ToolError(format!("patch rejected: {} belongs to this program", path.display())));
+        }
         // A move through a link would bring in the content of a file that nobody was asked about.
         let from =
             plan.changes.iter().filter(|change| change.moved_to.is_some()).map(|change| &change.source);

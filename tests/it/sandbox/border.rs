@@ -148,3 +148,152 @@ async fn a_session_does_not_follow_its_directory_to_another_place() {
     assert!(run.stderr.contains("leads to another place now"), "{run:#?}");
     assert_eq!(world.mock.requests().len(), 2);
 }
+
+#[test]
+fn the_programs_own_home_is_neither_read_nor_written_wherever_it_lies() {
+    let Some(place) = Place::new() else { return };
+    let config = place.home.join(".config");
+    fs::create_dir(&config).unwrap();
+    let deep = config.join("a/b/agent");
+    let beside = place.root.join("beside");
+    symlink(&config, &beside).unwrap();
+    let standard = config.join("agent");
+    let through = beside.join("agent");
+    for (vars, own) in [
+        (vec![("AGENT_HOME", standard.as_path())], &standard),
+        (vec![("AGENT_HOME", through.as_path())], &standard),
+        (vec![("AGENT_HOME", deep.as_path())], &deep),
+        // The standard places, one of which is not there yet.
+        (vec![("AGENT_HOME", Path::new("")), ("XDG_DATA_HOME", place.root.as_path())], &standard),
+    ] {
+        fs::create_dir_all(own).unwrap();
+        fs::write(own.join("auth.json"), "{}").unwrap();
+        fs::write(own.join("config.toml"), "").unwrap();
+        let script = format!(
+            "cat {own}/auth.json; ls -A {own}; echo x > {own}/config.toml; echo x > {own}/new; rm -rf {own}; \
+             mv {own} away; mv a away; mkdir -p {own} && echo x > {own}/config.toml; ln -s . {own}; echo done",
+            own = own.display()
+        );
+        for roots in ["[]".to_owned(), format!("['{}']", config.display())] {
+            let cwd = if roots == "[]" { &config } else { &place.project };
+            let roots = format!("writable_roots={roots}");
+            let gave = place.agent(cwd, &vars, &["sandbox", "-c", &roots, "--", "sh", "-c", &script]);
+            assert_eq!((gave.code, gave.out.as_str()), (Some(0), "done\n"), "{vars:?} {gave:?}");
+            assert_eq!(fs::read_to_string(own.join("auth.json")).unwrap(), "{}");
+            assert_eq!(fs::read_to_string(own.join("config.toml")).unwrap(), "");
+            assert!(!own.join("new").exists());
+        }
+        let refused = place.agent(own, &vars, &["sandbox", "--", "true"]);
+        assert_eq!(refused.code, Some(6));
+        assert!(refused.err.contains("belongs to this program"), "{refused:?}");
+        fs::remove_dir_all(own).unwrap();
+    }
+    // Not there at all: no command makes it.
+    let gave = place.agent(
+        &config,
+        &[("AGENT_HOME", Path::new("")), ("XDG_DATA_HOME", &place.root)],
+        &["sandbox", "--", "sh", "-c", "mkdir -p agent; echo x > agent/config.toml; echo done"],
+    );
+    assert_eq!(gave.out, "done\n", "{gave:?}");
+    assert!(!standard.join("config.toml").exists());
+}
+
+#[test]
+fn credentials_of_tools_are_hidden_wherever_they_lie() {
+    let Some(place) = Place::new() else { return };
+    let tool = place.project.join("tool");
+    fs::create_dir(&tool).unwrap();
+    for (variable, name) in
+        [("CARGO_HOME", "credentials.toml"), ("CARGO_HOME", "credentials"), ("GEM_HOME", "credentials")]
+    {
+        fs::write(tool.join(name), "canary").unwrap();
+        fs::write(tool.join("shown"), "shown").unwrap();
+        let gave = place.run(&[(variable, &tool)], &format!("cat tool/{name} tool/shown"));
+        assert_eq!(gave.out, "shown", "{variable} {name} {gave:?}");
+    }
+}
+
+#[test]
+fn what_git_obeys_is_read_only_in_every_directory_that_may_be_written() {
+    let Some(place) = Place::new() else { return };
+    let [data, tree, bare] = ["data", "tree", "bare"].map(|name| place.root.join(name));
+    for path in [&data.join(".git"), &bare.join("worktrees/tree"), &tree] {
+        fs::create_dir_all(path).unwrap();
+    }
+    fs::write(tree.join(".git"), "gitdir: ../bare/worktrees/tree\n").unwrap();
+    fs::write(bare.join("worktrees/tree/commondir"), "../..\n").unwrap();
+    let roots = format!("writable_roots=['{}', '{}']", data.display(), tree.display());
+    let script = format!(
+        "for at in {0}/data/.git {0}/tree/.git; do \
+         (echo x > $at/config) 2>/dev/null; (echo x > $at) 2>/dev/null; mv $at $at.old 2>/dev/null; rm -rf $at 2>/dev/null; \
+         ls -d $at; done; echo x > {0}/data/free && cat {0}/data/free",
+        place.root.display()
+    );
+    let gave = place.agent(&place.project, &[], &["sandbox", "-c", &roots, "--", "sh", "-c", &script]);
+    assert_eq!(gave.out, format!("{0}/data/.git\n{0}/tree/.git\nx\n", place.root.display()), "{gave:?}");
+    assert_eq!(fs::read_dir(data.join(".git")).unwrap().count(), 0);
+    assert_eq!(fs::read_to_string(tree.join(".git")).unwrap(), "gitdir: ../bare/worktrees/tree\n");
+}
+
+#[test]
+fn a_repository_that_is_new_is_protected_from_the_next_command_on_and_told_of() {
+    use agent::protocol::SandboxMode;
+    let Some(world) = super::world::World::new(SandboxMode::WorkspaceWrite) else { return };
+    let git = world.settings.workspace.join(".git");
+    let writes = "echo x > .git/config 2>/dev/null && echo wrote";
+    assert_eq!((world.run(writes).out.as_str(), world.sandbox.planted()), ("", vec![]));
+    // By the user, during the session.
+    fs::remove_dir_all(&git).unwrap();
+    assert_eq!(world.run("ls -d .git").out, "");
+    fs::create_dir(&git).unwrap();
+    assert_eq!((world.run(writes).out.as_str(), world.sandbox.planted()), ("", vec![git.clone()]));
+    // By a command.
+    fs::remove_dir_all(&git).unwrap();
+    assert_eq!(world.run("mkdir .git && echo x > .git/config && echo wrote").out, "wrote\n");
+    assert_eq!(world.sandbox.planted(), std::slice::from_ref(&git));
+    assert_eq!((world.run(writes).out.as_str(), world.sandbox.planted()), ("", vec![]));
+}
+
+#[tokio::test]
+async fn the_model_is_told_of_a_repository_that_a_command_made() {
+    if !has_sandbox() {
+        return;
+    }
+    let world = World::new([
+        Step::items([shell("mkdir .git")]),
+        Step::items([shell("echo x > .git/y")]),
+        Step::text("ok"),
+    ])
+    .await;
+    world.exec(&["go"]).await.expect(0);
+    let git = world.workspace.join(".git");
+    let result = world.results(2)[0].1.as_str().unwrap().to_owned();
+    assert!(result.starts_with(&format!("Warning: {} is new, or another one", git.display())), "{result}");
+    let result = world.results(3)[1].1.as_str().unwrap().to_owned();
+    assert!(result.starts_with("Chunk ID") && result.contains("Read-only file system"), "{result}");
+}
+
+#[test]
+fn what_a_command_left_in_the_way_does_not_keep_the_next_session_from_starting() {
+    use agent::protocol::SandboxMode;
+    let Some(world) = super::world::World::new(SandboxMode::WorkspaceWrite) else { return };
+    let git = world.settings.workspace.join(".git");
+    fs::remove_dir_all(&git).unwrap();
+    for way in [
+        "ln -s /nowhere .git",
+        "ln -s ../outside .git",
+        "echo 'gitdir: /nowhere' > .git",
+        "mkfifo .git",
+        "mkdir -p ~/.cargo && mv ~/.cargo ~/.old && ln -s /nowhere ~/.cargo",
+        "mkdir -p ~/.cargo && rm -rf ~/.cargo/bin && ln -s /etc ~/.cargo/bin",
+        "rm -rf ~/.cargo; echo x > ~/.cargo",
+    ] {
+        assert_eq!(world.run(&format!("{way}; true")).code, Some(0), "{way}");
+        // As a session that goes on: the same scratch directory, another holder.
+        let again =
+            agent::sandbox::pick(world.settings.clone()).unwrap_or_else(|error| panic!("{way}: {error}"));
+        let gave = gave(world.spawn(&again, "echo still here"));
+        assert_eq!(gave.out, "still here\n", "{way}: {gave:?}");
+        let _ = fs::remove_file(&git);
+    }
+}

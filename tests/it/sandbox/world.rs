@@ -99,6 +99,7 @@ pub fn settings(root: &Path, mode: SandboxMode) -> Settings {
         workspace: root.join("workspace"),
         writable: Vec::new(),
         scratch: root.join("scratch"),
+        own: Vec::new(),
         helper: program(),
         program: program(),
     }

@@ -41,11 +41,11 @@ pub fn skip(reason: &str) {
 pub fn has_sandbox() -> bool {
     static FOUND: OnceLock<Result<(), String>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
-        let home = tempfile::tempdir().unwrap();
+        let [home, workspace] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let tried = Command::new(program())
             .args(["sandbox", "--", "true"])
             .env("AGENT_HOME", home.path())
-            .current_dir(home.path())
+            .current_dir(workspace.path())
             .output()
             .unwrap();
         let words = String::from_utf8_lossy(&tried.stderr).trim().replace('\n', " ");

@@ -56,12 +56,12 @@ pub fn judge(intent: &Intent, policy: &Policy, grants: &[Grant]) -> Judgement {
         Intent::None | Intent::Input { .. } => Judgement::Allow(By::Policy),
         Intent::Read { paths } => judge_read(paths, policy),
         Intent::Write { files } => judge_write(files, policy, grants),
-        Intent::Command { command, escalated, justification, .. } => {
+        Intent::Command { command, workdir, escalated, justification, .. } => {
             // Without a sandbox there is nothing to get out of.
             if *escalated && policy.sandbox != SandboxMode::DangerFullAccess {
-                judge_escalated(command, justification.as_deref(), policy, grants)
+                judge_escalated(command, workdir, justification.as_deref(), policy, grants)
             } else {
-                judge_command(command, policy, grants)
+                judge_command(command, workdir, policy, grants)
             }
         }
         Intent::Unknown => policy.ask_or(
@@ -71,7 +71,7 @@ pub fn judge(intent: &Intent, policy: &Policy, grants: &[Grant]) -> Judgement {
     }
 }
 
-fn judge_command(command: &str, policy: &Policy, grants: &[Grant]) -> Judgement {
+fn judge_command(command: &str, workdir: &Path, policy: &Policy, grants: &[Grant]) -> Judgement {
     let reason = match (policy.approval, policy.sandbox) {
         (Approval::Never, _) | (Approval::OnRequest, SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite) => {
             return Judgement::Allow(By::Policy);
@@ -81,13 +81,13 @@ fn judge_command(command: &str, policy: &Policy, grants: &[Grant]) -> Judgement 
             Some(found) => format!("it {found}, and there is no sandbox"),
         },
         (Approval::Untrusted, _) => {
-            if harmless::is_harmless(command) {
+            if harmless::is_harmless(command, workdir, policy.sandbox) {
                 return Judgement::Allow(By::Policy);
             }
             "it is not known to be harmless".to_owned()
         }
     };
-    match grants::for_command(command, grants) {
+    match grants::for_command(command, workdir, policy, grants) {
         Some(grant) => Judgement::Allow(By::Grant { grant: grant.clone() }),
         None => Judgement::Ask { reason },
     }
@@ -95,6 +95,7 @@ fn judge_command(command: &str, policy: &Policy, grants: &[Grant]) -> Judgement 
 
 fn judge_escalated(
     command: &str,
+    workdir: &Path,
     justification: Option<&str>,
     policy: &Policy,
     grants: &[Grant],
@@ -102,7 +103,7 @@ fn judge_escalated(
     if policy.approval == Approval::Never {
         return Judgement::Refuse { reason: ESCALATION_REFUSED.to_owned() };
     }
-    match grants::for_command(command, grants) {
+    match grants::for_command(command, workdir, policy, grants) {
         Some(grant) => Judgement::Allow(By::Grant { grant: grant.clone() }),
         None => {
             let given = justification.map(str::trim).filter(|text| !text.is_empty());
@@ -212,6 +213,21 @@ fn below(path: &Path, root: &Path) -> bool {
         path.is_absolute() && !path.components().any(|part| matches!(part, Component::ParentDir))
     };
     honest(path) && honest(root) && path.starts_with(root)
+}
+
+/// Without the steps of a path that lead nowhere, by the names alone.
+fn plain_path(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 #[cfg(test)]

@@ -59,12 +59,13 @@ fn everywhere(intent: &Intent, grants: &[Grant]) -> String {
 #[test]
 fn commands_are_judged_by_sandbox_and_approval() {
     for (text, escalated, verdicts) in [
-        ("ls -la", false, "aaa aaa aaa"),
+        ("ls -la", false, "aaa aaa ?aa"),
+        ("/bin/ls -la", false, "aaa aaa aaa"),
         ("cargo test", false, "?aa ?aa ?aa"),
         ("cargo test > log", false, "?aa ?aa ?aa"),
         ("rm -rf build", false, "?aa ?aa ??a"),
         ("git reset --hard", false, "?aa ?aa ??a"),
-        ("ls -la", true, "??x ??x aaa"),
+        ("ls -la", true, "??x ??x ?aa"),
         ("cargo test", true, "??x ??x ?aa"),
         ("rm -rf build", true, "??x ??x ??a"),
     ] {
@@ -98,6 +99,63 @@ fn a_grant_covers_commands_that_begin_with_its_words() {
     }
 }
 
+/// Prefixes under which anything can be run.
+const CARRY: &str = "busybox / busybox sh / strace / strace ls / flock l / systemd-run / systemd-run ls / setpriv ls / runuser -u me \
+    / script -c / nodejs / tmux new / screen -d / gdb x / bwrap ls / mksh / mksh -c / uv run / uv tool / uv / npm exec / npm x / npm run \
+    / npm run -- / pnpm dlx / pnpm exec / yarn dlx / poetry run / pipenv run / pipx run / cargo +nightly / cargo run / go run \
+    / go generate / docker run / docker exec / docker compose / podman run / kubectl exec / kubectl run / ssh host / ssh / nix run \
+    / rustup run / bun x / deno run / deno eval / git config / git bisect / git submodule / vim x / watch ls / ltrace ls / taskset 1";
+
+/// And ones that mean something.
+const MEAN_ONE_THING: &str = "git push / cargo build / npm run x / npm install / npx tsc / curl / python3 x.py / docker ps \
+    / docker compose-up / kubectl get / uv sync / poetry install / go build / make test / yarn run lint / pnpm install / gh pr";
+
+#[test]
+fn a_grant_that_runs_a_file_that_commands_write_is_none() {
+    let offered = |command: &str, workdir: &str| {
+        let intent = Intent::Command {
+            command: command.into(),
+            workdir: workdir.into(),
+            escalated: true,
+            justification: None,
+            prefix: Vec::new(),
+        };
+        proposals(&intent, &policy(OnRequest, WorkspaceWrite)).len()
+    };
+    for (text, workdir, grants) in [
+        ("./test.sh", "/ws", 0),
+        ("./test.sh --fast", "/ws/sub", 0),
+        ("scripts/test.sh", "/ws", 0),
+        ("../test.sh", "/ws/sub", 0),
+        ("/ws/test.sh", "/else", 0),
+        ("/extra/bin/tool x", "/ws", 0),
+        ("/else/../ws/test.sh", "/ws", 0),
+        ("bash test.sh", "/ws", 0),
+        ("sh scripts/test.sh", "/ws", 0),
+        ("python3 x.py", "/ws", 0),
+        ("python3.12 /ws/x.py", "/else", 0),
+        ("node build.js", "/ws", 0),
+        ("perl x.pl", "/ws", 0),
+        ("/usr/local/bin/deploy now", "/ws", 1),
+        ("python3 /opt/x.py", "/ws", 1),
+        ("./x", "/else", 1),
+        ("cargo publish", "/ws", 1),
+    ] {
+        assert_eq!(offered(text, workdir), grants, "{text} in {workdir}");
+        // Nor does one count that was given by its words.
+        let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        let intent = Intent::Command {
+            command: text.into(),
+            workdir: workdir.into(),
+            escalated: true,
+            justification: None,
+            prefix: Vec::new(),
+        };
+        let judged = judge(&intent, &policy(OnRequest, WorkspaceWrite), &[Grant::CommandPrefix { words }]);
+        assert_eq!(letter(&judged), if grants == 0 { '?' } else { 'g' }, "{text} in {workdir}");
+    }
+}
+
 #[test]
 fn a_grant_that_would_cover_everything_covers_nothing() {
     for words in [
@@ -121,17 +179,19 @@ fn a_grant_that_would_cover_everything_covers_nothing() {
         &["timeout", "5"],
         &["."],
         &["source", "x"],
-    ] {
+    ]
+    .into_iter()
+    .map(<[&str]>::to_vec)
+    .chain(CARRY.split('/').map(|words| words.split_whitespace().collect()))
+    {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         assert!(too_broad(&words), "{words:?}");
         let text = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ") + " x";
         let grants = [Grant::CommandPrefix { words }];
         assert_eq!(letter(&judge(&command(&text, true), &policy(OnRequest, WorkspaceWrite), &grants)), '?');
     }
-    for words in
-        [&["git", "push"][..], &["cargo", "build"], &["npm", "run", "x"], &["curl"], &["python3", "x.py"]]
-    {
-        assert!(!too_broad(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()), "{words:?}");
+    for text in MEAN_ONE_THING.split('/') {
+        assert!(!too_broad(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()), "{text}");
     }
 }
 
@@ -269,7 +329,7 @@ fn only_rules_that_mean_something_are_offered() {
             justification: None,
             prefix,
         };
-        match proposals(&intent).as_slice() {
+        match proposals(&intent, &policy(OnRequest, WorkspaceWrite)).as_slice() {
             [] => String::new(),
             [Grant::CommandPrefix { words }] => words.join(" "),
             other => panic!("{other:?}"),

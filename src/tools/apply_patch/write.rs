@@ -152,7 +152,12 @@ impl<'s> Work<'s, '_> {
             }
             fs::fchmod(&file, mode)?;
         }
-        Ok(())
+        (self.fault)()?;
+        // A crash of the machine after the names are changed must not leave empty files under them.
+        match file.sync_data() {
+            Err(error) if !unsupported(&error) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The open directory, made if it is missing.

@@ -330,6 +330,7 @@ impl Start {
     ) -> Result<sandbox::Settings, CliError> {
         let lost = |error: io::Error| CliError::failed(format!("this program can't find itself: {error}"));
         let writable = self.writable_roots();
+        let program = std::env::current_exe().map_err(lost)?;
         let written: Vec<PathBuf> = writable.iter().chain([&self.workspace]).cloned().collect();
         Ok(sandbox::Settings {
             mode,
@@ -337,8 +338,8 @@ impl Start {
             writable,
             scratch: scratch.join("scratch"),
             own: self.own_places(),
-            helper: sandbox::itself(&written).map_err(lost)?,
-            program: std::env::current_exe().map_err(lost)?,
+            helper: sandbox::itself(&program, &written).map_err(lost)?,
+            program,
         })
     }
 

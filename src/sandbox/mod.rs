@@ -6,14 +6,12 @@ pub mod env;
 #[cfg(target_os = "linux")]
 mod linux;
 mod none;
-#[cfg(target_os = "linux")]
 mod program;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use crate::protocol::SandboxMode;
 
-#[cfg(target_os = "linux")]
 pub use program::itself;
 
 /// A program to start, whole: nothing is inherited.
@@ -126,15 +124,6 @@ pub fn probe(settings: &Settings) -> Vec<Layer> {
 #[cfg(target_os = "linux")]
 fn local(settings: Settings) -> Result<SharedSandbox, SandboxError> {
     Ok(Arc::new(linux::Linux::start(settings)?))
-}
-
-/// A path that starts this program again.
-///
-/// # Errors
-/// When it is not known.
-#[cfg(not(target_os = "linux"))]
-pub fn itself(_written: &[PathBuf]) -> std::io::Result<PathBuf> {
-    std::env::current_exe()
 }
 
 #[cfg(not(target_os = "linux"))]

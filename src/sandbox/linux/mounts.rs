@@ -273,15 +273,23 @@ fn cover(plan: &Plan) -> io::Result<()> {
     for own in &plan.own {
         pin(plan, own)?;
     }
-    let secrets = SECRETS.iter().map(Path::new).chain(plan.secrets.iter().map(PathBuf::as_path));
+    // Where a link of the system leads is what has to be covered.
+    let system = SECRETS.iter().filter_map(|path| Path::new(path).canonicalize().ok());
     // A session's own folder may lie in the workspace; what it holds is not for commands.
-    let own = plan.own.iter().map(PathBuf::as_path).chain([plan.scratch.as_path()]);
-    for path in secrets.chain(own) {
-        // Where a link leads is what has to be covered.
-        let Ok(path) = path.canonicalize() else { continue };
-        let nothing = match std::fs::metadata(&path) {
-            Ok(meta) if meta.is_dir() => empty.0,
+    let own = plan.own.iter().chain(&plan.secrets).chain([&plan.scratch]).cloned();
+    for path in system.chain(own) {
+        // In trees that commands write there may be links of theirs, which lead to nothing that was meant.
+        let nothing = match open_plain(&path).and_then(|opened| kind(&opened)) {
+            Ok(FileType::Directory) => empty.0,
             Ok(_) => empty.1,
+            // What commands could reach and can't be covered is no sandbox.
+            Err(error)
+                if error.kind() != io::ErrorKind::NotFound
+                    && plan.own.contains(&path)
+                    && plan.shared().any(|root| path.starts_with(root)) =>
+            {
+                return Err(error);
+            }
             Err(_) => continue,
         };
         Source::plain(nothing, &path, RO | NODEV)?.mount(&[])?;

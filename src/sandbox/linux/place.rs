@@ -20,8 +20,13 @@ const ENTRY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC
 
 /// Opens a path that had no link in it when it was judged, and must have none now.
 pub(super) fn open_plain(path: &Path) -> io::Result<OwnedFd> {
-    openat2(CWD, path, ENTRY, Mode::empty(), ResolveFlags::NO_SYMLINKS)
-        .map_err(|error| at(path, error.into()))
+    let opened = openat2(CWD, path, ENTRY, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+    match opened.map_err(io::Error::from).and_then(|opened| Ok((kind(&opened)?, opened))) {
+        // The last part may be one, and is what was opened then.
+        Ok((FileType::Symlink, _)) => Err(at(path, Errno::LOOP.into())),
+        Ok((_, opened)) => Ok(opened),
+        Err(error) => Err(at(path, error)),
+    }
 }
 
 /// What lies at an open place.

@@ -99,7 +99,8 @@ impl Plan {
             tools: outermost(tools),
             program: settings.program.clone(),
             own,
-            secrets: env::secrets(),
+            // By the names under which their tools are shown, and their own.
+            secrets: env::secrets().into_iter().flat_map(|path| [real(&path), path]).collect(),
         })
     }
 

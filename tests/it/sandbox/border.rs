@@ -279,6 +279,8 @@ fn what_a_command_left_in_the_way_does_not_keep_the_next_session_from_starting()
     let Some(world) = super::world::World::new(SandboxMode::WorkspaceWrite) else { return };
     let git = world.settings.workspace.join(".git");
     fs::remove_dir_all(&git).unwrap();
+    let mut settings = world.settings.clone();
+    settings.own = vec![world.outside().with_file_name("own")];
     for way in [
         "ln -s /nowhere .git",
         "ln -s ../outside .git",
@@ -287,11 +289,11 @@ fn what_a_command_left_in_the_way_does_not_keep_the_next_session_from_starting()
         "mkdir -p ~/.cargo && mv ~/.cargo ~/.old && ln -s /nowhere ~/.cargo",
         "mkdir -p ~/.cargo && rm -rf ~/.cargo/bin && ln -s /etc ~/.cargo/bin",
         "rm -rf ~/.cargo; echo x > ~/.cargo",
+        "ln -s /usr ../own",
     ] {
         assert_eq!(world.run(&format!("{way}; true")).code, Some(0), "{way}");
         // As a session that goes on: the same scratch directory, another holder.
-        let again =
-            agent::sandbox::pick(world.settings.clone()).unwrap_or_else(|error| panic!("{way}: {error}"));
+        let again = agent::sandbox::pick(settings.clone()).unwrap_or_else(|error| panic!("{way}: {error}"));
         let gave = gave(world.spawn(&again, "echo still here"));
         assert_eq!(gave.out, "still here\n", "{way}: {gave:?}");
         let _ = fs::remove_file(&git);

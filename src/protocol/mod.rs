@@ -22,7 +22,7 @@ pub use event::{By, Event, FORMAT_VERSION, Fact, Level, Outcome, ResponseOutcome
 pub use id::{BlobId, CallId, InputId, ProcessId, ResponseId, Seq, SessionId, TurnId};
 pub use intent::{FileChange, FileOperation, Grant, Intent};
 pub use item::{Args, Content, Context, Item};
-pub use obeyed::obeyed_by;
+pub use obeyed::{obeyed_by, obeyed_names};
 pub use printable::printable;
 pub use settings::{Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Verbosity};
 pub use shown::{Excerpt, PatchedFile, PlanStep, Shown, StepStatus};

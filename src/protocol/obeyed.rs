@@ -18,6 +18,11 @@ const OBEYED: &[(&str, &str)] = &[
     (".cursor", "other agents"),
 ];
 
+/// The names that somebody obeys.
+pub fn obeyed_names() -> impl Iterator<Item = &'static str> {
+    OBEYED.iter().map(|(name, _)| *name)
+}
+
 /// Who obeys what lies at this path: by any name in it, so that the path must be one below a root. Case does not
 /// count, because to some file systems it does not.
 #[must_use]

@@ -12,7 +12,6 @@
 
 mod enter;
 mod filter;
-mod git;
 pub(super) mod guard;
 mod hold;
 mod identity;
@@ -20,6 +19,7 @@ mod init;
 mod landlock;
 mod launch;
 mod mounts;
+mod obeyed;
 mod place;
 mod plan;
 mod probe;
@@ -76,7 +76,7 @@ pub(super) fn helper(args: &[OsString]) -> Option<ExitCode> {
 pub(super) struct Linux {
     settings: Settings,
     plan: Plan,
-    git: git::Known,
+    git: obeyed::Known,
     holder: Mutex<Option<Holder>>,
 }
 
@@ -100,7 +100,7 @@ impl Linux {
     pub(super) fn start(settings: Settings) -> Result<Self, SandboxError> {
         let plan = Plan::new(&settings)?;
         let holder = Holder::start(&settings, &plan).map_err(|failure| explain(&failure))?;
-        let git = git::Known::of(plan.shared());
+        let git = obeyed::Known::of(plan.shared());
         Ok(Self { settings, plan, git, holder: Mutex::new(Some(holder)) })
     }
 

@@ -40,6 +40,9 @@ const ATTACKS: &[(&str, &str)] = &[
     ("write the real home", "d=$(mktemp -d $OUTSIDE/../h.XXXX) && echo x > $d/f && echo PWNED"),
     ("write the git configuration", "echo x >> .git/config && echo PWNED"),
     ("add a git hook", "mkdir -p .git/hooks && echo x > .git/hooks/post-checkout && echo PWNED"),
+    ("write what a shell obeys", "echo x >> .envrc && echo PWNED"),
+    ("write what an editor obeys", "echo x > .vscode/tasks.json && echo PWNED"),
+    ("put another file there", "echo x > e && mv e .envrc && echo PWNED"),
     (
         "put another .git there",
         "mv .git .git-old && mkdir .git && echo PWNED && rmdir .git && mv .git-old .git",
@@ -145,6 +148,8 @@ fn no_attack_succeeds_inside_that_succeeds_outside() {
     for name in ["spare", "spare2", "spare3"] {
         std::fs::write(world.outside().join(name), "").unwrap();
     }
+    std::fs::create_dir(world.settings.workspace.join(".vscode")).unwrap();
+    std::fs::write(world.settings.workspace.join(".envrc"), "whole").unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = tcp.local_addr().unwrap().port();
     let udp = UdpSocket::bind(("127.0.0.1", port)).unwrap();

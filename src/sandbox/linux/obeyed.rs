@@ -1,14 +1,13 @@
-//! The `.git` of the directories that commands write: git obeys what it says, outside of every sandbox, so that it
-//! is never a command's to write.
+//! What other programs obey in the directories that commands write: git, editors and others do what it says, outside
+//! of every sandbox, so that it is not a command's to write.
 //!
-//! It is made read-only for each command anew, because a session is older than some repositories. What a command
-//! makes where there was none can't be prevented, but is told. Repositories deeper in a directory are not looked
-//! for.
+//! It is made read-only for each command anew, because a session is older than some repositories. A `.git` that a
+//! command makes where there was none can't be prevented, but is told. Deeper in a directory is not looked for any.
 
 use std::{
     fs::File,
     io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::SystemTime,
@@ -18,6 +17,8 @@ use rustix::{
     fs::{Mode, OFlags, StatVfsMountFlags, fstatvfs},
     mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree},
 };
+
+use crate::protocol::obeyed_names;
 
 use super::{
     place::{at, open_plain},
@@ -29,13 +30,13 @@ const NAME: &str = ".git";
 /// More is no pointer to a repository.
 const LONGEST_POINTER: u64 = 4096;
 
-/// Makes what git obeys below `roots` read-only, for this process's own mount namespace.
+/// Makes what is obeyed in `roots` read-only, for this process's own mount namespace.
 pub(super) fn protect(roots: &[PathBuf]) -> io::Result<()> {
     for path in roots.iter().flat_map(|root| places(root, roots)) {
         let opened = match open_plain(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            // A link can't be covered. Where it leads is another of the places.
-            Err(_) if path.ends_with(NAME) && path.is_symlink() => continue,
+            // A link can't be covered. Where that of a repository leads is another of the places.
+            Err(_) if path.is_symlink() => continue,
             opened => opened?,
         };
         if fstatvfs(&opened)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
@@ -48,18 +49,20 @@ pub(super) fn protect(roots: &[PathBuf]) -> io::Result<()> {
         let tree = open_tree(&opened, "", whole).map_err(|error| at(&path, error.into()))?;
         let set = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID;
         let change = MountChange { set, private: true, recursive: true, idmap: None };
-        set_mount(std::os::fd::AsFd::as_fd(&tree), &change).map_err(|error| at(&path, error))?;
+        set_mount(tree.as_fd(), &change).map_err(|error| at(&path, error))?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         move_mount(&tree, "", &opened, "", flags).map_err(|error| at(&path, error.into()))?;
     }
     Ok(())
 }
 
-/// The `.git` of a root, and what it leads to within the roots: a worktree's points to a directory by its text.
+/// What is obeyed in a root, and what its `.git` leads to within the roots: a worktree's points to a directory by its
+/// text.
 fn places(root: &Path, roots: &[PathBuf]) -> Vec<PathBuf> {
+    let there = |path: &PathBuf| path.symlink_metadata().is_ok();
+    let mut found: Vec<PathBuf> = obeyed_names().map(|name| root.join(name)).filter(there).collect();
     let git = root.join(NAME);
-    let Ok(meta) = git.symlink_metadata() else { return Vec::new() };
-    let mut found = vec![git.clone()];
+    let Ok(meta) = git.symlink_metadata() else { return found };
     let pointed = if meta.is_file() { pointer(&git, "gitdir:") } else { None };
     let leads = |path: PathBuf| path.canonicalize().ok();
     if let Some(directory) = leads(pointed.map_or(git, |to| root.join(to))) {

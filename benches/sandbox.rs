@@ -24,7 +24,9 @@ fn main() {
         workspace: directory.path().join("workspace"),
         writable: Vec::new(),
         scratch: directory.path().join("scratch"),
+        own: Vec::new(),
         helper: helper.clone(),
+        program: helper.clone(),
     };
     std::fs::create_dir(&settings.workspace).expect("a workspace");
     let command = CommandLine {

@@ -258,6 +258,17 @@ impl Start {
             ))
             .hint(format!("bring it back, or look at the session with: agent sessions show {}", kept.id)));
         }
+        // A link there may have been made by a command of the session.
+        let now = workspace.canonicalize().map_err(CliError::failed)?;
+        if now != *workspace {
+            return Err(CliError::failed(format!(
+                "the directory of session {} leads to another place now: {} is {}",
+                kept.id,
+                workspace.display(),
+                now.display()
+            ))
+            .hint("bring it back, or begin a new session in the other one"));
+        }
         let mut there = self.clone();
         if *workspace != self.workspace {
             there.inputs.cwd.clone_from(workspace);
@@ -475,6 +486,18 @@ impl Start {
         })
     }
 
+    /// Further directories that may be written, by their own names. What can't be resolved is told of by the sandbox.
+    fn writable_roots(&self) -> Vec<PathBuf> {
+        let roots = self.config.writable_roots.iter();
+        roots.map(|root| root.canonicalize().unwrap_or_else(|_| root.clone())).collect()
+    }
+
+    /// Where this program keeps its settings, keys and sessions: for neither commands nor file tools.
+    fn own_places(&self) -> Vec<PathBuf> {
+        let Home { config, data, state } = &self.home;
+        [config, data, state].map(|place| crate::tools::resolved(place)).into()
+    }
+
     /// The environment of commands. Whatever is allowed: a provider's key is not.
     pub(super) fn environment(&self, mode: SandboxMode) -> sandbox::env::Vars {
         let keys = self.key_names();
@@ -494,13 +517,18 @@ impl Start {
         mode: SandboxMode,
         scratch: &Path,
     ) -> Result<sandbox::Settings, CliError> {
+        let lost = |error: io::Error| CliError::failed(format!("this program can't find itself: {error}"));
+        let writable = self.writable_roots();
+        let program = std::env::current_exe().map_err(lost)?;
+        let written: Vec<PathBuf> = writable.iter().chain([&self.workspace]).cloned().collect();
         Ok(sandbox::Settings {
             mode,
             workspace: self.workspace.clone(),
-            writable: self.config.writable_roots.clone(),
+            writable,
             scratch: scratch.join("scratch"),
-            helper: std::env::current_exe()
-                .map_err(|error| CliError::failed(format!("this program can't find itself: {error}")))?,
+            own: self.own_places(),
+            helper: sandbox::itself(&program, &written).map_err(lost)?,
+            program,
         })
     }
 
@@ -543,7 +571,7 @@ impl Start {
             date: now.strftime("%Y-%m-%d").to_string(),
             timezone: now.time_zone().iana_name().unwrap_or("UTC").to_owned(),
             permissions: self.permissions(settings, sandbox),
-            writable: self.config.writable_roots.clone(),
+            writable: self.writable_roots(),
             instructions,
         });
         (opening, said)
@@ -598,8 +626,11 @@ impl Start {
     ) -> Result<Open, CliError> {
         let folder = sessions.folder(id);
         let blobs = Blobs::new(folder.join("blobs"));
-        let workspace =
-            Workspace { root: self.workspace.clone(), writable: self.config.writable_roots.clone() };
+        let workspace = Workspace {
+            root: self.workspace.clone(),
+            writable: self.writable_roots(),
+            own: self.own_places(),
+        };
         let outside = sandbox::pick(self.sandbox_settings(SandboxMode::DangerFullAccess, &folder)?)
             .map_err(|error| CliError::new(Kind::Sandbox, error.to_string()))?;
         let (exits_told, exits) = mpsc::unbounded_channel();

@@ -37,7 +37,7 @@ impl Harness {
             Some(Ok(intent)) => match policy::judge(&intent, &self.policy(), &self.session.rules) {
                 Judgement::Allow(by) => Fact::CallAllowed { call: id.clone(), by, intent },
                 Judgement::Ask { reason } => {
-                    let grants = policy::proposals(&intent);
+                    let grants = policy::proposals(&intent, &self.policy());
                     Fact::ApprovalRequested { call: id.clone(), intent, reason, grants }
                 }
                 Judgement::Refuse { reason } => refused(id, reason),

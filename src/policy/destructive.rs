@@ -43,6 +43,11 @@ fn segments(text: &str) -> Vec<Vec<String>> {
                 word.get_or_insert_default();
             }
             _ if quote == Some(c) => quote = None,
+            // `$'…'`: a string with escapes. `$"…"` is one that is translated.
+            '$' if quote.is_none() && rest.next_if_eq(&'\'').is_some() => {
+                escaped(&mut rest, word.get_or_insert_default());
+            }
+            '$' if quote.is_none() && rest.peek() == Some(&'"') => {}
             '$' if quote != Some('\'') && rest.peek() == Some(&'(') => {
                 rest.next();
                 words.extend(word.take());
@@ -69,7 +74,9 @@ fn segments(text: &str) -> Vec<Vec<String>> {
                 all.push(std::mem::take(&mut words));
             }
             '>' | '<' => {
-                words.extend(word.take());
+                // A number right before it is a descriptor, and what may follow belongs to it.
+                words.extend(word.take().filter(|word| !word.chars().all(|c| c.is_ascii_digit())));
+                rest.next_if(|next| matches!(next, '&' | '|'));
                 words.push(c.to_string());
             }
             _ => word.get_or_insert_default().push(c),
@@ -79,6 +86,38 @@ fn segments(text: &str) -> Vec<Vec<String>> {
     all.push(words);
     all.retain(|words| !words.is_empty());
     all
+}
+
+/// Reads a `$'…'` to its end, with the escapes that spell characters.
+fn escaped(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, word: &mut String) {
+    while let Some(c) = rest.next() {
+        match c {
+            '\'' => return,
+            '\\' => {
+                let (radix, most) = match rest.peek() {
+                    Some('x') => (16, 2),
+                    Some('u') => (16, 4),
+                    Some('U') => (16, 8),
+                    Some('0'..='7') => (8, 3),
+                    _ => {
+                        word.extend(rest.next());
+                        continue;
+                    }
+                };
+                if radix == 16 {
+                    rest.next();
+                }
+                let mut number = 0;
+                for _ in 0..most {
+                    let Some(digit) = rest.peek().and_then(|c| c.to_digit(radix)) else { break };
+                    number = number * radix + digit;
+                    rest.next();
+                }
+                word.extend(char::from_u32(number));
+            }
+            c => word.push(c),
+        }
+    }
 }
 
 fn judge(words: &[String], depth: u8) -> Option<Found> {
@@ -95,8 +134,7 @@ fn judge(words: &[String], depth: u8) -> Option<Found> {
     if into_device {
         return found("writes to a device");
     }
-    let start = words.iter().position(|word| !is_prelude(word))?;
-    let (program, args) = words.get(start..)?.split_first()?;
+    let (program, args) = after_prelude(words).split_first()?;
     let name = program.rsplit('/').next().unwrap_or(program);
     let has = |wanted: &[&str]| args.iter().any(|arg| wanted.contains(&arg.as_str()));
     let sub = |at: usize| args.iter().filter(|arg| !arg.starts_with('-')).nth(at).map_or("", String::as_str);
@@ -140,24 +178,58 @@ fn judge(words: &[String], depth: u8) -> Option<Found> {
         "xargs" | "parallel" => {
             let command = after_options(
                 args,
-                &["-I", "-n", "-P", "-L", "-d", "-a", "-E", "-s", "-j", "--max-args", "--max-procs"],
+                "-I -n -P -L -d -a -E -s -j --max-args --max-procs --arg-file --delimiter --max-chars --replace \
+                 --process-slot-var --jobs",
             );
             fed(command, depth).map(|what| (what, words.to_vec()))
         }
         "sudo" | "doas" | "pkexec" => {
-            judge(after_options(args, &["-u", "-g", "-h", "-p", "-C", "-D", "-r", "-t", "-U"]), depth)
+            let valued = "-u -g -h -p -C -D -r -t -U -T -R --user --group --host --prompt --close-from --chdir --role \
+                          --type --other-user --command-timeout --chroot";
+            judge(after_options(args, valued), depth)
         }
-        "env" => judge(after_options(args, &["-u", "-C", "-S"]), depth),
-        "nice" | "ionice" | "stdbuf" | "setsid" | "nohup" | "time" | "command" | "builtin" | "exec"
-        | "chroot" | "unshare" | "busybox" | "strace" => {
-            judge(after_options(args, &["-n", "-c", "-p", "-o", "-i", "-e", "-a"]), depth)
+        "env" => {
+            // The rest of the line, as one word.
+            let split = args.iter().enumerate().find_map(|(at, arg)| {
+                let glued = arg.strip_prefix("--split-string=").or_else(|| arg.strip_prefix("-S"));
+                match glued.filter(|text| !text.is_empty()) {
+                    Some(text) => Some(text),
+                    None if arg == "-S" || arg == "--split-string" => args.get(at + 1).map(String::as_str),
+                    None => None,
+                }
+            });
+            split
+                .and_then(|text| search(text, depth))
+                .or_else(|| judge(after_options(args, "-u -C -S --unset --chdir --split-string"), depth))
         }
-        "timeout" | "flock" => judge(after_options(args, &["-s", "-k", "-w"]).get(1..)?, depth),
+        "time" => judge(after_options(args, "-o -f --output --format"), depth),
+        "nice" => judge(after_options(args, "-n --adjustment"), depth),
+        "ionice" => judge(after_options(args, "-c -n --class --classdata"), depth),
+        "stdbuf" => judge(after_options(args, "-i -o -e --input --output --error"), depth),
+        "exec" => judge(after_options(args, "-a"), depth),
+        "strace" | "ltrace" => {
+            judge(after_options(args, "-e -o -s -u -E -a -b -I -O -S -P -X --trace --output"), depth)
+        }
+        "systemd-run" => {
+            judge(after_options(args, "-p -u -E -M -H --property --unit --setenv --uid --gid --slice"), depth)
+        }
+        "setpriv" | "setsid" | "nohup" | "command" | "builtin" | "unshare" | "busybox" | "toybox" => {
+            judge(after_options(args, "--reuid --regid --groups"), depth)
+        }
+        "chroot" => judge(after_options(args, "--userspec --groups").get(1..)?, depth),
+        "timeout" => judge(after_options(args, "-s -k --signal --kill-after").get(1..)?, depth),
+        "flock" => {
+            let command = after_options(args, "-w -E --timeout --wait --conflict-exit-code").get(1..)?;
+            match command {
+                [c, text, ..] if c == "-c" || c == "--command" => search(text, depth),
+                _ => judge(command, depth),
+            }
+        }
         "sh" | "bash" | "zsh" | "dash" | "ksh" | "ash" | "fish" | "su" | "eval" | "watch" | "trap" => {
             args.iter().find_map(|arg| search(arg, depth)).or_else(|| search(&args.join(" "), depth))
         }
         "ssh" => {
-            let command = after_options(args, &["-p", "-i", "-l", "-o", "-J", "-F", "-L", "-R", "-D"]);
+            let command = after_options(args, "-p -i -l -o -J -F -L -R -D -b -c -E -m -S -W -w");
             search(&command.get(1..)?.join(" "), depth)
         }
         _ => None,
@@ -174,7 +246,7 @@ fn fed(words: &[String], depth: u8) -> Option<&'static str> {
 }
 
 fn git(args: &[String]) -> Option<&'static str> {
-    let args = after_options(args, &["-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path"]);
+    let args = after_options(args, "-C -c --git-dir --work-tree --namespace --exec-path");
     let (command, args) = args.split_first()?;
     let has = |wanted: &[&str]| args.iter().any(|arg| wanted.contains(&arg.as_str()));
     let operands = || args.iter().map(String::as_str).filter(|arg| !arg.starts_with('-'));
@@ -194,7 +266,11 @@ fn git(args: &[String]) -> Option<&'static str> {
         }
         "rm" if flag(args, 'f', "--force") => Some("deletes files with changes"),
         "stash" if matches!(first, "drop" | "clear") => Some("throws away stashed changes"),
-        "branch" if flag(args, 'D', "--delete") && flag(args, 'D', "--force") => {
+        "branch"
+            if has(&["-D"])
+                || (flag(args, 'd', "--delete") || flag(args, 'D', "--delete"))
+                    && (flag(args, 'f', "--force") || flag(args, 'D', "--force")) =>
+        {
             Some("deletes a branch with its commits")
         }
         "push"
@@ -257,10 +333,10 @@ fn flag(args: &[String], short: char, long: &str) -> bool {
 }
 
 /// What stands after the options, assignments and the values of options that take one.
-fn after_options<'a>(args: &'a [String], valued: &[&str]) -> &'a [String] {
+fn after_options<'a>(args: &'a [String], valued: &str) -> &'a [String] {
     let mut at = 0;
     while let Some(arg) = args.get(at) {
-        if valued.contains(&arg.as_str()) {
+        if valued.split(' ').any(|known| known == arg) {
             at += 2;
         } else if (arg.starts_with('-') && arg.len() > 1) || is_prelude(arg) {
             at += 1;
@@ -269,6 +345,32 @@ fn after_options<'a>(args: &'a [String], valued: &[&str]) -> &'a [String] {
         }
     }
     args.get(at..).unwrap_or_default()
+}
+
+/// The program and its words: without grammar, assignments and redirections before them.
+fn after_prelude(words: &[String]) -> &[String] {
+    let mut at = 0;
+    while let Some(word) = words.get(at) {
+        match word.as_str() {
+            // To or from the next word; `>>` and `<<` are two of them.
+            ">" | "<" => {
+                at += 1;
+                if !words.get(at).is_some_and(|next| matches!(next.as_str(), ">" | "<")) {
+                    at += 1;
+                }
+            }
+            // With a name, or without one.
+            "function" | "coproc" => {
+                at += match words.get(at + 1..) {
+                    Some([_, brace, ..]) if brace == "{" => 2,
+                    _ => 1,
+                };
+            }
+            word if is_prelude(word) => at += 1,
+            _ => break,
+        }
+    }
+    words.get(at..).unwrap_or_default()
 }
 
 /// Words that may stand before the program: grammar and assignments.
@@ -280,7 +382,7 @@ fn is_prelude(word: &str) -> bool {
     };
     matches!(
         word,
-        "if" | "then" | "else" | "elif" | "while" | "until" | "do" | "time" | "!" | "{" | "}" | "fi" | "done"
+        "if" | "then" | "else" | "elif" | "while" | "until" | "do" | "!" | "{" | "}" | "fi" | "done"
     ) || assigns()
 }
 
@@ -316,6 +418,45 @@ mod tests {
             "timeout 5 rm -rf x",
             "nice -n 5 rm -rf x",
             "time rm -rf x",
+            "time -p rm -rf x",
+            "time -o f rm -rf x",
+            "command -p rm -rf x",
+            "2>/dev/null rm -rf x",
+            "</dev/null rm -rf x",
+            ">log 2>&1 rm -rf x",
+            "2>&1 rm -rf x",
+            "&>/dev/null rm -rf x",
+            ">>log rm -rf x",
+            ">|log rm -rf x",
+            "env -S 'rm -rf x'",
+            "env -S'rm -rf x'",
+            "env --split-string='rm -rf x'",
+            "env -i -u A rm -rf x",
+            "sudo --user root rm -rf /",
+            "sudo -u me -- rm -rf x",
+            "timeout --signal KILL 5 rm -rf x",
+            "timeout -k 1 5 rm -rf x",
+            "nice --adjustment 5 rm -rf x",
+            "ionice -c 3 rm -rf x",
+            "stdbuf --output 0 rm -rf x",
+            "chroot / rm -rf x",
+            "systemd-run --user rm -rf x",
+            "xargs --arg-file f rm",
+            "$'rm' -rf x",
+            "$'\\x72m' -rf x",
+            "$'\\162m' -rf x",
+            "$\"rm\" -rf x",
+            "coproc rm -rf x",
+            "coproc c { rm -rf x; }",
+            "function f { rm -rf x; }; f",
+            "function f() { rm -rf x; }; f",
+            "f() { rm -rf x; }; f",
+            "flock -n l -c 'rm -rf x'",
+            "flock -n l rm -rf x",
+            "flock --timeout 5 l rm -rf x",
+            "git branch -df x",
+            "git branch -d -f x",
+            "git branch --delete --force x",
             "command rm -rf x",
             "exec rm -rf x",
             "busybox rm -rf x",
@@ -434,6 +575,12 @@ mod tests {
             "git push",
             "git push origin main",
             "git branch -d x",
+            "git branch -f x HEAD",
+            "time -p ls",
+            "2>/dev/null ls",
+            "env -S 'ls -la'",
+            "$'ls'",
+            "command -v rm",
             "git rm x",
             "find . -name '*.rs'",
             "find . -exec grep x {} +",

@@ -2,66 +2,166 @@
 //!
 //! A grant covers exact leading words, never a pattern, and only commands that are read without any doubt.
 
-use crate::protocol::{FileChange, Grant, Intent, Rule, Scope};
+use std::path::Path;
 
-use super::{below, command, file_paths};
+use crate::protocol::{FileChange, Grant, Intent, Rule, Scope, obeyed_by};
+
+use super::{Policy, below, command, file_paths, plain_path};
 
 /// Programs that do whatever their arguments say: no prefix of theirs means anything.
 const CARRIERS: &[&str] = &[
-    "builtin", "chroot", "command", "doas", "env", "eval", "exec", "find", "ionice", "nice", "nohup",
-    "nsenter", "parallel", "pkexec", "setsid", "source", "stdbuf", "su", "sudo", "time", "timeout",
-    "unshare", "watch", "xargs", ".",
+    ".",
+    "at",
+    "batch",
+    "builtin",
+    "busybox",
+    "bwrap",
+    "chroot",
+    "chrt",
+    "command",
+    "coproc",
+    "crontab",
+    "dbus-run-session",
+    "direnv",
+    "doas",
+    "ed",
+    "emacs",
+    "entr",
+    "env",
+    "eval",
+    "ex",
+    "exec",
+    "expect",
+    "fakeroot",
+    "find",
+    "firejail",
+    "flock",
+    "gdb",
+    "ionice",
+    "lldb",
+    "ltrace",
+    "newgrp",
+    "nice",
+    "nix-shell",
+    "nohup",
+    "nsenter",
+    "numactl",
+    "nvim",
+    "parallel",
+    "perf",
+    "pkexec",
+    "prlimit",
+    "proot",
+    "rlwrap",
+    "rr",
+    "runuser",
+    "screen",
+    "script",
+    "setarch",
+    "setpriv",
+    "setsid",
+    "sg",
+    "socat",
+    "source",
+    "ssh",
+    "start-stop-daemon",
+    "stdbuf",
+    "strace",
+    "su",
+    "sudo",
+    "systemd-run",
+    "taskset",
+    "time",
+    "timeout",
+    "tmux",
+    "toybox",
+    "trap",
+    "unshare",
+    "unbuffer",
+    "valgrind",
+    "vi",
+    "vim",
+    "watch",
+    "watchexec",
+    "xargs",
+    "xvfb-run",
 ];
 
 /// Programs that need at least a subcommand, script or package (and not an option) to mean something.
 const RUNNERS: &[&str] = &[
+    "bunx", "bundle", "cargo", "composer", "conda", "docker", "gh", "git", "go", "hatch", "just", "kubectl",
+    "make", "mamba", "mise", "nerdctl", "nix", "npm", "npx", "oc", "pdm", "pip", "pip3", "pipenv", "pipx",
+    "pixi", "pnpm", "podman", "poetry", "rustup", "rye", "uv", "uvx", "yarn",
+];
+
+/// Runners whose first operand is a file, or the program itself.
+const INTERPRETERS: &[&str] = &[
+    "Rscript",
     "ash",
     "awk",
     "bash",
     "bun",
-    "bunx",
-    "cargo",
     "csh",
     "dash",
     "deno",
-    "docker",
+    "elvish",
     "fish",
     "gawk",
-    "gh",
-    "git",
-    "go",
-    "kubectl",
+    "groovy",
+    "guile",
+    "java",
+    "julia",
     "ksh",
     "lua",
-    "make",
+    "luajit",
     "mawk",
+    "mksh",
     "node",
-    "npm",
-    "npx",
+    "nodejs",
+    "nu",
     "osascript",
+    "pdksh",
     "perl",
     "php",
-    "pip",
-    "pip3",
-    "pipx",
-    "pnpm",
-    "podman",
-    "poetry",
     "powershell",
     "pwsh",
+    "pypy",
     "python",
-    "python2",
-    "python3",
+    "rbash",
     "ruby",
     "sh",
-    "ssh",
     "tclsh",
     "tcsh",
-    "uv",
-    "uvx",
-    "yarn",
+    "ts-node",
+    "tsx",
+    "wish",
+    "xonsh",
+    "yash",
     "zsh",
 ];
+
+/// What of a runner runs anything that follows, or sets up what is run later.
+const CARRYING: &[(&str, &[&str])] = &[
+    ("bundle", &["config"]),
+    ("docker", &["compose", "container", "build", "buildx"]),
+    ("gh", &["alias", "extension", "codespace"]),
+    ("git", &["bisect", "config", "difftool", "filter-branch", "mergetool", "rebase", "submodule"]),
+    ("go", &["generate", "tool"]),
+    ("kubectl", &["attach", "cp", "debug"]),
+    ("nix", &["develop", "shell"]),
+    ("npm", &["config", "explore", "pkg"]),
+    ("pnpm", &["config"]),
+    ("podman", &["compose", "container", "build"]),
+    ("poetry", &["shell"]),
+    ("uv", &["tool"]),
+    ("yarn", &["config", "node", "workspace", "workspaces"]),
+];
+
+/// The same of any runner.
+const CARRYING_ALL: &[&str] = &["dlx", "eval", "exec", "repl", "run", "x"];
+
+/// Runners whose `run` means a script by its name.
+const SCRIPTS: &[&str] = &["bun", "npm", "pnpm", "yarn"];
 
 /// Whether a prefix would allow too much to be granted at all.
 #[must_use]
@@ -71,22 +171,52 @@ pub fn too_broad(words: &[String]) -> bool {
     if name.is_empty() || CARRIERS.contains(&name) {
         return true;
     }
-    // python3.12 is python3 is python.
-    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
-    let runner = RUNNERS.contains(&name) || RUNNERS.contains(&stem);
-    runner && words.get(1).is_none_or(|word| word.is_empty() || word.starts_with('-'))
+    let is = |names: &[&str]| names.contains(&name) || names.contains(&stem(name));
+    if !is(RUNNERS) && !is(INTERPRETERS) {
+        return false;
+    }
+    // An option, or another toolchain.
+    let Some(second) = words.get(1).filter(|word| !word.is_empty() && !word.starts_with(['-', '+'])) else {
+        return true;
+    };
+    let second = second.as_str();
+    if SCRIPTS.contains(&name) && second == "run" {
+        return words.get(2).is_none_or(|script| script.is_empty() || script.starts_with('-'));
+    }
+    CARRYING_ALL.contains(&second)
+        || CARRYING.iter().any(|(runner, carrying)| *runner == name && carrying.contains(&second))
+}
+
+/// python3.12 is python3 is python.
+fn stem(name: &str) -> &str {
+    name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-')
+}
+
+/// Whether the command runs a file that a command may write: what it does tomorrow is not what was seen today.
+fn runs_own_file(words: &[String], workdir: &Path, policy: &Policy) -> bool {
+    let written = |file: &str| policy.holds(&plain_path(&workdir.join(file)));
+    let Some(program) = words.first() else { return false };
+    if program.contains('/') && written(program) {
+        return true;
+    }
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let interprets = INTERPRETERS.contains(&name) || INTERPRETERS.contains(&stem(name));
+    interprets && words.iter().skip(1).find(|word| !word.starts_with('-')).is_some_and(|file| written(file))
 }
 
 /// What a person may be offered to allow from now on, instead of this call alone. Nothing where every such rule
 /// would be too broad, or not plain enough to be sure of.
 #[must_use]
-pub fn proposals(intent: &Intent) -> Vec<Grant> {
+pub fn proposals(intent: &Intent, policy: &Policy) -> Vec<Grant> {
     match intent {
-        Intent::Command { command, prefix, .. } => {
+        Intent::Command { command, workdir, prefix, .. } => {
             let commands = command::plain(command).unwrap_or_default();
             let [words] = commands.as_slice() else { return Vec::new() };
             let proposed = Some(prefix).filter(|prefix| !prefix.is_empty() && words.starts_with(prefix));
             let shorter = proposed.filter(|prefix| *prefix != words);
+            if runs_own_file(words, workdir, policy) {
+                return Vec::new();
+            }
             // What the model proposed comes first, then what it runs now.
             let both = shorter.into_iter().chain([words]).filter(|words| !too_broad(words));
             both.map(|words| Grant::CommandPrefix { words: words.clone() }).collect()
@@ -103,7 +233,12 @@ pub fn proposals(intent: &Intent) -> Vec<Grant> {
 }
 
 /// The grant under which a command may run: every command of the line must be covered.
-pub(super) fn for_command<'a>(text: &str, rules: &'a [Rule]) -> Option<&'a Rule> {
+pub(super) fn for_command<'a>(
+    text: &str,
+    workdir: &Path,
+    policy: &Policy,
+    rules: &'a [Rule],
+) -> Option<&'a Rule> {
     if rules.is_empty() {
         return None;
     }
@@ -111,7 +246,9 @@ pub(super) fn for_command<'a>(text: &str, rules: &'a [Rule]) -> Option<&'a Rule>
     let mut first = None;
     for words in &commands {
         let rule = holding(rules).find(|rule| match &rule.grant {
-            Grant::CommandPrefix { words: prefix } => !too_broad(prefix) && words.starts_with(prefix),
+            Grant::CommandPrefix { words: prefix } => {
+                !too_broad(prefix) && words.starts_with(prefix) && !runs_own_file(words, workdir, policy)
+            }
             Grant::WriteBelow { .. } | Grant::Unknown => false,
         })?;
         first.get_or_insert(rule);
@@ -122,7 +259,10 @@ pub(super) fn for_command<'a>(text: &str, rules: &'a [Rule]) -> Option<&'a Rule>
 /// The grant under which a file may be changed.
 pub(super) fn for_file<'a>(file: &FileChange, rules: &'a [Rule]) -> Option<&'a Rule> {
     holding(rules).find(|rule| match &rule.grant {
-        Grant::WriteBelow { path: root } => file_paths(file).all(|path| below(path, root)),
+        Grant::WriteBelow { path: root } => file_paths(file).all(|path| {
+            let rest = path.strip_prefix(root);
+            below(path, root) && rest.is_ok_and(|rest| obeyed_by(rest).is_none())
+        }),
         Grant::CommandPrefix { .. } | Grant::Unknown => false,
     })
 }

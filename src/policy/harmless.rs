@@ -3,17 +3,53 @@
 //! A short list on purpose, and `git` is not on it: its configuration can name programs to run. It only takes
 //! questions away under `untrusted`; it opens nothing.
 
-use super::command;
+use std::path::{Path, PathBuf};
 
-/// Whether every command of the line is known to do nothing but look.
+use crate::protocol::SandboxMode;
+
+use super::{command, plain_path};
+
+/// What no PATH can put another program in the place of.
+const BUILTINS: &[&str] = &["cd", "echo", "false", "pwd", "true"];
+
+/// Whether every command of the line is known to do nothing but look, when it begins in `workdir`.
+///
+/// Without a sandbox a program must be named by its whole path: what its name alone means is up to PATH, which may
+/// lead into the repository.
 #[must_use]
-pub fn is_harmless(text: &str) -> bool {
-    command::plain(text).is_some_and(|commands| commands.iter().all(|words| only_looks(words)))
+pub fn is_harmless(text: &str, workdir: &Path, sandbox: SandboxMode) -> bool {
+    let Some(commands) = command::plain(text) else { return false };
+    let mut cwd = Some(workdir.to_owned());
+    commands.iter().all(|words| {
+        let Some((program, args)) = words.split_first() else { return false };
+        let named = sandbox != SandboxMode::DangerFullAccess
+            || program.starts_with('/')
+            || BUILTINS.contains(&program.as_str());
+        let harmless = named && cwd.as_deref().is_some_and(holds_files) && only_looks(program, args);
+        if program == "cd" {
+            cwd = cwd.as_ref().zip(args.first()).and_then(|(cwd, to)| entered(cwd, to));
+        }
+        harmless
+    })
 }
 
-fn only_looks(words: &[String]) -> bool {
-    let Some((program, args)) = words.split_first() else { return false };
-    // Opening a device can do something; opening a file can't.
+/// Whether names in a directory mean files, as far as its own name tells: opening a device can do something, opening
+/// a file can't.
+fn holds_files(directory: &Path) -> bool {
+    directory.is_absolute()
+        && directory != Path::new("/")
+        && !["/dev", "/proc", "/sys"].iter().any(|system| directory.starts_with(system))
+}
+
+/// Where `cd` leads, by the names alone. Nothing when only the shell knows.
+fn entered(cwd: &Path, to: &str) -> Option<PathBuf> {
+    if to.starts_with('-') {
+        return None;
+    }
+    Some(plain_path(&cwd.join(to)))
+}
+
+fn only_looks(program: &str, args: &[String]) -> bool {
     let device = args.iter().any(|arg| arg.contains("/dev/") && arg != "/dev/null");
     let name = ["/usr/bin/", "/bin/"].iter().find_map(|dir| program.strip_prefix(dir)).unwrap_or(program);
     !device
@@ -97,7 +133,46 @@ fn sed(args: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_harmless;
+    use std::path::Path;
+
+    use super::*;
+
+    fn is_harmless(text: &str) -> bool {
+        super::is_harmless(text, Path::new("/home/me/ws"), SandboxMode::WorkspaceWrite)
+    }
+
+    #[test]
+    fn where_a_command_stands_decides_what_a_name_means() {
+        for (text, workdir, harmless) in [
+            ("cat watchdog", "/dev", false),
+            ("cat f", "/", false),
+            ("cat f", "/proc/1", false),
+            ("cat f", "relative", false),
+            ("cd ../dev && cat watchdog", "/home", false),
+            ("cd .. && cd .. && cat f", "/a/b", false),
+            ("cd ../.. && cd home && cat f", "/a/b", false),
+            ("cd ../b && cat f", "/a/b", true),
+            ("cat f", "/devices", true),
+        ] {
+            let seen = super::is_harmless(text, Path::new(workdir), SandboxMode::WorkspaceWrite);
+            assert_eq!(seen, harmless, "{text} in {workdir}");
+        }
+    }
+
+    #[test]
+    fn without_a_sandbox_a_bare_name_may_be_a_program_of_the_repository() {
+        for (text, harmless) in [
+            ("ls", false),
+            ("echo x && ls", false),
+            ("/bin/ls -la", true),
+            ("cd src && /usr/bin/cat f", true),
+            ("echo x && pwd", true),
+            ("./ls", false),
+        ] {
+            let seen = super::is_harmless(text, Path::new("/ws"), SandboxMode::DangerFullAccess);
+            assert_eq!(seen, harmless, "{text}");
+        }
+    }
 
     #[test]
     fn looking_is_harmless() {
@@ -281,6 +356,12 @@ mod tests {
             "cd a b",
             "cat /dev/sda",
             "cat /dev/tty",
+            "cd /dev && cat watchdog",
+            "cd / && head dev/sda",
+            "cd ../../.. && head dev/sda",
+            "cd /home/../dev && cat watchdog",
+            "cd && cat f",
+            "cd - && cat f",
             "head //dev/sda",
             // what a shell would change
             "cat *",

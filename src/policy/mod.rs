@@ -11,7 +11,7 @@ pub mod harmless;
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::protocol::{Approval, By, FileChange, Intent, Rule, SandboxMode};
+use crate::protocol::{Approval, By, FileChange, Intent, Rule, SandboxMode, obeyed_by};
 
 pub use grants::{proposals, too_broad};
 
@@ -56,12 +56,12 @@ pub fn judge(intent: &Intent, policy: &Policy, rules: &[Rule]) -> Judgement {
         Intent::None | Intent::Input { .. } => Judgement::Allow(By::Policy),
         Intent::Read { paths } => judge_read(paths, policy),
         Intent::Write { files } => judge_write(files, policy, rules),
-        Intent::Command { command, escalated, justification, .. } => {
+        Intent::Command { command, workdir, escalated, justification, .. } => {
             // Without a sandbox there is nothing to get out of.
             if *escalated && policy.sandbox != SandboxMode::DangerFullAccess {
-                judge_escalated(command, justification.as_deref(), policy, rules)
+                judge_escalated(command, workdir, justification.as_deref(), policy, rules)
             } else {
-                judge_command(command, policy, rules)
+                judge_command(command, workdir, policy, rules)
             }
         }
         Intent::Unknown => policy.ask_or(
@@ -71,7 +71,7 @@ pub fn judge(intent: &Intent, policy: &Policy, rules: &[Rule]) -> Judgement {
     }
 }
 
-fn judge_command(command: &str, policy: &Policy, rules: &[Rule]) -> Judgement {
+fn judge_command(command: &str, workdir: &Path, policy: &Policy, rules: &[Rule]) -> Judgement {
     let reason = match (policy.approval, policy.sandbox) {
         (Approval::Never, _) | (Approval::OnRequest, SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite) => {
             return Judgement::Allow(By::Policy);
@@ -81,23 +81,29 @@ fn judge_command(command: &str, policy: &Policy, rules: &[Rule]) -> Judgement {
             Some(found) => format!("it {found}, and there is no sandbox"),
         },
         (Approval::Untrusted, _) => {
-            if harmless::is_harmless(command) {
+            if harmless::is_harmless(command, workdir, policy.sandbox) {
                 return Judgement::Allow(By::Policy);
             }
             "it is not known to be harmless".to_owned()
         }
     };
-    match grants::for_command(command, rules) {
+    match grants::for_command(command, workdir, policy, rules) {
         Some(rule) => Judgement::Allow(by(rule)),
         None => Judgement::Ask { reason },
     }
 }
 
-fn judge_escalated(command: &str, justification: Option<&str>, policy: &Policy, rules: &[Rule]) -> Judgement {
+fn judge_escalated(
+    command: &str,
+    workdir: &Path,
+    justification: Option<&str>,
+    policy: &Policy,
+    rules: &[Rule],
+) -> Judgement {
     if policy.approval == Approval::Never {
         return Judgement::Refuse { reason: ESCALATION_REFUSED.to_owned() };
     }
-    match grants::for_command(command, rules) {
+    match grants::for_command(command, workdir, policy, rules) {
         Some(rule) => Judgement::Allow(by(rule)),
         None => {
             let given = justification.map(str::trim).filter(|text| !text.is_empty());
@@ -114,9 +120,10 @@ fn judge_write(files: &[FileChange], policy: &Policy, rules: &[Rule]) -> Judgeme
     let mut used = None;
     for file in files {
         let outside = file.outside || !file_paths(file).all(|path| policy.holds(path));
+        let obeyed = file_paths(file).find_map(|path| Some((path, policy.obeyed(path)?)));
         let free = match (policy.approval, policy.sandbox) {
             (Approval::Untrusted, _) | (_, SandboxMode::ReadOnly) => false,
-            (_, SandboxMode::WorkspaceWrite) => !outside,
+            (_, SandboxMode::WorkspaceWrite) => !outside && obeyed.is_none(),
             (_, SandboxMode::DangerFullAccess) => true,
         };
         if free {
@@ -138,6 +145,15 @@ fn judge_write(files: &[FileChange], policy: &Policy, rules: &[Rule]) -> Judgeme
                     policy.ask_or(
                         format!("it writes outside the workspace: {}", file.path.display()),
                         WRITE_REFUSED.to_owned(),
+                    )
+                } else if let Some((path, who)) = obeyed {
+                    let path = path.display();
+                    policy.ask_or(
+                        format!("it changes {path}, which {who} obeys later, outside the sandbox"),
+                        format!(
+                            "patch rejected: {who} obeys {path} later, outside the sandbox, so that only a person \
+                             can allow the change; rejected by user approval settings"
+                        ),
                     )
                 } else {
                     policy.ask_or(format!("it changes {}", file.path.display()), WRITE_REFUSED.to_owned())
@@ -170,6 +186,15 @@ impl Policy {
         self.roots.iter().any(|root| below(path, root))
     }
 
+    /// Who obeys what lies there, as seen from the root that it is below.
+    fn obeyed(&self, path: &Path) -> Option<&'static str> {
+        let roots = self.roots.iter().filter(|root| below(path, root));
+        let mut seen = roots.filter_map(|root| path.strip_prefix(root).ok()).map(obeyed_by);
+        let first = seen.next()?;
+        // A root below such a name was meant.
+        seen.try_fold(first?, |who, other| other.map(|_| who))
+    }
+
     fn ask_or(&self, question: String, refusal: String) -> Judgement {
         match self.approval {
             Approval::Never => Judgement::Refuse { reason: refusal },
@@ -192,6 +217,21 @@ fn below(path: &Path, root: &Path) -> bool {
         path.is_absolute() && !path.components().any(|part| matches!(part, Component::ParentDir))
     };
     honest(path) && honest(root) && path.starts_with(root)
+}
+
+/// Without the steps of a path that lead nowhere, by the names alone.
+fn plain_path(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 #[cfg(test)]

@@ -63,12 +63,13 @@ fn everywhere(intent: &Intent, grants: &[Grant]) -> String {
 #[test]
 fn commands_are_judged_by_sandbox_and_approval() {
     for (text, escalated, verdicts) in [
-        ("ls -la", false, "aaa aaa aaa"),
+        ("ls -la", false, "aaa aaa ?aa"),
+        ("/bin/ls -la", false, "aaa aaa aaa"),
         ("cargo test", false, "?aa ?aa ?aa"),
         ("cargo test > log", false, "?aa ?aa ?aa"),
         ("rm -rf build", false, "?aa ?aa ??a"),
         ("git reset --hard", false, "?aa ?aa ??a"),
-        ("ls -la", true, "??x ??x aaa"),
+        ("ls -la", true, "??x ??x ?aa"),
         ("cargo test", true, "??x ??x ?aa"),
         ("rm -rf build", true, "??x ??x ??a"),
     ] {
@@ -102,17 +103,75 @@ fn a_grant_covers_commands_that_begin_with_its_words() {
     }
 }
 
+/// Prefixes under which anything can be run.
+const CARRY: &str = "busybox / busybox sh / strace / strace ls / flock l / systemd-run / systemd-run ls / setpriv ls / runuser -u me \
+    / script -c / nodejs / tmux new / screen -d / gdb x / bwrap ls / mksh / mksh -c / uv run / uv tool / uv / npm exec / npm x / npm run \
+    / npm run -- / pnpm dlx / pnpm exec / yarn dlx / poetry run / pipenv run / pipx run / cargo +nightly / cargo run / go run \
+    / go generate / docker run / docker exec / docker compose / podman run / kubectl exec / kubectl run / ssh host / ssh / nix run \
+    / rustup run / bun x / deno run / deno eval / git config / git bisect / git submodule / vim x / watch ls / ltrace ls / taskset 1";
+
+/// And ones that mean something.
+const MEAN_ONE_THING: &str = "git push / cargo build / npm run x / npm install / npx tsc / curl / python3 x.py / docker ps \
+    / docker pull / kubectl get / uv sync / poetry install / go build / make test / yarn run lint / pnpm install / gh pr";
+
+#[test]
+fn a_grant_that_runs_a_file_that_commands_write_is_none() {
+    let offered = |command: &str, workdir: &str| {
+        let intent = Intent::Command {
+            command: command.into(),
+            workdir: workdir.into(),
+            escalated: true,
+            justification: None,
+            prefix: Vec::new(),
+        };
+        proposals(&intent, &policy(OnRequest, WorkspaceWrite)).len()
+    };
+    for (text, workdir, grants) in [
+        ("./test.sh", "/ws", 0),
+        ("./test.sh --fast", "/ws/sub", 0),
+        ("scripts/test.sh", "/ws", 0),
+        ("../test.sh", "/ws/sub", 0),
+        ("/ws/test.sh", "/else", 0),
+        ("/extra/bin/tool x", "/ws", 0),
+        ("/else/../ws/test.sh", "/ws", 0),
+        ("bash test.sh", "/ws", 0),
+        ("sh scripts/test.sh", "/ws", 0),
+        ("python3 x.py", "/ws", 0),
+        ("python3.12 /ws/x.py", "/else", 0),
+        ("node build.js", "/ws", 0),
+        ("perl x.pl", "/ws", 0),
+        ("/usr/local/bin/deploy now", "/ws", 1),
+        ("python3 /opt/x.py", "/ws", 1),
+        ("./x", "/else", 1),
+        ("cargo publish", "/ws", 1),
+    ] {
+        assert_eq!(offered(text, workdir), grants, "{text} in {workdir}");
+        // Nor does one count that was given by its words.
+        let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        let intent = Intent::Command {
+            command: text.into(),
+            workdir: workdir.into(),
+            escalated: true,
+            justification: None,
+            prefix: Vec::new(),
+        };
+        let judged =
+            judge(&intent, &policy(OnRequest, WorkspaceWrite), &rules(&[Grant::CommandPrefix { words }]));
+        assert_eq!(letter(&judged), if grants == 0 { '?' } else { 'g' }, "{text} in {workdir}");
+    }
+}
+
 #[test]
 fn what_was_allowed_tells_by_which_rule_and_how_far_it_reaches() {
     let rule = |words: &[&str], scope| Rule { grant: prefix(words), scope };
     let rules = [
         rule(&["npm"], Scope::Everywhere),
-        rule(&["make", "x"], Scope::Unknown),
-        rule(&["make", "x"], Scope::Project),
+        rule(&["npm", "ci"], Scope::Unknown),
+        rule(&["npm", "ci"], Scope::Project),
         rule(&["curl"], Scope::Unknown),
     ];
     let judged = |text: &str| judge(&command(text, true), &policy(OnRequest, WorkspaceWrite), &rules);
-    let by = Judgement::Allow(By::Grant { grant: prefix(&["make", "x"]), scope: Scope::Project });
+    let by = Judgement::Allow(By::Grant { grant: prefix(&["npm", "ci"]), scope: Scope::Project });
     assert_eq!(judged("make x y"), by);
     // What only a newer version understands allows nothing.
     assert_eq!(letter(&judged("curl x")), '?');
@@ -142,7 +201,11 @@ fn a_grant_that_would_cover_everything_covers_nothing() {
         &["timeout", "5"],
         &["."],
         &["source", "x"],
-    ] {
+    ]
+    .into_iter()
+    .map(<[&str]>::to_vec)
+    .chain(CARRY.split('/').map(|words| words.split_whitespace().collect()))
+    {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         assert!(too_broad(&words), "{words:?}");
         let text = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ") + " x";
@@ -152,10 +215,8 @@ fn a_grant_that_would_cover_everything_covers_nothing() {
             '?'
         );
     }
-    for words in
-        [&["git", "push"][..], &["cargo", "build"], &["npm", "run", "x"], &["curl"], &["python3", "x.py"]]
-    {
-        assert!(!too_broad(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()), "{words:?}");
+    for text in MEAN_ONE_THING.split('/') {
+        assert!(!too_broad(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()), "{text}");
     }
 }
 
@@ -179,6 +240,37 @@ fn changes_of_files_are_judged_by_place() {
     ] {
         assert_eq!(everywhere(&Intent::Write { files: files.clone() }, &[]), verdicts, "{files:?}");
     }
+}
+
+#[test]
+fn what_other_programs_obey_is_always_asked_for() {
+    let mut moved = change("/ws/a", false);
+    moved.moved_to = Some("/ws/.git/hooks/pre-commit".into());
+    for file in [
+        change("/ws/.git/config", false),
+        change("/ws/.GIT/config", false),
+        change("/ws/.git", false),
+        change("/extra/sub/.git/config", false),
+        change("/ws/.envrc", false),
+        change("/ws/.vscode/tasks.json", false),
+        change("/ws/.agent/config.toml", false),
+        moved,
+    ] {
+        let intent = Intent::Write { files: vec![file.clone()] };
+        // A grant for what is around it does not mean it.
+        for grants in [vec![], vec![Grant::WriteBelow { path: "/ws".into() }]] {
+            assert_eq!(everywhere(&intent, &grants), "??x ??x ?aa", "{file:?} {grants:?}");
+        }
+    }
+    let intent = Intent::Write { files: vec![change("/ws/.git/config", false)] };
+    let meant = [Grant::WriteBelow { path: "/ws/.git".into() }];
+    assert_eq!(everywhere(&intent, &meant), "ggg ggg gaa");
+    let Judgement::Ask { reason } = judge(&intent, &policy(OnRequest, WorkspaceWrite), &[]) else { panic!() };
+    assert_eq!(reason, "it changes /ws/.git/config, which git obeys later, outside the sandbox");
+    let mut inside = policy(OnRequest, WorkspaceWrite);
+    inside.roots = vec!["/home/.claude/ws".into()];
+    let intent = Intent::Write { files: vec![change("/home/.claude/ws/a", false)] };
+    assert_eq!(letter(&judge(&intent, &inside, &[])), 'a', "the workspace's own place does not count");
 }
 
 #[test]
@@ -266,7 +358,11 @@ fn only_rules_that_mean_something_are_offered() {
             Grant::CommandPrefix { words } => words.join(" "),
             other => panic!("{other:?}"),
         };
-        proposals(&intent).into_iter().map(words).collect::<Vec<_>>().join(", ")
+        proposals(&intent, &policy(OnRequest, WorkspaceWrite))
+            .into_iter()
+            .map(words)
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let table = [
         ("npm install left-pad", &["npm", "install"][..], "npm install, npm install left-pad"),

@@ -10,6 +10,7 @@ mod event;
 mod id;
 mod intent;
 mod item;
+mod obeyed;
 mod printable;
 mod settings;
 mod shown;
@@ -21,6 +22,7 @@ pub use event::{By, Event, FORMAT_VERSION, Fact, Level, Outcome, ResponseOutcome
 pub use id::{BlobId, CallId, InputId, ProcessId, ResponseId, Seq, SessionId, TurnId};
 pub use intent::{FileChange, FileOperation, Grant, Intent, Rule, Scope};
 pub use item::{Args, Content, Context, Item, words};
+pub use obeyed::{obeyed_by, obeyed_names};
 pub use printable::{printable, printable_speech};
 pub use settings::{Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Verbosity};
 pub use shown::{Excerpt, PatchedFile, PlanStep, Shown, StepStatus};

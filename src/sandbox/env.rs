@@ -126,6 +126,36 @@ const TOOL_ROOTS: &[&str] = &[
     "VOLTA_HOME",
 ];
 
+/// Credential files of tools, by name relative to HOME, or to the root that a variable names.
+const SECRETS_AT_HOME: &[&str] = &[
+    ".bun/bin/.npmrc",
+    ".cargo/credentials",
+    ".cargo/credentials.toml",
+    ".gem/credentials",
+    ".local/share/uv/credentials",
+    ".nvm/.npmrc",
+    "go/.netrc",
+];
+const SECRETS_AT_ROOTS: &[(&str, &[&str])] = &[
+    ("BUN_INSTALL", &["bin/.npmrc"]),
+    ("CARGO_HOME", &["credentials", "credentials.toml"]),
+    ("GEM_HOME", &["credentials"]),
+    ("GOPATH", &[".netrc"]),
+    ("NVM_DIR", &[".npmrc"]),
+    ("PNPM_HOME", &["rc", ".npmrc"]),
+];
+/// The same, of tools that are installed for the whole system.
+const SECRETS_OF_SYSTEM: &[&str] = &[
+    "/etc/npmrc",
+    "/etc/pip.conf",
+    "/opt/cargo/credentials",
+    "/opt/cargo/credentials.toml",
+    "/usr/etc/npmrc",
+    "/usr/local/cargo/credentials",
+    "/usr/local/cargo/credentials.toml",
+    "/usr/local/etc/npmrc",
+];
+
 /// A home for users who have none that could be shown.
 const NEUTRAL_HOME: &str = "/home/agent";
 
@@ -220,6 +250,19 @@ pub(super) fn tools() -> Vec<PathBuf> {
     });
     found.sort();
     found.dedup();
+    found
+}
+
+/// Files of the user's tools that hold credentials, wherever the tools lie.
+pub(super) fn secrets() -> Vec<PathBuf> {
+    let home = home();
+    let mut found: Vec<PathBuf> = SECRETS_AT_HOME.iter().map(|name| home.join(name)).collect();
+    for (variable, names) in SECRETS_AT_ROOTS {
+        let root = std::env::var_os(variable).map(PathBuf::from).filter(|root| root.is_absolute());
+        found.extend(root.iter().flat_map(|root| names.iter().map(|name| root.join(name))));
+    }
+    found.extend(SECRETS_OF_SYSTEM.iter().map(PathBuf::from));
+    found.retain(|path| path.exists());
     found
 }
 

@@ -6,10 +6,13 @@ pub mod env;
 #[cfg(target_os = "linux")]
 mod linux;
 mod none;
+mod program;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use crate::protocol::SandboxMode;
+
+pub use program::itself;
 
 /// A program to start, whole: nothing is inherited.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +33,16 @@ pub struct Settings {
     pub mode: SandboxMode,
     /// The directory that the session is about. Absolute, links resolved.
     pub workspace: PathBuf,
-    /// Further directories that may be written.
+    /// Further directories that may be written. They must exist.
     pub writable: Vec<PathBuf>,
     /// A directory of this session's own, made on first use and removed by whoever made the session's folder.
     pub scratch: PathBuf,
-    /// This program, to be started again as the sandbox's helper.
+    /// Directories of this program: its settings, keys and sessions. Commands neither read nor write them.
+    pub own: Vec<PathBuf>,
+    /// What starts this program again, as the sandbox's helper: see [`itself`].
     pub helper: PathBuf,
+    /// Where this program lies, for commands that call it by another name. May be gone, or another one.
+    pub program: PathBuf,
 }
 
 /// A place where commands run.
@@ -52,6 +59,11 @@ pub trait Sandbox: Send + Sync {
 
     /// In one line, what holds: for the status line, `doctor`, and the model.
     fn describe(&self) -> String;
+
+    /// What commands put where git obeys it, since this was asked last.
+    fn planted(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// Ends everything inside.
     async fn stop(&self);
@@ -84,8 +96,8 @@ pub struct Layer {
 pub fn pick(settings: Settings) -> Result<SharedSandbox, SandboxError> {
     match settings.mode {
         SandboxMode::DangerFullAccess => {
-            let programs = Some(settings.scratch.join("bin"));
-            Ok(Arc::new(none::Unconfined { helper: settings.helper, programs }))
+            let links = Some((settings.program, settings.scratch.join("bin")));
+            Ok(Arc::new(none::Unconfined { helper: settings.helper, links }))
         }
         SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => local(settings),
     }
@@ -94,7 +106,7 @@ pub fn pick(settings: Settings) -> Result<SharedSandbox, SandboxError> {
 /// No sandbox: for what a person let out. Processes still end with the agent.
 #[must_use]
 pub fn outside(helper: PathBuf) -> SharedSandbox {
-    Arc::new(none::Unconfined { helper, programs: None })
+    Arc::new(none::Unconfined { helper, links: None })
 }
 
 /// What there is of a sandbox on this machine, each layer found by a real attempt.

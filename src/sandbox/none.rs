@@ -10,15 +10,15 @@ use super::{CommandLine, Sandbox, SandboxError};
 pub(super) struct Unconfined {
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is no guard yet"))]
     pub(super) helper: PathBuf,
-    /// A directory that is made with links to this program, under the other names that it answers to.
-    pub(super) programs: Option<PathBuf>,
+    /// Where this program lies, and a directory that is made with links to it, under the other names that it answers to.
+    pub(super) links: Option<(PathBuf, PathBuf)>,
 }
 
 #[async_trait::async_trait]
 impl Sandbox for Unconfined {
     fn wrap(&self, mut command: CommandLine) -> Result<CommandLine, SandboxError> {
-        if let Some(programs) = &self.programs
-            && linked(&self.helper, programs)
+        if let Some((program, programs)) = &self.links
+            && linked(program, programs)
         {
             command.env = super::env::with_programs(command.env, programs);
         }
@@ -37,8 +37,8 @@ impl Sandbox for Unconfined {
 }
 
 /// Whether the directory is there, with what belongs into it. Without it, commands have fewer programs.
-fn linked(helper: &Path, programs: &Path) -> bool {
+fn linked(program: &Path, programs: &Path) -> bool {
     let made = std::fs::create_dir_all(programs)
-        .and_then(|()| std::os::unix::fs::symlink(helper, programs.join("apply_patch")));
+        .and_then(|()| std::os::unix::fs::symlink(program, programs.join("apply_patch")));
     made.is_ok() || programs.join("apply_patch").exists()
 }

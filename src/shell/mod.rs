@@ -401,6 +401,12 @@ impl Shell {
         Ok((process, pruned.iter().map(|victim| victim.about.id).collect()))
     }
 
+    /// What commands put where git obeys it, since this was asked last.
+    #[must_use]
+    pub fn planted(&self) -> Vec<PathBuf> {
+        self.place().sandbox.planted()
+    }
+
     async fn spawn(&self, place: &Place, line: CommandLine, outside: bool) -> Result<Born, ShellError> {
         let sandbox = if outside { &self.inner.settings.outside } else { &place.sandbox };
         self.inner.spawner.as_ref().map_err(Clone::clone)?.spawn(line, Arc::clone(sandbox)).await

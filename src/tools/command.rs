@@ -2,7 +2,7 @@
 //!
 //! The texts are those that models know, to the letter.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use super::{Output, ToolCx};
 use crate::{
@@ -70,6 +70,21 @@ pub(super) fn output(seen: Seen, call: &CallId) -> Output {
         duration_ms: u64::try_from(seen.wall.as_millis()).unwrap_or(u64::MAX),
     };
     Output { content, shown, blobs: Vec::new() }
+}
+
+/// With a warning about what commands put where git obeys it.
+pub(super) fn warned(mut output: Output, planted: &[PathBuf]) -> Output {
+    for path in planted {
+        if let Some(Content::Text { text }) = output.content.first_mut() {
+            let warning = format!(
+                "Warning: {} is new, or another one than before. It is read-only to commands from now on; outside of the \
+                 sandbox git obeys what its configuration says, so tell the user to look at it first\n",
+                path.display()
+            );
+            text.insert_str(0, &warning);
+        }
+    }
+    output
 }
 
 fn text(seen: &Seen, call: &CallId) -> String {

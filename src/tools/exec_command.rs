@@ -117,7 +117,7 @@ impl Tool for ExecCommand {
         };
         let seen = cx.shell.exec(launch, look).await;
         let seen = seen.map_err(|error| ToolError(format!("exec_command failed: {error}")))?;
-        Ok(command::output(seen, &cx.call))
+        Ok(command::warned(command::output(seen, &cx.call), &cx.shell.planted()))
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     fn intent(args: &str) -> Result<Intent, String> {
-        let workspace = Workspace { root: "/w".into(), writable: vec![] };
+        let workspace = Workspace { root: "/w".into(), writable: vec![], own: Vec::new() };
         ExecCommand.intent(&Args::Json(args.into()), &workspace).map_err(|error| error.0)
     }
 

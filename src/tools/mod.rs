@@ -7,6 +7,7 @@ pub mod apply_patch;
 mod args;
 mod command;
 pub mod exec_command;
+mod opened;
 mod places;
 #[cfg(test)]
 mod shell_tests;
@@ -29,6 +30,7 @@ use crate::{
     shell::Shell,
 };
 
+pub use places::resolved;
 pub use toolbox::Toolbox;
 
 /// Something that the model can do.
@@ -72,8 +74,10 @@ pub type OutputSink = Arc<dyn Fn(&str) + Send + Sync>;
 pub struct Workspace {
     /// Absolute, links resolved.
     pub root: PathBuf,
-    /// Further directories that may be written.
+    /// Further directories that may be written, links resolved.
     pub writable: Vec<PathBuf>,
+    /// Directories of this program, links resolved: its settings, keys and sessions. No tool touches them.
+    pub own: Vec<PathBuf>,
 }
 
 /// What a call gave.

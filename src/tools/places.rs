@@ -10,7 +10,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::protocol::Intent;
+use crate::protocol::{Intent, obeyed_by};
 
 use super::Workspace;
 
@@ -80,34 +80,60 @@ pub(super) fn resolve(path: &Path, last: Last) -> io::Result<PathBuf> {
     Ok(real)
 }
 
+/// A path with its links resolved, as far as it can be.
+#[must_use]
+pub fn resolved(path: &Path) -> PathBuf {
+    resolve(path, Last::Follow).unwrap_or_else(|_| path.to_owned())
+}
+
 /// The directories that may be written, links resolved.
 #[derive(Debug, Clone)]
-pub(super) struct Inside(Vec<PathBuf>);
+pub(super) struct Inside {
+    roots: Vec<PathBuf>,
+    own: Vec<PathBuf>,
+}
 
 impl Inside {
     pub(super) fn of(workspace: &Workspace) -> Self {
-        let roots = std::iter::once(&workspace.root).chain(&workspace.writable);
-        // A root that can't be resolved holds nothing.
-        Self(roots.filter_map(|root| resolve(root, Last::Follow).ok()).collect())
+        // As they were resolved when they were given. One that became a link meanwhile holds nothing.
+        let roots = std::iter::once(&workspace.root).chain(&workspace.writable).cloned().collect();
+        Self { roots, own: workspace.own.clone() }
     }
 
     /// Whether a resolved path is one of them, or lies below.
     pub(super) fn holds(&self, path: &Path) -> bool {
-        self.0.iter().any(|root| path.starts_with(root))
+        self.roots.iter().any(|root| path.starts_with(root)) && !self.keeps(path)
+    }
+
+    /// Whether it belongs to this program, so that nobody's word opens it to a tool.
+    pub(super) fn keeps(&self, path: &Path) -> bool {
+        self.own.iter().any(|own| path.starts_with(own))
+    }
+
+    /// Whether it may be written without a person's word: not under a name that other programs obey. Those are
+    /// among the directories one by one, when a call was allowed that says it writes them.
+    pub(super) fn gives(&self, path: &Path) -> bool {
+        let below = |root: &PathBuf| path.strip_prefix(root).is_ok_and(|rest| obeyed_by(rest).is_none());
+        self.roots.iter().any(below) && !self.keeps(path)
     }
 }
 
 impl Workspace {
-    /// The workspace for a call that was allowed with this intent: what the intent says it writes outside may
-    /// be written as well. Nothing else is how a tool learns that "outside" was allowed.
+    /// The workspace for a call that was allowed with this intent: what the intent says it reads or writes outside, or
+    /// writes under a name that other programs obey, belongs to it as well. Nothing else is how a tool learns that.
     #[must_use]
     pub fn widened(&self, intent: &Intent) -> Self {
         let mut wider = self.clone();
-        if let Intent::Write { files } = intent {
-            for file in files.iter().filter(|file| file.outside) {
-                wider.writable.push(file.path.clone());
-                wider.writable.extend(file.moved_to.clone());
+        match intent {
+            Intent::Write { files } => {
+                for file in files {
+                    let paths = std::iter::once(&file.path).chain(&file.moved_to);
+                    let given = paths.filter(|path| file.outside || obeyed_by(path).is_some());
+                    wider.writable.extend(given.cloned());
+                }
             }
+            Intent::Read { paths } => wider.writable.extend(paths.iter().cloned()),
+            Intent::None | Intent::Command { .. } | Intent::Input { .. } | Intent::Unknown => {}
         }
         wider
     }
@@ -150,9 +176,11 @@ mod tests {
 
     #[test]
     fn a_sibling_with_the_same_beginning_is_not_inside() {
-        let workspace = Workspace { root: "/w".into(), writable: vec!["/x/file".into()] };
+        let workspace =
+            Workspace { root: "/w".into(), writable: vec!["/x/file".into()], own: vec!["/w/own".into()] };
         let inside = Inside::of(&workspace);
         assert!(inside.holds(Path::new("/w/a")) && inside.holds(Path::new("/x/file")));
+        assert!(!inside.holds(Path::new("/w/own/key")) && !inside.gives(Path::new("/w/own")));
         assert!(!inside.holds(Path::new("/www")) && !inside.holds(Path::new("/x/file2")));
     }
 }

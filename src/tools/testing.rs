@@ -1,6 +1,13 @@
 //! What tests of tools run with.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +36,11 @@ impl Sandbox for Nowhere {
 }
 
 pub(super) fn workspace(root: &Path) -> Workspace {
-    Workspace { root: root.canonicalize().unwrap_or_else(|_| root.to_owned()), writable: Vec::new() }
+    Workspace {
+        root: root.canonicalize().unwrap_or_else(|_| root.to_owned()),
+        writable: Vec::new(),
+        own: Vec::new(),
+    }
 }
 
 pub(super) fn context(root: &Path) -> ToolCx {
@@ -52,5 +63,32 @@ pub(super) fn context(root: &Path) -> ToolCx {
         output: Arc::new(|_| {}),
         cancel: CancellationToken::new(),
         output_limit: 10_000,
+    }
+}
+
+/// Somebody who exchanges two names all the time, until this is dropped.
+pub(super) struct Swaps {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Swaps {
+    pub(super) fn between(one: &Path, other: &Path) -> Self {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, one, other): (_, PathBuf, PathBuf) = (Arc::clone(&stop), one.into(), other.into());
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                renameat_with(CWD, &one, CWD, &other, RenameFlags::EXCHANGE).unwrap();
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Swaps {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }

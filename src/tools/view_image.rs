@@ -25,7 +25,8 @@ use crate::protocol::{Args, BlobId, Content, Intent, Shown, ToolForm, ToolSpec};
 use super::{
     Output, Tool, ToolCx, ToolError, Workspace,
     args::parse_args,
-    places::{Last, resolve},
+    opened,
+    places::{Inside, Last, resolve},
 };
 
 /// Shows the model an image file.
@@ -74,13 +75,23 @@ impl Tool for ViewImage {
         let path = workspace.absolute(parse_args::<Wanted>(args)?.path);
         // Links are resolved, so that the file that is judged is the file that is read.
         let real = resolve(&path, Last::Follow).map_err(|error| not_found(&path, &error))?;
+        if Inside::of(workspace).keeps(&real) {
+            return Err(ToolError(format!("image path `{}` belongs to this program", path.display())));
+        }
         Ok(Intent::Read { paths: vec![real] })
     }
 
     async fn run(&self, args: &Args, cx: ToolCx) -> Result<Output, ToolError> {
         let path = cx.workspace.absolute(parse_args::<Wanted>(args)?.path);
+        let inside = Inside::of(&cx.workspace);
         let work = tokio::task::spawn_blocking(move || {
-            let (content, blob, bytes) = load(&path)?;
+            // The file that was judged, or none: a command may have put a link in its way.
+            let real = resolve(&path, Last::Follow).map_err(|error| not_found(&path, &error))?;
+            if !inside.holds(&real) {
+                return Err(ToolError(format!("image path `{}` leads to another place now", path.display())));
+            }
+            let file = opened::parent(&real).and_then(|(directory, name)| opened::file(directory, name));
+            let (content, blob, bytes) = loaded(file, &path)?;
             let Content::Image { width, height, .. } = content else {
                 return Err(ToolError(format!("`{}` is no image", path.display())));
             };
@@ -96,7 +107,12 @@ impl Tool for ViewImage {
 /// # Errors
 /// When there is no such file, or it is not an image that can be sent.
 pub fn load(path: &Path) -> Result<(Content, BlobId, Vec<u8>), ToolError> {
-    let bytes = read(path)?;
+    // A pipe would never answer.
+    loaded(OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path), path)
+}
+
+fn loaded(file: io::Result<File>, path: &Path) -> Result<(Content, BlobId, Vec<u8>), ToolError> {
+    let bytes = file.map_err(|error| not_found(path, &error)).and_then(|file| read(file, path))?;
     let picture =
         Picture::of(bytes).map_err(|why| ToolError(format!("image at `{}` {why}", path.display())))?;
     let blob = BlobId::of(&picture.bytes);
@@ -130,10 +146,8 @@ fn not_found(path: &Path, error: &io::Error) -> ToolError {
     ToolError(format!("unable to locate image at `{}`: {error}", path.display()))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ToolError> {
+fn read(file: File, path: &Path) -> Result<Vec<u8>, ToolError> {
     let told = |error: io::Error| not_found(path, &error);
-    // A pipe would never answer.
-    let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(told)?;
     let meta = file.metadata().map_err(told)?;
     if !meta.is_file() {
         return Err(ToolError(format!("image path `{}` is not a file", path.display())));

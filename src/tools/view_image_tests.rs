@@ -131,6 +131,34 @@ fn a_missing_file_is_told_in_known_words() {
 }
 
 #[tokio::test]
+async fn a_file_is_read_where_it_was_judged_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    for (place, width) in [("w/d", 4), ("out", 5)] {
+        fs::create_dir_all(root.join(place)).unwrap();
+        fs::write(root.join(place).join("a.png"), encoded(width, 3, ImageFormat::Png)).unwrap();
+    }
+    std::os::unix::fs::symlink("../out", root.join("w/l")).unwrap();
+    let args = Args::Json(r#"{"path":"d/a.png"}"#.to_owned());
+    let cx = testing::context(&root.join("w"));
+    let intent = ViewImage.intent(&args, &cx.workspace).unwrap();
+    // What a person allowed outside is read, and only that.
+    let outside = Args::Json(r#"{"path":"l/a.png"}"#.to_owned());
+    let asked = ViewImage.intent(&outside, &cx.workspace).unwrap();
+    assert!(ViewImage.run(&outside, cx.clone()).await.unwrap_err().0.contains("leads to another place now"));
+    let wider = ToolCx { workspace: cx.workspace.widened(&asked), ..cx.clone() };
+    assert!(ViewImage.run(&outside, wider).await.is_ok());
+
+    let _swaps = testing::Swaps::between(&root.join("w/d"), &root.join("w/l"));
+    for _ in 0..300 {
+        let cx = ToolCx { workspace: cx.workspace.widened(&intent), ..cx.clone() };
+        if let Ok(Output { shown: Shown::Image { width, .. }, .. }) = ViewImage.run(&args, cx).await {
+            assert_eq!(width, 4, "a file outside was shown");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_tool_shows_the_picture_and_says_which_file_it_reads() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().canonicalize().unwrap();

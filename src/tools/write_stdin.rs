@@ -47,7 +47,7 @@ impl Tool for WriteStdin {
         let look = command::look(&cx, wait.of(params.yield_time_ms), params.max_output_tokens);
         let seen = cx.shell.write(ProcessId(params.session_id), &chars, look).await;
         let seen = seen.map_err(|error| ToolError(format!("write_stdin failed: {error}")))?;
-        Ok(command::output(seen, &cx.call))
+        Ok(command::warned(command::output(seen, &cx.call), &cx.shell.planted()))
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn an_intent_names_the_process_and_what_is_typed() {
-        let workspace = Workspace { root: "/w".into(), writable: vec![] };
+        let workspace = Workspace { root: "/w".into(), writable: vec![], own: Vec::new() };
         let intent = |args: &str| WriteStdin.intent(&Args::Json(args.into()), &workspace);
         let typed = Intent::Input { process: ProcessId(12_345), text: "y\n\u{3}".into() };
         assert_eq!(intent(r#"{"session_id":12345,"chars":"y\n\u0003"}"#), Ok(typed));

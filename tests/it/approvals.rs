@@ -171,6 +171,32 @@ async fn a_write_outside_the_workspace_is_refused_or_asked_for() {
 }
 
 #[tokio::test]
+async fn a_patch_to_what_git_obeys_needs_a_person_in_either_form() {
+    if !has_sandbox() {
+        return;
+    }
+    let patch =
+        "*** Begin Patch\n*** Update File: .git/config\n-[core]\n+[core]\n+fsmonitor = ./x\n*** End Patch\n";
+    let forms = [custom_call("apply_patch", patch), shell(&format!("apply_patch <<'EOF'\n{patch}EOF\n"))];
+    for form in forms {
+        let steps = || [Step::items([form.clone()]), Step::text("ok")];
+        let world = World::new(steps()).await;
+        world.write(".git/config", "[core]\n");
+        world.exec(&["go"]).await.expect(0);
+        let result = world.result(2);
+        assert!(result.starts_with("patch rejected: git obeys "), "{result}");
+        assert_eq!(world.read(".git/config"), "[core]\n");
+        let world = World::new(steps()).await;
+        world.write(".git/config", "[core]\n");
+        let run = world.exec(&["-a", "on-request", "go"]).await.expect(3);
+        assert!(run.stderr.contains("which git obeys later"), "{run:#?}");
+        assert_eq!(world.read(".git/config"), "[core]\n");
+        world.exec(&["resume", &world.session(), "--approve", "call_1_1"]).await.expect(0);
+        assert_eq!(world.read(".git/config"), "[core]\nfsmonitor = ./x\n", "{:?}", world.results(2));
+    }
+}
+
+#[tokio::test]
 async fn read_only_is_read_only() {
     if !has_sandbox() {
         return;
@@ -195,7 +221,7 @@ async fn read_only_is_read_only() {
 #[tokio::test]
 async fn untrusted_asks_for_what_is_not_known_to_be_harmless() {
     let world = World::new([
-        Step::items([shell("ls"), shell("touch made"), shell("ls && touch made")]),
+        Step::items([shell("/bin/ls"), shell("touch made"), shell("/bin/ls && touch made")]),
         Step::text("ok"),
     ])
     .await;

@@ -136,7 +136,7 @@ impl Talk {
                 Ok(OpenedModel { model: catalog::open(&resolved, None)?, name: settings.model.model.clone() })
             }),
             tools: Toolbox::builtin(),
-            workspace: Workspace { root: world.workspace.clone(), writable: Vec::new() },
+            workspace: Workspace { root: world.workspace.clone(), writable: Vec::new(), own: Vec::new() },
             shell,
             exits,
             clock: Arc::new(Time::now),

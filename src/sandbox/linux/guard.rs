@@ -11,6 +11,7 @@ use std::{
     os::fd::OwnedFd,
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 
 use rustix::{
@@ -122,7 +123,11 @@ fn inner(lifeline: &OwnedFd, agent_gone: &OwnedFd, launch: &Launch<'_>) -> i32 {
     code
 }
 
-/// Kills everything below this process, which must be a subreaper. Returns when nothing is left.
+/// How long those that take long to end are left alone, where others can't be waited for.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Kills everything below this process, which must be a subreaper. Returns when nothing is left, or only processes
+/// of other users (such as root's), which it can't end.
 fn end_descendants() {
     loop {
         loop {
@@ -132,12 +137,20 @@ fn end_descendants() {
                 Err(_) => return,
             }
         }
+        let (mut ours, mut foreign) = (false, false);
         for pid in descendants(getpid(), &parents()) {
-            // Gone already, or another user's: the wait below sees to both.
-            let _ = kill_process(pid, Signal::KILL);
+            match kill_process(pid, Signal::KILL) {
+                Err(Errno::PERM) => foreign = true,
+                // Or gone already: the wait below sees to that.
+                _ => ours = true,
+            }
         }
         // Each end may bring new orphans, whom the next look finds.
-        let _ = wait(WaitOptions::empty());
+        match (ours, foreign) {
+            (_, false) => drop(wait(WaitOptions::empty())),
+            (true, true) => std::thread::sleep(PAUSE),
+            (false, true) => return,
+        }
     }
 }
 
@@ -158,7 +171,7 @@ fn descendants(root: Pid, parents: &[(i32, i32)]) -> Vec<Pid> {
     found
 }
 
-/// Every process with its parent.
+/// Every process that has not ended, with its parent.
 fn parents() -> Vec<(i32, i32)> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     entries
@@ -166,16 +179,18 @@ fn parents() -> Vec<(i32, i32)> {
             let entry = entry.ok()?;
             let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
             let stat = std::fs::read(entry.path().join("stat")).ok()?;
-            Some((pid, parent_in(&stat)?))
+            let (state, parent) = state_and_parent_in(&stat)?;
+            (!matches!(state, b"Z" | b"X")).then_some((pid, parent))
         })
         .collect()
 }
 
-/// The parent in the text of a `stat` file. The program's name in it may hold anything, parentheses included.
-fn parent_in(stat: &[u8]) -> Option<i32> {
+/// The state and the parent in the text of a `stat` file. The program's name in it may hold anything, parentheses included.
+fn state_and_parent_in(stat: &[u8]) -> Option<(&[u8], i32)> {
     let after = stat.iter().rposition(|byte| *byte == b')')?;
     let mut fields = stat.get(after + 1..)?.split(|byte| *byte == b' ').filter(|field| !field.is_empty());
-    std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()
+    let state = fields.next()?;
+    Some((state, std::str::from_utf8(fields.next()?).ok()?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -186,9 +201,9 @@ mod tests {
 
     #[test]
     fn a_parent_is_found_behind_any_name() {
-        assert_eq!(parent_in(b"12 (sh) S 7 12 12 0"), Some(7));
-        assert_eq!(parent_in(b"12 (a) R 1 (b) S 9 12 0"), Some(9));
-        assert_eq!(parent_in(b"12 (broken"), None);
+        assert_eq!(state_and_parent_in(b"12 (sh) S 7 12 12 0"), Some((&b"S"[..], 7)));
+        assert_eq!(state_and_parent_in(b"12 (a) R 1 (b) Z 9 12 0"), Some((&b"Z"[..], 9)));
+        assert_eq!(state_and_parent_in(b"12 (broken"), None);
     }
 
     #[test]

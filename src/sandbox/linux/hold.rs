@@ -66,11 +66,8 @@ fn failed(layer: &'static str) -> impl Fn(io::Error) -> Failure {
 
 fn hold(plan: &Plan) -> Result<Pid, Failure> {
     mounts::make_private(plan).map_err(failed("scratch"))?;
-    let (identity, mapped) = match mapped(plan) {
-        Ok((identity, mapped)) => (identity, mapped),
-        // Said in the report: the identity is then root's, if only within its namespace.
-        Err(_) => (Identity::same(), None),
-    };
+    // Root's own identity is no way out: it owns the machine, whatever namespace it is in.
+    let (identity, mapped) = mapped(plan).map_err(failed("identity"))?;
     let (go, start) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed("process")(error.into()))?;
     let (report, tell) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed("process")(error.into()))?;
     match sys::clone_process(NAMESPACES).map_err(failed("namespaces"))? {
@@ -120,7 +117,6 @@ fn listen(report: OwnedFd, child: Pid, identity: Identity) -> Result<Report, Fai
             holder: child.as_raw_nonzero().get(),
             started: super::enter::started(child).map_err(failed("process"))?,
             user: identity.becomes(),
-            root: matches!(identity, Identity::Same { uid: 0, .. }),
             landlock,
         }),
         None => Err(Failure { layer: "process", reason: "the session's first process died".into() }),
@@ -150,7 +146,7 @@ fn first_process(
     super::relay::release_stdout();
     let built = build(plan, identity, mapped);
     let ready = match built {
-        Ok(landlock) => Report::Ready { holder: 0, started: 0, user: None, root: false, landlock },
+        Ok(landlock) => Report::Ready { holder: 0, started: 0, user: None, landlock },
         Err(failure) => Report::Failed(failure),
     };
     if rustix::io::write(&tell, ready.to_string().as_bytes()).is_err() || matches!(ready, Report::Failed(_)) {

@@ -21,6 +21,7 @@ use super::{
     landlock,
     launch::{Launch, eprint_raw},
     mounts::proc_flags,
+    obeyed,
     plan::Entry,
     seccomp,
     supervise::{Watched, supervise},
@@ -31,6 +32,7 @@ use crate::sandbox::env;
 pub(super) fn run(entry: &Entry, launch: &Launch<'_>, lifeline: &OwnedFd) -> i32 {
     let prepared = mount("proc", "/proc", "proc", proc_flags(), c"subset=pid")
         .map_err(|error| Failure { layer: "mounts", reason: format!("/proc: {error}") })
+        .and_then(|()| obeyed::protect(&entry.repositories).map_err(failed("mounts")))
         .and_then(|()| confine(entry.user, &entry.written));
     if let Err(Failure { layer, reason }) = prepared {
         eprint_raw(&format!("agent: cannot enter the sandbox: {layer}: {reason}\n"));

@@ -19,6 +19,8 @@ mod init;
 mod landlock;
 mod launch;
 mod mounts;
+mod obeyed;
+mod place;
 mod plan;
 mod probe;
 mod relay;
@@ -30,7 +32,7 @@ mod sys;
 use std::{
     ffi::{OsStr, OsString},
     io::Read as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::{Mutex, PoisonError},
 };
@@ -74,6 +76,7 @@ pub(super) fn helper(args: &[OsString]) -> Option<ExitCode> {
 pub(super) struct Linux {
     settings: Settings,
     plan: Plan,
+    git: obeyed::Known,
     holder: Mutex<Option<Holder>>,
 }
 
@@ -89,7 +92,6 @@ struct Ready {
     holder: i32,
     started: u64,
     user: Option<u32>,
-    root: bool,
     landlock: u32,
 }
 
@@ -98,7 +100,8 @@ impl Linux {
     pub(super) fn start(settings: Settings) -> Result<Self, SandboxError> {
         let plan = Plan::new(&settings)?;
         let holder = Holder::start(&settings, &plan).map_err(|failure| explain(&failure))?;
-        Ok(Self { settings, plan, holder: Mutex::new(Some(holder)) })
+        let git = obeyed::Known::of(plan.shared());
+        Ok(Self { settings, plan, git, holder: Mutex::new(Some(holder)) })
     }
 
     /// The holder, started again if somebody killed it.
@@ -125,6 +128,7 @@ impl Sandbox for Linux {
             tty: command.tty,
             cwd: command.cwd,
             written: self.plan.written(),
+            repositories: self.plan.repositories(),
         };
         let mut args: Vec<OsString> = vec![ROLE.into(), "enter".into()];
         args.extend(entry.to_args());
@@ -146,13 +150,16 @@ impl Sandbox for Linux {
             SandboxMode::ReadOnly => "only /tmp and HOME (both private) are writable",
             _ => "only the workspace, /tmp and HOME (the last two private) are writable",
         };
-        let notes = slot.as_ref().map_or(String::new(), |holder| {
-            let landlock =
-                if holder.ready.landlock == 0 { ", without Landlock (not in this kernel)" } else { "" };
-            let root = if holder.ready.root { ", commands are root within their namespace" } else { "" };
-            format!("{landlock}{root}")
-        });
-        format!("{} (local sandbox): {writes}, .git is read-only, no network{notes}", self.settings.mode)
+        let landlock = slot.as_ref().is_none_or(|holder| holder.ready.landlock > 0);
+        let notes = if landlock { "" } else { ", without Landlock (not in this kernel)" };
+        format!(
+            "{} (local sandbox): {writes}, the .git there is read-only, no network{notes}",
+            self.settings.mode
+        )
+    }
+
+    fn planted(&self) -> Vec<PathBuf> {
+        self.git.planted()
     }
 
     async fn stop(&self) {
@@ -178,8 +185,8 @@ impl Holder {
         let mut text = String::new();
         let said = child.stdout.take().map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut text));
         let failure = match (said, Report::parse(&text)) {
-            (Ok(_), Some(Report::Ready { holder, started, user, root, landlock })) => {
-                return Ok(Self { child, ready: Ready { holder, started, user, root, landlock } });
+            (Ok(_), Some(Report::Ready { holder, started, user, landlock })) => {
+                return Ok(Self { child, ready: Ready { holder, started, user, landlock } });
             }
             (Ok(_), Some(Report::Failed(failure))) => failure,
             (Ok(_), None) => Failure { layer: "process", reason: "the helper did not answer".into() },
@@ -214,11 +221,18 @@ fn ends_within(child: &Child, time: Timespec) -> bool {
 fn explain(failure: &Failure) -> SandboxError {
     let Failure { layer, reason } = failure;
     let hint = match *layer {
-        "namespaces" | "user namespace" | "uts namespace" | "network namespace" | "mounts" => {
+        "namespaces" | "user namespace" | "uts namespace" | "network namespace" | "mounts"
+            if refused(reason) =>
+        {
             "The kernel must let you make user namespaces: see `sysctl user.max_user_namespaces`, on Debian \
              `kernel.unprivileged_userns_clone=1`, on Ubuntu `kernel.apparmor_restrict_unprivileged_userns=0` \
              (or an AppArmor profile for this program); in a container, a seccomp profile that allows `unshare` \
              and `mount`. Linux 5.12 or newer is needed"
+        }
+        "identity" if rustix::process::geteuid().is_root() => {
+            "Commands of root run as somebody without power, who is shown the workspace, its further directories and the \
+             session's own one as his: their file systems must take id-mapped mounts (ext4, xfs, btrfs and others do, \
+             network and overlay file systems don't). Start the program as an ordinary user, or work in another place"
         }
         "seccomp" => "The kernel must have CONFIG_SECCOMP_FILTER",
         "scratch" => "The session's own directory must be writable",
@@ -232,6 +246,13 @@ fn explain(failure: &Failure) -> SandboxError {
     }
 }
 
+/// Whether it is the machine that does not let it be: not permitted, no more of them, or not known to the kernel.
+fn refused(reason: &str) -> bool {
+    [libc::EPERM, libc::ENOSPC, libc::ENOSYS]
+        .iter()
+        .any(|code| reason.contains(&format!("(os error {code})")))
+}
+
 /// One layer of the sandbox, as found by trying it.
 pub(super) fn layers(settings: &Settings) -> Vec<super::Layer> {
     let layer = |name: &str, ok: bool, detail: String| super::Layer { name: name.into(), ok, detail };
@@ -240,15 +261,14 @@ pub(super) fn layers(settings: &Settings) -> Vec<super::Layer> {
         .and_then(|plan| Holder::start(settings, &plan))
     {
         Ok(holder) => {
-            let Ready { landlock, root, user, .. } = holder.ready;
-            let identity = match (root, user) {
-                (true, _) => "commands are root within their namespace, without rights outside of it",
-                (false, Some(_)) => "you are root, commands are not",
-                (false, None) => "commands run as you, without any rights of yours elsewhere",
+            let Ready { landlock, user, .. } = holder.ready;
+            let identity = match user {
+                Some(_) => "you are root, commands are not",
+                None => "commands run as you, without any rights of yours elsewhere",
             };
             vec![
                 layer("namespaces", true, "user, mount, pid, network, ipc, uts, cgroup".into()),
-                layer("identity", !root, identity.into()),
+                layer("identity", true, identity.into()),
                 layer("private root", true, "the system is read-only, your home is hidden".into()),
                 layer("network", true, "none but a loopback of its own".into()),
                 layer(
@@ -260,5 +280,26 @@ pub(super) fn layers(settings: &Settings) -> Vec<super::Layer> {
             ]
         }
         Err(failure) => vec![layer(failure.layer, false, explain(&failure).message)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_blamed_only_for_what_it_refuses() {
+        for (reason, blamed) in [
+            ("Operation not permitted (os error 1)", true),
+            ("No space left on device (os error 28)", true),
+            ("Function not implemented (os error 38)", true),
+            ("/ws: Too many levels of symbolic links (os error 40)", false),
+            ("/ws: Permission denied (os error 13)", false),
+        ] {
+            for layer in ["namespaces", "mounts"] {
+                let SandboxError { message } = explain(&Failure { layer, reason: reason.into() });
+                assert_eq!(message.contains("sysctl"), blamed, "{message}");
+            }
+        }
     }
 }

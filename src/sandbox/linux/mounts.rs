@@ -14,7 +14,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags, open},
+    fs::{CWD, FileType, Mode, OFlags, open},
     mount::{
         FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
         fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
@@ -24,6 +24,7 @@ use rustix::{
 };
 
 use super::{
+    place::{self, at, kind, open_plain},
     plan::Plan,
     sys::{MountChange, set_mount},
 };
@@ -66,10 +67,6 @@ const SECRETS: &[&str] = &[
     "/etc/wireguard",
 ];
 
-/// Credential files within the tools of a user, by name relative to HOME.
-const SECRETS_OF_TOOLS: &[&str] =
-    &[".bun/bin/.npmrc", ".local/share/uv/credentials", ".nvm/.npmrc", "go/.netrc"];
-
 /// Sizes of what lives in memory.
 const SHM_SIZE: &str = "1g";
 const ROOT_SIZE: &str = "16m";
@@ -81,6 +78,8 @@ struct Source {
     /// Further flags, besides `nosuid` (and `nodev`, but for devices).
     set: u64,
     directory: bool,
+    /// Where it can't be mounted, it is not there.
+    optional: bool,
 }
 
 /// All trees of a session, opened but not mounted yet.
@@ -88,12 +87,14 @@ pub(super) struct Sources {
     system: Vec<Source>,
     links: Vec<(PathBuf, PathBuf)>,
     own: Vec<Source>,
-    git: Option<PathBuf>,
     proc: OwnedFd,
 }
 
 /// Trees of the session that the parent has opened and mapped, with their places inside.
 pub(super) type Mapped = Vec<(OwnedFd, PathBuf)>;
+
+const WHOLE_TREE: OpenTreeFlags =
+    OpenTreeFlags::OPEN_TREE_CLONE.union(OpenTreeFlags::OPEN_TREE_CLOEXEC).union(OpenTreeFlags::AT_RECURSIVE);
 
 const RO: u64 = libc::MOUNT_ATTR_RDONLY;
 const NODEV: u64 = libc::MOUNT_ATTR_NODEV;
@@ -113,22 +114,22 @@ impl Sources {
             }
         }
         // This program itself, under the other name that it answers to. Found by its path: what /proc knows of it
-        // belongs to the namespace that it was started in. A program that was replaced meanwhile is not there.
+        // belongs to the namespace that it was started in. A program that was removed meanwhile is not there, and of
+        // one that was replaced only commands get the new one.
         let patch = Path::new(env::PROGRAMS).join("apply_patch");
-        system.extend(
-            std::fs::read_link("/proc/self/exe").and_then(|own| Source::new(&own, &patch, RO | NODEV)),
-        );
+        system.extend(Source::new(&plan.program, &patch, RO | NODEV));
         for name in DEVICES {
             let path = Path::new("/dev").join(name);
             system.push(Source::new(&path, &path, 0)?);
         }
         let mut own = match mapped {
-            Some(trees) => {
-                trees.into_iter().map(|(tree, to)| Source { tree, to, set: NODEV, directory: true }).collect()
-            }
+            Some(trees) => trees
+                .into_iter()
+                .map(|(tree, to)| Source { tree, to, set: NODEV, directory: true, optional: false })
+                .collect(),
             None => writable(plan)
                 .iter()
-                .map(|(from, to)| Source::new(from, to, NODEV))
+                .map(|(from, to)| Source::plain(from, to, NODEV))
                 .collect::<io::Result<Vec<_>>>()?,
         };
         for source in &mut own {
@@ -138,19 +139,17 @@ impl Sources {
         }
         for tool in &plan.tools {
             // A tool that can't be opened is not there.
-            own.extend(Source::new(tool, tool, RO | NODEV));
+            own.extend(Source::new(tool, tool, RO | NODEV).map(|source| Source { optional: true, ..source }));
         }
         // The home lies under the tools in it, and a workspace in the home over both.
         own.sort_by_key(|source| source.to.components().count());
-        let git = plan.workspace.join(".git");
-        let git = (plan.write && git.symlink_metadata().is_ok()).then_some(git);
         // The kernel gives out a new /proc only where one can be seen already: here still the host's, and for the
         // commands this one.
         let context = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
         fsconfig_set_string(context.as_fd(), "subset", "pid")?;
         let proc = mounted(&context, MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_NODEV)
             .map_err(|error| at("/proc", error))?;
-        Ok(Self { system, links, own, git, proc })
+        Ok(Self { system, links, own, proc })
     }
 
     /// Makes them the root of this process and of everything that is started from it.
@@ -165,21 +164,20 @@ impl Sources {
         chdir("/")?;
 
         for directory in ["/dev", "/proc", "/run", "/var"] {
-            make_directory(Path::new(directory))?;
+            place::make(Path::new(directory), true, &[])?;
         }
         for (target, link) in &self.links {
             symlink(target, link)?;
         }
         symlink("/run", "/var/run")?;
         for source in self.system {
-            source.mount()?;
+            source.mount(&[])?;
         }
         devices()?;
+        let private = plan.private().map(|(_, to)| to);
         for source in self.own {
-            source.mount()?;
-        }
-        if let Some(git) = self.git {
-            Source::new(&git, &git, RO | NODEV)?.mount()?;
+            let optional = source.optional;
+            source.mount(&private).or_else(|error| if optional { Ok(()) } else { Err(error) })?;
         }
         if let Some(user) = user {
             introduce(
@@ -189,7 +187,7 @@ impl Sources {
             )?;
             introduce("/etc/group", user, &format!("agent:x:{user}:\n"))?;
         }
-        hide(plan)?;
+        cover(plan)?;
         move_to(&self.proc, Path::new("/proc"))?;
         seal()
     }
@@ -207,7 +205,9 @@ pub(super) fn writable(plan: &Plan) -> Vec<(PathBuf, PathBuf)> {
 
 /// Makes the private directories of a session on the host.
 pub(super) fn make_private(plan: &Plan) -> io::Result<()> {
-    for (path, _) in plan.private() {
+    // What of the program's own could be made by a command must be there to be covered.
+    let own = plan.own.iter().filter(|own| plan.write && plan.shared().any(|root| own.starts_with(root)));
+    for path in plan.private().into_iter().map(|(path, _)| path).chain(own.cloned()) {
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -219,27 +219,27 @@ pub(super) fn make_private(plan: &Plan) -> io::Result<()> {
 
 impl Source {
     fn new(from: &Path, to: &Path, set: u64) -> io::Result<Self> {
-        let flags =
-            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-        let tree = open_tree(CWD, from, flags).map_err(|error| at(from, error.into()))?;
-        let directory = from.metadata().map_err(|error| at(from, error))?.is_dir();
-        Ok(Self { tree, to: to.to_owned(), set, directory })
+        let tree = open_tree(CWD, from, WHOLE_TREE).map_err(|error| at(from, error.into()))?;
+        let directory = kind(&tree).map_err(|error| at(from, error))? == FileType::Directory;
+        Ok(Self { tree, to: to.to_owned(), set, directory, optional: false })
     }
 
-    fn mount(self) -> io::Result<()> {
+    /// The same, of a path that must have no link in it.
+    fn plain(from: &Path, to: &Path, set: u64) -> io::Result<Self> {
+        let opened = open_plain(from)?;
+        let directory = kind(&opened).map_err(|error| at(from, error))? == FileType::Directory;
+        let tree = open_tree(&opened, "", WHOLE_TREE | OpenTreeFlags::AT_EMPTY_PATH)
+            .map_err(|error| at(from, error.into()))?;
+        Ok(Self { tree, to: to.to_owned(), set, directory, optional: false })
+    }
+
+    /// Mounts it. Below `private` what is in the way is removed.
+    fn mount(self, private: &[PathBuf]) -> io::Result<()> {
         let change = MountChange { set: self.set | NOSUID, private: true, recursive: true, idmap: None };
         set_mount(self.tree.as_fd(), &change).map_err(|error| at(&self.to, error))?;
-        if self.directory {
-            make_directory(&self.to)?;
-        } else {
-            make_file(&self.to)?;
-        }
-        // The place is in trees that a command may have written in an earlier life of the session: a link there
-        // would only lead to another place in the private root, but it would be the wrong one.
-        if std::fs::symlink_metadata(&self.to).map_err(|error| at(&self.to, error))?.is_symlink() {
-            return Err(at(&self.to, io::Error::other("is a link")));
-        }
-        move_to(&self.tree, &self.to)
+        let to = place::make(&self.to, self.directory, private)?;
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        move_mount(&self.tree, "", &to, "", flags).map_err(|error| at(&self.to, error.into()))
     }
 }
 
@@ -257,28 +257,58 @@ fn devices() -> io::Result<()> {
     fsconfig_set_flag(context.as_fd(), "newinstance")?;
     fsconfig_set_string(context.as_fd(), "ptmxmode", "0666")?;
     fsconfig_set_string(context.as_fd(), "mode", "0620")?;
-    make_directory(Path::new("/dev/pts"))?;
+    place::make(Path::new("/dev/pts"), true, &[])?;
     let terminals =
         mounted(&context, MountAttrFlags::MOUNT_ATTR_NOEXEC).map_err(|error| at("devpts", error))?;
     move_to(&terminals, Path::new("/dev/pts"))?;
-    make_directory(Path::new("/dev/shm"))?;
+    place::make(Path::new("/dev/shm"), true, &[])?;
     move_to(&tmpfs(SHM_SIZE, "1777")?, Path::new("/dev/shm"))
 }
 
-/// Covers secrets with nothing.
-fn hide(plan: &Plan) -> io::Result<()> {
+/// Covers secrets with nothing, wherever they can be seen.
+fn cover(plan: &Plan) -> io::Result<()> {
     let empty = (Path::new("/.empty-directory"), Path::new("/.empty-file"));
     std::fs::DirBuilder::new().mode(0o500).create(empty.0)?;
-    make_file(empty.1)?;
-    let in_tools = SECRETS_OF_TOOLS.iter().map(|name| plan.home.join(name));
+    place::make(empty.1, false, &[])?;
+    for own in &plan.own {
+        pin(plan, own)?;
+    }
+    // Where a link of the system leads is what has to be covered.
+    let system = SECRETS.iter().filter_map(|path| Path::new(path).canonicalize().ok());
     // A session's own folder may lie in the workspace; what it holds is not for commands.
-    let scratch = plan.shared().any(|shared| plan.scratch.starts_with(shared)).then(|| plan.scratch.clone());
-    for path in SECRETS.iter().map(PathBuf::from).chain(in_tools).chain(scratch) {
-        match std::fs::symlink_metadata(&path) {
-            Ok(meta) if meta.is_dir() => Source::new(empty.0, &path, RO | NODEV)?.mount()?,
-            Ok(meta) if meta.is_file() => Source::new(empty.1, &path, RO | NODEV)?.mount()?,
-            _ => {}
-        }
+    let own = plan.own.iter().chain(&plan.secrets).chain([&plan.scratch]).cloned();
+    for path in system.chain(own) {
+        // In trees that commands write there may be links of theirs, which lead to nothing that was meant.
+        let nothing = match open_plain(&path).and_then(|opened| kind(&opened)) {
+            Ok(FileType::Directory) => empty.0,
+            Ok(_) => empty.1,
+            // What commands could reach and can't be covered is no sandbox.
+            Err(error)
+                if error.kind() != io::ErrorKind::NotFound
+                    && plan.own.contains(&path)
+                    && plan.shared().any(|root| path.starts_with(root)) =>
+            {
+                return Err(error);
+            }
+            Err(_) => continue,
+        };
+        Source::plain(nothing, &path, RO | NODEV)?.mount(&[])?;
+    }
+    Ok(())
+}
+
+/// Keeps the directories above a place of the program's own from being renamed, and others from taking their place:
+/// a directory that something is mounted on stays.
+fn pin(plan: &Plan, own: &Path) -> io::Result<()> {
+    let Some(root) =
+        plan.shared().filter(|root| own.starts_with(root)).max_by_key(|root| root.components().count())
+    else {
+        return Ok(());
+    };
+    let mut between: Vec<&Path> = own.ancestors().skip(1).take_while(|path| *path != root).collect();
+    between.reverse();
+    for path in between {
+        Source::plain(path, path, NODEV)?.mount(&[])?;
     }
     Ok(())
 }
@@ -294,10 +324,10 @@ fn introduce(list: &str, number: u32, line: &str) -> io::Result<()> {
         text.push('\n');
     }
     text.push_str(line);
-    let list = Path::new(list);
+    let list = &Path::new(list).canonicalize()?;
     let copy = Path::new("/").join(format!(".{}", list.file_name().unwrap_or_default().display()));
     std::fs::write(&copy, text).map_err(|error| at(&copy, error))?;
-    Source::new(&copy, list, RO | NODEV)?.mount()
+    Source::new(&copy, list, RO | NODEV)?.mount(&[])
 }
 
 /// Makes the root itself read-only: not one file of it is a command's.
@@ -323,21 +353,4 @@ fn mounted(context: &OwnedFd, flags: MountAttrFlags) -> io::Result<OwnedFd> {
 fn move_to(tree: &OwnedFd, to: &Path) -> io::Result<()> {
     move_mount(tree.as_fd(), "", CWD, to, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .map_err(|error| at(to, error.into()))
-}
-
-fn make_directory(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|error| at(path, error))
-}
-
-fn make_file(path: &Path) -> io::Result<()> {
-    if path.symlink_metadata().is_ok() {
-        return Ok(());
-    }
-    path.parent().map_or(Ok(()), make_directory)?;
-    std::fs::File::create(path).map(drop).map_err(|error| at(path, error))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "so that it can be given to `map_err`")]
-fn at(path: impl AsRef<Path>, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.as_ref().display()))
 }

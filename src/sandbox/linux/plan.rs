@@ -16,8 +16,25 @@ use crate::{
 
 /// Directories that are never a workspace: they would show or shadow what the sandbox keeps private.
 const NEVER_WHOLE: &[&str] = &[
-    "/", "/bin", "/boot", "/etc", "/home", "/lib", "/lib64", "/opt", "/root", "/sbin", "/tmp", "/usr",
-    "/var", "/var/tmp",
+    "/",
+    "/bin",
+    "/boot",
+    "/etc",
+    "/home",
+    "/lib",
+    "/lib64",
+    "/opt",
+    "/root",
+    "/sbin",
+    "/tmp",
+    "/usr",
+    "/usr/bin",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local",
+    "/usr/sbin",
+    "/var",
+    "/var/tmp",
 ];
 
 /// Directories in which nothing is a workspace.
@@ -37,27 +54,53 @@ pub(super) struct Plan {
     pub(super) scratch: PathBuf,
     /// Tools of the user, read-only.
     pub(super) tools: Vec<PathBuf>,
+    /// Where this program lies.
+    pub(super) program: PathBuf,
+    /// Directories of this program.
+    pub(super) own: Vec<PathBuf>,
+    /// Files of the user's tools that hold credentials.
+    pub(super) secrets: Vec<PathBuf>,
 }
 
 impl Plan {
     /// The plan for a session of this process.
     pub(super) fn new(settings: &Settings) -> Result<Self, SandboxError> {
         let home = env::home();
-        for directory in std::iter::once(&settings.workspace).chain(&settings.writable) {
-            check(directory, &home)?;
+        // What is compared is what is opened later: paths without links.
+        let homes = [home.clone(), real(&home)];
+        let workspace = settings.workspace.clone();
+        if real(&workspace) != workspace {
+            return Err(SandboxError {
+                message: format!("{} is reached through a link", workspace.display()),
+            });
+        }
+        let writable: Vec<PathBuf> =
+            settings.writable.iter().map(|path| existing(path)).collect::<Result<_, _>>()?;
+        let own: Vec<PathBuf> = settings.own.iter().map(|path| real(path)).collect();
+        for directory in std::iter::once(&workspace).chain(&writable) {
+            check(directory, &homes, &own)?;
         }
         check_path(&settings.scratch)?;
+        // What lies in the roots is there anyway, and may be a link that a command made.
+        let within = |path: &Path| {
+            writable.iter().chain([&workspace]).any(|root| path.starts_with(root))
+                || homes.iter().any(|home| home.starts_with(path))
+        };
         let tools = env::tools()
             .into_iter()
-            .filter(|tool| !hidden_by_system(tool) && !tool.starts_with(&settings.workspace))
+            .filter(|tool| !hidden_by_system(tool) && !within(tool) && !within(&real(tool)))
             .collect();
         Ok(Self {
             write: settings.mode != SandboxMode::ReadOnly,
-            workspace: settings.workspace.clone(),
-            writable: settings.writable.clone(),
+            workspace,
+            writable,
             home,
-            scratch: settings.scratch.clone(),
+            scratch: real(&settings.scratch),
             tools: outermost(tools),
+            program: settings.program.clone(),
+            own,
+            // By the names under which their tools are shown, and their own.
+            secrets: env::secrets().into_iter().flat_map(|path| [real(&path), path]).collect(),
         })
     }
 
@@ -70,6 +113,11 @@ impl Plan {
             paths.extend(self.writable.iter().cloned());
         }
         paths
+    }
+
+    /// The directories in which what git obeys must be kept from commands.
+    pub(super) fn repositories(&self) -> Vec<PathBuf> {
+        if self.write { self.shared().map(Path::to_owned).collect() } else { Vec::new() }
     }
 
     /// The directories of the user whose owner commands act as: `scratch/home` and its neighbours excepted.
@@ -98,11 +146,14 @@ impl Plan {
         add("workspace", &self.workspace);
         add("home", &self.home);
         add("scratch", &self.scratch);
+        add("program", &self.program);
         for path in &self.writable {
             add("writable", path);
         }
-        for path in &self.tools {
-            add("tool", path);
+        for (key, paths) in [("tool", &self.tools), ("own", &self.own), ("secret", &self.secrets)] {
+            for path in paths {
+                add(key, path);
+            }
         }
         args
     }
@@ -117,6 +168,9 @@ impl Plan {
             home: PathBuf::new(),
             scratch: PathBuf::new(),
             tools: Vec::new(),
+            program: PathBuf::new(),
+            own: Vec::new(),
+            secrets: Vec::new(),
         };
         for arg in rest {
             let at = arg.as_bytes().iter().position(|byte| *byte == b'=')?;
@@ -126,8 +180,11 @@ impl Plan {
                 b"workspace" => plan.workspace = path,
                 b"home" => plan.home = path,
                 b"scratch" => plan.scratch = path,
+                b"program" => plan.program = path,
                 b"writable" => plan.writable.push(path),
                 b"tool" => plan.tools.push(path),
+                b"own" => plan.own.push(path),
+                b"secret" => plan.secrets.push(path),
                 _ => return None,
             }
         }
@@ -135,8 +192,23 @@ impl Plan {
     }
 }
 
+/// The path with the links in it resolved, as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    path.ancestors()
+        .find_map(|known| Some(known.canonicalize().ok()?.join(path.strip_prefix(known).ok()?)))
+        .unwrap_or_else(|| path.to_owned())
+}
+
+/// The same, of a directory that must be there.
+fn existing(path: &Path) -> Result<PathBuf, SandboxError> {
+    check_path(path)?;
+    path.canonicalize().map_err(|error| SandboxError {
+        message: format!("the further directory {} can't be written: {error}", path.display()),
+    })
+}
+
 /// Refuses directories that can't be shown without showing what the sandbox promises to hide.
-fn check(directory: &Path, home: &Path) -> Result<(), SandboxError> {
+fn check(directory: &Path, homes: &[PathBuf], own: &[PathBuf]) -> Result<(), SandboxError> {
     check_path(directory)?;
     let refuse = |why: &str| {
         Err(SandboxError {
@@ -147,8 +219,11 @@ fn check(directory: &Path, home: &Path) -> Result<(), SandboxError> {
             ),
         })
     };
-    if home.starts_with(directory) {
+    if homes.iter().any(|home| home.starts_with(directory)) {
         return refuse("it is or holds your home directory, which commands must not see");
+    }
+    if own.iter().any(|own| directory.starts_with(own)) {
+        return refuse("it belongs to this program, with your keys and sessions");
     }
     if NEVER_WHOLE.iter().any(|system| directory == Path::new(system)) {
         return refuse("it is a directory of the system");
@@ -200,6 +275,8 @@ pub(super) struct Entry {
     pub(super) tty: bool,
     pub(super) cwd: PathBuf,
     pub(super) written: Vec<PathBuf>,
+    /// Directories whose `.git` is kept from the command.
+    pub(super) repositories: Vec<PathBuf>,
 }
 
 impl Entry {
@@ -213,6 +290,8 @@ impl Entry {
             self.cwd.clone().into_os_string(),
         ];
         args.extend(self.written.iter().map(|path| path.clone().into_os_string()));
+        args.push("-".into());
+        args.extend(self.repositories.iter().map(|path| path.clone().into_os_string()));
         args
     }
 
@@ -221,7 +300,9 @@ impl Entry {
     pub(super) fn from_args(args: &[OsString]) -> Option<(Self, &[OsString])> {
         let end = args.iter().position(|arg| arg == "--")?;
         let (entry, command) = (args.get(..end)?, args.get(end + 1..)?);
-        let [holder, started, user, streams, cwd, written @ ..] = entry else { return None };
+        let [holder, started, user, streams, cwd, paths @ ..] = entry else { return None };
+        let between = paths.iter().position(|arg| arg == "-")?;
+        let (written, repositories) = (paths.get(..between)?, paths.get(between + 1..)?);
         let entry = Self {
             holder: number(holder)?,
             started: number(started)?,
@@ -229,6 +310,7 @@ impl Entry {
             tty: streams == "tty",
             cwd: cwd.into(),
             written: written.iter().map(PathBuf::from).collect(),
+            repositories: repositories.iter().map(PathBuf::from).collect(),
         };
         Some((entry, command))
     }
@@ -258,8 +340,11 @@ mod tests {
             scratch in path(),
             writable in prop::collection::vec(path(), 0..3),
             tools in prop::collection::vec(path(), 0..3),
+            program in path(),
+            own in prop::collection::vec(path(), 0..3),
+            secrets in prop::collection::vec(path(), 0..3),
         ) {
-            let plan = Plan { write, workspace, writable, home, scratch, tools };
+            let plan = Plan { write, workspace, writable, home, scratch, tools, program, own, secrets };
             prop_assert_eq!(Plan::from_args(&plan.to_args()), Some(plan));
         }
 
@@ -271,9 +356,10 @@ mod tests {
             tty: bool,
             cwd in path(),
             written in prop::collection::vec(path(), 0..3),
+            repositories in prop::collection::vec(path(), 0..3),
             command in prop::collection::vec("[-a-z ]{0,4}", 1..4),
         ) {
-            let entry = Entry { holder, started, user, tty, cwd, written };
+            let entry = Entry { holder, started, user, tty, cwd, written, repositories };
             let command: Vec<OsString> = command.into_iter().map(OsString::from).collect();
             let mut args = entry.to_args();
             args.push("--".into());
@@ -284,23 +370,29 @@ mod tests {
 
     #[test]
     fn homes_and_system_directories_are_no_workspaces() {
-        let home = Path::new("/home/me");
+        let homes = ["/home/me", "/var/home/me"].map(PathBuf::from);
+        let own = ["/home/me/.config/agent", "/x"].map(PathBuf::from);
         for refused in [
             "/",
             "/home",
             "/home/me",
+            "/var/home",
+            "/var/home/me",
             "/usr",
+            "/usr/bin",
             "/tmp",
             "/etc",
             "/proc/1",
             "/dev/shm/x",
             "a/b",
             "/a/../home/me",
+            "/home/me/.config/agent",
+            "/x/sessions/1",
         ] {
-            assert!(check(Path::new(refused), home).is_err(), "{refused}");
+            assert!(check(Path::new(refused), &homes, &own).is_err(), "{refused}");
         }
-        for taken in ["/home/me/project", "/work", "/tmp/x", "/opt/x", "/home/other/x"] {
-            assert_eq!(check(Path::new(taken), home), Ok(()), "{taken}");
+        for taken in ["/home/me/project", "/home/me/.config", "/work", "/tmp/x", "/opt/x", "/home/other/x"] {
+            assert_eq!(check(Path::new(taken), &homes, &own), Ok(()), "{taken}");
         }
     }
 

@@ -12,8 +12,6 @@ pub(super) enum Report {
         started: u64,
         /// The number that commands go by inside, when it is not the user's own.
         user: Option<u32>,
-        /// Commands are root, if only within their namespace.
-        root: bool,
         /// Version of Landlock; 0 for none.
         landlock: u32,
     },
@@ -23,9 +21,9 @@ pub(super) enum Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ready { holder, started, user, root, landlock } => {
+            Self::Ready { holder, started, user, landlock } => {
                 let user = user.map_or_else(|| "-".into(), |user| user.to_string());
-                writeln!(f, "ready {holder} {started} {user} {root} {landlock}")
+                writeln!(f, "ready {holder} {started} {user} {landlock}")
             }
             Self::Failed(Failure { layer, reason }) => writeln!(f, "failed {layer}: {reason}"),
         }
@@ -46,7 +44,6 @@ impl Report {
             holder: words.next()?.parse().ok()?,
             started: words.next()?.parse().ok()?,
             user: words.next().filter(|user| *user != "-").and_then(|user| user.parse().ok()),
-            root: words.next()? == "true",
             landlock: words.next()?.parse().ok()?,
         })
     }

@@ -1,16 +1,22 @@
 //! The real tree of files, for reading. Writes nothing.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    ffi::OsString,
+    fs::File,
     io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::ffi::OsStringExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use rustix::fs::{self, AtFlags, FileType};
+
 use crate::patch::{Node, Place, Tree};
 
-use super::super::places::{Inside, Last, resolve};
+use super::super::{
+    opened,
+    places::{Inside, Last, resolve},
+};
 
 /// Files above this are not patched.
 const MOST_BYTES: u64 = 64 << 20;
@@ -36,10 +42,22 @@ impl Tree for Disk<'_> {
 
     fn read(&self, path: &Path) -> Result<Option<Node>, String> {
         let told = |error: io::Error| format!("Failed to read {}: {error}", path.display());
-        match fs::symlink_metadata(path) {
-            Ok(meta) if meta.is_symlink() => Ok(Some(Node::Link(fs::read_link(path).map_err(told)?))),
-            Ok(meta) if meta.is_dir() => Err(format!("{} is a directory, not a file", path.display())),
-            Ok(_) => Ok(Some(Node::File(Arc::new(read_file(path)?)))),
+        // By the directory that was opened: its path may lead elsewhere a moment later.
+        let found = opened::parent(path).and_then(|(directory, name)| {
+            let stat = fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            Ok((FileType::from_raw_mode(stat.st_mode), directory, name))
+        });
+        match found {
+            Ok((FileType::Symlink, directory, name)) => {
+                let target =
+                    fs::readlinkat(directory, name, Vec::new()).map_err(|error| told(error.into()))?;
+                Ok(Some(Node::Link(OsString::from_vec(target.into_bytes()).into())))
+            }
+            Ok((FileType::Directory, ..)) => Err(format!("{} is a directory, not a file", path.display())),
+            Ok((_, directory, name)) => {
+                let file = opened::file(directory, name).map_err(told)?;
+                Ok(Some(Node::File(Arc::new(read_file(file, path)?))))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(told(error)),
         }
@@ -50,10 +68,11 @@ impl Tree for Disk<'_> {
         if self.inside.is_some_and(|inside| !inside.holds(parent)) {
             return None;
         }
-        let names = fs::read_dir(parent)
+        let names = opened::names(parent)
             .ok()?
             .take(MOST_NAMES)
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+            .filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned))
+            .filter(|name| !matches!(name.as_str(), "." | ".."));
         let (likeness, best) = names
             .map(|other| (strsim::jaro_winkler(name, &other), other))
             .max_by(|(one, _), (other, _)| one.total_cmp(other))?;
@@ -61,9 +80,8 @@ impl Tree for Disk<'_> {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+fn read_file(file: File, path: &Path) -> Result<Vec<u8>, String> {
     let told = |error: io::Error| format!("Failed to read {}: {error}", path.display());
-    let file = open_regular(path).map_err(told)?;
     let mut bytes = Vec::new();
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(told)?;
     if bytes.len() as u64 > MOST_BYTES {
@@ -74,12 +92,6 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
         ));
     }
     Ok(bytes)
-}
-
-/// Opens a file that is one: not a pipe, which would never answer, and not a link put there meanwhile.
-fn open_regular(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
 /// The directory that a patch is relative to, links resolved.

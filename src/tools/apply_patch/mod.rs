@@ -87,7 +87,7 @@ pub async fn run_for(patch_text: &str, workdir: &Path, cx: &ToolCx) -> Result<Ou
     let work = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
         let job = Job::new(&text, &workdir, &workspace)?;
-        if let Some(path) = job.plan.touched.iter().find(|path| !job.inside.holds(path)) {
+        if let Some(path) = job.plan.touched.iter().find(|path| !job.inside.gives(path)) {
             return Err(outside(path));
         }
         if cancel.is_cancelled() {
@@ -110,10 +110,13 @@ impl Job {
         let inside = Inside::of(workspace);
         let workdir = disk::real_workdir(&workspace.absolute(workdir));
         let plan = plan_of(text, &disk::Disk { workdir: &workdir, inside: Some(&inside) })?;
+        if let Some(path) = plan.touched.iter().find(|path| inside.keeps(path)) {
+            return Err(ToolError(format!("patch rejected: {} belongs to this program", path.display())));
+        }
         // A move through a link would bring in the content of a file that nobody was asked about.
         let from =
             plan.changes.iter().filter(|change| change.moved_to.is_some()).map(|change| &change.source);
-        match from.into_iter().find(|source| !inside.holds(source) && !names(&plan, source)) {
+        match from.into_iter().find(|source| !inside.gives(source) && !names(&plan, source)) {
             Some(path) => Err(outside(path)),
             None => Ok(Self { plan, inside }),
         }

@@ -123,6 +123,39 @@ async fn what_leads_outside_is_marked_and_refused_unless_it_was_allowed() {
 }
 
 #[tokio::test]
+async fn what_other_programs_obey_is_refused_unless_it_was_allowed() {
+    let bodies = [
+        "*** Update File: .git/config\n-[core]\n+[core]\n+fsmonitor=./x",
+        "*** Add File: .git/hooks/pre-commit\n+x",
+        "*** Add File: sub/.git/config\n+x",
+        "*** Add File: .GIT/x\n+x",
+        "*** Update File: a.txt\n*** Move to: .git/a.txt\n one",
+        "*** Update File: to_git/config\n-[core]\n+x",
+        "*** Update File: to_config\n-[core]\n+x",
+        "*** Delete File: .git/config",
+        "*** Update File: .git/config\n*** Move to: config\n [core]",
+        "*** Add File: .envrc\n+x",
+    ];
+    for body in bodies {
+        let (_dir, root) = world();
+        fs::create_dir(root.join("w/.git")).unwrap();
+        fs::write(root.join("w/.git/config"), "[core]\n").unwrap();
+        symlink(".git", root.join("w/to_git")).unwrap();
+        symlink(".git/config", root.join("w/to_config")).unwrap();
+        let mut cx = testing::context(&root.join("w"));
+        let args = Args::Text(patch(body));
+        let intent = ApplyPatch.intent(&args, &cx.workspace).unwrap();
+        let error = ApplyPatch.run(&args, cx.clone()).await.unwrap_err();
+        assert!(error.0.starts_with("patch rejected: "), "{body}: {error}");
+        assert_eq!(fs::read_to_string(root.join("w/.git/config")).unwrap(), "[core]\n", "{body}");
+        assert_eq!(fs::read_dir(root.join("w/.git")).unwrap().count(), 1, "{body}");
+
+        cx.workspace = cx.workspace.widened(&intent);
+        ApplyPatch.run(&args, cx).await.unwrap_or_else(|error| panic!("{body}: {error}"));
+    }
+}
+
+#[tokio::test]
 async fn links_inside_are_written_through_and_deleted_themselves() {
     let (_dir, root) = world();
     let cx = testing::context(&root.join("w"));
@@ -148,6 +181,33 @@ fn nothing_outside_is_read_by_a_patch_that_nobody_was_asked_about() {
     let args = Args::Text(patch("*** Update File: link\n-hidde"));
     let error = ApplyPatch.intent(&args, &workspace).unwrap_err();
     assert!(!error.0.contains("hidden"), "{error}");
+}
+
+#[test]
+fn a_directory_that_becomes_a_link_shows_nothing_outside() {
+    let (_dir, root) = world();
+    let workspace = testing::workspace(&root.join("w"));
+    fs::write(root.join("w/sub/secret"), "-- begin --\nown\n").unwrap();
+    let _swaps = testing::Swaps::between(&root.join("w/sub"), &root.join("w/way_out"));
+    for _ in 0..1000 {
+        // Errors quote lines that are near.
+        let args = Args::Text(patch("*** Update File: sub/secret\n-hidde\n*** Update File: sub/secre\n-x"));
+        let error = ApplyPatch.intent(&args, &workspace).unwrap_err();
+        assert!(!error.0.contains("hidden"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_allowed_is_that_path_and_not_where_it_leads_later() {
+    let (_dir, root) = world();
+    let mut cx = testing::context(&root.join("w"));
+    let args = Args::Text(patch("*** Add File: .envrc\n+x"));
+    let intent = ApplyPatch.intent(&args, &cx.workspace).unwrap();
+    cx.workspace = cx.workspace.widened(&intent);
+    symlink("../out/new", root.join("w/.envrc")).unwrap();
+    let error = ApplyPatch.run(&args, cx).await.unwrap_err();
+    assert!(error.0.starts_with("patch rejected: "), "{error}");
+    assert!(!root.join("out/new").exists());
 }
 
 #[tokio::test]

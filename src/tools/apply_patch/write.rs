@@ -6,10 +6,7 @@
 //! is compared once more (someone may have written at the last moment), and put back when a later step fails.
 //! File systems without exchange get two renames.
 //!
-//! Directories are opened without following any link (`openat2` with `RESOLVE_NO_SYMLINKS`; the paths of a plan
-//! have no links in them), and everything happens relative to these open directories. Whoever turns a directory
-//! into a link after the plan was judged gets an error, and not a file outside. Where the kernel has no
-//! `openat2` the path is resolved again and must be the same, which leaves a small gap.
+//! Directories are [opened](super::super::opened) without following any link: the paths of a plan have none.
 //!
 //! Not kept: hard links (other names keep the old content), extended attributes, and times. A crash of the
 //! machine or a kill half-way may leave `.agent-*.tmp` files and some of the steps done.
@@ -30,6 +27,7 @@ use rustix::{
     io::Errno,
 };
 
+use super::super::opened;
 use crate::patch::{Node, Step};
 
 /// Called before everything that can fail, so that tests can make it fail.
@@ -126,7 +124,10 @@ impl<'s> Work<'s, '_> {
         self.jobs.push(Job { step, directory: Rc::clone(&directory), name, spare, state: State::Begun });
         let Some(bytes) = &step.after else { return Ok(()) };
         let like = match &step.mode_of {
-            Some(path) => Some(fs::lstat(path)?),
+            Some(path) => {
+                let (directory, name) = opened::parent(path)?;
+                Some(fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?)
+            }
             None => None,
         };
         (self.fault)()?;
@@ -151,7 +152,12 @@ impl<'s> Work<'s, '_> {
             }
             fs::fchmod(&file, mode)?;
         }
-        Ok(())
+        (self.fault)()?;
+        // A crash of the machine after the names are changed must not leave empty files under them.
+        match file.sync_data() {
+            Err(error) if !unsupported(&error) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The open directory, made if it is missing.
@@ -159,7 +165,7 @@ impl<'s> Work<'s, '_> {
         if let Some(directory) = self.directories.get(path) {
             return Ok(Rc::clone(directory));
         }
-        let directory = match open_directory(path) {
+        let directory = match opened::directory(path) {
             Err(Errno::NOENT) => {
                 let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
                     return Err(Errno::NOENT.into());
@@ -171,7 +177,7 @@ impl<'s> Work<'s, '_> {
                     Err(Errno::EXIST) => {}
                     Err(error) => return Err(error.into()),
                 }
-                fs::openat(&parent, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?
+                fs::openat(&parent, name, opened::DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?
             }
             other => other?,
         };
@@ -287,8 +293,7 @@ impl Job<'_> {
                 Ok(now.to_bytes() == target.as_os_str().as_encoded_bytes())
             }
             (Some(Node::File(bytes)), FileType::RegularFile) if stat.st_size as u64 == bytes.len() as u64 => {
-                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-                let file = File::from(fs::openat(&self.directory, name, flags, Mode::empty())?);
+                let file = opened::file(&self.directory, name)?;
                 let mut now = Vec::with_capacity(bytes.len() + 1);
                 file.take(bytes.len() as u64 + 1).read_to_end(&mut now)?;
                 Ok(now == **bytes)
@@ -311,38 +316,6 @@ impl Job<'_> {
             other => Ok(other?),
         }
     }
-}
-
-#[cfg(target_os = "linux")]
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-#[cfg(not(target_os = "linux"))]
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-
-/// Opens a directory by a path without links.
-#[cfg(target_os = "linux")]
-fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
-    let resolve = fs::ResolveFlags::NO_SYMLINKS | fs::ResolveFlags::NO_MAGICLINKS;
-    match fs::openat2(fs::CWD, path, DIRECTORY, Mode::empty(), resolve) {
-        // An old kernel, or a filter that does not know the call.
-        Err(Errno::NOSYS | Errno::PERM) => open_same_directory(path),
-        other => other,
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
-    open_same_directory(path)
-}
-
-/// Opens a directory whose path leads to itself at this moment.
-fn open_same_directory(path: &Path) -> Result<OwnedFd, Errno> {
-    let real = path
-        .canonicalize()
-        .map_err(|error| error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error))?;
-    if real != path {
-        return Err(Errno::LOOP);
-    }
-    fs::openat(fs::CWD, path, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
 }
 
 fn unsupported(error: &io::Error) -> bool {

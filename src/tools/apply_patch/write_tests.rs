@@ -161,7 +161,7 @@ fn a_file_that_appears_meanwhile_is_not_overwritten() {
     let error = write_with(&steps, Swap::Exchange, &mut || {
         moment += 1;
         // The last moment: everything was compared already.
-        if moment == 3 {
+        if moment == 4 {
             files::write(root.join("new"), "theirs\n").unwrap();
         }
         Ok(())

@@ -12,9 +12,9 @@ use std::{
 
 use agent::protocol::SandboxMode;
 
-use crate::support::skip;
+use crate::support::{PROGRAM, program, skip};
 
-use super::world::{CANARY, HELPER, World, helper};
+use super::world::{CANARY, World};
 
 /// Name, and a script for bash that prints PWNED when it succeeds. It finds in its environment: OUTSIDE, a
 /// directory with `secret` and `victim`; PORT of a TCP and UDP listener; NAME of an abstract socket; VICTIM, a
@@ -40,6 +40,9 @@ const ATTACKS: &[(&str, &str)] = &[
     ("write the real home", "d=$(mktemp -d $OUTSIDE/../h.XXXX) && echo x > $d/f && echo PWNED"),
     ("write the git configuration", "echo x >> .git/config && echo PWNED"),
     ("add a git hook", "mkdir -p .git/hooks && echo x > .git/hooks/post-checkout && echo PWNED"),
+    ("write what a shell obeys", "echo x >> .envrc && echo PWNED"),
+    ("write what an editor obeys", "echo x > .vscode/tasks.json && echo PWNED"),
+    ("put another file there", "echo x > e && mv e .envrc && echo PWNED"),
     (
         "put another .git there",
         "mv .git .git-old && mkdir .git && echo PWNED && rmdir .git && mv .git-old .git",
@@ -145,6 +148,8 @@ fn no_attack_succeeds_inside_that_succeeds_outside() {
     for name in ["spare", "spare2", "spare3"] {
         std::fs::write(world.outside().join(name), "").unwrap();
     }
+    std::fs::create_dir(world.settings.workspace.join(".vscode")).unwrap();
+    std::fs::write(world.settings.workspace.join(".envrc"), "whole").unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = tcp.local_addr().unwrap().port();
     let udp = UdpSocket::bind(("127.0.0.1", port)).unwrap();
@@ -216,8 +221,8 @@ fn the_same_holds_for_an_ordinary_user() {
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .tempdir()
         .unwrap();
-    let [program, tests, home] = ["agent", "tests", "home"].map(|name| directory.path().join(name));
-    std::fs::copy(helper(), &program).unwrap();
+    let [copy, tests, home] = ["agent", "tests", "home"].map(|name| directory.path().join(name));
+    std::fs::copy(program(), &copy).unwrap();
     std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
     // The workspaces lie in the user's home, as most do.
     let projects = home.join("projects");
@@ -230,7 +235,7 @@ fn the_same_holds_for_an_ordinary_user() {
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&tests)
         .args(["sandbox::", "--skip", "the_same_holds_for_an_ordinary_user", "--skip", "not_root"])
-        .env(HELPER, &program)
+        .env(PROGRAM, &copy)
         .env("HOME", &home)
         .env("TMPDIR", &projects)
         .current_dir("/")

@@ -11,7 +11,9 @@ use agent::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::world::{World, becomes_true, gave, helper, marker, running, settings};
+use crate::support::program;
+
+use super::world::{World, becomes_true, gave, marker, running, settings};
 
 /// Leaves three kinds of processes behind: a child, one in a session of its own, and an orphan.
 fn leaves_behind(marker: &str) -> String {
@@ -37,7 +39,7 @@ fn read_line(child: &mut std::process::Child) -> String {
 #[test]
 fn what_a_command_leaves_behind_ends_with_it() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
-    for sandbox in [&world.sandbox, &outside(helper())] {
+    for sandbox in [&world.sandbox, &outside(program())] {
         let marker = marker();
         let gave = gave(world.spawn(sandbox, &leaves_behind(&marker)));
         assert_eq!((gave.code, gave.out.as_str()), (Some(0), "started\n"), "{gave:?}");
@@ -48,7 +50,7 @@ fn what_a_command_leaves_behind_ends_with_it() {
 #[test]
 fn a_command_that_is_killed_takes_everything_along() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
-    let outside = outside(helper());
+    let outside = outside(program());
     let sandboxes = [&world.sandbox, &outside];
     for (sandbox, how) in
         sandboxes.iter().flat_map(|sandbox| [(sandbox, Signal::KILL), (sandbox, Signal::ALARM)])
@@ -72,7 +74,7 @@ fn a_command_that_is_killed_takes_everything_along() {
 #[test]
 fn a_command_hears_the_signals_that_its_outer_process_gets() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
-    for sandbox in [&world.sandbox, &outside(helper())] {
+    for sandbox in [&world.sandbox, &outside(program())] {
         for (sent, name) in [(Signal::TERM, "TERM"), (Signal::INT, "INT"), (Signal::HUP, "HUP")] {
             let script =
                 format!("trap 'echo heard {name}; exit 5' {name}; echo ready; while :; do sleep 0.01; done");
@@ -187,4 +189,53 @@ fn a_guard_that_is_killed_from_inside_still_takes_everything_along() {
         gave(world.spawn(&world.sandbox, &format!("setsid sleep {marker} & kill -9 $PPID; sleep {marker}")));
     assert_eq!(gave.code, Some(137));
     assert_eq!(running(&marker), [] as [i32; 0]);
+}
+
+#[test]
+fn a_guard_does_not_wait_for_what_it_may_not_end() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if rustix::process::geteuid().as_raw() != 0 {
+        eprintln!("SKIPPED: only root can make a program that becomes root");
+        return;
+    }
+    let directory =
+        tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir().unwrap();
+    let [own, rises] = ["agent", "rises"].map(|name| directory.path().join(name));
+    std::fs::copy(program(), &own).unwrap();
+    let setpriv =
+        ["/usr/bin/setpriv", "/bin/setpriv"].into_iter().find(|path| std::path::Path::new(path).exists());
+    let Some(setpriv) = setpriv else {
+        return crate::support::skip("a guard and root's processes: no setpriv");
+    };
+    std::fs::copy(setpriv, &rises).unwrap();
+    std::fs::set_permissions(&rises, std::fs::Permissions::from_mode(0o4755)).unwrap();
+    let marker = marker();
+    // Some of root's, one of which has a child of the user's.
+    let script = format!(
+        "{rises} --reuid=0 sh -c 'echo > {root}/1; exec sleep {marker}' & \
+         {rises} --reuid=0 sh -c '{setpriv} --reuid=65534 sleep {marker} & echo > {root}/2; wait; exec sleep {marker}' & \
+         sleep {marker} & until [ -e {root}/1 -a -e {root}/2 ]; do :; done; exit 7",
+        rises = rises.display(),
+        root = directory.path().display()
+    );
+    let mut guard = Command::new(setpriv)
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&own)
+        .args(["__guard", &std::process::id().to_string(), "pipes", "/", "--", "sh", "-c", &script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let code = std::cell::Cell::new(None);
+    let guard = std::cell::RefCell::new(&mut guard);
+    let ended = becomes_true(|| {
+        code.set(guard.borrow_mut().try_wait().unwrap());
+        code.get().is_some()
+    });
+    for left in running(&marker) {
+        let _ = kill_process(Pid::from_raw(left).unwrap(), Signal::KILL);
+    }
+    assert!(ended, "it waits for processes of root");
+    assert_eq!(code.get().unwrap().code(), Some(7));
 }

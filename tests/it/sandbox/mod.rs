@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests; and what is skipped is said")]
 
 mod attacks;
+mod border;
 mod ends;
 mod ordinary;
 mod terminal;

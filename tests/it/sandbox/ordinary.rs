@@ -2,7 +2,7 @@
 
 use agent::protocol::SandboxMode;
 
-use crate::support::skip;
+use crate::support::{program, skip};
 
 use super::world::World;
 
@@ -75,7 +75,7 @@ fn the_environment_is_exactly_what_was_given() {
     line.args = Vec::new();
     line.env =
         vec![("A".into(), "1 =2".into()), ("LD_LIBRARY_PATH".into(), "/x".into()), ("E".into(), "".into())];
-    for sandbox in [&world.sandbox, &agent::sandbox::outside(super::world::helper())] {
+    for sandbox in [&world.sandbox, &agent::sandbox::outside(program())] {
         let gave = super::world::gave(super::world::spawn(&sandbox.wrap(line.clone()).unwrap()));
         let mut vars: Vec<&str> = gave.out.lines().collect();
         vars.sort_unstable();
@@ -186,6 +186,53 @@ fn a_foreign_workspace_keeps_its_owner_when_root_works_in_it() {
 }
 
 #[test]
+fn root_keeps_the_group_of_a_foreign_workspace_and_owners_with_any_number() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    if rustix::process::geteuid().as_raw() != 0 {
+        eprintln!("SKIPPED: only root can make a foreign workspace");
+        return;
+    }
+    for (owner, group, seen) in [(4242, 100, 100), (1, 1, 1), (1, 0, 1)] {
+        let directory = tempfile::tempdir().unwrap();
+        let settings =
+            super::world::settings(&directory.path().canonicalize().unwrap(), SandboxMode::WorkspaceWrite);
+        std::fs::create_dir(&settings.workspace).unwrap();
+        chown(&settings.workspace, Some(owner), Some(group)).unwrap();
+        let Some(world) = World::at(directory, settings) else { return };
+        let gave = world.run("echo x > made && echo x > ~/made && cat made ~/made; id -u; id -g");
+        assert_eq!(gave.out, format!("x\nx\n{owner}\n{owner}\n"), "{gave:?}");
+        let made = std::fs::metadata(world.settings.workspace.join("made")).unwrap();
+        assert_eq!((made.uid(), made.gid()), (owner, seen));
+    }
+}
+
+#[test]
+fn commands_are_never_root_where_another_identity_can_not_be_had() {
+    if rustix::process::geteuid().as_raw() != 0 {
+        eprintln!("SKIPPED: only root needs another identity");
+        return;
+    }
+    let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
+    // A file system without id-mapped mounts.
+    let output = std::process::Command::new("unshare")
+        .args([
+            "-m",
+            "sh",
+            "-c",
+            "mount -t ramfs none \"$1\" && cd \"$1\" && exec \"$2\" sandbox -- id -u",
+            "sh",
+        ])
+        .arg(&world.settings.workspace)
+        .arg(program())
+        .env("AGENT_HOME", world.outside())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(6), &b""[..]), "{text}");
+    assert!(text.contains("no sandbox: identity: ") && text.contains("as an ordinary user"), "{text}");
+}
+
+#[test]
 fn a_sandbox_that_can_not_be_had_is_refused_with_the_reason() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     let mut settings = world.settings.clone();
@@ -196,7 +243,7 @@ fn a_sandbox_that_can_not_be_had_is_refused_with_the_reason() {
     assert!(layers.iter().any(|layer| !layer.ok), "{layers:?}");
 
     // Where namespaces are forbidden, as they are in the sandbox itself.
-    std::fs::copy(super::world::helper(), world.settings.workspace.join("agent")).unwrap();
+    std::fs::copy(program(), world.settings.workspace.join("agent")).unwrap();
     let gave = world.run("./agent __sandbox hold write workspace=$PWD home=/h scratch=/tmp/s < /dev/null");
     assert!(gave.out.starts_with("failed namespaces: "), "{gave:?}");
 }

@@ -5,7 +5,9 @@ use std::io::{Read as _, Write as _};
 use agent::{protocol::SandboxMode, sandbox::outside};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-use super::world::{World, helper};
+use crate::support::program;
+
+use super::world::World;
 
 struct Terminal {
     child: Box<dyn Child + Send + Sync>,
@@ -47,7 +49,7 @@ impl Terminal {
 #[test]
 fn a_command_on_a_terminal_controls_it() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
-    for sandbox in [&world.sandbox, &outside(helper())] {
+    for sandbox in [&world.sandbox, &outside(program())] {
         let script = "test -t 0 && test -t 1 && echo terminal; stty size; echo direct > /dev/tty; \
                       set -m; sleep 600 & kill %1; wait; jobs; sleep 0.01; echo foreground; exit 3";
         let mut terminal = Terminal::start(&world, sandbox, script);
@@ -63,7 +65,7 @@ fn a_command_on_a_terminal_controls_it() {
 #[test]
 fn control_c_reaches_the_command_in_front() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
-    for sandbox in [&world.sandbox, &outside(helper())] {
+    for sandbox in [&world.sandbox, &outside(program())] {
         let mut terminal = Terminal::start(
             &world,
             sandbox,
@@ -80,7 +82,7 @@ fn control_c_reaches_the_command_in_front() {
 #[test]
 fn a_terminal_that_closes_ends_the_command() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
-    for sandbox in [&world.sandbox, &outside(helper())] {
+    for sandbox in [&world.sandbox, &outside(program())] {
         let mut terminal = Terminal::start(&world, sandbox, "echo ready; sleep 600");
         terminal.read(Some("ready"));
         let Terminal { child, master } = &mut terminal;

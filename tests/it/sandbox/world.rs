@@ -13,10 +13,7 @@ use agent::{
     sandbox::{CommandLine, Settings, SharedSandbox, env, outside, pick},
 };
 
-use crate::support::skip;
-
-/// Names another helper than the one that was built, for users who can't reach that.
-pub const HELPER: &str = "AGENT_TEST_HELPER";
+use crate::support::{program, skip};
 
 /// A marker that nobody inside may find anywhere.
 pub const CANARY: &str = "canary-7f3a91";
@@ -71,7 +68,7 @@ impl World {
 
     /// Runs it without a sandbox.
     pub fn run_outside(&self, script: &str) -> Gave {
-        gave(self.spawn(&outside(helper()), script))
+        gave(self.spawn(&outside(program()), script))
     }
 
     /// Starts a script in the sandbox.
@@ -102,12 +99,10 @@ pub fn settings(root: &Path, mode: SandboxMode) -> Settings {
         workspace: root.join("workspace"),
         writable: Vec::new(),
         scratch: root.join("scratch"),
-        helper: helper(),
+        own: Vec::new(),
+        helper: program(),
+        program: program(),
     }
-}
-
-pub fn helper() -> PathBuf {
-    std::env::var_os(HELPER).map_or_else(|| env!("CARGO_BIN_EXE_agent").into(), PathBuf::from)
 }
 
 pub fn spawn(line: &CommandLine) -> Child {

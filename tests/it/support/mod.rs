@@ -9,12 +9,21 @@ use std::{
     env,
     fs::OpenOptions,
     io::{self, Write as _},
+    path::PathBuf,
     process::Command,
     sync::OnceLock,
 };
 
 /// The file that lines about what was not tested are added to.
 const SKIPS: &str = "AGENT_TEST_SKIPS";
+
+/// Names another program than the one that was built, for users who can't reach that.
+pub const PROGRAM: &str = "AGENT_TEST_PROGRAM";
+
+/// The program to be tested.
+pub fn program() -> PathBuf {
+    env::var_os(PROGRAM).map_or_else(|| env!("CARGO_BIN_EXE_agent").into(), PathBuf::from)
+}
 
 /// Says that something can't be tested on this machine, and why. Where everything should be there (`CI=true`),
 /// that is a failure.
@@ -32,11 +41,11 @@ pub fn skip(reason: &str) {
 pub fn has_sandbox() -> bool {
     static FOUND: OnceLock<Result<(), String>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
-        let home = tempfile::tempdir().unwrap();
-        let tried = Command::new(env!("CARGO_BIN_EXE_agent"))
+        let [home, workspace] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let tried = Command::new(program())
             .args(["sandbox", "--", "true"])
             .env("AGENT_HOME", home.path())
-            .current_dir(home.path())
+            .current_dir(workspace.path())
             .output()
             .unwrap();
         let words = String::from_utf8_lossy(&tried.stderr).trim().replace('\n', " ");

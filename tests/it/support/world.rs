@@ -118,13 +118,13 @@ impl World {
 
     /// `agent ARGS…`, in the workspace, with nothing but its own environment.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = self.program(env!("CARGO_BIN_EXE_agent"));
+        let mut command = self.program(super::program());
         command.args(args);
         command
     }
 
     /// Any program, in the same place and with the same environment.
-    pub fn program(&self, name: &str) -> Command {
+    pub fn program(&self, name: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(name);
         command
             .current_dir(&self.workspace)

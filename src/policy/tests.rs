@@ -172,7 +172,7 @@ fn what_was_allowed_tells_by_which_rule_and_how_far_it_reaches() {
     ];
     let judged = |text: &str| judge(&command(text, true), &policy(OnRequest, WorkspaceWrite), &rules);
     let by = Judgement::Allow(By::Grant { grant: prefix(&["npm", "ci"]), scope: Scope::Project });
-    assert_eq!(judged("make x y"), by);
+    assert_eq!(judged("npm ci y"), by);
     // What only a newer version understands allows nothing.
     assert_eq!(letter(&judged("curl x")), '?');
     assert_eq!(letter(&judged("npm install")), '?', "a rule that is too broad, wherever it stands");

@@ -72,6 +72,16 @@ pub(super) enum CommandArgs {
         #[arg(long, value_name = "DIR")]
         keep: Option<PathBuf>,
     },
+    /// Keep the key of a provider: typed when asked, or from standard input.
+    Login {
+        /// The provider's name. Nothing: the one of the configured model.
+        provider: Option<String>,
+    },
+    /// Forget the key of a provider.
+    Logout {
+        /// The provider's name. Nothing: the one of the configured model.
+        provider: Option<String>,
+    },
     /// Say what is installed, what is missing, and how to get it.
     Doctor {
         /// As one JSON object.

@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod error;
 mod exec;
+mod login;
 mod sandbox;
 mod screen;
 mod sessions;
@@ -79,6 +80,8 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             runtime()?.block_on(sandbox::run(&start, &command))
         }
         Some(CommandArgs::Demo { keep }) => runtime()?.block_on(demo::run(keep.as_deref())),
+        Some(CommandArgs::Login { provider }) => login::login(&start(&common)?, provider),
+        Some(CommandArgs::Logout { provider }) => login::logout(&start(&common)?, provider),
         Some(CommandArgs::Doctor { json }) => doctor::run(&common, json),
         Some(CommandArgs::Config { command: ConfigArgs::Schema }) => print(&config::schema()),
         Some(CommandArgs::Config { command: ConfigArgs::Path }) => {

@@ -8,6 +8,8 @@ use std::{
     process::{ExitCode, Stdio},
 };
 
+use futures::future::BoxFuture;
+
 use crate::harness;
 use crate::protocol::{BlobId, Content, SessionId, Update};
 use crate::store::Blobs;
@@ -144,23 +146,9 @@ impl Host for Screen {
         Ok(edited.trim_end_matches('\n').to_owned())
     }
 
-    async fn shell(&mut self, command: &str) -> String {
-        let output = tokio::process::Command::new(super::start::shell())
-            .args(["-c", command])
-            .current_dir(&self.start.workspace)
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await;
-        match output {
-            Err(error) => format!("I ran `{command}`, but it could not be started: {error}"),
-            Ok(output) => {
-                let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-                text.push_str(&String::from_utf8_lossy(&output.stderr));
-                let text = crate::context::truncate::middle(&text, SHOWN as u64 / 4);
-                format!("I ran `{command}` ({}):\n```\n{}\n```", output.status, text.trim_end())
-            }
-        }
+    fn shell(&mut self, command: &str) -> BoxFuture<'static, String> {
+        let (command, workspace) = (command.to_owned(), self.start.workspace.clone());
+        Box::pin(as_person(command, workspace))
     }
 
     async fn answer(&mut self, question: Question) -> Answer {
@@ -183,6 +171,26 @@ impl Host for Screen {
             .and_then(|mut file| file.write_all(line.as_bytes()));
         // A history that can't be kept is no reason to bother anybody who works.
         drop(written);
+    }
+}
+
+/// Runs a command as the person would in a shell of their own, and gives what it came to in words for the model.
+async fn as_person(command: String, workspace: PathBuf) -> String {
+    let output = tokio::process::Command::new(super::start::shell())
+        .args(["-c", &command])
+        .current_dir(workspace)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await;
+    match output {
+        Err(error) => format!("I ran `{command}`, but it could not be started: {error}"),
+        Ok(output) => {
+            let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+            text.push_str(&String::from_utf8_lossy(&output.stderr));
+            let text = crate::context::truncate::middle(&text, SHOWN as u64 / 4);
+            format!("I ran `{command}` ({}):\n```\n{}\n```", output.status, text.trim_end())
+        }
     }
 }
 

@@ -12,8 +12,6 @@ pub struct Home {
     pub data: PathBuf,
     /// What may be lost without harm: logs, input history.
     pub state: PathBuf,
-    /// What can be made again.
-    pub cache: PathBuf,
 }
 
 impl Home {
@@ -52,19 +50,13 @@ impl Home {
             config: place("XDG_CONFIG_HOME", ".config")?,
             data: place("XDG_DATA_HOME", ".local/share")?,
             state: place("XDG_STATE_HOME", ".local/state")?,
-            cache: place("XDG_CACHE_HOME", ".cache")?,
         })
     }
 
     /// Everything under one directory.
     #[must_use]
     pub fn below(dir: &Path) -> Self {
-        Self {
-            config: dir.to_owned(),
-            data: dir.to_owned(),
-            state: dir.join("state"),
-            cache: dir.join("cache"),
-        }
+        Self { config: dir.to_owned(), data: dir.to_owned(), state: dir.join("state") }
     }
 
     /// The user's settings.
@@ -114,7 +106,6 @@ mod tests {
         assert_eq!(home.config, Path::new("/h/.config/agent"));
         assert_eq!(home.data, Path::new("/d/agent"));
         assert_eq!(home.state, Path::new("/h/.local/state/agent"));
-        assert_eq!(home.cache, Path::new("/h/.cache/agent"));
     }
 
     #[test]

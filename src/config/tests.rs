@@ -321,6 +321,8 @@ fn what_may_be_a_secret_is_never_repeated() {
         "[providers.x]\nheaders.authorization = 'hunter2' x",
         "[providers]\nx = 'hunter2'",
         "api_token = 'hunter2'",
+        "[providers.x.headers]\nx-goog = hunter2",
+        "[providers.x.headers]\n\nx-one = 'a'\nx-two = hunter2 'x",
     ] {
         let error = world.user(text).error();
         assert!(!error.contains("hunter2"), "{error}");

@@ -67,28 +67,6 @@ pub fn used<'a>(last: Option<Usage>, since: impl IntoIterator<Item = &'a Item>) 
     since.into_iter().map(estimate).fold(counted, u64::saturating_add)
 }
 
-/// The window and what is taken of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    pub window: u64,
-    pub used: u64,
-}
-
-impl Room {
-    /// Tokens that are left.
-    #[must_use]
-    pub fn left(self) -> u64 {
-        self.window.saturating_sub(self.used)
-    }
-
-    /// What is left, in percent of the window, rounded down.
-    #[must_use]
-    pub fn percent_left(self) -> u8 {
-        let share = u128::from(self.left()) * 100 / u128::from(self.window.max(1));
-        u8::try_from(share).unwrap_or(100)
-    }
-}
-
 struct Size(usize);
 
 impl io::Write for Size {
@@ -153,16 +131,5 @@ mod tests {
         assert_eq!(used(Some(usage), &since), 1_056);
         assert_eq!(used(Some(usage), []), 1_050);
         assert_eq!(used(Some(Usage { input: u64::MAX, ..usage }), &since), u64::MAX);
-    }
-
-    #[test]
-    fn the_room_that_is_left_is_never_less_than_nothing() {
-        for (window, used, left, percent) in
-            [(100, 0, 100, 100), (200, 1, 199, 99), (100, 100, 0, 0), (100, 500, 0, 0), (0, 0, 0, 0)]
-        {
-            let room = Room { window, used };
-            assert_eq!((room.left(), room.percent_left()), (left, percent), "{room:?}");
-        }
-        assert_eq!(Room { window: u64::MAX, used: 0 }.percent_left(), 100);
     }
 }

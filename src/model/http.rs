@@ -374,6 +374,14 @@ mod tests {
     }
 
     #[test]
+    fn a_key_in_a_header_is_known_without_its_scheme() {
+        let headers = [("Authorization".to_owned(), "Bearer sk-of-a-header".to_owned())].into();
+        let http = Http::new(&Provider { headers, ..provider("https://example.com") }, None).unwrap();
+        let error = ModelError::new(Kind::Auth, "wrong key sk-of-a-header");
+        assert_eq!(http.secrets().scrub(error).message, "wrong key [secret]");
+    }
+
+    #[test]
     fn a_key_is_taken_out_of_the_servers_words() {
         let secrets = Secrets::new(["sk-verysecret\n", "short"].into_iter().map(SecretString::from));
         let error = ModelError::new(Kind::Auth, "wrong key sk-verysecret, in short");

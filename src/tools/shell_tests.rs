@@ -25,7 +25,7 @@ fn cx(dir: &Path) -> ToolCx {
     };
     ToolCx {
         call: CallId::from("call_1"),
-        workspace: Workspace { root: dir.to_owned(), writable: vec![], own: Vec::new() },
+        workspace: Workspace { root: dir.to_owned(), writable: vec![], own: vec![] },
         // Nobody hears of ends here.
         shell: Shell::new(settings, unbounded_channel().0),
         output: Arc::new(|_| {}),
@@ -91,8 +91,8 @@ async fn a_session_goes_on_until_it_is_told_to_end() {
     let started = call(&ExecCommand, args, &cx).await.unwrap();
     let Shown::Command { process: Some(id), exit: None, .. } = started.shown else { panic!("{started:?}") };
     let expected = format!(
-        "Process running with session ID {id}\nOriginal token count: 0\nWaiting for input: it reads a line from \
-         the terminal\nOutput:\n"
+        "Process running with session ID {id}\nOriginal token count: 0\nWaiting for input: it reads a line from the \
+         terminal\nOutput:\n"
     );
     assert_eq!(text(&started), expected);
     let args = serde_json::json!({"session_id": id, "chars": "you\n", "yield_time_ms": 30_000});

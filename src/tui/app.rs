@@ -39,6 +39,8 @@ pub(super) enum Input {
     Edited(String),
     /// What a view had asked for.
     Answer(Answer),
+    /// What a command of the person came to, for the model.
+    Ran(String),
     /// Something that the person should know.
     Said(String),
     /// Time has passed.
@@ -62,6 +64,8 @@ pub(super) enum Action {
     Files(String),
     /// Run a command as the person, and show it to the model.
     Shell(String),
+    /// End the command that the person runs.
+    StopShell,
     Copy(String),
     /// Find out something for a view.
     Ask(Question),
@@ -79,6 +83,8 @@ pub(super) struct App {
     overlays: Vec<Box<dyn Overlay>>,
     pub(super) ground: Ground,
     pub(super) theme: Theme,
+    /// The command that the person runs.
+    shell: Option<String>,
     /// Until when a second ^C quits.
     quit_until_ms: Option<u64>,
     /// A line above the status, until the next key.
@@ -101,6 +107,7 @@ impl App {
             overlays: Vec::new(),
             ground,
             theme,
+            shell: None,
             quit_until_ms: None,
             said: None,
         }
@@ -155,6 +162,15 @@ impl App {
             Input::Answer(answer) => {
                 self.overlays.iter_mut().for_each(|overlay| overlay.answer(&answer));
                 Vec::new()
+            }
+            // It was ended just when it had ended by itself.
+            Input::Ran(_) if self.shell.is_none() => Vec::new(),
+            Input::Ran(text) => {
+                self.shell = None;
+                vec![Action::Send(Command::Submit {
+                    content: vec![Content::text(text)],
+                    delivery: Delivery::Steer,
+                })]
             }
             Input::Said(text) => {
                 self.said = Some(text);
@@ -242,7 +258,15 @@ impl App {
             Reaction::Consumed | Reaction::Ignored => Vec::new(),
             Reaction::Submit(message) => vec![send(message, Delivery::Steer)],
             Reaction::Queue(message) => vec![send(message, Delivery::AfterTurn)],
-            Reaction::Shell(command) => vec![Action::Shell(command)],
+            Reaction::Shell(command) => {
+                if let Some(running) = &self.shell {
+                    self.said = Some(format!("`{running}` still runs; Esc ends it"));
+                    self.composer.set_text(&format!("!{command}"));
+                    return Vec::new();
+                }
+                self.shell = Some(command.clone());
+                vec![Action::Shell(command)]
+            }
             Reaction::Editor => vec![Action::Edit(self.composer.draft())],
             Reaction::WantFiles(query) => vec![Action::Files(query)],
             Reaction::Command { name, args } => self.command(&name, &args),
@@ -267,6 +291,7 @@ impl App {
     fn own_key(&mut self, key: KeyEvent, now_ms: u64) -> Vec<Action> {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
+            KeyCode::Esc if self.shell.is_some() => self.stop_shell(),
             KeyCode::Esc if self.session.turn.is_some() => vec![Action::Send(Command::Interrupt)],
             KeyCode::Char('c') if control => self.control_c(now_ms),
             KeyCode::Char('d') if control && self.composer.is_empty() => vec![Action::Quit],
@@ -286,6 +311,9 @@ impl App {
             self.composer.set_text("");
             return Vec::new();
         }
+        if self.shell.is_some() {
+            return self.stop_shell();
+        }
         if self.session.turn.is_some() && self.approval.is_none() {
             return vec![Action::Send(Command::Interrupt)];
         }
@@ -295,6 +323,11 @@ impl App {
         self.quit_until_ms = Some(now_ms + QUIT_MS);
         self.said = Some("^C again quits; the session is kept".to_owned());
         Vec::new()
+    }
+
+    fn stop_shell(&mut self) -> Vec<Action> {
+        self.said = self.shell.take().map(|command| format!("`{command}` was ended, and the model not told"));
+        vec![Action::StopShell]
     }
 
     /// Takes the last message that waits back into the composer.
@@ -357,7 +390,9 @@ impl App {
                 (rows, Some(drawn.cursor))
             }
         };
-        below.push(status::line(&self.session, &self.ground, self.said.as_deref(), width, &self.theme));
+        let running = self.shell.as_ref().map(|command| format!("running `{command}` as you · Esc ends it"));
+        let said = self.said.as_deref().or(running.as_deref());
+        below.push(status::line(&self.session, &self.ground, said, width, &self.theme));
         let room = usize::from(max_rows).saturating_sub(below.len() + 1);
         let room = u16::try_from(room).unwrap_or(u16::MAX);
         let now = i64::try_from(now_ms).unwrap_or(i64::MAX);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::protocol::{BlobId, Command, Content, Event, Update};
@@ -30,8 +31,8 @@ pub trait Host: Send {
     /// With a sentence for the person.
     fn edit(&mut self, text: &str) -> Result<String, String>;
 
-    /// Runs a command as the person, and gives what it printed.
-    async fn shell(&mut self, command: &str) -> String;
+    /// Runs a command as the person, and gives what it printed. It ends when the future is dropped.
+    fn shell(&mut self, command: &str) -> BoxFuture<'static, String>;
 
     /// Answers a view. It takes no time that a person would notice.
     async fn answer(&mut self, question: Question) -> Answer;

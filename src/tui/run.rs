@@ -14,7 +14,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::protocol::{Command, Content, Delivery, Time, Update};
 
@@ -77,6 +77,7 @@ pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<S
         focused: true,
         typed: Instant::now(),
         found,
+        shell: None,
         listing: Arc::default(),
     };
     face.begin(options.resumed, options.say).await;
@@ -99,6 +100,8 @@ struct Face<H> {
     /// When a key was last pressed.
     typed: Instant,
     found: mpsc::UnboundedSender<Input>,
+    /// The command that the person runs.
+    shell: Option<AbortOnDropHandle<()>>,
     /// The files of the workspace, walked anew for each `@` that is begun.
     listing: Arc<Mutex<Option<Arc<Listing>>>>,
 }
@@ -272,10 +275,14 @@ impl<H: Host> Face<H> {
             }
             Action::Files(query) => self.find(query),
             Action::Shell(command) => {
-                let shown = self.host.shell(&command).await;
-                let content = vec![Content::text(shown)];
-                self.send(Command::Submit { content, delivery: Delivery::Steer }).await;
+                let (running, found) = (self.host.shell(&command), self.found.clone());
+                let task = tokio::spawn(async move {
+                    // The screen has been left meanwhile.
+                    let _ = found.send(Input::Ran(running.await));
+                });
+                self.shell = Some(AbortOnDropHandle::new(task));
             }
+            Action::StopShell => self.shell = None,
             Action::Copy(text) => {
                 let said = if self.terminal.copy(&text)? { "copied" } else { "too long for the clipboard" };
                 drop(self.app.update(Input::Said(said.to_owned()), now_ms()));

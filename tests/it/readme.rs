@@ -13,7 +13,7 @@ use crate::support::{
 /// Lines that are not run here, and why.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("./install.sh --test", "it is what runs this"),
-    ("export OPENAI_API_KEY", "the key is in the environment already"),
+    ("agent login", "the key is in the environment already"),
     ("cd my-project", "the directory is given already"),
 ];
 

@@ -141,6 +141,34 @@ async fn instructions_of_every_level_reach_the_model_the_nearest_last() {
 }
 
 #[tokio::test]
+async fn a_link_of_the_repository_shows_the_model_nothing_from_elsewhere() {
+    use std::os::unix::fs::symlink;
+
+    let world = World::new([Step::text("ok"), Step::text("ok")]).await;
+    let outside = world.root.join("secret");
+    fs::write(&outside, "from elsewhere").unwrap();
+    world.write(".git/HEAD", "ref: refs/heads/main");
+    for target in [outside.as_path(), std::path::Path::new("/proc/self/environ")] {
+        symlink(target, world.workspace.join("AGENTS.md")).unwrap();
+        let run = world.exec(&["go"]).await.expect(0);
+        let body = String::from_utf8(world.mock.requests().last().unwrap().raw.clone()).unwrap();
+        assert!(!body.contains("from elsewhere") && !body.contains("MOCK_KEY"), "{body}");
+        assert!(run.stderr.contains("a link to a place outside of the repository"), "{run:#?}");
+        fs::remove_file(world.workspace.join("AGENTS.md")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_link_within_the_repository_is_followed() {
+    let world = World::new([Step::text("ok")]).await;
+    world.write(".git/HEAD", "ref: refs/heads/main");
+    world.write("docs/rules.md", "the rules");
+    std::os::unix::fs::symlink("docs/rules.md", world.workspace.join("AGENTS.md")).unwrap();
+    world.exec(&["go"]).await.expect(0);
+    assert!(String::from_utf8_lossy(&world.mock.requests()[0].raw).contains("the rules"));
+}
+
+#[tokio::test]
 async fn instructions_beyond_the_budget_are_said_aloud() {
     let world = World::new([Step::text("ok")]).await;
     world.write(".git/HEAD", "");

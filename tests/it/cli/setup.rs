@@ -42,6 +42,25 @@ async fn the_environment_goes_before_the_file_and_the_command_line_before_both()
 }
 
 #[tokio::test]
+async fn options_may_stand_before_and_after_a_command() {
+    let world = World::new([Step::text("a"), Step::text("b")]).await;
+    for args in [["-m", "mock/typed", "exec", "go"], ["exec", "-m", "mock/typed", "go"]] {
+        world.agent(args).await.expect(0);
+        assert_eq!(world.mock.requests().last().unwrap().body["model"], "typed");
+    }
+    let run = world.agent(["fix it", "exec", "go"]).await.expect(2);
+    assert!(run.stderr.contains("`fix it` stands before a command"), "{run:#?}");
+}
+
+#[tokio::test]
+async fn the_place_of_the_settings_is_known_though_they_are_broken() {
+    let world = World::new([]).await;
+    fs::write(world.config_file(), "model = \n").unwrap();
+    let run = world.agent(["config", "path"]).await.expect(0);
+    assert_eq!(run.stdout.trim(), world.config_file().to_string_lossy());
+}
+
+#[tokio::test]
 async fn commands_get_the_variables_that_were_named_and_no_secrets() {
     let world = World::new([Step::items([shell("env")]), Step::text("ok")]).await;
     let mut command =

@@ -66,6 +66,41 @@ async fn a_key_from_the_file_is_as_secret() {
 }
 
 #[tokio::test]
+async fn a_key_is_kept_from_standard_input_used_and_forgotten() {
+    use tokio::io::AsyncWriteExt as _;
+
+    let world = World::new([Step::text("ok")]).await;
+    let run = async |args: &[&str], input: &str| {
+        let mut command = world.command(args);
+        command.env_remove("MOCK_KEY").stdin(std::process::Stdio::piped());
+        let mut child = command
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+        let output = child.wait_with_output().await.unwrap();
+        let all = [&output.stdout[..], &output.stderr[..]].concat();
+        (output.status.code(), String::from_utf8(all).unwrap())
+    };
+    let (code, said) = run(&["login"], "two words\n").await;
+    assert_eq!(code, Some(2), "{said}");
+    let (code, said) = run(&["login", "mokc"], KEY).await;
+    assert!(code == Some(2) && said.contains("mock"), "{said}");
+    let (code, said) = run(&["login"], &format!("{KEY}\n")).await;
+    assert!(code == Some(0) && !said.contains(KEY), "{said}");
+    let mode = fs::metadata(world.home.join("auth.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let (code, said) = run(&["exec", "go"], "").await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(world.mock.requests()[0].headers["authorization"], format!("Bearer {KEY}"));
+    let (code, said) = run(&["logout", "mock"], "").await;
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = run(&["exec", "go"], "").await;
+    assert!(code == Some(5) && said.contains("agent login mock"), "{said}");
+}
+
+#[tokio::test]
 async fn without_a_key_nothing_is_asked_and_the_places_for_one_are_named() {
     let world = World::new([Step::text("never")]).await;
     let mut command = world.command(["exec", "go"]);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    mock::{Step, text},
+    mock::{Step, reasoning, text},
     world::{Run, World, of, output, shell, story},
 };
 
@@ -61,6 +61,37 @@ async fn a_whole_message_before_a_drop_is_kept_and_not_said_twice() {
         let kept = world.sent(2);
         assert_eq!(kept.last().unwrap()["content"][0]["text"], "First.", "{kept:?}");
     }
+}
+
+#[tokio::test]
+async fn thoughts_that_come_anew_do_not_make_a_message_come_twice() {
+    let kept = |world: &World| -> Vec<String> {
+        let kinds = story(&world.log());
+        kinds
+            .into_iter()
+            .filter(|word| word.starts_with("assistant") || word.starts_with("reasoning"))
+            .collect()
+    };
+    let first = || {
+        Step::items([reasoning(&["Hm."], "seal-1"), text("First."), text("Second, cut off")]).drop_after(13)
+    };
+    let again = Step::items([
+        reasoning(&["Hm again."], "seal-2"),
+        text("First."),
+        reasoning(&["So."], "seal-3"),
+        text("Second."),
+    ]);
+    let world = World::new([first(), again]).await;
+    world.exec(&["go"]).await.expect(0);
+    assert_eq!(said(&world), ["First.", "Second."]);
+    let reasons = kept(&world).iter().filter(|word| word.starts_with("reasoning")).count();
+    assert_eq!(reasons, 2, "{:?}", kept(&world));
+
+    let other = Step::items([reasoning(&["No."], "seal-2"), text("Something else.")]);
+    let world = World::new([first(), other]).await;
+    world.exec(&["go"]).await.expect(0);
+    assert_eq!(said(&world), ["First.", "Something else."]);
+    assert_eq!(kept(&world).len(), 4, "the thought behind it is kept: {:?}", kept(&world));
 }
 
 #[tokio::test]

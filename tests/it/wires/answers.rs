@@ -122,6 +122,43 @@ async fn items_that_only_the_last_event_lists_are_taken_from_there() {
 }
 
 #[tokio::test]
+async fn an_item_that_came_on_its_own_and_one_that_was_only_listed_are_both_there() {
+    let [first, second] = ["first", "second"].map(|text| {
+        format!("{{\"type\":\"message\",\"id\":\"{text}\",\"content\":[{{\"type\":\"output_text\",\"text\":\"{text}\"}}]}}")
+    });
+    let body = format!(
+        "data: {{\"type\":\"response.output_item.done\",\"item\":{first}}}\n\n\
+         data: {{\"type\":\"response.completed\",\"response\":{{\"output\":[{first},{second}]}}}}\n\n"
+    );
+    let (chunks, error) = ask_mock(Step::raw(body)).await;
+    assert_eq!(error, None);
+    assert_eq!(items(&chunks), [assistant("first", "first"), assistant("second", "second")]);
+}
+
+#[tokio::test]
+async fn an_account_that_can_not_be_read_costs_nobody_the_answer() {
+    for (usage, expected) in [
+        (
+            "{\"input_tokens\":3,\"output_tokens\":1,\"output_tokens_details\":{\"reasoning_tokens\":null}}",
+            true,
+        ),
+        ("{\"input_tokens\":3,\"output_tokens\":1,\"input_tokens_details\":null}", true),
+        ("{\"input_tokens\":\"many\"}", false),
+        ("7", false),
+        ("null", false),
+    ] {
+        let body = format!(
+            "data: {{\"type\":\"response.completed\",\"response\":{{\"usage\":{usage},\"output\":[{{\"type\":\"message\",\
+             \"id\":\"m\",\"content\":[{{\"type\":\"output_text\",\"text\":\"x\"}}]}}]}}}}\n\n"
+        );
+        let (chunks, error) = ask_mock(Step::raw(body)).await;
+        let used = expected.then(|| Usage { input: 3, output: 1, ..Usage::default() });
+        assert_eq!(error, None, "{usage}");
+        assert_eq!(chunks, [Chunk::Item(assistant("m", "x")), Chunk::Finished { usage: used }], "{usage}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_without_type_fields_is_read_by_its_event_names() {
     let body = "event: response.output_text.delta\r\ndata: {\"delta\":\"x\"}\r\n\r\nevent: response.output_item.done\r\n\
                 data: {\"item\":{\"type\":\"message\",\"content\":[{\"text\":\"x\"}]}}\r\n\r\n\

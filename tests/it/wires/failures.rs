@@ -143,6 +143,15 @@ async fn an_unreadable_event_is_passed_over_aloud_if_nothing_was_lost() {
 }
 
 #[tokio::test]
+async fn the_words_of_an_unreadable_event_are_shown_without_the_key() {
+    let whole = "data: {\"type\":\"response.completed\",\"response\":{\"output\":[]}}\n\n";
+    let (chunks, error) = ask_mock(Step::raw(format!("data: {{you said {KEY}\n\n{whole}"))).await;
+    assert_eq!(error, None);
+    let [Chunk::Note(note), Chunk::Finished { .. }] = &chunks[..] else { panic!("{chunks:?}") };
+    assert!(note.contains("[secret]") && !note.contains(KEY), "{note}");
+}
+
+#[tokio::test]
 async fn an_unreadable_event_is_an_error_if_something_may_be_lost() {
     let unlisted = Step::text("fine").garbage_after(3).unlisted();
     let (_, error) = fails(unlisted, Kind::Garbage, Retry::Backoff).await;

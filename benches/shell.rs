@@ -54,6 +54,7 @@ fn world() -> World {
         shell: "/bin/bash".into(),
         sandbox: Arc::new(Plain),
         outside: Arc::new(Plain),
+        forbidden: Vec::new(),
         max_processes: 64,
         seed: 0,
     };

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use crate::protocol::{
     Content, Delta, Event, Excerpt, Fact, FileOperation, Item, Level, Outcome, PatchedFile, Rejection, Shown,
-    StepStatus, Update, printable,
+    StepStatus, Update, printable, words,
 };
 use crate::session::Session;
 
@@ -44,12 +44,20 @@ pub struct Headless<D, N> {
     notes: N,
     /// Somebody closed our end of the data; there is no reason to stop working.
     data_closed: bool,
+    /// The data goes to a terminal, and nothing in it may act there.
+    on_terminal: bool,
 }
 
 impl<D: Write, N: Write> Headless<D, N> {
     /// Begins after what `history` tells; that is folded and not printed.
     pub fn new(form: Form, history: &[Event], data: D, notes: N) -> Self {
-        Self { form, session: Session::replay(history), data, notes, data_closed: false }
+        Self { form, session: Session::replay(history), data, notes, data_closed: false, on_terminal: false }
+    }
+
+    /// The same where the answer is read by a person on a terminal, and not by a program.
+    #[must_use]
+    pub fn on_terminal(self, on_terminal: bool) -> Self {
+        Self { on_terminal, ..self }
     }
 
     /// What has become true so far.
@@ -98,9 +106,9 @@ impl<D: Write, N: Write> Headless<D, N> {
     /// When it can't be written, but for a reader that has gone away.
     pub fn finish(&mut self) -> io::Result<()> {
         if self.form == Form::Text
-            && let Some(answer) = self.session.last_answer()
+            && let Some(answer) = self.session.answer()
         {
-            let mut text = answer.to_owned();
+            let mut text = if self.on_terminal { printable(answer).into_owned() } else { answer.to_owned() };
             if !text.ends_with('\n') {
                 text.push('\n');
             }
@@ -163,6 +171,10 @@ impl<D: Write, N: Write> Headless<D, N> {
                     usage.cached,
                     usage.output
                 ))
+            }
+            Fact::Rewound { to } => {
+                let said = self.session.said_at(*to).map(words).unwrap_or_default();
+                self.note(&format!("‹ back to before: {}", said.lines().next().unwrap_or_default()))
             }
             _ => Ok(()),
         }
@@ -261,4 +273,25 @@ fn indented(head: String, lines: &[String]) -> String {
 
 fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Seq, Time};
+
+    #[test]
+    fn an_answer_acts_on_no_terminal_and_goes_to_a_pipe_as_it_is() {
+        let item = Item::Assistant { id: None, text: "\x1b]52;c;eA==\x07 ok".into(), partial: false };
+        let history = [Event { seq: Seq(1), at: Time::UNIX_EPOCH, fact: Fact::item(item) }];
+        for (on_terminal, expected) in
+            [(true, "\\u{1b}]52;c;eA==\\u{7} ok\n"), (false, "\x1b]52;c;eA==\x07 ok\n")]
+        {
+            let mut data = Vec::new();
+            let mut face =
+                Headless::new(Form::Text, &history, &mut data, io::sink()).on_terminal(on_terminal);
+            face.finish().unwrap();
+            assert_eq!(String::from_utf8(data).unwrap(), expected);
+        }
+    }
 }

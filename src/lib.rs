@@ -46,6 +46,8 @@
 //! - The log is the truth: a replay of it equals the live session at every event.
 //! - A fact is written before anyone sees it, and on the disk before the side effect that it announces begins.
 //! - `apply` can't fail: it already happened. `decide` is where things are refused.
+//! - What is allowed for longer than a session comes from the person's own configuration, and is a fact in each session
+//!   that it holds in; a project can't bring any of it along.
 //! - Only the harness task writes the session. There is no lock around it.
 //! - `next` is total: at every point it names the next work, or nothing, in which case something outside is owed.
 //! - Starting a step records a fact, so that the same step is not due for ever.
@@ -55,7 +57,8 @@
 //! - No provider key is in any child's environment, log or error text.
 //!
 //! A message that comes while a turn runs is queued as a fact, becomes an item when it is delivered (after the
-//! results of the calls that run, or after the turn), and can be taken back until then.
+//! results of the calls that run, or after the turn), and can be taken back until then. What a person does to a
+//! process by hand (type into it, end it) is told to the model with its next request; what was typed is kept nowhere.
 
 pub mod protocol;
 

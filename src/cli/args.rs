@@ -37,6 +37,9 @@ pub(super) struct Common {
     /// Where commands run.
     #[arg(long, global = true, value_name = "local|docker|docker:IMAGE")]
     pub(super) backend: Option<String>,
+    /// Plain lines in the place of a screen that is repainted: for screen readers and simple terminals.
+    #[arg(long, global = true)]
+    pub(super) plain: bool,
     /// When you are asked. `agent exec` never asks unless this says otherwise.
     #[arg(short, long, global = true, value_name = "WHEN")]
     pub(super) ask_for_approval: Option<ApprovalArg>,
@@ -48,7 +51,18 @@ pub(super) enum CommandArgs {
     Exec(Box<ExecArgs>),
     /// Go on with a session on the screen.
     Resume {
-        /// The session's id, or its beginning. Nothing: the last session of this directory.
+        /// The session's id, or its beginning. Nothing: choose one from a list.
+        id: Option<String>,
+        /// The last session of this directory. The first word is then what to say.
+        #[arg(long)]
+        last: bool,
+        /// What to say.
+        prompt: Option<String>,
+    },
+    /// Begin a session with the conversation of another one. Without a terminal: print its id.
+    Fork {
+        /// The session's id, or its beginning.
+        #[arg(required_unless_present = "last")]
         id: Option<String>,
         /// The last session of this directory. The first word is then what to say.
         #[arg(long)]
@@ -61,12 +75,18 @@ pub(super) enum CommandArgs {
         #[command(subcommand)]
         command: SessionsArgs,
     },
+    /// Look at what is allowed without asking, and take it back.
+    Permissions {
+        #[command(subcommand)]
+        command: PermissionsArgs,
+    },
     /// Run a command in the sandbox, under the same policy as the model's commands.
     Sandbox {
         #[arg(required = true, last = true, value_name = "CMD")]
         command: Vec<std::ffi::OsString>,
     },
-    /// Play the whole loop on a small sample project, with a scripted model. Needs no key.
+    /// Play the whole loop on a small sample project, with a scripted model. Needs no key. On a terminal it plays in the
+    /// screen, and asks you one thing; any key hurries it.
     Demo {
         /// Keep the sample project and the session here.
         #[arg(long, value_name = "DIR")]
@@ -201,8 +221,25 @@ pub(super) struct RunArgs {
 pub(super) enum SessionsArgs {
     /// List sessions, the newest first.
     List {
+        /// As JSON lines.
         #[arg(long)]
         json: bool,
+        /// Archived ones as well.
+        #[arg(long)]
+        all: bool,
+        /// Only archived ones.
+        #[arg(long, conflicts_with = "all")]
+        archived: bool,
+    },
+    /// Give a session a name. An empty one takes it away.
+    Rename { id: String, title: String },
+    /// Keep sessions out of lists. Going on with one brings it back.
+    Archive {
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// Bring them back.
+        #[arg(long)]
+        undo: bool,
     },
     /// Print what happened in a session.
     Show {
@@ -215,6 +252,22 @@ pub(super) enum SessionsArgs {
     Rm {
         #[arg(required = true)]
         ids: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PermissionsArgs {
+    /// List the rules that are kept, with numbers.
+    List {
+        /// As JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a rule back.
+    Revoke {
+        /// Its number in the list.
+        #[arg(value_name = "N")]
+        number: usize,
     },
 }
 

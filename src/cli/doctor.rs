@@ -37,11 +37,23 @@ pub(super) fn run(common: &Common, json: bool) -> Result<ExitCode, CliError> {
     let _ = if json {
         writeln!(out, "{}", serde_json::json!({ "ok": ok, "checks": checks }))
     } else {
-        checks.iter().try_for_each(|Check { name, ok, detail }| {
-            writeln!(out, "{} {name:<16} {detail}", if *ok { "✓" } else { "✗" })
-        })
+        checks.iter().try_for_each(|check| writeln!(out, "{}", check.line()))
     };
     Ok(ExitCode::from(u8::from(!ok)))
+}
+
+/// The same for a file.
+pub(super) fn report(start: &Start) -> String {
+    let mut checks = Vec::new();
+    look(start, &mut checks);
+    checks.iter().map(Check::line).collect::<Vec<_>>().join("\n")
+}
+
+impl Check {
+    fn line(&self) -> String {
+        let Self { name, ok, detail } = self;
+        format!("{} {name:<16} {detail}", if *ok { "✓" } else { "✗" })
+    }
 }
 
 fn look(start: &Start, checks: &mut Vec<Check>) {

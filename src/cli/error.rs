@@ -2,6 +2,8 @@
 
 use std::{fmt, process::ExitCode};
 
+use crate::protocol::printable;
+
 /// An error with its kind and advice.
 #[derive(Debug)]
 pub(super) struct CliError {
@@ -63,12 +65,24 @@ impl From<Kind> for ExitCode {
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "agent: {}", self.message)?;
+        // Both may hold words of a provider, a file or a log.
+        write!(f, "agent: {}", printable(&self.message))?;
         match &self.hint {
-            Some(hint) => write!(f, "\nhint: {hint}"),
+            Some(hint) => write!(f, "\nhint: {}", printable(hint)),
             None => Ok(()),
         }
     }
 }
 
 impl std::error::Error for CliError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_an_error_acts_on_the_terminal() {
+        let error = CliError::failed("call \x1b[2J waits\nfor you").hint("--approve \x1b[2J");
+        assert_eq!(error.to_string(), "agent: call \\u{1b}[2J waits\nfor you\nhint: --approve \\u{1b}[2J");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -27,11 +27,17 @@ use super::{
 /// The exit code for an answer that does not follow its schema.
 const NOT_VERIFIED: u8 = 7;
 
+/// No provider takes a schema that is nested as deep as this, and no log.
+const DEEPEST_SCHEMA: usize = 64;
+
 pub(super) async fn run(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliError> {
     match (&args.resume, &args.prompt) {
         (Some(_), Some(prompt)) => {
             Err(CliError::usage(format!("either the task {prompt:?} or `resume`, not both")))
         }
+        (Some(_), None) if args.run.ephemeral => Err(CliError::usage(
+            "a session that is gone on with is kept already; --ephemeral is for new ones",
+        )),
         (Some(ExecCommandArgs::Resume(resume)), None) => go_on(start, resume, &args.run).await,
         (None, _) => {
             let schema = schema(args.run.output_schema.as_deref())?;
@@ -136,20 +142,36 @@ fn schema(path: Option<&Path>) -> Result<Option<serde_json::Value>, CliError> {
         fs::read_to_string(path).map_err(|error| CliError::usage(format!("can't read {name}: {error}")))?;
     let schema: serde_json::Value = serde_json::from_str(&text)
         .map_err(|error| CliError::usage(format!("{name} is not JSON: {error}")))?;
+    if depth(&schema) > DEEPEST_SCHEMA {
+        return Err(CliError::usage(format!("{name} is nested deeper than {DEEPEST_SCHEMA} levels"))
+            .hint("name the inner parts in `$defs`, and refer to them with `$ref`"));
+    }
     jsonschema::validator_for(&schema)
         .map_err(|error| CliError::usage(format!("{name} is not a JSON Schema: {error}")))?;
     Ok(Some(schema))
 }
 
+/// Lists and objects in one another.
+fn depth(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or_default(),
+        serde_json::Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
+    }
+}
+
 /// What ended the wait.
 enum End {
     Session(Ending),
+    /// What was said was not taken.
+    Refused(Rejection),
     Signal(Kind),
 }
 
 async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<ExitCode, CliError> {
     let form = if args.json { Form::Json { deltas: args.deltas } } else { Form::Text };
-    let mut face = Headless::new(form, &open.history, io::stdout(), io::stderr());
+    let mut face = Headless::new(form, &open.history, io::stdout(), io::stderr())
+        .on_terminal(io::stdout().is_terminal());
     if form == Form::Text {
         note(&open.headline);
     }
@@ -168,15 +190,11 @@ async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<
         show(&mut face, &update)?;
     }
     let ended = (&mut open.handle.ended).await;
-    let closed = match ended {
-        Ok(closed) => {
-            closed.map_err(|error| CliError::failed(format!("the session could not be closed: {error}")))
-        }
-        Err(error) => Err(CliError::failed(format!("the agent crashed: {error}. The session is kept"))
-            .hint(format!("agent exec resume {}", open.id))),
-    };
-    let code = conclude(&open, args, &mut face, end);
-    closed.and(code)
+    let closed =
+        ended.map_err(|error| resumable(&open, CliError::failed(format!("the agent crashed: {error}"))))?;
+    let code = conclude(&open, args, &mut face, end)?;
+    closed.map_err(|error| CliError::failed(format!("the session could not be closed: {error}")))?;
+    Ok(code)
 }
 
 /// Waits for the end. With `said`, an end before the message was taken is that of an earlier turn, which was about
@@ -188,6 +206,7 @@ async fn follow<D: io::Write, N: io::Write>(
     signals: &mut Signals,
 ) -> Result<End, CliError> {
     let mut interrupted = false;
+    let mut taken_back = false;
     loop {
         tokio::select! {
             biased;
@@ -195,6 +214,10 @@ async fn follow<D: io::Write, N: io::Write>(
                 // The first ^C ends the turn in order; the second does not wait for that.
                 Kind::Interrupted if !interrupted => {
                     interrupted = true;
+                    // What waits to be said would else begin the next turn.
+                    for queued in &face.session().queue {
+                        open.command(Command::Retract { input: queued.input });
+                    }
                     open.command(Command::Interrupt);
                 }
                 kind => return Ok(End::Signal(kind)),
@@ -202,10 +225,30 @@ async fn follow<D: io::Write, N: io::Write>(
             update = open.handle.updates.recv() => {
                 let Some(update) = update else { return Ok(End::Session(Ending::Gone)) };
                 owed.take(&update);
-                if let Some(ending) = show(face, &update)?
-                    && (owed.nothing() || !matches!(ending, Ending::Turn(_) | Ending::Waiting))
-                {
-                    return Ok(if interrupted { End::Signal(Kind::Interrupted) } else { End::Session(ending) });
+                match &update {
+                    Update::Rejected(rejection @ (Rejection::Empty | Rejection::Unfit(_))) => {
+                        return Ok(End::Refused(rejection.clone()));
+                    }
+                    // What was on its way when ^C came.
+                    Update::Event(Event { fact: Fact::InputQueued { input, .. }, .. }) if interrupted => {
+                        open.command(Command::Retract { input: *input });
+                    }
+                    Update::Event(Event { fact: Fact::TurnStarted { .. }, .. }) if interrupted => {
+                        open.command(Command::Interrupt);
+                    }
+                    Update::Event(Event { fact: Fact::InputRetracted { .. }, .. }) => taken_back = true,
+                    Update::Event(_) | Update::Rejected(_) | Update::Delta(_) => {}
+                }
+                match show(face, &update)? {
+                    // The turn may have ended by itself before ^C met it; what was to be said next was not.
+                    Some(Ending::Turn(_)) if owed.nothing() && taken_back => {
+                        return Ok(End::Signal(Kind::Interrupted));
+                    }
+                    // The interrupt will be heard, and ends the turn.
+                    Some(Ending::Waiting) if interrupted => {}
+                    Some(Ending::Turn(_) | Ending::Waiting) if !owed.nothing() => {}
+                    Some(ending) => return Ok(End::Session(ending)),
+                    None => {}
                 }
             }
         }
@@ -245,7 +288,6 @@ impl Owed {
                 _ => {}
             },
             Update::Rejected(Rejection::NotWaiting(call)) => self.decisions.retain(|owed| owed != call),
-            Update::Rejected(Rejection::Empty) => self.message = false,
             Update::Rejected(_) | Update::Delta(_) => {}
         }
     }
@@ -255,7 +297,19 @@ fn show<D: io::Write, N: io::Write>(
     face: &mut Headless<D, N>,
     update: &Update,
 ) -> Result<Option<Ending>, CliError> {
+    if matches!(update, Update::Rejected(Rejection::Idle | Rejection::NotQueued(_))) {
+        return Ok(None); // ^C came when there was nothing left to stop.
+    }
     face.update(update).map_err(|error| CliError::failed(format!("can't write to standard output: {error}")))
+}
+
+fn resume(open: &Open) -> String {
+    format!("agent exec resume {}", open.id)
+}
+
+/// The error with the way to go on, if there is one.
+fn resumable(open: &Open, error: CliError) -> CliError {
+    if open.kept() { error.hint(format!("go on with: {}", resume(open))) } else { error }
 }
 
 fn conclude<D: io::Write, N: io::Write>(
@@ -264,14 +318,11 @@ fn conclude<D: io::Write, N: io::Write>(
     face: &mut Headless<D, N>,
     end: End,
 ) -> Result<ExitCode, CliError> {
-    let resume = format!("agent exec resume {}", open.id);
-    let resumable =
-        |error: CliError| if open.kept() { error.hint(format!("go on with: {resume}")) } else { error };
     match end {
         End::Session(Ending::Turn(Outcome::Done)) => {
             face.finish()
                 .map_err(|error| CliError::failed(format!("can't write to standard output: {error}")))?;
-            let answer = face.session().last_answer().unwrap_or_default();
+            let answer = face.session().answer().unwrap_or_default();
             if let Some(path) = &args.output_last_message {
                 fs::write(path, answer)
                     .map_err(|error| CliError::failed(format!("can't write {}: {error}", path.display())))?;
@@ -283,11 +334,11 @@ fn conclude<D: io::Write, N: io::Write>(
             Ok(ExitCode::SUCCESS)
         }
         End::Session(Ending::Turn(Outcome::Interrupted)) | End::Signal(Kind::Interrupted) => {
-            Err(resumable(CliError::new(Kind::Interrupted, "interrupted")))
+            Err(resumable(open, CliError::new(Kind::Interrupted, "interrupted")))
         }
         End::Session(Ending::Turn(Outcome::Failed { kind, message })) => {
             let kind = if kind == "auth" { Kind::Auth } else { Kind::Failed };
-            Err(resumable(CliError::new(kind, message)))
+            Err(resumable(open, CliError::new(kind, message)))
         }
         End::Session(Ending::Turn(Outcome::Unknown)) => {
             Err(CliError::failed("the turn ended in an unknown way"))
@@ -297,15 +348,29 @@ fn conclude<D: io::Write, N: io::Write>(
             for call in face.session().asked() {
                 lines.push(format!("  {}  {}", call.id, call.intent().map(intent).unwrap_or_default()));
             }
-            let hint = format!("{resume} --approve CALL, or --deny CALL [NOTE]");
-            Err(CliError::new(Kind::Waiting, lines.join("\n")).hint(hint))
+            let error = CliError::new(Kind::Waiting, lines.join("\n"));
+            Err(match open.kept() {
+                true => error.hint(format!("{} --approve CALL, or --deny CALL [NOTE]", resume(open))),
+                false => error.hint("nobody can: a session with --ephemeral can't be gone on with"),
+            })
         }
-        End::Session(Ending::Unwritable(reason)) => Err(CliError::failed(format!(
-            "the session can't be written: {reason}. What was recorded is kept"
-        ))
-        .hint("make room, or mend the folder's permissions; then go on with: ".to_owned() + &resume)),
-        End::Session(Ending::Gone) => Err(resumable(CliError::failed("the session ended unexpectedly"))),
-        End::Signal(kind) => Err(resumable(CliError::new(kind, "stopped"))),
+        End::Session(Ending::Unwritable(reason)) => {
+            let error = CliError::failed(format!("the session can't be written: {reason}"));
+            Err(match open.kept() {
+                true => error.hint(format!(
+                    "what was recorded is kept: make room, or mend the folder's permissions; then go on with: {}",
+                    resume(open)
+                )),
+                false => error,
+            })
+        }
+        End::Refused(rejection) => {
+            Err(resumable(open, CliError::usage(format!("the task is refused: {rejection}"))))
+        }
+        End::Session(Ending::Gone) => {
+            Err(resumable(open, CliError::failed("the session ended unexpectedly")))
+        }
+        End::Signal(kind) => Err(resumable(open, CliError::new(kind, "stopped"))),
     }
 }
 

@@ -1,16 +1,26 @@
 //! The command line, one file per command.
 
 mod args;
+mod around;
+mod clipboard;
 mod demo;
 mod doctor;
+mod drafts;
 mod error;
 mod exec;
+mod feedback;
 mod login;
+mod models;
+mod permissions;
+mod person;
+mod prompts;
 mod sandbox;
 mod screen;
 mod sessions;
 mod start;
 mod stdin;
+mod themes;
+mod worktree;
 
 use std::{
     ffi::OsString,
@@ -27,6 +37,7 @@ use crate::protocol::{Approval, ModelRef, SandboxMode};
 use self::{
     args::{Cli, CommandArgs, Common, ConfigArgs},
     error::CliError,
+    screen::First,
     start::{Start, Typed},
 };
 
@@ -59,14 +70,32 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {
         None => {
             let start = with_person(&common)?;
-            runtime()?.block_on(screen::run(start, None, cli.prompt))
+            start.can_begin()?;
+            runtime()?.block_on(screen::run(start, First::New, cli.prompt))
         }
         Some(CommandArgs::Resume { id, last, prompt }) => {
             let start = with_person(&common)?;
             // With --last the only word is what to say.
             let (id, prompt) = if last { (None, prompt.or(id)) } else { (id, prompt) };
-            let id = start.find(id.as_deref())?;
-            runtime()?.block_on(screen::run(start, Some(id), prompt))
+            let first = match (last, id) {
+                (false, None) => First::Choose,
+                (_, id) => First::Resume(Box::new(start.reopen(start.find(id.as_deref())?)?)),
+            };
+            runtime()?.block_on(screen::run(start, first, prompt))
+        }
+        Some(CommandArgs::Fork { id, last, prompt }) => {
+            let (id, prompt) = if last { (None, prompt.or(id)) } else { (id, prompt) };
+            // Without a terminal the new session is only made, and named.
+            let screen = with_person(&common).ok();
+            let start = screen.clone().map_or_else(|| start(&common), Ok)?;
+            let fork = start.fork(start.find(id.as_deref())?)?;
+            match screen {
+                Some(start) => {
+                    let first = First::Resume(Box::new(start.reopen(fork)?));
+                    runtime()?.block_on(screen::run(start, first, prompt))
+                }
+                None => print(&fork.to_string()),
+            }
         }
         Some(CommandArgs::Exec(args)) => {
             let start = start(&common)?;
@@ -74,6 +103,9 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         }
         Some(CommandArgs::Sessions { command }) => {
             sessions::run(&start(&common)?.sessions(), &command).map(|()| ExitCode::SUCCESS)
+        }
+        Some(CommandArgs::Permissions { command }) => {
+            permissions::run(&start(&common)?, &command).map(|()| ExitCode::SUCCESS)
         }
         Some(CommandArgs::Sandbox { command }) => {
             let start = start(&common)?;
@@ -109,27 +141,28 @@ fn start(common: &Common) -> Result<Start, CliError> {
         return Err(CliError::usage(format!("can't work in {}: it is not a directory", here.display())));
     }
     let mut overrides = common.config.clone();
-    let mut typed = Typed::default();
     if let Some(model) = &common.model {
-        typed.model = Some(model.parse::<ModelRef>().map_err(CliError::usage)?);
+        model.parse::<ModelRef>().map_err(CliError::usage)?;
         overrides.push(format!("model={}", toml::Value::from(model.as_str())));
     }
     if let Some(mode) = common.sandbox {
-        typed.sandbox = Some(mode.into());
         overrides.push(format!("sandbox=\"{}\"", SandboxMode::from(mode)));
     }
     if let Some(approval) = common.ask_for_approval {
-        typed.approval = Some(approval.into());
         overrides.push(format!("approval=\"{}\"", Approval::from(approval)));
     }
     if let Some(backend) = &common.backend {
         overrides.push(format!("backend={}", toml::Value::from(backend.as_str())));
     }
+    if common.plain {
+        overrides.push("tui.plain=true".to_owned());
+    }
     let inputs = Inputs::from_process(Some(&workspace), overrides).map_err(CliError::usage)?;
     let config = config::load(&inputs).map_err(CliError::usage)?;
-    // Without a screen nobody is there to be asked, unless whoever called says so.
-    let approval = typed.approval.unwrap_or(Approval::Never);
-    Ok(Start { config, home: inputs.home, workspace, typed, approval, person: Person::Absent })
+    let typed = Typed::of(&config);
+    let approval = start::approval(&config, Person::Absent);
+    let home = inputs.home.clone();
+    Ok(Start { config, inputs, home, workspace, typed, approval, person: Person::Absent, models: None })
 }
 
 /// The same where somebody sits before a screen.
@@ -138,7 +171,7 @@ fn with_person(common: &Common) -> Result<Start, CliError> {
         return Err(CliError::usage("the screen needs a terminal").hint("without one: agent exec \"TASK\""));
     }
     let start = start(common)?;
-    let approval = start.config.approval.unwrap_or(Approval::OnRequest);
+    let approval = start::approval(&start.config, Person::Present);
     Ok(Start { approval, person: Person::Present, ..start })
 }
 

@@ -5,56 +5,100 @@ use std::{
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    process::{ExitCode, Stdio},
+    process::ExitCode,
 };
 
 use futures::future::BoxFuture;
 
+use crate::config::trust::{Brought, Change, Standing, Trust};
+use crate::config::{project_root, rules};
 use crate::harness;
-use crate::protocol::{BlobId, Content, SessionId, Update};
+use crate::protocol::{BlobId, Content, ProcessId, Rule, SessionId, Settings, Update};
+use crate::shell::{Peek, Shell};
 use crate::store::Blobs;
 use crate::tools::view_image;
-use crate::tui::{self, Answer, Connection, Ground, Host, Question, Updates, composer::history};
-
-use super::{
-    error::CliError,
-    start::{Open, Place, Start},
+use crate::tui::{
+    self, Answer, Begin, Connection, Ground, Host, News, Offer, Offered, Question, Switch, Updates,
+    composer::history,
 };
 
-/// What a command of the person may show to the model, in bytes.
-const SHOWN: usize = 32 << 10;
+use super::{
+    clipboard,
+    drafts::Drafts,
+    error::CliError,
+    feedback, models, person, prompts, sessions,
+    start::{Kept, Open, Place, Start},
+    themes, worktree,
+};
 
-/// Runs the screen, with a session that is kept if one is named.
-pub(super) async fn run(
-    start: Start,
-    resume: Option<SessionId>,
-    say: Option<String>,
-) -> Result<ExitCode, CliError> {
-    let history_file = start.home.state.join("history.jsonl");
-    let options = tui::Options {
-        ground: ground(&start),
-        history: history::decode(&fs::read(&history_file).unwrap_or_default()),
-        resumed: resume.is_some(),
-        say,
-        colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-        term: std::env::vars().filter(|(name, _)| name.starts_with("TERM") || name == "COLORTERM").collect(),
-    };
-    let screen = Screen { start, resume, blobs: None, open: None, history_file };
-    let (farewell, screen) = tui::run(screen, options).await.map_err(CliError::failed)?;
-    screen.close().await;
-    if let Some(farewell) = farewell {
+/// What the screen begins with.
+pub(super) enum First {
+    New,
+    Resume(Box<Kept>),
+    /// The person chooses a session.
+    Choose,
+}
+
+/// Runs the screen.
+pub(super) async fn run(start: Start, first: First, say: Option<String>) -> Result<ExitCode, CliError> {
+    if let Some(farewell) = show(start, first, say, None).await? {
         let _ = writeln!(io::stdout(), "{farewell}");
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Called for every key, for what plays by itself and can be hurried.
+pub(super) type Pressed = Box<dyn Fn() + Send>;
+
+/// Shows the screen until it is left. Gives what is to be said then.
+pub(super) async fn show(
+    start: Start,
+    first: First,
+    say: Option<String>,
+    pressed: Option<Pressed>,
+) -> Result<Option<String>, CliError> {
+    let (begin, next) = match first {
+        First::New => (Begin::New, None),
+        First::Resume(kept) => (Begin::Resume, Some(*kept)),
+        First::Choose => (Begin::Choose, None),
+    };
+    // A session works where it was begun.
+    let start = next.as_ref().map_or_else(|| Ok(start.clone()), |kept| start.of(kept))?;
+    let history_file = start.home.state.join("history.jsonl");
+    let drafts = Drafts::new(start.home.state.join("drafts"), &start.workspace);
+    let options = tui::Options {
+        ground: ground(&start),
+        settings: start.config.tui.clone(),
+        prompts: prompts::read(&[start.home.prompts()]),
+        draft: drafts.take(),
+        history: history::decode(&fs::read(&history_file).unwrap_or_default()),
+        begin,
+        offer: offer(&start.config.trust),
+        say,
+        colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        term: std::env::vars().filter(|(name, _)| name.starts_with("TERM") || name == "COLORTERM").collect(),
+    };
+    let resume = next.as_ref().map(Kept::id);
+    let screen =
+        Screen { start, resume, next, blobs: None, shell: None, open: None, history_file, pressed, drafts };
+    let (farewell, screen) = tui::run(screen, options).await.map_err(CliError::failed)?;
+    screen.close().await;
+    Ok(farewell)
+}
+
 struct Screen {
     start: Start,
     resume: Option<SessionId>,
+    /// The session that is opened next, locked and read.
+    next: Option<Kept>,
     blobs: Option<Blobs>,
+    /// The processes of the session, to be looked at.
+    shell: Option<Shell>,
     /// What ends with the session.
     open: Option<Rest>,
     history_file: PathBuf,
+    pressed: Option<Pressed>,
+    drafts: Drafts,
 }
 
 /// The parts of an open session that the screen does not hold.
@@ -97,24 +141,90 @@ impl Screen {
         file.take(length as u64).read_to_end(&mut bytes).map_err(failed)?;
         Ok(Answer::Blob { blob: blob.clone(), from, bytes, total })
     }
+
+    fn rules(&self) -> Result<Vec<Rule>, String> {
+        let config = self.start.config_now().map_err(|error| error.to_string())?;
+        Ok(config.rules(&self.start.workspace))
+    }
+}
+
+impl Screen {
+    fn process(&self, process: ProcessId) -> Result<Answer, String> {
+        let shell = self.shell.as_ref().ok_or("there is no session yet")?;
+        let Peek { tty, latest } = shell.peek(process).map_err(|error| error.to_string())?;
+        Ok(Answer::Process { process, latest, tty })
+    }
+}
+
+/// Writes a new file, under another name when there is one already.
+fn write_new(file: &Path, text: &str) -> io::Result<PathBuf> {
+    let stem = file.file_stem().unwrap_or_default().to_os_string();
+    for number in 1u32.. {
+        let mut name = stem.clone();
+        if number > 1 {
+            name.push(format!("-{number}"));
+        }
+        if let Some(extension) = file.extension() {
+            name.push(".");
+            name.push(extension);
+        }
+        let path = file.with_file_name(name);
+        match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(mut file) => return file.write_all(text.as_bytes()).map(|()| path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("all names are taken"))
 }
 
 #[async_trait::async_trait]
 impl Host for Screen {
     async fn open(&mut self) -> Result<Connection, String> {
-        let opened = match self.resume {
-            Some(id) => self.start.reopen(id).and_then(|kept| self.start.resume(kept, None, true)),
-            None => self.start.new_session(Place::Kept, None, true),
+        let opened = match (self.next.take(), self.resume) {
+            (Some(kept), _) => self.start.resume(kept, None, true),
+            (None, Some(id)) => self.start.reopen(id).and_then(|kept| self.start.resume(kept, None, true)),
+            (None, None) => self.start.new_session(Place::Kept, None, true),
         };
-        let Open { handle, history, blobs, .. } = opened.map_err(|error| error.to_string())?;
+        let Open { handle, history, blobs, shell, .. } = opened.map_err(|error| error.to_string())?;
         self.blobs = Some(blobs);
+        self.shell = Some(shell);
         self.open = Some(Rest { ended: handle.ended });
-        Ok(Connection { history, commands: handle.commands, updates: Box::new(Live(handle.updates)) })
+        let ground = ground(&self.start);
+        Ok(Connection { ground, history, commands: handle.commands, updates: Box::new(Live(handle.updates)) })
     }
 
-    fn forget(&mut self) {
+    fn pressed(&mut self) {
+        if let Some(pressed) = &self.pressed {
+            pressed();
+        }
+    }
+
+    fn prepare(&mut self, next: Switch) -> Result<Option<Offer>, String> {
+        let said = |error: CliError| error.to_string();
+        let id = match next {
+            Switch::Resume(id) => id,
+            Switch::Fork(from) => self.start.fork(from).map_err(said)?,
+        };
+        let kept = self.start.reopen(id).map_err(said)?;
+        self.start = self.start.of(&kept).map_err(said)?;
+        self.next = Some(kept);
+        self.resume = Some(id);
+        Ok(offer(&self.start.config.trust))
+    }
+
+    fn trust(&mut self, trusted: bool) -> Result<Option<Offer>, String> {
+        self.start.trust(trusted).map_err(|error| error.to_string())?;
+        Ok(offer(&self.start.config.trust))
+    }
+
+    fn forget(&mut self) -> Option<Offer> {
         self.resume = None;
         self.blobs = None;
+        self.shell = None;
+        // Settings that can't be read any more are told by the next start; until then those that were read hold.
+        let _ = self.start.read();
+        offer(&self.start.config.trust)
     }
 
     fn attach(&mut self, path: &Path) -> Result<Content, String> {
@@ -123,6 +233,27 @@ impl Host for Screen {
         let blobs = self.blobs.as_ref().ok_or("there is no session yet")?;
         blobs.put(&blob, &bytes).map_err(|error| format!("can't keep the picture: {error}"))?;
         Ok(content)
+    }
+
+    fn recognize(&mut self, path: &Path) -> Result<(), String> {
+        view_image::recognize(&self.start.workspace.join(path)).map_err(|error| error.to_string())
+    }
+
+    async fn clipboard(&mut self) -> Result<PathBuf, String> {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        clipboard::image(&self.start.home.state.join("clipboard"), set).await
+    }
+
+    fn keep_draft(&mut self, text: &str) {
+        // A draft that can't be kept is no reason to bother anybody who writes.
+        drop(self.drafts.keep(text));
+    }
+
+    fn feedback(&mut self, terminal: &str, last_error: Option<&str>) -> Result<PathBuf, String> {
+        let variables = ["TERM", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "NO_COLOR", "LANG"];
+        let set = variables.iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
+        let terminal = set.fold(terminal.to_owned(), |text, (name, value)| format!("{text}\n{name}={value}"));
+        feedback::write(&self.start, &terminal, last_error)
     }
 
     fn edit(&mut self, text: &str) -> Result<String, String> {
@@ -134,11 +265,12 @@ impl Host for Screen {
         let mut file = tempfile::Builder::new().suffix(".md").tempfile().map_err(failed)?;
         file.write_all(text.as_bytes()).map_err(failed)?;
         // The variable holds words, as a shell reads them: `code --wait`.
-        let status = std::process::Command::new("/bin/sh")
-            .args(["-c", &format!("{editor} \"$1\""), "editor"])
-            .arg(file.path())
-            .status()
-            .map_err(failed)?;
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", &format!("{editor} \"$1\""), "editor"]).arg(file.path());
+        for name in self.start.key_names() {
+            command.env_remove(name);
+        }
+        let status = command.status().map_err(failed)?;
         if !status.success() {
             return Err(format!("`{editor}` ended with {status}; the draft is as it was"));
         }
@@ -147,15 +279,47 @@ impl Host for Screen {
     }
 
     fn shell(&mut self, command: &str) -> BoxFuture<'static, String> {
-        let (command, workspace) = (command.to_owned(), self.start.workspace.clone());
-        Box::pin(as_person(command, workspace))
+        let (workspace, hidden) = (self.start.workspace.clone(), self.start.key_names());
+        Box::pin(person::run(command.to_owned(), workspace, hidden))
     }
 
     async fn answer(&mut self, question: Question) -> Answer {
         let answered = match &question {
             Question::Blob { blob, from, length } => self.part(blob, *from, *length),
+            Question::Themes => Ok(Answer::Themes(themes::read(&self.start.home.themes()))),
+            Question::Models => Ok(Answer::Models(models::choices(&self.start))),
+            Question::Model { name, like } => models::named(&self.start, name, like).map(Answer::Model),
+            Question::Rules => self.rules().map(Answer::Rules),
+            Question::Process { process } => self.process(*process),
+            Question::WorkTree { folder } => worktree::changes(folder).await.map(Answer::WorkTree),
+            Question::Sessions
+            | Question::Words(_)
+            | Question::Rename { .. }
+            | Question::Archive { .. }
+            | Question::Delete(_) => sessions::answer(&self.start, &question),
         };
         answered.unwrap_or_else(|problem| Answer::Failed { question, problem })
+    }
+
+    fn start_with(&mut self, settings: &Settings) {
+        self.start.prepare(settings);
+    }
+
+    fn keep_model(&mut self, settings: &Settings) -> Result<String, String> {
+        models::keep(&self.start, settings)
+    }
+
+    fn forget_rule(&mut self, rule: &Rule) -> Result<(), String> {
+        rules::forget(&self.start.home, rule, &self.start.workspace).map_err(|error| error.to_string())
+    }
+
+    fn export(&mut self, file: &Path, text: &str) -> Result<PathBuf, String> {
+        let home = || std::env::var_os("HOME").map(PathBuf::from);
+        let file = match file.strip_prefix("~").ok().zip(home()) {
+            Some((rest, home)) => home.join(rest),
+            None => self.start.workspace.join(file),
+        };
+        write_new(&file, text).map_err(|error| format!("can't write {}: {error}", file.display()))
     }
 
     fn remember(&mut self, text: &str) {
@@ -174,40 +338,46 @@ impl Host for Screen {
     }
 }
 
-/// Runs a command as the person would in a shell of their own, and gives what it came to in words for the model.
-async fn as_person(command: String, workspace: PathBuf) -> String {
-    let output = tokio::process::Command::new(super::start::shell())
-        .args(["-c", &command])
-        .current_dir(workspace)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await;
-    match output {
-        Err(error) => format!("I ran `{command}`, but it could not be started: {error}"),
-        Ok(output) => {
-            let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-            text.push_str(&String::from_utf8_lossy(&output.stderr));
-            let text = crate::context::truncate::middle(&text, SHOWN as u64 / 4);
-            format!("I ran `{command}` ({}):\n```\n{}\n```", output.status, text.trim_end())
-        }
+fn ground(start: &Start) -> Ground {
+    Ground {
+        settings: start.prospect(),
+        workspace: start.workspace.clone(),
+        directory: short(&start.workspace),
+        branch: branch(&start.workspace),
+        project: short(project_root(&start.workspace)),
+        config: short(&start.home.config_file()),
     }
 }
 
-fn ground(start: &Start) -> Ground {
+/// A directory with the home directory as `~`.
+pub(super) fn short(directory: &Path) -> String {
     let home = std::env::var("HOME").unwrap_or_default();
-    let workspace = start.workspace.to_string_lossy().into_owned();
-    let directory = match workspace.strip_prefix(&home) {
+    let directory = directory.to_string_lossy().into_owned();
+    match directory.strip_prefix(&home) {
         Some(rest) if !home.is_empty() && (rest.is_empty() || rest.starts_with('/')) => format!("~{rest}"),
-        _ => workspace,
-    };
-    Ground {
-        model: start.config.model.to_string(),
-        sandbox: start.config.sandbox,
-        workspace: start.workspace.clone(),
-        directory,
-        branch: branch(&start.workspace),
+        _ => directory,
     }
+}
+
+/// What the person is asked about, if there is something.
+fn offer(trust: &Trust) -> Option<Offer> {
+    let offered = |file: &Brought| Offered {
+        name: trust.name(&file.path),
+        kind: file.kind.word(),
+        size: file.size,
+        news: trust.change(file).map(|change| match change {
+            Change::Added => News::Added,
+            Change::Changed => News::Changed,
+        }),
+        hidden: file.hidden.iter().map(ToString::to_string).collect(),
+        text: file.text.clone(),
+    };
+    (trust.standing == Standing::Open).then(|| {
+        let mut files: Vec<Offered> = trust.files.iter().map(offered).collect();
+        // What is new, and what hides something, comes first.
+        files.sort_by_key(|file| (file.news.is_none(), file.hidden.is_empty()));
+        Offer { directory: short(&trust.root), again: files.iter().any(|file| file.news.is_some()), files }
+    })
 }
 
 /// The branch, read from the file that names it: no program is run for it.
@@ -216,4 +386,19 @@ fn branch(workspace: &Path) -> Option<String> {
     let mut head = String::new();
     fs::File::open(root.join(".git/HEAD")).ok()?.take(4096).read_to_string(&mut head).ok()?;
     head.trim().strip_prefix("ref: refs/heads/").map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_out_never_replaces_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("talk.md");
+        let names: Vec<PathBuf> = ["a", "b", "c"].map(|text| write_new(&file, text).unwrap()).into();
+        assert_eq!(names, ["talk.md", "talk-2.md", "talk-3.md"].map(|name| folder.path().join(name)));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "a");
+        assert!(write_new(&folder.path().join("no/talk.md"), "").is_err());
+    }
 }

@@ -1,16 +1,29 @@
-//! `agent sessions`: look at the sessions that are kept.
+//! `agent sessions`: look at the sessions that are kept. The list on the screen asks the same.
 
 use std::io::{self, Write as _};
 
 use crate::headless::{Form, Headless};
-use crate::protocol::{SessionId, Update, printable};
-use crate::store::{self, Sessions};
+use crate::protocol::{Item, SessionId, Time, Update, printable, words};
+use crate::store::{self, Listed, Sessions};
+use crate::tui::{Answer, Known, Question};
 
-use super::{args::SessionsArgs, error::CliError};
+use super::{
+    args::SessionsArgs,
+    error::CliError,
+    screen::short,
+    start::{Start, now},
+};
+
+/// Messages in a preview.
+const PREVIEW: usize = 6;
 
 pub(super) fn run(sessions: &Sessions, command: &SessionsArgs) -> Result<(), CliError> {
     match command {
-        SessionsArgs::List { json } => list(sessions, *json),
+        SessionsArgs::List { json, all, archived } => {
+            list(sessions, *json, |listed| *all || listed.archived == *archived)
+        }
+        SessionsArgs::Rename { id, title } => rename(sessions, id, title),
+        SessionsArgs::Archive { ids, undo } => archive(sessions, ids, !undo),
         SessionsArgs::Show { id, json } => show(sessions, id, *json),
         SessionsArgs::Rm { ids } => remove(sessions, ids),
     }
@@ -25,9 +38,9 @@ pub(super) fn run(sessions: &Sessions, command: &SessionsArgs) -> Result<(), Cli
     })
 }
 
-fn list(sessions: &Sessions, json: bool) -> anyhow::Result<()> {
+fn list(sessions: &Sessions, json: bool, wanted: impl Fn(&Listed) -> bool) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    for listed in sessions.list()? {
+    for listed in sessions.list()?.into_iter().filter(wanted) {
         if json {
             let line = serde_json::json!({
                 "session": listed.id,
@@ -35,6 +48,9 @@ fn list(sessions: &Sessions, json: bool) -> anyhow::Result<()> {
                 "title": listed.title,
                 "started": listed.started,
                 "bytes": listed.size,
+                "turns": listed.turns,
+                "archived": listed.archived,
+                "parent": listed.parent,
             });
             writeln!(out, "{line}")?;
         } else {
@@ -63,6 +79,66 @@ fn show(sessions: &Sessions, id: &str, json: bool) -> anyhow::Result<()> {
     }
     // What is whole comes first; what is wrong is said after it.
     damage.map_or(Ok(()), |damage| Err(damage.into()))
+}
+
+fn rename(sessions: &Sessions, id: &str, title: &str) -> anyhow::Result<()> {
+    let id = find(sessions, id)?;
+    sessions
+        .rename(id, title.trim().to_owned(), now())
+        .map_err(|error| anyhow::anyhow!("session {id} keeps its name: {error}"))
+}
+
+fn archive(sessions: &Sessions, ids: &[String], away: bool) -> anyhow::Result<()> {
+    let found = ids.iter().map(|id| find(sessions, id)).collect::<Result<Vec<_>, _>>()?;
+    for id in found {
+        sessions
+            .archive(id, away)
+            .map_err(|error| anyhow::anyhow!("session {id} stays where it is: {error}"))?;
+        writeln!(io::stdout(), "{} {id}", if away { "archived" } else { "brought back" })?;
+    }
+    Ok(())
+}
+
+/// What the list on the screen asks for.
+pub(super) fn answer(start: &Start, question: &Question) -> Result<Answer, String> {
+    let sessions = start.sessions();
+    let said = |error: &dyn std::fmt::Display| error.to_string();
+    match question {
+        Question::Words(session) => {
+            let items = sessions.last_words(*session, PREVIEW).map_err(|error| said(&error))?;
+            let words = items.iter().filter_map(|item| match &**item {
+                Item::User { content, .. } => Some((true, words(content))),
+                Item::Assistant { text, .. } => Some((false, text.clone())),
+                _ => None,
+            });
+            return Ok(Answer::Words { session: *session, words: words.collect() });
+        }
+        Question::Rename { session, title } => {
+            sessions.rename(*session, title.clone(), now()).map_err(|error| said(&error))?;
+        }
+        Question::Archive { session, away } => {
+            sessions.archive(*session, *away).map_err(|error| said(&error))?;
+        }
+        Question::Delete(session) => sessions.remove(*session).map_err(|error| said(&error))?,
+        // Whatever else is asked is not about sessions.
+        _ => {}
+    }
+    let known = sessions.list().map_err(|error| said(&error))?.into_iter().map(|listed| Known {
+        id: listed.id,
+        here: listed.workspace == start.workspace,
+        directory: short(&listed.workspace),
+        title: listed.title,
+        changed_ms: Time::try_from(listed.changed).map_or(0, milliseconds),
+        size: listed.size,
+        turns: listed.turns,
+        archived: listed.archived,
+        fork: listed.parent.is_some(),
+    });
+    Ok(Answer::Sessions { known: known.collect(), now_ms: milliseconds(Time::now()) })
+}
+
+fn milliseconds(time: Time) -> u64 {
+    u64::try_from(time.as_millisecond()).unwrap_or(0)
 }
 
 fn remove(sessions: &Sessions, ids: &[String]) -> anyhow::Result<()> {

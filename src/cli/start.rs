@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -11,23 +11,26 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use crate::config::{Backend, Config, Home};
-use crate::context::{self, Network, Opening, Person, instructions};
+use crate::config::{self, Backend, Config, ConfigError, Home, Inputs, trust::Verdict};
+use crate::context::{self, Network, Opening, Permissions, Person, hidden, instructions};
 use crate::harness::{self, Handle, OpenedModel, Parts};
 use crate::model::auth::{self, AuthFile};
 use crate::model::catalog::{self, Catalog, Resolved};
 use crate::model::{ModelError, ModelErrorKind};
 use crate::protocol::{
-    Approval, Command, Event, FORMAT_VERSION, Fact, Level, ModelRef, SandboxMode, SessionId, Settings, Time,
-    TurnId,
+    Approval, Command, Effort, Event, FORMAT_VERSION, Fact, Level, ModelRef, SandboxMode, SessionId,
+    Settings, Time, TurnId, Verbosity,
 };
 use crate::sandbox::{self, SharedSandbox};
 use crate::session::Session;
 use crate::shell::{self, Shell};
-use crate::store::{Blobs, Log, LogError, Sessions};
+use crate::store::{Blobs, Log, LogError, Sessions, remove_tree};
 use crate::tools::{Toolbox, Workspace};
 
-use super::error::{CliError, Kind};
+use super::{
+    around::Around,
+    error::{CliError, Kind},
+};
 
 /// Live processes of a session at most.
 const MAX_PROCESSES: usize = 64;
@@ -36,6 +39,8 @@ const MAX_PROCESSES: usize = 64;
 #[derive(Clone)]
 pub(super) struct Start {
     pub(super) config: Config,
+    /// What the configuration was read from.
+    pub(super) inputs: Inputs,
     pub(super) home: Home,
     pub(super) workspace: PathBuf,
     pub(super) typed: Typed,
@@ -43,14 +48,36 @@ pub(super) struct Start {
     pub(super) approval: Approval,
     /// Whether somebody is there to be asked.
     pub(super) person: Person,
+    /// Models that answer in the place of those of the catalog.
+    pub(super) models: Option<harness::OpenModel>,
 }
 
 /// What was typed on the command line for this run. It goes before what a resumed session ran with.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Typed {
-    pub(super) model: Option<ModelRef>,
-    pub(super) sandbox: Option<SandboxMode>,
-    pub(super) approval: Option<Approval>,
+    model: Option<ModelRef>,
+    effort: Option<Effort>,
+    verbosity: Option<Verbosity>,
+    context_window: Option<u64>,
+    sandbox: Option<SandboxMode>,
+    approval: Option<Approval>,
+    backend: Option<Backend>,
+}
+
+impl Typed {
+    /// What of the configuration was typed, with `-c` or an option of its own.
+    pub(super) fn of(config: &Config) -> Self {
+        let typed = |key| config.is_typed(key);
+        Self {
+            model: typed("model").then(|| config.model.clone()),
+            effort: config.effort.filter(|_| typed("effort")),
+            verbosity: config.verbosity.filter(|_| typed("verbosity")),
+            context_window: config.context_window.filter(|_| typed("context_window")),
+            sandbox: typed("sandbox").then_some(config.sandbox),
+            approval: config.approval.filter(|_| typed("approval")),
+            backend: typed("backend").then(|| config.backend.clone()),
+        }
+    }
 }
 
 /// Whether a session is kept.
@@ -77,10 +104,40 @@ pub(super) struct Open {
     pub(super) history: Vec<Event>,
     pub(super) handle: Handle,
     pub(super) blobs: Blobs,
+    /// The processes, for those who look at them.
+    pub(super) shell: Shell,
     /// One line for a person: what runs, where, with what.
     pub(super) headline: String,
     /// The whole session, when it is not to be kept.
-    ephemeral: Option<tempfile::TempDir>,
+    ephemeral: Option<Ephemeral>,
+}
+
+/// The folder of a session that is not kept. It goes with this.
+struct Ephemeral(PathBuf);
+
+impl Ephemeral {
+    fn new() -> Result<Self, CliError> {
+        let folder = tempfile::Builder::new()
+            .prefix("agent-")
+            .tempdir()
+            .map_err(|error| CliError::failed(format!("can't make a folder for the session: {error}")))?;
+        Ok(Self(folder.keep()))
+    }
+}
+
+impl Drop for Ephemeral {
+    fn drop(&mut self) {
+        if let Err(error) = remove_tree(&self.0) {
+            // Whoever wanted nothing to be kept has to know; a closed stream is nobody's concern.
+            let _ = writeln!(io::stderr(), "! the session stays in {}: {error}", self.0.display());
+        }
+    }
+}
+
+impl Kept {
+    pub(super) fn id(&self) -> SessionId {
+        self.id
+    }
 }
 
 impl Open {
@@ -109,6 +166,18 @@ impl Start {
         .map_err(|error| CliError::usage(error.to_string()))
     }
 
+    /// Whether a session can begin here.
+    pub(super) fn can_begin(&self) -> Result<(), CliError> {
+        match self.workspace.to_str() {
+            Some(_) => Ok(()),
+            None => Err(CliError::usage(format!(
+                "can't work in {}: its path is not UTF-8, and can't be recorded",
+                self.workspace.display()
+            ))
+            .hint("rename the directory")),
+        }
+    }
+
     /// Begins a session.
     pub(super) fn new_session(
         &self,
@@ -116,15 +185,16 @@ impl Start {
         output_schema: Option<serde_json::Value>,
         deltas: bool,
     ) -> Result<Open, CliError> {
+        self.can_begin()?;
         let (settings, notes) = self.settings(output_schema)?;
         let id = SessionId(uuid::Uuid::now_v7());
         let ephemeral = match place {
             Place::Kept => None,
-            Place::Ephemeral => Some(tempfile::tempdir().map_err(CliError::failed)?),
+            Place::Ephemeral => Some(Ephemeral::new()?),
         };
         let sessions = match &ephemeral {
             None => self.sessions(),
-            Some(folder) => Sessions::new(folder.path()),
+            Some(Ephemeral(folder)) => Sessions::new(folder),
         };
         // First of all, so that a home that can't be written is not taken for a missing sandbox.
         let folder = sessions.folder(id);
@@ -141,25 +211,84 @@ impl Start {
                 version: FORMAT_VERSION,
                 agent: env!("CARGO_PKG_VERSION").to_owned(),
                 workspace: self.workspace.clone(),
+                parent: None,
             },
             Fact::Configured { settings: settings.clone() },
         ];
         begin.extend(notes.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
+        begin.extend(self.rules_read(&Session::default()));
         let (opening, said) = self.opening(&settings, &sandbox);
         begin.extend(opening.into_iter().map(Fact::item));
         begin.extend(said.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
         self.open(id, &sessions, log, Vec::new(), begin, &settings, sandbox, deltas, ephemeral)
     }
 
+    /// A new session that begins with the conversation of another one.
+    pub(super) fn fork(&self, from: SessionId) -> Result<SessionId, CliError> {
+        let id = SessionId(uuid::Uuid::now_v7());
+        self.sessions().fork(from, id).map_err(|error| {
+            let failed = CliError::failed(format!("session {from} can't be forked: {error}"));
+            match error {
+                LogError::Damaged { .. } => {
+                    failed.hint(format!("agent sessions show {from} prints what can be read"))
+                }
+                LogError::Locked | LogError::Unfit(_) | LogError::Io { .. } => failed,
+            }
+        })?;
+        Ok(id)
+    }
+
+    /// Keeps what a person decided about the repository, and reads the configuration anew.
+    pub(super) fn trust(&mut self, trusted: bool) -> Result<(), CliError> {
+        let file = self.home.trust_file();
+        self.config.trust.decide(&file, trusted).map_err(|error| {
+            CliError::failed(format!("what you decided can't be kept in {}: {error}", file.display()))
+        })?;
+        self.read()
+    }
+
+    /// The same in the directory of a session, with the configuration of that one.
+    pub(super) fn of(&self, kept: &Kept) -> Result<Self, CliError> {
+        let workspace = &kept.session.workspace;
+        if !workspace.is_dir() {
+            return Err(CliError::failed(format!(
+                "the directory of session {} is gone: {}",
+                kept.id,
+                workspace.display()
+            ))
+            .hint(format!("bring it back, or look at the session with: agent sessions show {}", kept.id)));
+        }
+        let mut there = self.clone();
+        if *workspace != self.workspace {
+            there.inputs.cwd.clone_from(workspace);
+            there.workspace.clone_from(workspace);
+            there.read()?;
+        }
+        Ok(there)
+    }
+
+    /// Reads the configuration anew.
+    pub(super) fn read(&mut self) -> Result<(), CliError> {
+        self.config = config::load(&self.inputs).map_err(CliError::usage)?;
+        self.approval = approval(&self.config, self.person);
+        Ok(())
+    }
+
     /// Opens a session that is kept, and leaves it as it is.
     pub(super) fn reopen(&self, id: SessionId) -> Result<Kept, CliError> {
-        let (log, history) = Log::open(&self.sessions().log(id)).map_err(|error| log_error(id, &error))?;
+        let sessions = self.sessions();
+        let (log, history) = Log::open(&sessions.log(id)).map_err(|error| log_error(id, &error))?;
+        self.blobs(&sessions, id).remove_unfinished();
         let session = Session::replay(&history);
         let Some(settings) = session.settings.clone() else {
             return Err(CliError::failed(format!("session {id} ended before it had begun"))
                 .hint(format!("agent sessions rm {id}")));
         };
         Ok(Kept { id, log, history, session, settings })
+    }
+
+    fn blobs(&self, sessions: &Sessions, id: SessionId) -> Blobs {
+        Blobs::new(sessions.folder(id).join("blobs"))
     }
 
     /// Lets a session go on.
@@ -169,18 +298,9 @@ impl Start {
         output_schema: Option<serde_json::Value>,
         deltas: bool,
     ) -> Result<Open, CliError> {
+        let of_session = self.of(&kept)?;
         let Kept { id, log, history, session, settings: before } = kept;
         let sessions = self.sessions();
-        if !session.workspace.is_dir() {
-            return Err(CliError::failed(format!(
-                "the directory of session {id} is gone: {}",
-                session.workspace.display()
-            ))
-            .hint(
-                "bring it back, or look at the session with: agent sessions show ".to_owned()
-                    + &id.to_string(),
-            ));
-        }
         // A link there may have been made by a command of the session.
         let now = session.workspace.canonicalize().map_err(CliError::failed)?;
         if now != session.workspace {
@@ -201,7 +321,11 @@ impl Start {
         } else {
             vec![Fact::Configured { settings: settings.clone() }]
         };
-        let of_session = Self { workspace: session.workspace, ..self.clone() };
+        // Whoever goes on with it wants to see it again.
+        sessions.archive(id, false).map_err(|error| {
+            CliError::failed(format!("session {id} can't be brought back from the archive: {error}"))
+        })?;
+        begin.extend(of_session.rules_read(&session));
         let sandbox = of_session.sandbox(&settings, &sessions.folder(id))?;
         if session.turns == TurnId::default() {
             // It may have been killed while this was written.
@@ -212,51 +336,103 @@ impl Start {
         of_session.open(id, &sessions, log, history, begin, &settings, sandbox, deltas, None)
     }
 
+    /// The configuration as it stands now: it may have been changed since, by this program as well.
+    pub(super) fn config_now(&self) -> Result<Config, ConfigError> {
+        config::load(&self.inputs)
+    }
+
+    /// The rules that are kept, if the session knows of others.
+    fn rules_read(&self, session: &Session) -> Vec<Fact> {
+        let (rules, note) = match self.config_now() {
+            Ok(config) => (config.rules(&self.workspace), None),
+            Err(error) => (
+                self.config.rules(&self.workspace),
+                Some(Fact::Noted {
+                    level: Level::Warning,
+                    text: format!("rules are those from before the configuration was changed: {error}"),
+                }),
+            ),
+        };
+        let known = session.rules.iter().filter(|rule| !rule.scope.is_session());
+        let read = (!known.eq(&rules)).then_some(Fact::RulesRead { rules });
+        note.into_iter().chain(read).collect()
+    }
+
     /// The settings of a new session, and what the person should know about them.
     fn settings(
         &self,
         output_schema: Option<serde_json::Value>,
     ) -> Result<(Settings, Vec<String>), CliError> {
-        let resolved = self.resolve(&self.config.model)?;
-        let mut limits = resolved.limits;
-        if let Some(window) = self.config.context_window {
-            limits.window = window;
-        }
+        let Resolved { model, limits, effort, verbosity, notes, .. } = self.resolve(&self.config.model)?;
         let settings = Settings {
-            model: resolved.model,
-            effort: self.config.effort.or(resolved.effort),
-            verbosity: self.config.verbosity.or(resolved.verbosity),
+            model,
+            effort,
+            verbosity,
             approval: self.approval,
             sandbox: self.config.sandbox,
             backend: self.config.backend.to_string(),
             limits,
             output_schema,
         };
-        let notes = self.config.notices.iter().cloned().chain(resolved.notes).collect();
+        let notes = self.config.notices.iter().cloned().chain(notes).collect();
         Ok((settings, notes))
+    }
+
+    /// What a session would begin with. Where that can't be had, such as with an unknown provider, it comes near.
+    pub(super) fn prospect(&self) -> Settings {
+        self.settings(None).map_or_else(
+            |_| Settings {
+                model: self.config.model.clone(),
+                effort: self.config.effort,
+                verbosity: self.config.verbosity,
+                approval: self.approval,
+                sandbox: self.config.sandbox,
+                backend: self.config.backend.to_string(),
+                limits: catalog::UNKNOWN_LIMITS,
+                output_schema: None,
+            },
+            |(settings, _)| settings,
+        )
+    }
+
+    /// Takes over what the next session is to begin with.
+    pub(super) fn prepare(&mut self, settings: &Settings) {
+        let Settings { model, effort, approval, sandbox, .. } = settings.clone();
+        self.config.model = model;
+        self.config.effort = effort;
+        self.config.sandbox = sandbox;
+        self.approval = approval;
     }
 
     /// What was typed for this run goes before what the session ran with; the configuration does not.
     fn overrides(&self, settings: &mut Settings) -> Result<(), CliError> {
         let typed = &self.typed;
-        if let Some(model) = &typed.model {
+        if let Some(model) = typed.model.as_ref().filter(|model| **model != settings.model) {
             let resolved = self.resolve(model)?;
             settings.limits = resolved.limits;
             settings.effort = resolved.effort;
             settings.verbosity = resolved.verbosity;
             settings.model = resolved.model;
         }
-        if let Some(sandbox) = typed.sandbox {
-            settings.sandbox = sandbox;
-        }
-        if let Some(approval) = typed.approval {
-            settings.approval = approval;
+        settings.effort = typed.effort.or(settings.effort);
+        settings.verbosity = typed.verbosity.or(settings.verbosity);
+        settings.limits.window = typed.context_window.unwrap_or(settings.limits.window);
+        settings.sandbox = typed.sandbox.unwrap_or(settings.sandbox);
+        settings.approval = typed.approval.unwrap_or(settings.approval);
+        if let Some(backend) = &typed.backend {
+            settings.backend = backend.to_string();
         }
         Ok(())
     }
 
+    /// What is known of a model, and what the person has set for whichever model it is.
     pub(super) fn resolve(&self, model: &ModelRef) -> Result<Resolved, CliError> {
-        self.catalog().resolve(model).map_err(|error| CliError::usage(error.to_string()))
+        let mut resolved =
+            self.catalog().resolve(model).map_err(|error| CliError::usage(error.to_string()))?;
+        resolved.limits.window = self.config.context_window.unwrap_or(resolved.limits.window);
+        resolved.effort = self.config.effort.or(resolved.effort);
+        resolved.verbosity = self.config.verbosity.or(resolved.verbosity);
+        Ok(resolved)
     }
 
     /// The file with keys that are not in the environment.
@@ -264,7 +440,7 @@ impl Start {
         AuthFile::new(self.home.keys())
     }
 
-    fn catalog(&self) -> Catalog {
+    pub(super) fn catalog(&self) -> Catalog {
         Catalog::builtin()
             .idle_timeout(Duration::from_secs(self.config.idle_timeout))
             .with(&self.config.providers)
@@ -273,6 +449,9 @@ impl Start {
 
     /// Opens models by the settings of a session, with keys from the environment or the key file.
     fn models(&self) -> harness::OpenModel {
+        if let Some(models) = &self.models {
+            return Arc::clone(models);
+        }
         let catalog = self.catalog();
         let keys = self.keys();
         Arc::new(move |settings: &Settings| {
@@ -289,7 +468,7 @@ impl Start {
     }
 
     /// Where the commands of a session run.
-    fn sandbox(&self, settings: &Settings, folder: &Path) -> Result<SharedSandbox, CliError> {
+    pub(super) fn sandbox(&self, settings: &Settings, folder: &Path) -> Result<SharedSandbox, CliError> {
         if settings.backend != Backend::Local.to_string() {
             return Err(CliError::usage(format!("backend `{}` is not there yet", settings.backend))
                 .hint("use --backend local"));
@@ -307,20 +486,29 @@ impl Start {
     }
 
     /// Further directories that may be written, by their own names. What can't be resolved is told of by the sandbox.
-    fn writable_roots(&self) -> Vec<PathBuf> {
+    pub(super) fn writable_roots(&self) -> Vec<PathBuf> {
         let roots = self.config.writable_roots.iter();
         roots.map(|root| root.canonicalize().unwrap_or_else(|_| root.clone())).collect()
     }
 
     /// Where this program keeps its settings, keys and sessions: for neither commands nor file tools.
     fn own_places(&self) -> Vec<PathBuf> {
-        let Home { config, data, state, cache } = &self.home;
-        [config, data, state, cache].map(|place| crate::tools::resolved(place)).into()
+        let Home { config, data, state } = &self.home;
+        [config, data, state].map(|place| crate::tools::resolved(place)).into()
     }
 
-    /// The environment of commands.
+    /// The environment of commands. Whatever is allowed: a provider's key is not.
     pub(super) fn environment(&self, mode: SandboxMode) -> sandbox::env::Vars {
-        sandbox::env::with_allowed(sandbox::env::for_commands(mode), &self.config.shell.env_allow)
+        let keys = self.key_names();
+        let mut env =
+            sandbox::env::with_allowed(sandbox::env::for_commands(mode), &self.config.shell.env_allow);
+        env.retain(|(name, _)| keys.iter().all(|key| *name != **key));
+        env
+    }
+
+    /// The variables that hold the keys of providers.
+    pub(super) fn key_names(&self) -> Vec<String> {
+        self.catalog().key_names().map(str::to_owned).collect()
     }
 
     pub(super) fn sandbox_settings(
@@ -343,6 +531,20 @@ impl Start {
         })
     }
 
+    /// What may be done, as the model is told it.
+    pub(super) fn permissions(&self, settings: &Settings, sandbox: &SharedSandbox) -> Permissions {
+        Permissions {
+            sandbox: settings.sandbox,
+            approval: settings.approval,
+            network: match settings.sandbox {
+                SandboxMode::DangerFullAccess => Network::On,
+                SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => Network::Off,
+            },
+            backend: sandbox.describe(),
+            person: self.person,
+        }
+    }
+
     /// What the model is told at the beginning, and what of it the person should know.
     fn opening(
         &self,
@@ -350,13 +552,15 @@ impl Start {
         sandbox: &SharedSandbox,
     ) -> (Vec<crate::protocol::Item>, Vec<String>) {
         let user = [self.home.config.clone()];
-        let places = instructions::candidates(repository(&self.workspace).as_deref(), &self.workspace, &user);
-        let within = repository(&self.workspace).unwrap_or_else(|| self.workspace.clone());
+        let trust = &self.config.trust;
+        let places = instructions::candidates(Some(&trust.root), &self.workspace, &user);
         let read = |path: &Path| {
             let own = path.starts_with(&self.home.config);
-            read_text(path, (!own).then_some(within.as_path()))
+            read_text(path, (!own).then_some(trust.root.as_path()))
         };
         let (files, mut said) = instructions::gather(&places, read);
+        let (files, left) = self.trusted(files);
+        said.extend(left);
         let instructions = instructions::build(&files, self.config.instructions.max_bytes);
         said.extend(instructions.left_out.iter().map(|left_out| left_out.to_string()));
         let now = jiff::Zoned::now();
@@ -365,18 +569,42 @@ impl Start {
             shell: shell().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             date: now.strftime("%Y-%m-%d").to_string(),
             timezone: now.time_zone().iana_name().unwrap_or("UTC").to_owned(),
-            sandbox: settings.sandbox,
-            approval: settings.approval,
-            network: match settings.sandbox {
-                SandboxMode::DangerFullAccess => Network::On,
-                SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => Network::Off,
-            },
+            permissions: self.permissions(settings, sandbox),
             writable: self.writable_roots(),
-            backend: sandbox.describe(),
-            person: self.person,
             instructions,
         });
         (opening, said)
+    }
+
+    /// The instruction files that may be read, and what is to be said about the repository's.
+    fn trusted(&self, files: Vec<instructions::File>) -> (Vec<instructions::File>, Vec<String>) {
+        let trust = &self.config.trust;
+        let mut said = Vec::new();
+        let mut kept = Vec::new();
+        for file in files {
+            let name = file.path.display();
+            if !file.path.starts_with(&trust.root) || file.path.starts_with(&self.home.config) {
+                kept.push(file);
+                continue;
+            }
+            match (trust.verdict(&file.path, file.text.as_bytes()), self.person) {
+                (Verdict::Read, _) => kept.push(file),
+                (Verdict::Leave, _) => said.push(format!("{name} is not read: the project is not trusted")),
+                (Verdict::Unasked, Person::Present) => {
+                    said.push(format!("{name} is not read: nobody was asked about it as it is now"));
+                }
+                // Where nobody can be asked, whoever starts it has chosen the directory. What hides is said.
+                (Verdict::Unasked, Person::Absent) => {
+                    let hidden: Vec<String> =
+                        hidden::find(&file.text).iter().map(ToString::to_string).collect();
+                    if !hidden.is_empty() {
+                        said.push(format!("{name} has text that people don't see: {}", hidden.join(", ")));
+                    }
+                    kept.push(file);
+                }
+            }
+        }
+        (kept, said)
     }
 
     #[expect(
@@ -393,7 +621,7 @@ impl Start {
         settings: &Settings,
         sandbox: SharedSandbox,
         deltas: bool,
-        ephemeral: Option<tempfile::TempDir>,
+        ephemeral: Option<Ephemeral>,
     ) -> Result<Open, CliError> {
         let folder = sessions.folder(id);
         let blobs = Blobs::new(folder.join("blobs"));
@@ -410,8 +638,9 @@ impl Start {
                 blobs: folder.join("blobs"),
                 workspace: self.workspace.clone(),
                 env: self.environment(settings.sandbox),
+                forbidden: self.key_names(),
                 shell: shell(),
-                sandbox,
+                sandbox: SharedSandbox::clone(&sandbox),
                 outside,
                 max_processes: MAX_PROCESSES,
                 seed: seed(id, &history),
@@ -433,12 +662,23 @@ impl Start {
             models: self.models(),
             tools: Toolbox::builtin(),
             workspace,
-            shell,
+            shell: shell.clone(),
             exits,
             clock: Arc::new(now),
+            permissions: self.permissions(settings, &sandbox),
+            surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox)),
             deltas,
         });
-        Ok(Open { id, history, handle, blobs, headline, ephemeral })
+        Ok(Open { id, history, handle, blobs, shell, headline, ephemeral })
+    }
+}
+
+/// When a person is asked in new sessions. Without a screen nobody is there to be asked, unless whoever called says
+/// so.
+pub(super) fn approval(config: &Config, person: Person) -> Approval {
+    match person {
+        Person::Present => config.approval.unwrap_or(Approval::OnRequest),
+        Person::Absent => config.approval.unwrap_or(Approval::Never),
     }
 }
 
@@ -450,7 +690,7 @@ fn log_error(id: SessionId, error: &LogError) -> CliError {
         LogError::Damaged { .. } => {
             failed.hint(format!("agent sessions show {id} prints what can be read; nothing was changed"))
         }
-        LogError::Io { .. } => failed,
+        LogError::Io { .. } | LogError::Unfit(_) => failed,
     }
 }
 
@@ -463,7 +703,7 @@ fn seed(id: SessionId, history: &[Event]) -> u32 {
 }
 
 /// The time, to the millisecond: what the log keeps.
-fn now() -> Time {
+pub(super) fn now() -> Time {
     Time::from_millisecond(Time::now().as_millisecond()).unwrap_or(Time::UNIX_EPOCH)
 }
 
@@ -475,11 +715,6 @@ pub(super) fn shell() -> PathBuf {
     });
     let standard = ["/bin/bash", "/usr/bin/bash", "/bin/sh"].map(PathBuf::from);
     own.into_iter().chain(standard).find(|path| path.is_file()).unwrap_or_else(|| PathBuf::from("/bin/sh"))
-}
-
-/// The root of the repository that a directory is in.
-fn repository(dir: &Path) -> Option<PathBuf> {
-    dir.ancestors().find(|dir| dir.join(".git").exists()).map(Path::to_owned)
 }
 
 /// More than this is no instruction file. 1 MiB.

@@ -18,6 +18,8 @@ use super::{
     schema,
 };
 
+/// The place of what was typed.
+pub(super) const ON_COMMAND_LINE: &str = "-c";
 /// Nobody writes more settings than that.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -175,7 +177,7 @@ impl Layer {
                         format!("{}:{}", file.display(), line(at))
                     }
                     Source::Variable(variable) => (*variable).to_owned(),
-                    Source::Override { .. } => "-c".to_owned(),
+                    Source::Override { .. } => ON_COMMAND_LINE.to_owned(),
                 };
                 places.push((joined(path), place));
             }

@@ -9,8 +9,11 @@ mod layer;
 mod path;
 mod paths;
 mod project;
+pub mod rules;
+pub mod save;
 mod schema;
 mod settings;
+pub mod trust;
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +24,7 @@ pub use error::ConfigError;
 pub use paths::Home;
 pub use project::project_root;
 pub use schema::schema;
-pub use settings::{Backend, Config, InstructionSettings, Project, ShellSettings};
+pub use settings::{Backend, Config, InstructionSettings, PermissionSettings, Project, ShellSettings};
 
 use layer::Layer;
 
@@ -95,6 +98,7 @@ pub fn load(inputs: &Inputs) -> Result<Config, ConfigError> {
         overrides.iter().for_each(|layer| with_overrides.add(layer));
         with_overrides.config()?.projects
     };
+    let trust = trust::Trust::find(&inputs.home.trust_file(), &inputs.cwd, &trust);
     let project = project::layers(&inputs.cwd, &trust, &limits)?;
 
     let mut all = own;
@@ -110,7 +114,9 @@ pub fn load(inputs: &Inputs) -> Result<Config, ConfigError> {
     let mut config = all.config()?;
     settings::expand_home(&mut config, &inputs.env);
     config.notices = project.notices;
+    config.trust = trust;
     config.origins = all.origins;
+    config.notices.extend(config.rule_notices());
     Ok(config)
 }
 

@@ -65,10 +65,28 @@ impl Home {
         self.config.join("config.toml")
     }
 
+    /// The person's own themes for the screen, a file each.
+    #[must_use]
+    pub fn themes(&self) -> PathBuf {
+        self.config.join("themes")
+    }
+
+    /// The person's own prompts, a file each.
+    #[must_use]
+    pub fn prompts(&self) -> PathBuf {
+        self.config.join("prompts")
+    }
+
     /// One folder a session.
     #[must_use]
     pub fn sessions(&self) -> PathBuf {
         self.data.join("sessions")
+    }
+
+    /// What was decided about repositories.
+    #[must_use]
+    pub fn trust_file(&self) -> PathBuf {
+        self.data.join("trust.json")
     }
 
     /// Provider keys, one file, readable by nobody else.

@@ -3,26 +3,25 @@
 //! They are read only where a person trusts the project, and even then they can't reach what decides about safety or
 //! money elsewhere: a file in a working tree may have been written by anybody, the model included.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use crate::protocol::{Approval, SandboxMode};
 
 use super::{
-    Backend, Config, ConfigError, Project,
+    Backend, Config, ConfigError,
     layer::{self, Layer, Part},
+    trust::{Standing, Trust, Verdict},
 };
 
 /// Keys that only the person's own settings have.
 const FORBIDDEN: &[&[&str]] = &[
     &["providers"],
     &["projects"],
+    &["permissions"],
     &["keys"],
     &["hooks"],
     &["notify"],
+    &["tui"],
     &["writable_roots"],
     &["shell", "env_allow"],
 ];
@@ -42,20 +41,11 @@ pub fn project_root(dir: &Path) -> &Path {
 }
 
 /// Reads the settings between the root of the repository and the working directory. `own` are the person's.
-pub(super) fn layers(
-    cwd: &Path,
-    trust: &BTreeMap<PathBuf, Project>,
-    own: &Config,
-) -> Result<Found, ConfigError> {
+pub(super) fn layers(cwd: &Path, trust: &Trust, own: &Config) -> Result<Found, ConfigError> {
     let mut found = Found::default();
     // A directory that is gone has no settings.
     let cwd = fs::canonicalize(cwd).unwrap_or_else(|_| cwd.to_owned());
-    let root = project_root(&cwd);
-    let trust: BTreeMap<PathBuf, bool> = trust
-        .iter()
-        .map(|(dir, project)| (fs::canonicalize(dir).unwrap_or_else(|_| dir.clone()), project.trusted))
-        .collect();
-
+    let root = &trust.root;
     let mut dirs: Vec<&Path> = cwd.ancestors().take_while(|dir| dir.starts_with(root)).collect();
     dirs.reverse();
     for dir in dirs {
@@ -63,22 +53,28 @@ pub(super) fn layers(
         if file.symlink_metadata().is_err() {
             continue;
         }
-        let nearest =
-            dir.ancestors().take_while(|above| above.starts_with(root)).find_map(|above| trust.get(above));
-        match nearest {
-            Some(true) => {
-                if let Some(text) = layer::read(&file)? {
+        // Nobody reads what may not be read, not even to say what is wrong with it.
+        let text = match (trust.said(&file), trust.standing) {
+            (Some(true), _) | (None, Standing::Accepted) => layer::read(&file)?,
+            _ => None,
+        };
+        match trust.verdict(&file, text.as_deref().unwrap_or_default().as_bytes()) {
+            Verdict::Read => {
+                if let Some(text) = text {
                     forbid(&file, &text)?;
                     let layer = Layer::file(&file, &text)?;
                     narrows(&layer, own)?;
                     found.layers.push(layer);
                 }
             }
-            // Said once to be not trusted: the person knows.
-            Some(false) => {}
-            None => found.notices.push(format!(
-                "{} is not read, because the project is not trusted; to trust it, add this to your own config.toml:\n\
-                 [projects.{:?}]\ntrusted = true",
+            // The person's own settings say so, and are known to the person.
+            Verdict::Leave if trust.said(&file).is_some() => {}
+            Verdict::Leave => {
+                found.notices.push(format!("{} is not read: the project is not trusted", file.display()));
+            }
+            Verdict::Unasked => found.notices.push(format!(
+                "{} is not read, because nobody has said that the project is trusted; `agent` asks when it starts \
+                 there, or add this to your own config.toml:\n[projects.{:?}]\ntrusted = true",
                 file.display(),
                 root.to_string_lossy(),
             )),

@@ -7,6 +7,11 @@ use serde::{Deserialize, de};
 use crate::context::instructions;
 use crate::model::catalog::{ModelSettings, ProviderSettings};
 use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Verbosity};
+use crate::tui;
+
+use super::rules::{self, Allow};
+
+use super::layer::ON_COMMAND_LINE;
 
 /// The settings of the program.
 #[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
@@ -42,14 +47,21 @@ pub struct Config {
     pub shell: ShellSettings,
     /// Instruction files (`AGENTS.md`).
     pub instructions: InstructionSettings,
+    /// The screen.
+    pub tui: tui::Settings,
     /// Providers of models, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
     /// What is known of models, by the name that their provider gives them.
     pub models: BTreeMap<String, ModelSettings>,
+    /// What is allowed everywhere without asking.
+    pub permissions: PermissionSettings,
     /// What is known of projects, by absolute directory.
     #[schemars(with = "BTreeMap<String, Project>")]
     pub projects: BTreeMap<PathBuf, Project>,
 
+    /// What may be read of the repository.
+    #[serde(skip)]
+    pub trust: super::trust::Trust,
     /// What a person should be told about this configuration.
     #[serde(skip)]
     pub notices: Vec<String>,
@@ -79,8 +91,21 @@ pub struct InstructionSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Project {
-    /// Whether the project's own settings are read.
-    pub trusted: bool,
+    /// Whether what the project brings along is read, whatever it is: its settings, instruction files, commands and
+    /// skills. Where nothing is said, it is asked.
+    pub trusted: Option<bool>,
+    /// What is allowed in this project without asking.
+    #[schemars(with = "Vec<rules::Keys>")]
+    pub allow: Vec<Allow>,
+}
+
+/// What is allowed everywhere without asking.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct PermissionSettings {
+    /// Rules, one of `{ command = ["WORD", …] }` and `{ write = "/PATH" }` each.
+    #[schemars(with = "Vec<rules::Keys>")]
+    pub allow: Vec<Allow>,
 }
 
 /// Where commands run.
@@ -106,9 +131,12 @@ impl Default for Config {
             idle_timeout: 300,
             shell: ShellSettings::default(),
             instructions: InstructionSettings::default(),
+            tui: tui::Settings::default(),
             providers: BTreeMap::new(),
             models: BTreeMap::new(),
+            permissions: PermissionSettings::default(),
             projects: BTreeMap::new(),
+            trust: super::trust::Trust::default(),
             notices: Vec::new(),
             origins: BTreeMap::new(),
         }
@@ -126,6 +154,12 @@ impl Config {
     #[must_use]
     pub fn origin(&self, path: &str) -> Option<&str> {
         self.origins.get(path).map(String::as_str)
+    }
+
+    /// Whether the value of a key was given on the command line.
+    #[must_use]
+    pub fn is_typed(&self, path: &str) -> bool {
+        self.origin(path) == Some(ON_COMMAND_LINE)
     }
 }
 

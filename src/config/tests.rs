@@ -66,7 +66,9 @@ impl World {
 
 #[test]
 fn without_any_file_the_defaults_hold() {
-    assert_eq!(World::new().load().unwrap(), Config::default());
+    let config = World::new().load().unwrap();
+    assert_eq!(config, Config { trust: config.trust.clone(), ..Config::default() });
+    assert_eq!(config.trust.standing, trust::Standing::Nothing);
 }
 
 #[test]
@@ -108,7 +110,7 @@ fn every_key_can_be_set() {
     );
     let provider = &config.providers["local"];
     assert_eq!((provider.wire, provider.env_key.as_deref()), (Some(Wire::Responses), Some("LOCAL_KEY")));
-    assert!(!config.projects[Path::new("/x")].trusted);
+    assert_eq!(config.projects[Path::new("/x")].trusted, Some(false));
 }
 
 #[test]
@@ -200,9 +202,33 @@ fn a_mistake_is_shown_where_it_stands() {
         ("[shell]\nenv_allow = ['A=1']", "`A=1` is not the name of an environment variable"),
         ("notices = []", "`notices`: there is no such key"),
         ("[providers.x]\nwire = 'respones'", "did you mean `responses`?"),
+        ("[tui.keys]\nqueu = 'f5'", "config.toml:2:1: `tui.keys.queu`: there is no such key"),
+        ("[tui.keys]\nqueu = 'f5'", "did you mean `tui.keys.queue`?"),
+        ("[tui.keys]\n\nundo = 'hyper-x'", "config.toml:3:8: `tui.keys.undo`: `hyper-x` is not a key"),
+        ("[tui.keys]\nundo = ['f5', 'q']", "`q` can't be bound: it could no longer be typed"),
+        ("[tui.keys]\nundo = 1", "expected a key"),
+        ("[tui.keys]\nundo = 'f5'\nredo = 'f5'", "`f5` is bound to both `undo` and `redo`"),
+        ("[tui]\nthem = 'x'", "did you mean `tui.theme`?"),
+        ("[tui]\ntheme = '../x'", "`../x` is not the name of a theme"),
+        ("[tui]\nnotifications = 'unfocussed'", "did you mean `unfocused`?"),
+        ("[tui]\nstatus_line = ['model', 'contxt']", "unknown variant `contxt`"),
     ] {
         let error = world.user(text).error();
         assert!(error.contains(part), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn keys_are_bound_one_by_one_or_as_lists() {
+    use crate::tui::keymap::{Action, Layer};
+    let config = World::new()
+        .user("[tui]\nvim = true\n[tui.keys]\nqueue = 'alt-enter'\nredo = ['ctrl-x', 'f5']\n")
+        .load();
+    let tui = config.unwrap().tui;
+    let map = tui.keys.keymap().unwrap();
+    assert!(tui.vim);
+    for (key, action) in [("alt-enter", Action::Queue), ("ctrl-x", Action::Redo), ("f5", Action::Redo)] {
+        assert_eq!(map.action(Layer::Composer, key.parse().unwrap()), Some(action), "{key}");
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Network, Opening};
 /// The text of the environment item.
 pub(super) fn text(facts: &Opening) -> String {
     let mut text = String::from("<environment_context>\n");
-    let network = match facts.network {
+    let network = match facts.permissions.network {
         Network::Off => "restricted",
         Network::On => "enabled",
     };
@@ -18,14 +18,14 @@ pub(super) fn text(facts: &Opening) -> String {
         ("shell", facts.shell.as_str().into()),
         ("current_date", facts.date.as_str().into()),
         ("timezone", facts.timezone.as_str().into()),
-        ("sandbox_mode", facts.sandbox.to_string().into()),
+        ("sandbox_mode", facts.permissions.sandbox.to_string().into()),
         ("network_access", network.into()),
     ];
     for (name, value) in lines {
         // Writing to a string can't fail, here and below.
         let _ = writeln!(text, "  <{name}>{}</{name}>", escaped(&value));
     }
-    if facts.sandbox == SandboxMode::WorkspaceWrite {
+    if facts.permissions.sandbox == SandboxMode::WorkspaceWrite {
         text.push_str("  <writable_roots>\n");
         for root in std::iter::once(&facts.cwd).chain(&facts.writable) {
             let _ = writeln!(text, "    <root>{}</root>", escaped(&shown(root)));
@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn only_a_writable_workspace_has_writable_roots() {
         for mode in [SandboxMode::ReadOnly, SandboxMode::DangerFullAccess] {
-            let text = text(&Opening { sandbox: mode, ..facts() });
+            let permissions = crate::context::Permissions { sandbox: mode, ..facts().permissions };
+            let text = text(&Opening { permissions, ..facts() });
             assert!(!text.contains("writable_roots"), "{text}");
         }
     }

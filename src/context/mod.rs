@@ -1,20 +1,21 @@
 //! What the model is shown beside the conversation itself, and how much room it takes.
 //!
 //! Pure: files, clock and machine come in as values. What is said here is said once, at the beginning of a session,
-//! so that the prefix of every request stays byte for byte the same.
+//! so that the prefix of every request stays byte for byte the same; what has changed since is said at the end.
 
 pub mod budget;
 mod environment;
+pub mod hidden;
 pub mod instructions;
 mod permissions;
 pub mod prompt;
-pub mod truncate;
 
 use std::path::PathBuf;
 
-use crate::protocol::{Approval, Context, Item, SandboxMode};
+use crate::protocol::{Context, Item};
 
 use instructions::Instructions;
+pub use permissions::Permissions;
 
 /// Everything that the beginning of a session says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,14 +27,9 @@ pub struct Opening {
     pub date: String,
     /// IANA name, such as `Europe/Berlin`.
     pub timezone: String,
-    pub sandbox: SandboxMode,
-    pub approval: Approval,
-    pub network: Network,
+    pub permissions: Permissions,
     /// Directories beside the workspace that may be written.
     pub writable: Vec<PathBuf>,
-    /// What the sandbox itself says in one line. Empty to say nothing.
-    pub backend: String,
-    pub person: Person,
     /// What the instruction files say, already within its budget.
     pub instructions: Instructions,
 }
@@ -57,10 +53,7 @@ pub enum Person {
 #[must_use]
 pub fn opening(facts: &Opening) -> Vec<Item> {
     let item = |context, text| Item::Context { context, text };
-    let mut items = vec![
-        item(Context::System, prompt::SYSTEM.to_owned()),
-        item(Context::Permissions, permissions::text(facts)),
-    ];
+    let mut items = vec![item(Context::System, prompt::SYSTEM.to_owned()), facts.permissions.item()];
     if !facts.instructions.text.is_empty() {
         items.push(item(Context::Instructions, facts.instructions.text.clone()));
     }
@@ -78,12 +71,8 @@ mod tests {
             shell: "bash".into(),
             date: "2026-11-20".into(),
             timezone: "Europe/Berlin".into(),
-            sandbox: SandboxMode::WorkspaceWrite,
-            approval: Approval::OnRequest,
-            network: Network::Off,
+            permissions: permissions::tests::permissions(),
             writable: Vec::new(),
-            backend: String::new(),
-            person: Person::Present,
             instructions: Instructions::default(),
         }
     }

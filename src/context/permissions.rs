@@ -1,27 +1,69 @@
 //! What may be done, in words: sandbox, network, approvals, and how to ask.
 
-use crate::protocol::{Approval, SandboxMode};
+use std::sync::Arc;
 
-use super::{Network, Opening, Person};
+use crate::protocol::{Approval, Context, Item, SandboxMode};
 
-/// The text of the permissions item.
-pub(super) fn text(facts: &Opening) -> String {
-    let mut parts = vec![
-        sandbox(facts.sandbox).to_owned(),
-        network(facts.sandbox, facts.network).to_owned(),
-        approval(facts.sandbox, facts.approval).to_owned(),
-    ];
-    if !facts.backend.is_empty() {
-        parts.insert(1, format!("Where commands run: {}.", facts.backend.trim_end_matches('.')));
+use super::{Network, Person};
+
+/// What may be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permissions {
+    pub sandbox: SandboxMode,
+    pub approval: Approval,
+    pub network: Network,
+    /// What the sandbox itself says in one line. Empty to say nothing.
+    pub backend: String,
+    pub person: Person,
+}
+
+/// Before permissions that are told anew.
+const CHANGED: &str = "The permissions have changed. From now on these hold, in the place of all that was said before \
+                       about sandbox, network and approvals:";
+
+impl Permissions {
+    /// What the model is told at the beginning.
+    #[must_use]
+    pub fn item(&self) -> Item {
+        item(&self.lines())
     }
-    if facts.person == Person::Absent {
-        parts.push(
-            "Nobody is there to answer while you work: this is one task, from beginning to end. Don't ask \
-             questions and don't stop half-way; your last message is the result."
-                .to_owned(),
-        );
+
+    /// What the model is told when something else holds than what it was told last; nothing when it knows, or was
+    /// never told anything.
+    #[must_use]
+    pub fn renewed(&self, items: &[Arc<Item>]) -> Option<Item> {
+        let told = items.iter().rev().find(|item| is_told(item))?;
+        let renewed = item(&format!("{CHANGED}\n{}", self.lines()));
+        (**told != self.item() && **told != renewed).then_some(renewed)
     }
-    format!("<permissions instructions>\n{}\n</permissions instructions>", parts.join("\n"))
+
+    fn lines(&self) -> String {
+        let mut parts = vec![
+            sandbox(self.sandbox).to_owned(),
+            network(self.sandbox, self.network).to_owned(),
+            approval(self.sandbox, self.approval).to_owned(),
+        ];
+        if !self.backend.is_empty() {
+            parts.insert(1, format!("Where commands run: {}.", self.backend.trim_end_matches('.')));
+        }
+        if self.person == Person::Absent {
+            parts.push(
+                "Nobody is there to answer while you work: this is one task, from beginning to end. Don't ask \
+                 questions and don't stop half-way; your last message is the result."
+                    .to_owned(),
+            );
+        }
+        parts.join("\n")
+    }
+}
+
+fn is_told(item: &Item) -> bool {
+    matches!(item, Item::Context { context: Context::Permissions, .. })
+}
+
+fn item(lines: &str) -> Item {
+    let text = format!("<permissions instructions>\n{lines}\n</permissions instructions>");
+    Item::Context { context: Context::Permissions, text }
 }
 
 fn sandbox(mode: SandboxMode) -> &'static str {
@@ -83,14 +125,46 @@ fn approval(mode: SandboxMode, approval: Approval) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::context::tests::facts;
+
+    pub(in crate::context) fn permissions() -> Permissions {
+        Permissions {
+            sandbox: SandboxMode::WorkspaceWrite,
+            approval: Approval::OnRequest,
+            network: Network::Off,
+            backend: String::new(),
+            person: Person::Present,
+        }
+    }
+
+    fn text(permissions: &Permissions) -> String {
+        match permissions.item() {
+            Item::Context { text, .. } => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_model_is_told_again_only_what_has_changed_since_it_was_told() {
+        let before = permissions();
+        let after = Permissions { sandbox: SandboxMode::ReadOnly, ..permissions() };
+        let mut items = vec![Arc::new(before.item())];
+        assert_eq!(before.renewed(&items), None);
+        let told = after.renewed(&items).unwrap();
+        let Item::Context { text, .. } = &told else { panic!("{told:?}") };
+        assert!(text.contains("have changed") && text.contains("`read-only`"), "{text}");
+        items.push(Arc::new(told));
+        assert_eq!(after.renewed(&items), None);
+        // Back again is a change as well.
+        assert!(before.renewed(&items).is_some());
+        assert_eq!(after.renewed(&[]), None);
+    }
 
     #[test]
     fn under_never_the_model_is_told_not_to_ask_and_not_how() {
         for sandbox in [SandboxMode::ReadOnly, SandboxMode::WorkspaceWrite, SandboxMode::DangerFullAccess] {
-            let text = text(&Opening { approval: Approval::Never, sandbox, ..facts() });
+            let text = text(&Permissions { approval: Approval::Never, sandbox, ..permissions() });
             assert!(text.contains("`never`") && !text.contains("require_escalated"), "{text}");
         }
     }
@@ -99,10 +173,11 @@ mod tests {
     fn where_a_person_can_widen_the_sandbox_the_model_is_told_how_to_ask() {
         for approval in [Approval::OnRequest, Approval::Untrusted] {
             for sandbox in [SandboxMode::ReadOnly, SandboxMode::WorkspaceWrite] {
-                let text = text(&Opening { approval, sandbox, ..facts() });
+                let text = text(&Permissions { approval, sandbox, ..permissions() });
                 assert!(text.contains("`require_escalated`") && text.contains("`justification`"), "{text}");
             }
-            let open = text(&Opening { approval, sandbox: SandboxMode::DangerFullAccess, ..facts() });
+            let open =
+                text(&Permissions { approval, sandbox: SandboxMode::DangerFullAccess, ..permissions() });
             assert!(!open.contains("require_escalated"), "{open}");
         }
     }
@@ -112,7 +187,7 @@ mod tests {
         for sandbox in [SandboxMode::ReadOnly, SandboxMode::WorkspaceWrite, SandboxMode::DangerFullAccess] {
             for approval in [Approval::Untrusted, Approval::OnRequest, Approval::Never] {
                 for person in [Person::Present, Person::Absent] {
-                    let text = text(&Opening { approval, sandbox, person, ..facts() });
+                    let text = text(&Permissions { approval, sandbox, person, ..permissions() });
                     assert!(
                         text.contains(&format!("`{sandbox}`")) && text.contains(&format!("`{approval}`"))
                     );
@@ -125,7 +200,7 @@ mod tests {
 
     #[test]
     fn without_a_sandbox_the_network_is_there() {
-        let text = text(&Opening { sandbox: SandboxMode::DangerFullAccess, ..facts() });
+        let text = text(&Permissions { sandbox: SandboxMode::DangerFullAccess, ..permissions() });
         assert!(text.contains("Network access is enabled"), "{text}");
     }
 }

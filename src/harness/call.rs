@@ -1,10 +1,13 @@
 //! Calls of tools: judged, then run.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use crate::policy::{self, Judgement};
 use crate::protocol::{By, CallId, Delta, Fact, Limits};
-use crate::session::CallState;
+use crate::session::{Call, CallState};
 use crate::tools::{OutputSink, ToolCx};
 
 use super::{Harness, work::Work};
@@ -13,10 +16,25 @@ impl Harness {
     /// Finds out what a call would do, and whether it may.
     pub(super) fn judge(&mut self, id: &CallId) {
         let Some(call) = self.session.call(id) else { return };
-        let fact = match self.tools.get(&call.tool).map(|tool| tool.intent(&call.args, &self.workspace)) {
+        // A bug of a tool costs its call, and not the session.
+        let judged = catch_unwind(AssertUnwindSafe(|| self.judgement(call)));
+        let fact = judged.unwrap_or_else(|_| {
+            refused(
+                id,
+                "looking at what it would do crashed; this is a bug of the agent, and not of the call",
+            )
+        });
+        if let Err(why) = self.try_record(vec![fact]) {
+            self.record(vec![refused(id, format!("what it would do can't be recorded: {why}"))]);
+        }
+    }
+
+    fn judgement(&self, call: &Call) -> Fact {
+        let id = &call.id;
+        match self.tools.get(&call.tool).map(|tool| tool.intent(&call.args, &self.workspace)) {
             None => refused(id, format!("unsupported call: {}", call.tool)),
             Some(Err(error)) => refused(id, error.0),
-            Some(Ok(intent)) => match policy::judge(&intent, &self.policy(), &self.session.grants) {
+            Some(Ok(intent)) => match policy::judge(&intent, &self.policy(), &self.session.rules) {
                 Judgement::Allow(by) => Fact::CallAllowed { call: id.clone(), by, intent },
                 Judgement::Ask { reason } => {
                     let grants = policy::proposals(&intent, &self.policy());
@@ -24,11 +42,6 @@ impl Harness {
                 }
                 Judgement::Refuse { reason } => refused(id, reason),
             },
-        };
-        let asked = matches!(fact, Fact::ApprovalRequested { .. });
-        self.record(vec![fact]);
-        if asked {
-            self.sync();
         }
     }
 
@@ -37,7 +50,7 @@ impl Harness {
         let Some(call) = self.session.call(id) else { return };
         let (tool, args) = (self.tools.get(&call.tool).cloned(), call.args.clone());
         self.record(vec![Fact::ToolStarted { call: id.clone() }]);
-        if !self.sync() {
+        if self.unwritable.is_some() {
             return;
         }
         let intent = self.session.call(id).and_then(|call| match &call.state {
@@ -78,6 +91,6 @@ impl Harness {
     }
 }
 
-fn refused(call: &CallId, reason: String) -> Fact {
-    Fact::CallRefused { call: call.clone(), by: By::Policy, reason }
+fn refused(call: &CallId, reason: impl Into<String>) -> Fact {
+    Fact::CallRefused { call: call.clone(), by: By::Policy, reason: reason.into() }
 }

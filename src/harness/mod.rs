@@ -5,15 +5,17 @@
 
 mod call;
 mod fanout;
+mod hand;
 mod record;
 mod respond;
 mod retry;
+mod surroundings;
 mod window;
 mod work;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::{
@@ -22,16 +24,18 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::context::Permissions;
 use crate::model::{Model, ModelError};
-use crate::protocol::{CallId, Command, Fact, Item, ModelRef, Rejection, Settings, Time};
+use crate::protocol::{CallId, Command, Fact, Item, ModelRef, ProcessId, Rejection, Settings, Time};
 use crate::session::{Session, Step};
 use crate::shell::{Exit, Shell};
 use crate::store::{Blobs, Log, LogError};
 use crate::tools::{Toolbox, Workspace};
 
-use self::{fanout::Fanout, work::Work};
+use self::{fanout::Fanout, surroundings::Lasting, work::Work};
 
 pub use fanout::Updates;
+pub use surroundings::{Place, Surroundings};
 
 /// What a harness is made of.
 pub struct Parts {
@@ -49,6 +53,9 @@ pub struct Parts {
     /// Ends of the shell's processes.
     pub exits: mpsc::UnboundedReceiver<Exit>,
     pub clock: Clock,
+    /// What the model is to know of what it may do.
+    pub permissions: Permissions,
+    pub surroundings: Arc<dyn Surroundings>,
     /// Whether somebody looks at deltas.
     pub deltas: bool,
 }
@@ -86,6 +93,8 @@ struct Harness {
     workspace: Workspace,
     shell: Shell,
     clock: Clock,
+    permissions: Permissions,
+    surroundings: Arc<dyn Surroundings>,
     deltas: bool,
     fanout: Fanout,
     /// All ids of calls so far: a provider that uses one twice must not confuse two calls.
@@ -96,8 +105,13 @@ struct Harness {
     calls: HashMap<Id, CallId>,
     /// Cancelled when the turn is interrupted.
     turn: CancellationToken,
-    /// What the model has said of the message that it is writing.
+    /// Cancelled when nobody waits for the answer any more.
+    asking: CancellationToken,
+    /// What the model has said of the message that it is writing. A whole message leaves it and is told under
+    /// one lock.
     partial: Arc<Mutex<String>>,
+    /// Ends of processes that were told before the call that started them was over.
+    early: HashMap<ProcessId, Exit>,
     /// How full the window was when a person was last told, in percent.
     window_mark: u64,
 }
@@ -121,6 +135,8 @@ pub fn start(parts: Parts) -> Handle {
         workspace: parts.workspace,
         shell: parts.shell,
         clock: parts.clock,
+        permissions: parts.permissions,
+        surroundings: parts.surroundings,
         deltas: parts.deltas,
         fanout,
         seen,
@@ -128,7 +144,9 @@ pub fn start(parts: Parts) -> Handle {
         jobs: JoinSet::new(),
         calls: HashMap::new(),
         turn: CancellationToken::new(),
+        asking: CancellationToken::new(),
         partial: Arc::default(),
+        early: HashMap::new(),
         window_mark: 0,
     };
     let ended = tokio::spawn(harness.run(parts.begin, inbox, outcomes, exits));
@@ -154,6 +172,7 @@ impl Harness {
             tokio::select! {
                 command = inbox.recv() => match command {
                     None | Some(Command::Shutdown) => break,
+                    Some(Command::Interrupt) => self.interrupt(&mut outcomes),
                     Some(command) => self.obey(command),
                 },
                 Some(work) = outcomes.recv() => self.take(work),
@@ -192,7 +211,6 @@ impl Harness {
             Step::EndTurn(turn, outcome) => {
                 let duration_ms = self.session.turn_duration_ms((self.clock)());
                 self.record(vec![Fact::TurnFinished { turn, outcome, duration_ms }]);
-                self.sync();
             }
         }
     }
@@ -202,25 +220,67 @@ impl Harness {
         if let Some(reason) = &self.unwritable {
             return self.fanout.rejected(Rejection::Unwritable(reason.clone()));
         }
-        let interrupt = command == Command::Interrupt;
+        if matches!(command, Command::WriteStdin { .. } | Command::Kill { .. }) {
+            return self.by_hand(command);
+        }
         let submit = matches!(command, Command::Submit { .. });
+        if let Command::Configure { settings } = &command
+            && let Err(problem) = self.settle(settings)
+        {
+            return self.fanout.rejected(Rejection::NoSandbox(problem));
+        }
+        let rewind = matches!(command, Command::Rewind { .. });
         match self.session.decide(command, (self.clock)()) {
             Err(rejection) => self.fanout.rejected(rejection),
-            Ok(mut facts) => {
+            Ok(facts) => {
                 if submit && self.session.turn.is_none() {
                     self.turn = CancellationToken::new();
                 }
-                if interrupt {
-                    self.turn.cancel();
-                    if let Some(partial) = self.take_partial() {
-                        facts.insert(0, Fact::item(partial));
-                    }
+                let lasting = Lasting::of(&facts);
+                if let Err(why) = self.try_record(facts) {
+                    return self.fanout.rejected(Rejection::Unfit(why));
                 }
-                self.record(facts);
-                if interrupt {
-                    self.sync();
+                self.keep_rules(lasting);
+                if rewind {
+                    // There is room again, which may be filled again.
+                    self.window_mark = 0;
                 }
             }
         }
     }
+
+    /// Stops the turn. What was there before counts: what the model has said, and what calls have come to.
+    fn interrupt(&mut self, outcomes: &mut mpsc::UnboundedReceiver<Work>) {
+        if let Some(reason) = &self.unwritable {
+            return self.fanout.rejected(Rejection::Unwritable(reason.clone()));
+        }
+        // A message is either whole and on its way, or a part of it is here.
+        let (ready, said) = {
+            let mut partial = lock(&self.partial);
+            let ready: Vec<Work> = std::iter::from_fn(|| outcomes.try_recv().ok()).collect();
+            (ready, std::mem::take(&mut *partial))
+        };
+        for work in ready {
+            self.take(work);
+        }
+        while let Some(job) = self.jobs.try_join_next_with_id() {
+            self.joined(job);
+        }
+        match self.session.decide(Command::Interrupt, (self.clock)()) {
+            Err(rejection) => self.fanout.rejected(rejection),
+            Ok(mut facts) => {
+                self.turn.cancel();
+                let answering = self.session.turn.as_ref().is_some_and(|turn| turn.response.is_some());
+                if answering && !said.trim().is_empty() {
+                    facts.insert(0, Fact::item(Item::Assistant { id: None, text: said, partial: true }));
+                }
+                self.record(facts);
+            }
+        }
+    }
+}
+
+/// Locks what the model has said. Whoever panicked while it held the lock has left text, and nothing half done.
+fn lock(said: &Mutex<String>) -> MutexGuard<'_, String> {
+    said.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,11 +2,12 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,7 @@ use crate::protocol::{
 use crate::store::Blobs;
 
 use super::{
-    Harness, OpenedModel, retry,
+    Harness, OpenedModel, lock, retry,
     work::{Ending, Work},
 };
 
@@ -28,6 +29,7 @@ const FRAME: Duration = Duration::from_millis(33);
 impl Harness {
     /// Begins to ask for an answer.
     pub(super) fn ask_model(&mut self, response: ResponseId) {
+        self.tell_permissions();
         self.watch_window();
         self.record(vec![Fact::ResponseStarted { response }]);
         let opened = match self.session.settings.clone() {
@@ -50,12 +52,15 @@ impl Harness {
             kept: Vec::new(),
             blobs: Arc::new(StoredBlobs(self.blobs.clone())),
         };
+        // What was said of an earlier answer is none of this one.
+        self.partial = Arc::default();
+        self.asking = self.turn.child_token();
         let job = Asking {
             response,
             model,
             prompt,
             work: self.work.clone(),
-            cancel: self.turn.clone(),
+            cancel: self.asking.clone(),
             partial: Arc::clone(&self.partial),
             deltas: self.deltas,
             pending: Pending::default(),
@@ -69,20 +74,16 @@ impl Harness {
         {
             return Ok(opened.clone());
         }
-        let opened = (self.models)(settings)?;
+        let opened = catch_unwind(AssertUnwindSafe(|| (self.models)(settings)))
+            .unwrap_or_else(|_| Err(crashed("opening the model")))?;
         self.model = Some((settings.model.clone(), opened.clone()));
         Ok(opened)
     }
 
-    fn fail(&mut self, response: ResponseId, kind: &str, message: String) {
+    pub(super) fn fail(&mut self, response: ResponseId, kind: &str, message: String) {
+        self.asking.cancel();
         let outcome = ResponseOutcome::Failed { kind: kind.to_owned(), message };
         self.record(vec![Fact::ResponseFinished { response, outcome, usage: None }]);
-    }
-
-    /// What the model has said of a message that it will not finish.
-    pub(super) fn take_partial(&mut self) -> Option<Item> {
-        let text = std::mem::take(&mut *self.partial.lock().unwrap_or_else(PoisonError::into_inner));
-        (!text.trim().is_empty()).then_some(Item::Assistant { id: None, text, partial: true })
     }
 
     pub(super) fn policy(&self) -> Policy {
@@ -138,7 +139,9 @@ impl Asking {
         let response = self.response;
         let ending = tokio::select! {
             () = cancel.cancelled() => return,
-            ending = self.tries() => ending,
+            ending = AssertUnwindSafe(self.tries()).catch_unwind() => {
+                ending.unwrap_or_else(|_| Ending::Failed { error: crashed("asking the model") })
+            }
         };
         self.tell(Work::Answered { response, ending });
     }
@@ -151,7 +154,7 @@ impl Asking {
                 Err(error) => error,
             };
             self.flush();
-            self.partial().clear();
+            lock(&self.partial).clear();
             // A call that came whole is answered; the model goes on from its result.
             let has_call = self.prompt.kept.iter().any(|item| matches!(**item, Item::ToolCall { .. }));
             if has_call {
@@ -187,15 +190,17 @@ impl Asking {
             };
             match next {
                 Some(Ok(Chunk::Text(text))) => {
-                    self.partial().push_str(&text);
+                    lock(&self.partial).push_str(&text);
                     self.delta(Kind::Text, &text);
                 }
                 Some(Ok(Chunk::Reasoning(text))) => self.delta(Kind::Reasoning, &text),
                 Some(Ok(Chunk::Arguments(text))) => self.delta(Kind::Arguments, &text),
                 Some(Ok(Chunk::Item(item))) => {
                     self.flush();
+                    let partial = Arc::clone(&self.partial);
+                    let mut partial = lock(&partial);
                     if matches!(item, Item::Assistant { .. }) {
-                        self.partial().clear();
+                        partial.clear();
                     }
                     if repeated.peek().is_some() && matches!(item, Item::Reasoning { .. }) {
                         thoughts.push(item);
@@ -256,10 +261,12 @@ impl Asking {
         // The harness has ended: nobody is left to care.
         let _ = self.work.send(work);
     }
+}
 
-    fn partial(&self) -> std::sync::MutexGuard<'_, String> {
-        self.partial.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What a panic comes to.
+fn crashed(what: &str) -> ModelError {
+    let message = format!("{what} crashed; this is a bug of the agent, and not of the model");
+    ModelError::new(ModelErrorKind::Internal, message)
 }
 
 /// Whether two items say the same, whatever ids the provider gave them.

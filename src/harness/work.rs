@@ -62,7 +62,9 @@ impl Harness {
             Work::Note { text } => self.record(vec![Fact::Noted { level: Level::Warning, text }]),
             Work::Item { response, item } if self.awaits(response) => {
                 let item = self.with_fresh_call(item);
-                self.record(vec![Fact::item(item)]);
+                if let Err(why) = self.try_record(vec![Fact::item(item)]) {
+                    self.fail(response, "provider", format!("the model's answer can't be recorded: {why}"));
+                }
             }
             Work::Retrying { response, note } if self.awaits(response) => {
                 self.fanout.delta(Delta::Restarted { response });
@@ -92,7 +94,16 @@ impl Harness {
     }
 
     pub(super) fn exited(&mut self, exit: Exit) {
-        self.record(vec![Fact::ProcessExited { process: exit.process, exit: exit.code, output: exit.blob }]);
+        if self.runs(exit.process) {
+            self.record(vec![ended(exit)]);
+        } else {
+            // Its call is not over, and will say first that there is such a process.
+            self.early.insert(exit.process, exit);
+        }
+    }
+
+    fn runs(&self, process: ProcessId) -> bool {
+        self.session.processes.get(&process).is_some_and(|known| known.state == ProcessState::Running)
     }
 
     fn awaits(&self, response: ResponseId) -> bool {
@@ -100,7 +111,6 @@ impl Harness {
     }
 
     fn answered(&mut self, response: ResponseId, ending: Ending) {
-        self.take_partial();
         let mut facts = Vec::new();
         let (outcome, usage) = match ending {
             Ending::Completed { usage } => (ResponseOutcome::Completed, usage),
@@ -119,7 +129,14 @@ impl Harness {
 
     fn ran(&mut self, call: &CallId, result: Result<Output, ToolError>) {
         if self.session.call(call).is_none() {
-            return; // It was interrupted meanwhile, and has its result.
+            // It was interrupted meanwhile, and has its result. A process that nobody was told of goes.
+            if let Ok(Output { shown: Shown::Command { process: Some(process), .. }, .. }) = &result
+                && !self.runs(*process)
+            {
+                let (shell, process) = (self.shell.clone(), *process);
+                tokio::spawn(async move { shell.kill(process).await });
+            }
+            return;
         }
         let output = result.unwrap_or_else(|ToolError(text)| Output {
             content: vec![Content::text(text.clone())],
@@ -132,14 +149,19 @@ impl Harness {
             }
         }
         let mut facts = Vec::new();
+        let mut exit = None;
         if let Shown::Command { process: Some(process), command, .. } = &output.shown
-            && !self.session.processes.get(process).is_some_and(|known| known.state == ProcessState::Running)
+            && !self.runs(*process)
         {
             facts.push(started(*process, call, command));
+            exit = self.early.remove(process);
         }
         let Output { content, shown, .. } = output;
         facts.push(Fact::item(Item::ToolResult { call: call.clone(), content, shown }));
-        self.record(facts);
+        facts.extend(exit.map(ended));
+        if let Err(why) = self.try_record(facts) {
+            self.record(vec![refusal(call, format!("it was done, but its result can't be recorded: {why}"))]);
+        }
     }
 
     fn keep(&self, blob: &BlobId, bytes: &[u8]) -> Result<(), String> {
@@ -162,6 +184,10 @@ impl Harness {
 
 fn started(process: ProcessId, call: &CallId, command: &str) -> Fact {
     Fact::ProcessStarted { process, call: call.clone(), command: command.to_owned() }
+}
+
+fn ended(Exit { process, code, blob }: Exit) -> Fact {
+    Fact::ProcessExited { process, exit: code, output: blob }
 }
 
 /// The result of a call that did not run.

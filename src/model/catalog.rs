@@ -65,9 +65,18 @@ pub struct ModelSettings {
     /// How hard it thinks when nobody says. Missing for a model that does not reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effort: Option<Effort>,
+    /// How hard it can think; `low`, `medium` and `high` if not said, for a model that reasons.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub efforts: Option<Vec<Effort>>,
     /// How much it says when nobody says. Missing for a model that knows no such setting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verbosity: Option<Verbosity>,
+    /// The provider that it is listed with; every one of the settings if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// What it is good for, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
 }
 
 /// The language that a provider speaks.
@@ -102,7 +111,11 @@ pub struct Resolved {
     pub limits: Limits,
     /// What the model runs with when nobody says otherwise.
     pub effort: Option<Effort>,
+    /// The efforts that it takes; none for a model that is not known to reason.
+    pub efforts: Vec<Effort>,
     pub verbosity: Option<Verbosity>,
+    /// What it is good for, in a sentence.
+    pub about: Option<String>,
     /// What the person should know, such as that the model is unknown here.
     pub notes: Vec<String>,
 }
@@ -122,6 +135,9 @@ const EXAMPLE: &str = "[providers.NAME]\nbase_url = \"https://HOST/v1\"\nenv_key
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Small enough for nearly every model that can use tools at all.
 const UNKNOWN_WINDOW: u64 = 128_000;
+/// What is assumed of a model of which nothing is known.
+pub const UNKNOWN_LIMITS: Limits =
+    Limits { window: UNKNOWN_WINDOW * USABLE_PERCENT / 100, tool_output: TOOL_OUTPUT };
 const USABLE_PERCENT: u64 = 95;
 const TOOL_OUTPUT: u64 = 10_000;
 
@@ -162,6 +178,26 @@ impl Catalog {
         self.providers.keys().map(String::as_str)
     }
 
+    /// The models that a person can be offered: each with its provider, or else with each of `providers`.
+    #[must_use]
+    pub fn models(&self, providers: &[&str]) -> Vec<ModelRef> {
+        let with =
+            |provider: &str, model: &str| ModelRef { provider: provider.to_owned(), model: model.to_owned() };
+        let mut listed: Vec<ModelRef> = Vec::new();
+        for (name, settings) in &self.models {
+            match &settings.provider {
+                Some(provider) => listed.push(with(provider, name)),
+                None => listed.extend(providers.iter().map(|provider| with(provider, name))),
+            }
+        }
+        listed
+    }
+
+    /// The variables of the environment that hold keys.
+    pub fn key_names(&self) -> impl Iterator<Item = &str> {
+        self.providers.values().filter_map(|provider| provider.env_key.as_deref())
+    }
+
     /// Everything that is known about a model.
     ///
     /// # Errors
@@ -191,7 +227,9 @@ impl Catalog {
                 tool_output: known.tool_output.unwrap_or(TOOL_OUTPUT),
             },
             effort: known.effort,
+            efforts: known.efforts.unwrap_or_else(|| known.effort.map_or_else(Vec::new, usual_efforts)),
             verbosity: known.verbosity,
+            about: known.about,
             notes,
         })
     }
@@ -265,12 +303,16 @@ impl ProviderSettings {
 impl ModelSettings {
     /// Takes over whatever the other one says.
     pub fn overlay(&mut self, other: &Self) {
-        let Self { window, usable_percent, tool_output, effort, verbosity } = *other;
+        let Self { window, usable_percent, tool_output, effort, efforts, verbosity, provider, about } =
+            other.clone();
         self.window = window.or(self.window);
         self.usable_percent = usable_percent.or(self.usable_percent);
         self.tool_output = tool_output.or(self.tool_output);
         self.effort = effort.or(self.effort);
+        self.efforts = efforts.or(self.efforts.take());
         self.verbosity = verbosity.or(self.verbosity);
+        self.provider = provider.or(self.provider.take());
+        self.about = about.or(self.about.take());
     }
 }
 
@@ -317,6 +359,15 @@ impl fmt::Debug for Provider {
             .field("idle_timeout", idle_timeout)
             .finish()
     }
+}
+
+/// The levels that every model knows that reasons, and its usual one.
+fn usual_efforts(usual: Effort) -> Vec<Effort> {
+    let mut all = vec![Effort::Low, Effort::Medium, Effort::High];
+    if !all.contains(&usual) {
+        all.push(usual);
+    }
+    all
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {
@@ -376,6 +427,32 @@ mod tests {
         let resolved = resolve(&Catalog::builtin().with_models(&models), "openai/tiny").unwrap();
         assert_eq!(resolved.limits, Limits { window: 4000, tool_output: 500 });
         assert!(resolved.notes.is_empty());
+    }
+
+    #[test]
+    fn models_are_listed_with_their_provider_or_with_each_that_is_set() {
+        let models = toml::from_str("[mine]\nwindow = 8000\n[other]\nprovider = 'gate'").unwrap();
+        let catalog = Catalog::builtin().with_models(&models);
+        let listed: Vec<String> = catalog.models(&["a", "b"]).iter().map(ToString::to_string).collect();
+        for known in ["openai/gpt-5.5", "a/mine", "b/mine", "gate/other"] {
+            assert!(listed.iter().any(|name| name == known), "{known}: {listed:?}");
+        }
+        assert!(!listed.iter().any(|name| name.ends_with("openai/mine")));
+    }
+
+    #[test]
+    fn the_efforts_of_a_model_are_those_it_names_or_the_usual_ones_if_it_reasons() {
+        let models =
+            "[a]\nefforts = ['high', 'xhigh']\neffort = 'high'\n[b]\neffort = 'minimal'\n[c]\nwindow = 8000";
+        let catalog = Catalog::builtin().with_models(&toml::from_str(models).unwrap());
+        for (model, efforts) in [
+            ("openai/a", &[Effort::High, Effort::Xhigh][..]),
+            ("openai/b", &[Effort::Low, Effort::Medium, Effort::High, Effort::Minimal]),
+            ("openai/c", &[]),
+            ("openai/unknown", &[]),
+        ] {
+            assert_eq!(resolve(&catalog, model).unwrap().efforts, efforts, "{model}");
+        }
     }
 
     #[test]

@@ -115,6 +115,8 @@ pub enum ModelErrorKind {
     Incomplete,
     /// The server sent what is not in its protocol.
     Garbage,
+    /// This program has a bug.
+    Internal,
 }
 
 /// Whether to ask again.
@@ -134,7 +136,8 @@ impl ModelError {
             ModelErrorKind::Auth
             | ModelErrorKind::Request
             | ModelErrorKind::ContextWindow
-            | ModelErrorKind::Incomplete => Retry::No,
+            | ModelErrorKind::Incomplete
+            | ModelErrorKind::Internal => Retry::No,
             ModelErrorKind::RateLimit
             | ModelErrorKind::Server
             | ModelErrorKind::Network
@@ -164,6 +167,7 @@ impl ModelErrorKind {
             Self::ContextWindow => "context",
             Self::Incomplete => "incomplete",
             Self::Garbage => "garbage",
+            Self::Internal => "internal",
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::protocol::{FileChange, Grant, Intent, obeyed_by};
+use crate::protocol::{FileChange, Grant, Intent, Rule, Scope, obeyed_by};
 
 use super::{Policy, below, command, file_paths, plain_path};
 
@@ -160,6 +160,9 @@ const CARRYING: &[(&str, &[&str])] = &[
 /// The same of any runner.
 const CARRYING_ALL: &[&str] = &["dlx", "eval", "exec", "repl", "run", "x"];
 
+/// Runners whose second word is the name of a recipe.
+const TARGETS: &[&str] = &["just", "make"];
+
 /// Runners whose `run` means a script by its name.
 const SCRIPTS: &[&str] = &["bun", "npm", "pnpm", "yarn"];
 
@@ -183,7 +186,7 @@ pub fn too_broad(words: &[String]) -> bool {
     if SCRIPTS.contains(&name) && second == "run" {
         return words.get(2).is_none_or(|script| script.is_empty() || script.starts_with('-'));
     }
-    CARRYING_ALL.contains(&second)
+    (CARRYING_ALL.contains(&second) && !TARGETS.contains(&name))
         || CARRYING.iter().any(|(runner, carrying)| *runner == name && carrying.contains(&second))
 }
 
@@ -212,16 +215,14 @@ pub fn proposals(intent: &Intent, policy: &Policy) -> Vec<Grant> {
         Intent::Command { command, workdir, prefix, .. } => {
             let commands = command::plain(command).unwrap_or_default();
             let [words] = commands.as_slice() else { return Vec::new() };
-            let proposed = if !prefix.is_empty() && words.starts_with(prefix) && !too_broad(prefix) {
-                prefix.clone()
-            } else {
-                words.clone()
-            };
-            if too_broad(&proposed) || runs_own_file(words, workdir, policy) {
-                Vec::new()
-            } else {
-                vec![Grant::CommandPrefix { words: proposed }]
+            if runs_own_file(words, workdir, policy) {
+                return Vec::new();
             }
+            let proposed = Some(prefix).filter(|prefix| !prefix.is_empty() && words.starts_with(prefix));
+            let shorter = proposed.filter(|prefix| *prefix != words);
+            // What the model proposed comes first, then what it runs now.
+            let both = shorter.into_iter().chain([words]).filter(|words| !too_broad(words));
+            both.map(|words| Grant::CommandPrefix { words: words.clone() }).collect()
         }
         Intent::Write { files } => {
             let mut outside = files.iter().filter(|file| file.outside).flat_map(file_paths);
@@ -239,32 +240,36 @@ pub(super) fn for_command<'a>(
     text: &str,
     workdir: &Path,
     policy: &Policy,
-    grants: &'a [Grant],
-) -> Option<&'a Grant> {
-    if grants.is_empty() {
+    rules: &'a [Rule],
+) -> Option<&'a Rule> {
+    if rules.is_empty() {
         return None;
     }
     let commands = command::plain(text)?;
     let mut first = None;
     for words in &commands {
-        let grant = grants.iter().find(|grant| match grant {
+        let rule = holding(rules).find(|rule| match &rule.grant {
             Grant::CommandPrefix { words: prefix } => {
                 !too_broad(prefix) && words.starts_with(prefix) && !runs_own_file(words, workdir, policy)
             }
             Grant::WriteBelow { .. } | Grant::Unknown => false,
         })?;
-        first.get_or_insert(grant);
+        first.get_or_insert(rule);
     }
     first
 }
 
 /// The grant under which a file may be changed.
-pub(super) fn for_file<'a>(file: &FileChange, grants: &'a [Grant]) -> Option<&'a Grant> {
-    grants.iter().find(|grant| match grant {
+pub(super) fn for_file<'a>(file: &FileChange, rules: &'a [Rule]) -> Option<&'a Rule> {
+    holding(rules).find(|rule| match &rule.grant {
         Grant::WriteBelow { path: root } => file_paths(file).all(|path| {
             let rest = path.strip_prefix(root);
             below(path, root) && rest.is_ok_and(|rest| obeyed_by(rest).is_none())
         }),
         Grant::CommandPrefix { .. } | Grant::Unknown => false,
     })
+}
+
+fn holding(rules: &[Rule]) -> impl Iterator<Item = &Rule> {
+    rules.iter().filter(|rule| rule.scope != Scope::Unknown)
 }

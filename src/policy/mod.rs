@@ -11,7 +11,7 @@ pub mod harmless;
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::protocol::{Approval, By, FileChange, Grant, Intent, SandboxMode, obeyed_by};
+use crate::protocol::{Approval, By, FileChange, Intent, Rule, SandboxMode, obeyed_by};
 
 pub use grants::{proposals, too_broad};
 
@@ -50,18 +50,18 @@ pub enum Judgement {
 
 /// Judges one call.
 #[must_use]
-pub fn judge(intent: &Intent, policy: &Policy, grants: &[Grant]) -> Judgement {
+pub fn judge(intent: &Intent, policy: &Policy, rules: &[Rule]) -> Judgement {
     match intent {
         // What is typed goes to a process that was allowed with all that it can do.
         Intent::None | Intent::Input { .. } => Judgement::Allow(By::Policy),
         Intent::Read { paths } => judge_read(paths, policy),
-        Intent::Write { files } => judge_write(files, policy, grants),
+        Intent::Write { files } => judge_write(files, policy, rules),
         Intent::Command { command, workdir, escalated, justification, .. } => {
             // Without a sandbox there is nothing to get out of.
             if *escalated && policy.sandbox != SandboxMode::DangerFullAccess {
-                judge_escalated(command, workdir, justification.as_deref(), policy, grants)
+                judge_escalated(command, workdir, justification.as_deref(), policy, rules)
             } else {
-                judge_command(command, workdir, policy, grants)
+                judge_command(command, workdir, policy, rules)
             }
         }
         Intent::Unknown => policy.ask_or(
@@ -71,7 +71,7 @@ pub fn judge(intent: &Intent, policy: &Policy, grants: &[Grant]) -> Judgement {
     }
 }
 
-fn judge_command(command: &str, workdir: &Path, policy: &Policy, grants: &[Grant]) -> Judgement {
+fn judge_command(command: &str, workdir: &Path, policy: &Policy, rules: &[Rule]) -> Judgement {
     let reason = match (policy.approval, policy.sandbox) {
         (Approval::Never, _) | (Approval::OnRequest, SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite) => {
             return Judgement::Allow(By::Policy);
@@ -87,8 +87,8 @@ fn judge_command(command: &str, workdir: &Path, policy: &Policy, grants: &[Grant
             "it is not known to be harmless".to_owned()
         }
     };
-    match grants::for_command(command, workdir, policy, grants) {
-        Some(grant) => Judgement::Allow(By::Grant { grant: grant.clone() }),
+    match grants::for_command(command, workdir, policy, rules) {
+        Some(rule) => Judgement::Allow(by(rule)),
         None => Judgement::Ask { reason },
     }
 }
@@ -98,13 +98,13 @@ fn judge_escalated(
     workdir: &Path,
     justification: Option<&str>,
     policy: &Policy,
-    grants: &[Grant],
+    rules: &[Rule],
 ) -> Judgement {
     if policy.approval == Approval::Never {
         return Judgement::Refuse { reason: ESCALATION_REFUSED.to_owned() };
     }
-    match grants::for_command(command, workdir, policy, grants) {
-        Some(grant) => Judgement::Allow(By::Grant { grant: grant.clone() }),
+    match grants::for_command(command, workdir, policy, rules) {
+        Some(rule) => Judgement::Allow(by(rule)),
         None => {
             let given = justification.map(str::trim).filter(|text| !text.is_empty());
             Judgement::Ask {
@@ -116,7 +116,7 @@ fn judge_escalated(
     }
 }
 
-fn judge_write(files: &[FileChange], policy: &Policy, grants: &[Grant]) -> Judgement {
+fn judge_write(files: &[FileChange], policy: &Policy, rules: &[Rule]) -> Judgement {
     let mut used = None;
     for file in files {
         let outside = file.outside || !file_paths(file).all(|path| policy.holds(path));
@@ -131,9 +131,9 @@ fn judge_write(files: &[FileChange], policy: &Policy, grants: &[Grant]) -> Judge
         }
         // Inside by its name and outside in truth: a link leads out, and no grant spoke of where it leads.
         let misleading = file.outside && file_paths(file).all(|path| policy.holds(path));
-        match grants::for_file(file, grants) {
-            Some(grant) if !misleading => {
-                used.get_or_insert(grant);
+        match grants::for_file(file, rules) {
+            Some(rule) if !misleading => {
+                used.get_or_insert(rule);
             }
             _ => {
                 return if policy.sandbox == SandboxMode::ReadOnly {
@@ -161,7 +161,7 @@ fn judge_write(files: &[FileChange], policy: &Policy, grants: &[Grant]) -> Judge
             }
         }
     }
-    Judgement::Allow(used.map_or(By::Policy, |grant| By::Grant { grant: grant.clone() }))
+    Judgement::Allow(used.map_or(By::Policy, by))
 }
 
 fn judge_read(paths: &[PathBuf], policy: &Policy) -> Judgement {
@@ -201,6 +201,10 @@ impl Policy {
             Approval::OnRequest | Approval::Untrusted => Judgement::Ask { reason: question },
         }
     }
+}
+
+fn by(rule: &Rule) -> By {
+    By::Grant { grant: rule.grant.clone(), scope: rule.scope }
 }
 
 fn file_paths(file: &FileChange) -> impl Iterator<Item = &Path> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::protocol::{FileOperation, ProcessId};
+use crate::protocol::{FileOperation, Grant, ProcessId, Scope};
 
 use Approval::{Never, OnRequest, Untrusted};
 use SandboxMode::{DangerFullAccess, ReadOnly, WorkspaceWrite};
@@ -32,6 +32,10 @@ fn change(path: &str, outside: bool) -> FileChange {
     }
 }
 
+fn rules(grants: &[Grant]) -> Vec<Rule> {
+    grants.iter().map(|grant| Rule { grant: grant.clone(), scope: Scope::Session }).collect()
+}
+
 /// One letter a judgement: (a)llowed, by (g)rant, (?) asked, (x) refused.
 fn letter(judgement: &Judgement) -> char {
     match judgement {
@@ -49,7 +53,7 @@ fn everywhere(intent: &Intent, grants: &[Grant]) -> String {
     [ReadOnly, WorkspaceWrite, DangerFullAccess]
         .map(|sandbox| {
             [Untrusted, OnRequest, Never]
-                .map(|approval| letter(&judge(intent, &policy(approval, sandbox), grants)))
+                .map(|approval| letter(&judge(intent, &policy(approval, sandbox), &rules(grants))))
                 .iter()
                 .collect::<String>()
         })
@@ -151,9 +155,27 @@ fn a_grant_that_runs_a_file_that_commands_write_is_none() {
             justification: None,
             prefix: Vec::new(),
         };
-        let judged = judge(&intent, &policy(OnRequest, WorkspaceWrite), &[Grant::CommandPrefix { words }]);
+        let judged =
+            judge(&intent, &policy(OnRequest, WorkspaceWrite), &rules(&[Grant::CommandPrefix { words }]));
         assert_eq!(letter(&judged), if grants == 0 { '?' } else { 'g' }, "{text} in {workdir}");
     }
+}
+
+#[test]
+fn what_was_allowed_tells_by_which_rule_and_how_far_it_reaches() {
+    let rule = |words: &[&str], scope| Rule { grant: prefix(words), scope };
+    let rules = [
+        rule(&["npm"], Scope::Everywhere),
+        rule(&["make", "x"], Scope::Unknown),
+        rule(&["make", "x"], Scope::Project),
+        rule(&["curl"], Scope::Unknown),
+    ];
+    let judged = |text: &str| judge(&command(text, true), &policy(OnRequest, WorkspaceWrite), &rules);
+    let by = Judgement::Allow(By::Grant { grant: prefix(&["make", "x"]), scope: Scope::Project });
+    assert_eq!(judged("make x y"), by);
+    // What only a newer version understands allows nothing.
+    assert_eq!(letter(&judged("curl x")), '?');
+    assert_eq!(letter(&judged("npm install")), '?', "a rule that is too broad, wherever it stands");
 }
 
 #[test]
@@ -188,7 +210,10 @@ fn a_grant_that_would_cover_everything_covers_nothing() {
         assert!(too_broad(&words), "{words:?}");
         let text = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ") + " x";
         let grants = [Grant::CommandPrefix { words }];
-        assert_eq!(letter(&judge(&command(&text, true), &policy(OnRequest, WorkspaceWrite), &grants)), '?');
+        assert_eq!(
+            letter(&judge(&command(&text, true), &policy(OnRequest, WorkspaceWrite), &rules(&grants))),
+            '?'
+        );
     }
     for text in MEAN_ONE_THING.split('/') {
         assert!(!too_broad(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()), "{text}");
@@ -329,14 +354,19 @@ fn only_rules_that_mean_something_are_offered() {
             justification: None,
             prefix,
         };
-        match proposals(&intent, &policy(OnRequest, WorkspaceWrite)).as_slice() {
-            [] => String::new(),
-            [Grant::CommandPrefix { words }] => words.join(" "),
+        let words = |grant: Grant| match grant {
+            Grant::CommandPrefix { words } => words.join(" "),
             other => panic!("{other:?}"),
-        }
+        };
+        proposals(&intent, &policy(OnRequest, WorkspaceWrite))
+            .into_iter()
+            .map(words)
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let table = [
-        ("npm install left-pad", &["npm", "install"][..], "npm install"),
+        ("npm install left-pad", &["npm", "install"][..], "npm install, npm install left-pad"),
+        ("npm install", &["npm", "install"], "npm install"),
         ("npm install left-pad", &["npm"], "npm install left-pad"),
         ("npm install left-pad", &["yarn"], "npm install left-pad"),
         ("npm install left-pad", &[], "npm install left-pad"),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallId, Content, Delta, Event, Grant, InputId, Settings};
+use super::{CallId, Content, Delta, Event, Grant, InputId, ProcessId, Rule, Scope, Seq, Settings};
 
 /// A wish of a person. It is refused, or becomes facts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,23 @@ pub enum Command {
     Rename {
         title: String,
     },
+    /// Let a rule hold no longer, here and where it is kept.
+    Revoke {
+        rule: Rule,
+    },
+    /// Type into a process. The text is kept nowhere: it may be a password.
+    WriteStdin {
+        process: ProcessId,
+        text: String,
+    },
+    /// End a process, and all that it started.
+    Kill {
+        process: ProcessId,
+    },
+    /// Go on as if this message of the person, and all that came after it, had not been said.
+    Rewind {
+        to: Seq,
+    },
     /// End the session's process. Nothing is lost: what was going on goes on with the next resume.
     Shutdown,
 }
@@ -52,7 +69,11 @@ pub enum Verdict {
     /// Yes, this once.
     Allow,
     /// Yes, and whatever else the grant covers.
-    AllowAlways { grant: Grant },
+    AllowAlways {
+        grant: Grant,
+        #[serde(default, skip_serializing_if = "Scope::is_session")]
+        scope: Scope,
+    },
     /// No; the note goes to the model.
     Deny {
         #[serde(default)]
@@ -73,6 +94,20 @@ pub enum Rejection {
     NotOffered(CallId),
     #[error("that message was delivered already, or never queued")]
     NotQueued(InputId),
+    #[error("there is no such rule any more")]
+    NoRule,
+    #[error("nothing was changed: {0}")]
+    NoSandbox(String),
+    #[error("process {0} is not running")]
+    NotRunning(ProcessId),
+    #[error("process {0} has no terminal to type into")]
+    NoTerminal(ProcessId),
+    #[error("a turn is running, or waits to; interrupt it first")]
+    Busy,
+    #[error("fact {} is not a message that the conversation can go back to", .0.0)]
+    NoMessage(Seq),
+    #[error("it can't be recorded: {0}")]
+    Unfit(String),
     #[error("the session can't be written, and takes no more work: {0}")]
     Unwritable(String),
 }

@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    BlobId, CallId, Content, Delivery, Grant, InputId, Intent, Item, ProcessId, ResponseId, Seq, SessionId,
-    Settings, TurnId, settings::known,
+    BlobId, CallId, Content, Delivery, Grant, InputId, Intent, Item, ProcessId, ResponseId, Rule, Scope, Seq,
+    SessionId, Settings, TurnId, settings::known,
 };
 
 /// Version of the log format, carried by the first line.
@@ -35,12 +35,24 @@ pub enum Fact {
         /// Version of the program.
         agent: String,
         workspace: PathBuf,
+        /// The session whose conversation this one began with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<SessionId>,
     },
     Configured {
         settings: Settings,
     },
     Renamed {
         title: String,
+    },
+    /// The rules that are kept for this project and for everywhere, as they were read. They take the place of
+    /// those that were read before.
+    RulesRead {
+        rules: Vec<Rule>,
+    },
+    /// A person wants a rule to hold no longer.
+    Revoked {
+        rule: Rule,
     },
     /// Something worth telling the person, such as a retry.
     Noted {
@@ -116,6 +128,10 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output: Option<BlobId>,
     },
+    /// The conversation goes on from before a message, which was fact `to`. Files and processes stay as they are.
+    Rewound {
+        to: Seq,
+    },
     /// Written by a newer version: kept, and folded to nothing.
     #[serde(untagged)]
     Unknown(serde_json::Map<String, serde_json::Value>),
@@ -170,13 +186,18 @@ pub enum ResponseOutcome {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum By {
     Policy,
+    /// A grant that was given before, and where it holds.
     Grant {
         grant: Grant,
+        #[serde(default, skip_serializing_if = "Scope::is_session")]
+        scope: Scope,
     },
-    /// A person, for this once or (with a grant) from now on.
+    /// A person, for this once or (with a grant) from now on, as far as its scope reaches.
     Person {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         grant: Option<Grant>,
+        #[serde(default, skip_serializing_if = "Scope::is_session")]
+        scope: Scope,
     },
     /// Written by a newer version.
     #[serde(other)]

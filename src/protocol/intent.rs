@@ -1,6 +1,6 @@
 //! What a tool would do, said before it does it. Policy judges it, people approve it, the log keeps it.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -71,13 +71,98 @@ pub enum FileOperation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Grant {
-    /// Commands whose words begin with exactly these, outside the sandbox, until the session ends.
+    /// Commands whose words begin with exactly these, outside the sandbox as well.
     CommandPrefix { words: Vec<String> },
-    /// Changes to files at or below this path, until the session ends.
+    /// Changes to files at or below this path.
     WriteBelow { path: PathBuf },
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
+}
+
+/// Where and for how long a grant holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    #[default]
+    Session,
+    /// In each session of this project.
+    Project,
+    /// In each session.
+    Everywhere,
+    /// Written by a newer version: nobody knows how little that is, so it holds nowhere.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A grant that holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    pub grant: Grant,
+    #[serde(default, skip_serializing_if = "Scope::is_session")]
+    pub scope: Scope,
+}
+
+impl Scope {
+    /// Whether it ends with the session, as every grant does that says nothing else.
+    #[must_use]
+    pub fn is_session(&self) -> bool {
+        *self == Self::Session
+    }
+
+    /// Whether it is kept beyond the session.
+    #[must_use]
+    pub fn is_kept(self) -> bool {
+        matches!(self, Self::Project | Self::Everywhere)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Session => "until this session ends",
+            Self::Project => "always in this project",
+            Self::Everywhere => "always everywhere",
+            Self::Unknown => "never (of a newer version)",
+        })
+    }
+}
+
+impl Grant {
+    /// Whether it can be given that scope. A program that is named by its place in the workspace is another one in
+    /// each project.
+    #[must_use]
+    pub fn fits(&self, scope: Scope) -> bool {
+        match (self, scope) {
+            (Self::Unknown, _) | (_, Scope::Unknown) => false,
+            (Self::CommandPrefix { words }, Scope::Everywhere) => {
+                words.first().is_some_and(|program| program.starts_with('/') || !program.contains('/'))
+            }
+            (_, Scope::Session | Scope::Project | Scope::Everywhere) => true,
+        }
+    }
+}
+
+/// What it allows, for a person to read: to the letter, with each word as a shell would be told it.
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommandPrefix { words } => {
+                let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+                write!(f, "commands that begin with `{}`, outside the sandbox too", words.join(" "))
+            }
+            Self::WriteBelow { path } => write!(f, "changes at or below {}", path.display()),
+            Self::Unknown => f.write_str("nothing that this version knows"),
+        }
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let bare = |c: char| c.is_alphanumeric() || "_-./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(bare) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 impl Intent {
@@ -99,5 +184,52 @@ impl Intent {
                 false
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_is_read_to_the_letter() {
+        let words =
+            |words: &[&str]| Grant::CommandPrefix { words: words.iter().map(|w| (*w).to_owned()).collect() };
+        for (grant, text) in [
+            (words(&["npm", "install"]), "commands that begin with `npm install`, outside the sandbox too"),
+            (
+                words(&["git", "commit", "-m", "it's a", ""]),
+                r"commands that begin with `git commit -m 'it'\''s a' ''`, outside the sandbox too",
+            ),
+            (Grant::WriteBelow { path: "/a b".into() }, "changes at or below /a b"),
+        ] {
+            assert_eq!(grant.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_program_of_the_workspace_is_not_allowed_everywhere() {
+        let program = |word: &str| Grant::CommandPrefix { words: vec![word.to_owned(), "x".to_owned()] };
+        for (grant, everywhere) in [
+            (program("npm"), true),
+            (program("/usr/bin/npm"), true),
+            (program("./deploy"), false),
+            (program("scripts/deploy"), false),
+            (Grant::WriteBelow { path: "/notes".into() }, true),
+        ] {
+            assert!(grant.fits(Scope::Session) && grant.fits(Scope::Project) && !grant.fits(Scope::Unknown));
+            assert_eq!(grant.fits(Scope::Everywhere), everywhere, "{grant}");
+        }
+    }
+
+    #[test]
+    fn a_rule_without_a_scope_is_of_the_session_and_an_unknown_scope_is_none() {
+        let read = |text: &str| serde_json::from_str::<Rule>(text).unwrap().scope;
+        let grant = r#""grant":{"type":"command_prefix","words":["a"]}"#;
+        assert_eq!(read(&format!("{{{grant}}}")), Scope::Session);
+        assert_eq!(read(&format!(r#"{{{grant},"scope":"everywhere"}}"#)), Scope::Everywhere);
+        assert_eq!(read(&format!(r#"{{{grant},"scope":"on_the_moon"}}"#)), Scope::Unknown);
+        let rule: Rule = serde_json::from_str(&format!("{{{grant}}}")).unwrap();
+        assert_eq!(serde_json::to_string(&rule).unwrap(), format!("{{{grant}}}"));
     }
 }

@@ -130,6 +130,16 @@ impl Content {
     }
 }
 
+/// The words of a message, without its pictures.
+#[must_use]
+pub fn words(content: &[Content]) -> String {
+    let text = |part: &Content| match part {
+        Content::Text { text } => Some(text.clone()),
+        Content::Image { .. } | Content::Unknown(_) => None,
+    };
+    content.iter().filter_map(text).collect::<Vec<_>>().join("\n")
+}
+
 impl Item {
     /// A plain message of the person.
     pub fn user(text: impl Into<String>) -> Self {

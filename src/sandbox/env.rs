@@ -304,7 +304,9 @@ fn is_passed(name: &OsStr, outside: bool) -> bool {
     (PASSED.contains(&name) || (outside && PASSED_OUTSIDE.contains(&name))) && !may_be_secret(name)
 }
 
-fn may_be_secret(name: &str) -> bool {
+/// Whether a variable of this name may hold what no command should see.
+#[must_use]
+pub fn may_be_secret(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     NEVER.iter().any(|word| upper.contains(word))
 }

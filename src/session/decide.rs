@@ -1,11 +1,11 @@
 //! What a command becomes: facts, or a refusal. Here, and only here, commands are refused.
 
 use crate::protocol::{
-    By, CallId, Command, Content, Delivery, Fact, InputId, Item, Outcome, Rejection, ResponseOutcome, Shown,
-    Time, TurnId, Verdict,
+    By, CallId, Command, Content, Context, Delivery, Fact, InputId, Item, Outcome, ProcessId, Rejection,
+    ResponseOutcome, Scope, Shown, Time, TurnId, Verdict,
 };
 
-use super::{CallState, Session};
+use super::{CallState, ProcessState, Session};
 
 impl Session {
     /// The facts that obey a command, at the time `now`.
@@ -26,6 +26,15 @@ impl Session {
             Command::Decide { call, verdict } => self.verdict(call, verdict),
             Command::Configure { settings } => Ok(vec![Fact::Configured { settings: *settings }]),
             Command::Rename { title } => Ok(vec![Fact::Renamed { title }]),
+            Command::Revoke { rule } if self.rules.contains(&rule) => Ok(vec![Fact::Revoked { rule }]),
+            Command::Revoke { .. } => Err(Rejection::NoRule),
+            Command::WriteStdin { text, .. } if text.is_empty() => Err(Rejection::Empty),
+            Command::WriteStdin { process, text } if text == "\u{3}" => {
+                self.by_hand(process, "pressed Ctrl-C in")
+            }
+            Command::WriteStdin { process, .. } => self.by_hand(process, "typed into"),
+            Command::Kill { process } => self.by_hand(process, "ended"),
+            Command::Rewind { to } => self.rewind(to),
             // The state stays as it is: that is what makes it resumable.
             Command::Shutdown => Ok(Vec::new()),
         }
@@ -54,14 +63,15 @@ impl Session {
             return Err(Rejection::NotWaiting(id));
         };
         let intent = intent.clone();
+        let by = |grant, scope| By::Person { grant, scope };
         Ok(vec![match verdict {
-            Verdict::Allow => Fact::CallAllowed { call: id, by: By::Person { grant: None }, intent },
+            Verdict::Allow => Fact::CallAllowed { call: id, by: by(None, Scope::Session), intent },
             // Only what was shown can be allowed for longer.
-            Verdict::AllowAlways { grant } if !grants.contains(&grant) => {
+            Verdict::AllowAlways { grant, scope } if !grants.contains(&grant) || !grant.fits(scope) => {
                 return Err(Rejection::NotOffered(id));
             }
-            Verdict::AllowAlways { grant } => {
-                Fact::CallAllowed { call: id, by: By::Person { grant: Some(grant) }, intent }
+            Verdict::AllowAlways { grant, scope } => {
+                Fact::CallAllowed { call: id, by: by(Some(grant), scope), intent }
             }
             Verdict::Deny { note } => {
                 let reason = if note.trim().is_empty() {
@@ -69,9 +79,29 @@ impl Session {
                 } else {
                     format!("The user does not want this to be done, and says: {}", note.trim())
                 };
-                Fact::CallRefused { call: id, by: By::Person { grant: None }, reason }
+                Fact::CallRefused { call: id, by: by(None, Scope::Session), reason }
             }
         }])
+    }
+
+    /// What a person did to a process. The model hears that it was done, once until it hears something else, and not
+    /// what was typed: what of it is no secret is echoed in the output.
+    fn by_hand(&self, id: ProcessId, did: &str) -> Result<Vec<Fact>, Rejection> {
+        let process = self.processes.get(&id).filter(|process| process.state == ProcessState::Running);
+        let process = process.ok_or(Rejection::NotRunning(id))?;
+        let text = format!("The user {did} session ID {id} (`{}`) by hand.", short(&process.command));
+        let notices = self.items.iter().rev().map_while(|item| match &**item {
+            Item::Context { context: Context::Notice, text } => Some(text),
+            _ => None,
+        });
+        let held = self.held.iter().filter_map(|item| match &**item {
+            Item::Context { text, .. } => Some(text),
+            _ => None,
+        });
+        if notices.chain(held).any(|told| *told == text) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Fact::item(Item::Context { context: Context::Notice, text })])
     }
 
     fn interrupt(&self, now: Time) -> Result<Vec<Fact>, Rejection> {
@@ -123,4 +153,108 @@ pub(super) fn result(call: &CallId, text: String) -> Fact {
 
 fn seconds(from: Time, to: Time) -> f64 {
     (to.as_millisecond() - from.as_millisecond()).max(0) as f64 / 1000.0
+}
+
+/// The beginning of a command, enough to know it by.
+fn short(command: &str) -> String {
+    let line = command.trim().lines().next().unwrap_or_default();
+    let cut: String = line.chars().take(80).collect();
+    if cut.len() < command.trim().len() { cut + "…" } else { cut }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Event, Seq};
+
+    /// A session after these facts, a second apart.
+    fn told(facts: impl IntoIterator<Item = Fact>) -> Session {
+        let mut session = Session::default();
+        for (index, fact) in facts.into_iter().enumerate() {
+            let at = Time::from_second(i64::try_from(index).unwrap()).unwrap();
+            session.apply(&Event { seq: Seq(index as u64 + 1), at, fact });
+        }
+        session
+    }
+
+    fn started(id: u32, command: &str) -> Fact {
+        Fact::ProcessStarted { process: ProcessId(id), call: "c".into(), command: command.into() }
+    }
+
+    fn exited(id: u32) -> Fact {
+        Fact::ProcessExited { process: ProcessId(id), exit: Some(0), output: None }
+    }
+
+    fn typed(id: u32, text: &str) -> Command {
+        Command::WriteStdin { process: ProcessId(id), text: text.into() }
+    }
+
+    #[test]
+    fn what_a_person_does_to_a_process_is_refused_or_told_to_the_model() {
+        let kill = |id| Command::Kill { process: ProcessId(id) };
+        let session = told([started(1, "npm\nrun"), started(2, "old"), exited(2)]);
+        for (command, expected) in [
+            (typed(1, "hunter2\r"), Ok("The user typed into session ID 1 (`npm…`) by hand.")),
+            (typed(1, "\u{3}"), Ok("The user pressed Ctrl-C in session ID 1 (`npm…`) by hand.")),
+            (kill(1), Ok("The user ended session ID 1 (`npm…`) by hand.")),
+            (typed(1, ""), Err(Rejection::Empty)),
+            (typed(2, "y"), Err(Rejection::NotRunning(ProcessId(2)))),
+            (kill(2), Err(Rejection::NotRunning(ProcessId(2)))),
+            (kill(3), Err(Rejection::NotRunning(ProcessId(3)))),
+        ] {
+            let notice = |text: &str| Item::Context { context: Context::Notice, text: text.to_owned() };
+            let expected = expected.map(|text| vec![Fact::item(notice(text))]);
+            assert_eq!(session.decide(command.clone(), Time::UNIX_EPOCH), expected, "{command:?}");
+        }
+    }
+
+    #[test]
+    fn the_model_is_told_once_until_it_hears_something_else() {
+        let mut facts = vec![started(1, "cat")];
+        let decide =
+            |facts: &[Fact], command| told(facts.to_vec()).decide(command, Time::UNIX_EPOCH).unwrap();
+        facts.extend(decide(&facts, typed(1, "a")));
+        assert_eq!(decide(&facts, typed(1, "b")), []);
+        facts.extend(decide(&facts, typed(1, "\u{3}")));
+        assert_eq!(decide(&facts, typed(1, "c")), []);
+        facts.push(Fact::item(Item::user("go on")));
+        assert_eq!(decide(&facts, typed(1, "d")).len(), 1);
+    }
+
+    #[test]
+    fn a_notice_stands_behind_the_answer_that_is_worked_off_when_it_comes() {
+        let response = crate::protocol::ResponseId(1);
+        let call = |id: &str| {
+            let args = crate::protocol::Args::Json("{}".into());
+            Fact::item(Item::ToolCall { call: id.into(), id: None, tool: "t".into(), args })
+        };
+        let notice = |text: &str| Fact::item(Item::Context { context: Context::Notice, text: text.into() });
+        let finished = Fact::ResponseFinished { response, outcome: ResponseOutcome::Completed, usage: None };
+        let session = told([
+            notice("before"),
+            Fact::TurnStarted { turn: TurnId(1) },
+            Fact::item(Item::user("go")),
+            Fact::ResponseStarted { response },
+            call("a"),
+            notice("one"),
+            call("b"),
+            finished,
+            result(&"b".into(), "second".into()),
+            notice("two"),
+            result(&"a".into(), "first".into()),
+            notice("three"),
+        ]);
+        let shown: Vec<String> = session
+            .items
+            .iter()
+            .map(|item| match &**item {
+                Item::Context { text, .. } => text.clone(),
+                Item::ToolCall { call, .. } => format!("call {call}"),
+                Item::ToolResult { call, .. } => format!("result {call}"),
+                _ => "user".into(),
+            })
+            .collect();
+        let expected = ["before", "user", "call a", "call b", "result a", "result b", "one", "two", "three"];
+        assert_eq!(shown, expected);
+    }
 }

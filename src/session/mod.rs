@@ -6,6 +6,7 @@
 mod decide;
 mod next;
 mod reconcile;
+mod rewind;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -17,8 +18,8 @@ use std::{
 };
 
 use crate::protocol::{
-    BlobId, By, Content, Delivery, Event, Fact, Grant, InputId, Item, Outcome, PlanStep, ProcessId, Seq,
-    SessionId, Settings, Shown, TurnId, Usage,
+    BlobId, By, Content, Delivery, Event, Fact, InputId, Item, Outcome, PlanStep, ProcessId, Rule, Scope,
+    Seq, SessionId, Settings, Shown, Time, TurnId, Usage,
 };
 
 pub use next::Step;
@@ -48,12 +49,16 @@ pub struct Session {
     /// Commands that outlived their call, by the number that the model knows.
     pub processes: BTreeMap<ProcessId, Process>,
     /// What people allowed for longer than one call.
-    pub grants: Vec<Grant>,
+    pub rules: Vec<Rule>,
     pub plan: Vec<PlanStep>,
     /// Tokens of the whole session.
     pub usage: Usage,
     /// What the provider counted last, and how many items it had then seen.
     pub counted: Option<Counted>,
+    /// Words of the program that came while an answer was worked off. They stand behind it.
+    held: Vec<Arc<Item>>,
+    /// The messages of the person in `items`, in order.
+    points: Vec<Point>,
     responses: u32,
     inputs: u32,
 }
@@ -70,6 +75,7 @@ pub struct Queued {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Process {
     pub command: String,
+    pub started: Time,
     pub state: ProcessState,
 }
 
@@ -77,7 +83,7 @@ pub struct Process {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ProcessState {
     Running,
-    Ended { exit: Option<i32>, output: Option<BlobId> },
+    Ended { exit: Option<i32>, output: Option<BlobId>, at: Time },
 }
 
 /// The provider's count of the conversation at one moment.
@@ -86,6 +92,17 @@ pub struct Counted {
     pub usage: Usage,
     /// How many items the conversation had when this was counted, the answer included.
     pub items: usize,
+}
+
+/// A message of the person, and what was true before it.
+#[derive(Debug, Clone, PartialEq)]
+struct Point {
+    /// The fact that it was said.
+    seq: Seq,
+    /// Its place in the conversation.
+    item: usize,
+    plan: Vec<PlanStep>,
+    counted: Option<Counted>,
 }
 
 impl Session {
@@ -108,6 +125,11 @@ impl Session {
             }
             Fact::Configured { settings } => self.settings = Some(settings.clone()),
             Fact::Renamed { title } => self.title = Some(title.clone()),
+            Fact::RulesRead { rules } => {
+                self.rules.retain(|rule| rule.scope == Scope::Session);
+                self.rules.extend(rules.iter().cloned());
+            }
+            Fact::Revoked { rule } => self.rules.retain(|known| known != rule),
             Fact::TurnStarted { turn } => {
                 self.turns = *turn;
                 self.outcome = None;
@@ -144,8 +166,8 @@ impl Session {
                 self.call_becomes(call, CallState::Asked { intent, reason, grants });
             }
             Fact::CallAllowed { call, by, intent } => {
-                if let By::Person { grant: Some(grant) } = by {
-                    self.grants.push(grant.clone());
+                if let By::Person { grant: Some(grant), scope } = by {
+                    self.rules.push(Rule { grant: grant.clone(), scope: *scope });
                 }
                 self.call_becomes(call, CallState::Allowed { intent: intent.clone() });
             }
@@ -158,16 +180,27 @@ impl Session {
                 }
             }
             Fact::ProcessStarted { process, command, .. } => {
-                let started = Process { command: command.clone(), state: ProcessState::Running };
-                self.processes.insert(*process, started);
+                let (command, state) = (command.clone(), ProcessState::Running);
+                self.processes.insert(*process, Process { command, started: event.at, state });
             }
             Fact::ProcessExited { process, exit, output } => {
                 if let Some(process) = self.processes.get_mut(process) {
-                    process.state = ProcessState::Ended { exit: *exit, output: output.clone() };
+                    process.state = ProcessState::Ended { exit: *exit, output: output.clone(), at: event.at };
                 }
             }
+            Fact::Rewound { to } => self.rewound(*to),
             Fact::Noted { .. } | Fact::Unknown(_) => {}
         }
+        if !self.answering() {
+            for item in std::mem::take(&mut self.held) {
+                self.push(&item);
+            }
+        }
+    }
+
+    /// Whether an answer is being received or worked off: between its parts and results nothing else may stand.
+    fn answering(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.response.is_some() || !turn.calls.is_empty())
     }
 
     /// Whether nothing is going on and nothing waits to be started.
@@ -201,13 +234,17 @@ impl Session {
         self.calls().find(|call| call.id == *id)
     }
 
+    /// What the model answered to what the person said last.
+    #[must_use]
+    pub fn answer(&self) -> Option<&str> {
+        let since = self.items.iter().rev().take_while(|item| !matches!(***item, Item::User { .. }));
+        since.filter_map(said).next()
+    }
+
     /// What the model said last.
     #[must_use]
     pub fn last_answer(&self) -> Option<&str> {
-        self.items.iter().rev().find_map(|item| match &**item {
-            Item::Assistant { text, .. } => Some(text.as_str()),
-            _ => None,
-        })
+        self.items.iter().rev().find_map(said)
     }
 
     fn call_becomes(&mut self, call: &crate::protocol::CallId, state: CallState) {
@@ -237,12 +274,14 @@ impl Session {
                 if let Some(input) = input {
                     self.queue.retain(|queued| queued.input != *input);
                 }
+                self.points.push(self.point());
                 self.push(item);
                 if let Some(turn) = &mut self.turn {
                     turn.begun = true;
                     turn.due = true;
                 }
             }
+            Item::Context { .. } if self.answering() => self.held.push(Arc::clone(item)),
             Item::Context { .. } | Item::Assistant { .. } | Item::Reasoning { .. } | Item::Unknown(_) => {
                 self.push(item);
             }
@@ -251,5 +290,13 @@ impl Session {
 
     fn push(&mut self, item: &Arc<Item>) {
         Arc::make_mut(&mut self.items).push(Arc::clone(item));
+    }
+}
+
+/// The words of the model.
+fn said(item: &Arc<Item>) -> Option<&str> {
+    match &**item {
+        Item::Assistant { text, .. } => Some(text),
+        _ => None,
     }
 }

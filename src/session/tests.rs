@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::{
-    Approval, Args, CallId, Command, Intent, Limits, ResponseId, ResponseOutcome, SandboxMode, Time, Verdict,
+    Approval, Args, CallId, Command, Context, Grant, Intent, Limits, Rejection, ResponseId, ResponseOutcome,
+    SandboxMode, StepStatus, Time, Verdict,
 };
 
 /// A whole world that follows the contract of the harness, with chance as its only input.
@@ -33,6 +34,7 @@ impl World {
                 version: 1,
                 agent: "test".into(),
                 workspace: "/w".into(),
+                parent: None,
             },
             Fact::Configured { settings: settings() },
         ]);
@@ -112,7 +114,8 @@ impl World {
 
     /// Something from outside: a person, the model, or a tool that is done.
     fn happen(&mut self, what: u8, which: u8) {
-        match what % 8 {
+        match what % 9 {
+            8 => self.rewind(which),
             0 => self.command(submit(Delivery::Steer)),
             1 => self.command(submit(Delivery::AfterTurn)),
             2 if which.is_multiple_of(4) => self.command(Command::Interrupt),
@@ -132,16 +135,49 @@ impl World {
                     self.answer(response, which);
                 }
             }
+            6 if which.is_multiple_of(3) => {
+                let notice = Item::Context { context: Context::Notice, text: "told".into() };
+                self.record(vec![Fact::item(notice)]);
+            }
             _ if !self.running.is_empty() => {
                 let call = self.running.swap_remove(usize::from(which) % self.running.len());
-                self.record(vec![result(&call, "done")]);
+                self.record(vec![match which % 3 {
+                    0 => planned(&call, which),
+                    _ => result(&call, "done"),
+                }]);
             }
             _ => {}
         }
     }
 
+    /// Goes back to before one of the messages. All that belongs to the conversation is as it was then; all that
+    /// belongs to the world is as it was now.
+    fn rewind(&mut self, which: u8) {
+        let said: Vec<Seq> = self.session.said().map(|(seq, _)| seq).collect();
+        let Some(to) = said.get(usize::from(which) % said.len().max(1)).copied() else { return };
+        let now = self.session.clone();
+        self.command(Command::Rewind { to });
+        if !now.idle() {
+            assert_eq!(self.session, now, "rewound under a turn");
+            return;
+        }
+        let then = Session::replay(&self.log[..usize::try_from(to.0).unwrap() - 1]);
+        let is = &self.session;
+        let (kept, told) = is.items.split_at(then.items.len());
+        assert_eq!(kept, &then.items[..]);
+        assert!(told.iter().all(|item| matches!(**item, Item::Context { context: Context::Notice, .. })));
+        assert!(told.len() <= 1 && is.epoch > now.epoch && is.idle());
+        assert_eq!((&is.plan, is.counted), (&then.plan, then.counted));
+        assert_eq!(
+            (&is.rules, is.usage, &is.processes, is.turns),
+            (&now.rules, now.usage, &now.processes, now.turns)
+        );
+        assert!(is.decide(Command::Rewind { to }, Time::UNIX_EPOCH).is_err(), "a message that is gone");
+    }
+
     fn answer(&mut self, response: ResponseId, which: u8) {
-        let finished = |outcome| Fact::ResponseFinished { response, outcome, usage: None };
+        let usage = Some(Usage { input: u64::from(which), output: 1, ..Usage::default() });
+        let finished = |outcome| Fact::ResponseFinished { response, outcome, usage };
         match which % 4 {
             0 | 1 => {
                 self.calls += 1;
@@ -183,8 +219,15 @@ fn result(call: &CallId, text: &str) -> Fact {
     super::decide::result(call, text.to_owned())
 }
 
+/// A result that changes the plan.
+fn planned(call: &CallId, which: u8) -> Fact {
+    let steps = vec![PlanStep { step: which.to_string(), status: StepStatus::Pending }];
+    let shown = Shown::Plan { steps, explanation: None };
+    Fact::item(Item::ToolResult { call: call.clone(), content: vec![], shown })
+}
+
 /// Each call of the conversation has at most one result, none without its call, and results stand in the order
-/// of their calls.
+/// of their calls, with nothing of the program's own words between them.
 fn check_pairing(session: &Session) {
     let mut calls = Vec::new();
     let mut results = Vec::new();
@@ -192,6 +235,7 @@ fn check_pairing(session: &Session) {
         match &**item {
             Item::ToolCall { call, .. } => calls.push(call.clone()),
             Item::ToolResult { call, .. } => results.push(call.clone()),
+            Item::Context { .. } => assert_eq!(calls, results, "a notice between calls and their results"),
             _ => {}
         }
     }
@@ -241,6 +285,9 @@ proptest! {
                 || !resumed.running.is_empty()
                 || session.asked().next().is_some();
             prop_assert!(finished || owed, "stuck after {} events: {:?}", end, session.turn);
+            resumed.rewind(dice[end % dice.len()]);
+            check_pairing(&resumed.session);
+            prop_assert_eq!(&Session::replay(&resumed.log), &resumed.session);
         }
     }
 }
@@ -338,6 +385,51 @@ fn a_call_that_has_begun_is_never_run_again_whatever_was_not_understood_before()
 }
 
 #[test]
+fn what_was_taken_back_can_be_said_otherwise_and_the_model_is_told_that_files_may_differ() {
+    let mut world = World::new();
+    let say = |world: &mut World, text: &str| {
+        let content = vec![Content::text(text)];
+        world.command(Command::Submit { content, delivery: Delivery::Steer });
+        world.settle(|| 2);
+        let response = world.streaming.unwrap();
+        (response, world.session.said().last().unwrap().0)
+    };
+    let (response, _) = say(&mut world, "one");
+    world.answer(response, 2);
+    world.settle(|| 2);
+    let (response, second) = say(&mut world, "two");
+    world.answer(response, 0);
+    world.answer(response, 2);
+    world.settle(|| 2);
+    world.record(vec![result(&"c1".into(), "done")]);
+    world.settle(|| 2);
+    let to = Command::Rewind { to: second };
+    assert_eq!(world.session.decide(to.clone(), Time::UNIX_EPOCH), Err(Rejection::Busy));
+    world.command(Command::Interrupt);
+    world.command(to);
+    let (response, again) = say(&mut world, "two, otherwise");
+    let words = |session: &Session| -> Vec<String> {
+        let words = |item: &Arc<Item>| match &**item {
+            Item::User { content, .. } => crate::protocol::words(content),
+            Item::Context { text, .. } => text.split(',').next().unwrap().to_owned(),
+            other => panic!("{other:?}"),
+        };
+        session.items.iter().map(words).collect()
+    };
+    let told = "The user took back what followed here";
+    assert_eq!(words(&world.session), ["one", told, "two, otherwise"]);
+    // The same place again: it is told once.
+    world.answer(response, 0);
+    world.command(Command::Interrupt);
+    world.command(Command::Rewind { to: again });
+    say(&mut world, "three");
+    assert_eq!(words(&world.session), ["one", told, "three"]);
+    let none = Command::Rewind { to: second };
+    world.command(Command::Interrupt);
+    assert_eq!(world.session.decide(none, Time::UNIX_EPOCH), Err(Rejection::NoMessage(second)));
+}
+
+#[test]
 fn all_steps_that_can_be_due_are_seen_by_the_random_world() {
     // A property over a world that never gets anywhere would hold of nothing.
     let mut seen: HashMap<&'static str, u32> = HashMap::new();
@@ -366,6 +458,66 @@ fn all_steps_that_can_be_due_are_seen_by_the_random_world() {
             }
             world.happen(chance(), chance());
         }
+        if world.session.epoch > 0 {
+            *seen.entry("rewound").or_default() += 1;
+        }
     }
-    assert_eq!(seen.len(), 7, "{seen:?}");
+    assert_eq!(seen.len(), 8, "{seen:?}");
+}
+
+fn rule(word: &str, scope: Scope) -> Rule {
+    Rule { grant: Grant::CommandPrefix { words: vec![word.into()] }, scope }
+}
+
+/// A world with a call that waits for a person, who is offered these grants.
+fn asked(grants: &[Grant]) -> World {
+    let mut world = World::new();
+    world.command(Command::Submit { content: vec![Content::text("x")], delivery: Delivery::Steer });
+    let call = CallId::from("c");
+    let args = Args::Json("{}".into());
+    world.record(vec![
+        Fact::item(Item::ToolCall { id: None, call: call.clone(), tool: "t".into(), args }),
+        Fact::ApprovalRequested { call, intent: Intent::None, reason: "r".into(), grants: grants.to_vec() },
+    ]);
+    world
+}
+
+#[test]
+fn a_grant_holds_as_a_rule_of_the_scope_that_the_person_chose_until_it_is_taken_back() {
+    for scope in [Scope::Session, Scope::Project, Scope::Everywhere] {
+        let rule = rule("npm", scope);
+        let mut world = asked(std::slice::from_ref(&rule.grant));
+        let verdict = Verdict::AllowAlways { grant: rule.grant.clone(), scope };
+        world.command(Command::Decide { call: "c".into(), verdict });
+        assert_eq!(world.session.rules, std::slice::from_ref(&rule));
+        assert_eq!(Session::replay(&world.log), world.session);
+        world.command(Command::Revoke { rule: rule.clone() });
+        assert_eq!(world.session.rules, []);
+        let again = world.session.decide(Command::Revoke { rule }, Time::UNIX_EPOCH);
+        assert_eq!(again, Err(Rejection::NoRule));
+    }
+}
+
+#[test]
+fn a_scope_that_a_grant_does_not_fit_is_refused() {
+    let script = rule("./deploy", Scope::Everywhere);
+    let world = asked(std::slice::from_ref(&script.grant));
+    for scope in [Scope::Everywhere, Scope::Unknown] {
+        let verdict = Verdict::AllowAlways { grant: script.grant.clone(), scope };
+        let refused = world.session.decide(Command::Decide { call: "c".into(), verdict }, Time::UNIX_EPOCH);
+        assert_eq!(refused, Err(Rejection::NotOffered("c".into())));
+    }
+}
+
+#[test]
+fn rules_that_are_read_take_the_place_of_those_read_before_and_leave_those_of_the_session() {
+    let mut world = World::new();
+    let of_session = rule("a", Scope::Session);
+    let by = By::Person { grant: Some(of_session.grant.clone()), scope: Scope::Session };
+    world.record(vec![
+        Fact::RulesRead { rules: vec![rule("b", Scope::Project), rule("c", Scope::Everywhere)] },
+        Fact::CallAllowed { call: "x".into(), by, intent: Intent::None },
+        Fact::RulesRead { rules: vec![rule("c", Scope::Everywhere)] },
+    ]);
+    assert_eq!(world.session.rules, [of_session, rule("c", Scope::Everywhere)]);
 }

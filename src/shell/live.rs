@@ -36,17 +36,26 @@ impl Live {
         let whole = self.bytes.len() - text::unfinished(&self.bytes, false);
         let rest = self.bytes.split_off(whole);
         let bytes = mem::replace(&mut self.bytes, rest);
-        let cut = mem::take(&mut self.cut) || bytes.len() > LATEST;
-        let latest = &bytes[bytes.len().saturating_sub(LATEST)..];
-        if latest.is_empty() {
-            return None;
-        }
-        if cut {
-            let whole = latest.get(text::orphaned(latest)..).unwrap_or_default();
-            return Some(text::from_a_line_start(String::from_utf8_lossy(whole)));
-        }
-        Some(String::from_utf8_lossy(latest).into_owned())
+        let cut = mem::take(&mut self.cut);
+        Some(latest(&bytes, cut)).filter(|text| !text.is_empty())
     }
+
+    /// The latest text, which stays.
+    pub(super) fn peek(&self) -> String {
+        let whole = self.bytes.len() - text::unfinished(&self.bytes, false);
+        latest(self.bytes.get(..whole).unwrap_or_default(), self.cut)
+    }
+}
+
+/// The end of what there is: from the start of a line, if something before it is gone.
+fn latest(bytes: &[u8], cut: bool) -> String {
+    let cut = cut || bytes.len() > LATEST;
+    let latest = &bytes[bytes.len().saturating_sub(LATEST)..];
+    if cut {
+        let whole = latest.get(text::orphaned(latest)..).unwrap_or_default();
+        return text::from_a_line_start(String::from_utf8_lossy(whole));
+    }
+    String::from_utf8_lossy(latest).into_owned()
 }
 
 #[cfg(test)]
@@ -63,6 +72,17 @@ mod tests {
         assert_eq!(live.take(), None);
         live.push(b"\xAC\n");
         assert_eq!(live.take().as_deref(), Some("€\n"));
+    }
+
+    #[test]
+    fn a_peek_takes_nothing_away() {
+        let mut live = Live::default();
+        live.push("one\ntwé".as_bytes());
+        assert_eq!((live.peek(), live.peek()), ("one\ntwé".into(), "one\ntwé".into()));
+        live.push(&b"x\n".repeat(20_000));
+        assert!(live.peek().starts_with("x\nx\n") && live.peek().len() <= LATEST);
+        let latest = live.peek();
+        assert_eq!(live.take(), Some(latest));
     }
 
     #[test]

@@ -13,14 +13,12 @@ use std::{
 use tokio::sync::OnceCell;
 
 use super::{lock, process::Env};
-use crate::sandbox::CommandLine;
+use crate::sandbox::{CommandLine, env::may_be_secret};
 
 /// Stands between what login files print and the environment.
 const MARK: &str = "--- environment of the login shell ---";
 /// Names that are about the capturing shell itself.
 const ITS_OWN: [&str; 5] = ["PWD", "OLDPWD", "SHLVL", "_", "TERM"];
-/// Login files may hold keys that a program of the user needs; commands of a model don't.
-const SECRETS: [&str; 4] = ["KEY", "SECRET", "TOKEN", "PASSWORD"];
 
 /// A shell, and whether it runs outside of the sandbox.
 pub(super) type Kind = (PathBuf, bool);
@@ -63,8 +61,8 @@ pub(super) fn parse(output: &str) -> Option<Env> {
 }
 
 /// What login files add to `base`. What the harness has set stays as it is; of the search path its entries
-/// come first.
-pub(super) fn merge(base: &Env, login: Env) -> Env {
+/// come first. Login files may hold keys that a program of the user needs; commands of a model don't.
+pub(super) fn merge(base: &Env, login: Env, forbidden: &[String]) -> Env {
     let mut merged = base.clone();
     for (name, value) in login {
         match merged.iter_mut().find(|(known, _)| *known == name) {
@@ -72,16 +70,16 @@ pub(super) fn merge(base: &Env, login: Env) -> Env {
                 *known = join_paths(known, &value);
             }
             Some(_) => {}
-            None if unwanted(&name) => {}
+            None if unwanted(&name, forbidden) => {}
             None => merged.push((name, value)),
         }
     }
     merged
 }
 
-fn unwanted(name: &OsStr) -> bool {
-    let upper = name.to_string_lossy().to_uppercase();
-    ITS_OWN.contains(&upper.as_str()) || SECRETS.iter().any(|secret| upper.contains(secret))
+fn unwanted(name: &OsStr, forbidden: &[String]) -> bool {
+    let name = name.to_string_lossy();
+    ITS_OWN.contains(&&*name) || may_be_secret(&name) || forbidden.iter().any(|forbidden| *forbidden == name)
 }
 
 fn join_paths(first: &OsStr, second: &OsStr) -> std::ffi::OsString {
@@ -121,6 +119,9 @@ mod tests {
             ("GOPATH", "/go"),
             ("api_key", "hidden"),
             ("DB_PASSWORD_FILE", "hidden"),
+            ("NPM_CONFIG__AUTH", "hidden"),
+            ("PGPASSWD", "hidden"),
+            ("MY_MODEL", "hidden: the name of a provider's key"),
             ("SHLVL", "1"),
         ]);
         let expected = env(&[
@@ -129,6 +130,6 @@ mod tests {
             ("OUR_TOKEN", "wanted"),
             ("GOPATH", "/go"),
         ]);
-        assert_eq!(merge(&base, login), expected);
+        assert_eq!(merge(&base, login, &["MY_MODEL".to_owned()]), expected);
     }
 }

@@ -60,16 +60,23 @@ pub struct Shell {
 
 struct Inner {
     settings: Settings,
-    env: Arc<Env>,
+    place: Mutex<Arc<Place>>,
     exits: mpsc::UnboundedSender<Exit>,
     spawner: Result<Spawner, ShellError>,
-    logins: Logins,
     table: Mutex<Table>,
     /// The tasks that wait for the end of a process: one for each that was not reaped yet.
     tasks: TaskTracker,
     stop: CancellationToken,
     /// What still runs is killed with the last handle.
     _stop_on_drop: DropGuard,
+}
+
+/// Where commands begin.
+struct Place {
+    sandbox: SharedSandbox,
+    env: Arc<Env>,
+    /// What login files make of the environment there.
+    logins: Logins,
 }
 
 /// What a shell is made of.
@@ -81,6 +88,8 @@ pub struct Settings {
     pub workspace: PathBuf,
     /// The whole environment of every command, before login files.
     pub env: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+    /// Variables that login files must not bring, such as the keys of providers.
+    pub forbidden: Vec<String>,
     /// The user's shell: absolute path of a POSIX-like shell.
     pub shell: PathBuf,
     /// Where commands run.
@@ -200,6 +209,15 @@ pub struct Listed {
     pub running_for: Duration,
 }
 
+/// What can be seen of a process without taking anything away from the next look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peek {
+    /// Whether it can be typed into.
+    pub tty: bool,
+    /// The latest output, some kilobytes of it.
+    pub latest: String,
+}
+
 /// Why a command did not start, or a process can't be reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShellError {
@@ -228,10 +246,9 @@ impl Shell {
     pub fn new(settings: Settings, exits: mpsc::UnboundedSender<Exit>) -> Self {
         let stop = CancellationToken::new();
         let inner = Inner {
-            env: Arc::new(settings.env.clone()),
+            place: Mutex::new(Arc::new(Place::new(Arc::clone(&settings.sandbox), settings.env.clone()))),
             exits,
             spawner: Spawner::new(),
-            logins: Logins::default(),
             table: Mutex::new(Table::new(settings.seed)),
             tasks: TaskTracker::new(),
             _stop_on_drop: stop.clone().drop_guard(),
@@ -239,6 +256,15 @@ impl Shell {
             settings,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Has commands run elsewhere from the next one on. What runs stays where it is: its sandbox must live on.
+    pub fn move_to(&self, sandbox: SharedSandbox, env: Env) {
+        *lock(&self.inner.place) = Arc::new(Place::new(sandbox, env));
+    }
+
+    fn place(&self) -> Arc<Place> {
+        Arc::clone(&lock(&self.inner.place))
     }
 
     /// Starts a command and looks at it for a while. When the call is interrupted, or this future is dropped,
@@ -273,6 +299,33 @@ impl Shell {
         }
         let glimpse = process.look(&look, since, OnCancel::Leave).await;
         Ok(self.seen(&process, since, glimpse, Vec::new()))
+    }
+
+    /// Types into a process, and looks at nothing.
+    ///
+    /// # Errors
+    /// When there is no such process, or it does not take it.
+    pub fn type_in(&self, process: ProcessId, text: &str) -> Result<(), ShellError> {
+        let process = self.get(process)?;
+        if process.is_ended() { Ok(()) } else { process.control.type_in(text) }
+    }
+
+    /// What a process said last, for people: the next look brings it all the same.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn peek(&self, process: ProcessId) -> Result<Peek, ShellError> {
+        let process = self.get(process)?;
+        Ok(Peek { tty: process.about.tty, latest: process.latest() })
+    }
+
+    /// Has a process end, and everything that it started, without waiting for it.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn end(&self, process: ProcessId) -> Result<(), ShellError> {
+        self.get(process)?.kill(Kill::Gently);
+        Ok(())
     }
 
     /// The live processes, oldest first.
@@ -316,11 +369,13 @@ impl Shell {
     async fn start(&self, launch: &Launch) -> Result<(Arc<Process>, Vec<ProcessId>), ShellError> {
         let inner = &self.inner;
         let program = launch::program(&inner.settings, launch.shell.as_deref())?;
+        let place = self.place();
         let env = match launch.login {
-            true => self.login_env(&program, launch.outside).await,
-            false => Arc::clone(&inner.env),
+            true => self.login_env(&place, &program, launch.outside).await,
+            false => Arc::clone(&place.env),
         };
-        let born = self.spawn(launch::command_line(launch, program, &env), launch.outside).await?;
+        let line = launch::command_line(launch, program, &env);
+        let born = self.spawn(&place, line, launch.outside).await?;
         let (control, bell) = control(launch.tty)?;
         let (process, pruned) = {
             let mut table = lock(&inner.table);
@@ -349,12 +404,11 @@ impl Shell {
     /// What commands put where git obeys it, since this was asked last.
     #[must_use]
     pub fn planted(&self) -> Vec<PathBuf> {
-        self.inner.settings.sandbox.planted()
+        self.place().sandbox.planted()
     }
 
-    async fn spawn(&self, line: CommandLine, outside: bool) -> Result<Born, ShellError> {
-        let settings = &self.inner.settings;
-        let sandbox = if outside { &settings.outside } else { &settings.sandbox };
+    async fn spawn(&self, place: &Place, line: CommandLine, outside: bool) -> Result<Born, ShellError> {
+        let sandbox = if outside { &self.inner.settings.outside } else { &place.sandbox };
         self.inner.spawner.as_ref().map_err(Clone::clone)?.spawn(line, Arc::clone(sandbox)).await
     }
 
@@ -380,23 +434,23 @@ impl Shell {
     }
 
     /// The environment that login files make; without them when they fail or take too long.
-    async fn login_env(&self, shell: &Path, outside: bool) -> Arc<Env> {
-        let cell = self.inner.logins.cell((shell.to_owned(), outside));
+    async fn login_env(&self, place: &Place, shell: &Path, outside: bool) -> Arc<Env> {
+        let cell = place.logins.cell((shell.to_owned(), outside));
         let capture = || async {
-            let login = self.capture(shell, outside).await;
+            let login = self.capture(place, shell, outside).await;
             login.map_or_else(
-                || Arc::clone(&self.inner.env),
-                |login| Arc::new(login::merge(&self.inner.env, login)),
+                || Arc::clone(&place.env),
+                |login| Arc::new(login::merge(&place.env, login, &self.inner.settings.forbidden)),
             )
         };
         Arc::clone(cell.get_or_init(capture).await)
     }
 
-    async fn capture(&self, shell: &Path, outside: bool) -> Option<Env> {
+    async fn capture(&self, place: &Place, shell: &Path, outside: bool) -> Option<Env> {
         let inner = &self.inner;
         let workdir = inner.settings.workspace.clone();
-        let line = login::command_line(shell.to_owned(), &inner.env, workdir.clone());
-        let born = self.spawn(line, outside).await.ok()?;
+        let line = login::command_line(shell.to_owned(), &place.env, workdir.clone());
+        let born = self.spawn(place, line, outside).await.ok()?;
         let (control, bell) = control(false).ok()?;
         let about = About { id: ProcessId(0), command: "login".into(), workdir, tty: false };
         let process = Arc::new(Process::new(about, control));
@@ -420,6 +474,12 @@ impl Shell {
         }
         let About { command, workdir, .. } = process.about.clone();
         Seen { command, workdir, wall: since.elapsed(), state, waiting, output, pruned }
+    }
+}
+
+impl Place {
+    fn new(sandbox: SharedSandbox, env: Env) -> Self {
+        Self { sandbox, env: Arc::new(env), logins: Logins::default() }
     }
 }
 

@@ -68,6 +68,8 @@ pub(super) struct Process {
 struct Progress {
     buffer: Buffer,
     live: Live,
+    /// The latest output for those who watch between looks. It is never taken.
+    recent: Live,
     end: Option<End>,
     /// Some result has left out a part of the output.
     left_out: bool,
@@ -132,6 +134,7 @@ impl Process {
         let progress = Progress {
             buffer: Buffer::new(BUDGET, about.tty),
             live: Live::default(),
+            recent: Live::default(),
             end: None,
             left_out: false,
             outlived: false,
@@ -164,8 +167,14 @@ impl Process {
             }
             progress.buffer.push(bytes);
             progress.live.push(bytes);
+            progress.recent.push(bytes);
         }
         self.more.notify_one();
+    }
+
+    /// What it said last, from the start of a line.
+    pub(super) fn latest(&self) -> String {
+        lock(&self.progress).recent.peek()
     }
 
     /// Has the process end. A later call may only be more urgent.
@@ -263,6 +272,8 @@ impl Process {
         }
         let ended = progress.end.is_some();
         let mut captured = progress.buffer.take(max_bytes, ended);
+        // What the result brings does not come live with the next look.
+        drop(progress.live.take());
         progress.left_out |= captured.dropped > 0 || !captured.tail.is_empty();
         let left_out = progress.left_out;
         let state = match &mut progress.end {
@@ -383,5 +394,21 @@ impl Drop for Watching<'_> {
         let mut progress = lock(&self.0.progress);
         progress.looks -= 1;
         progress.last_look = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_look_has_brought_does_not_come_live_again() {
+        let about = About { id: ProcessId(1), command: String::new(), workdir: PathBuf::new(), tty: false };
+        let process = Process::new(about, Control::new(false).unwrap().0);
+        process.arrived(b"one\xE2\x82");
+        assert_eq!(process.take(100, false).output.head, "one");
+        process.arrived(b"\xACtwo");
+        assert_eq!(lock(&process.progress).live.take().as_deref(), Some("\u{20AC}two"));
+        assert_eq!(process.take(100, false).output.head, "\u{20AC}two");
     }
 }

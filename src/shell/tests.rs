@@ -53,6 +53,7 @@ fn world_with(change: impl FnOnce(&mut Settings)) -> World {
         shell: "/bin/bash".into(),
         sandbox: Arc::new(Plain),
         outside: Arc::new(Plain),
+        forbidden: Vec::new(),
         max_processes: 64,
         seed: 0,
     };
@@ -362,6 +363,29 @@ async fn a_call_that_is_dropped_takes_its_process_with_it() {
 }
 
 #[tokio::test]
+async fn a_person_types_looks_and_ends_and_takes_no_output_from_the_model() {
+    let world = world();
+    let command = "read line; echo got $line; exec sleep 600";
+    let id = world.stay(Launch { tty: true, ..world.launch(command) }).await;
+    world.shell.type_in(id, "hello\r").unwrap();
+    let heard = async {
+        while !world.shell.peek(id).unwrap().latest.contains("got hello") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(MINUTE, heard).await.unwrap();
+    assert!(world.shell.peek(id).unwrap().tty);
+    world.until(id, String::new(), "got hello").await;
+    world.shell.end(id).unwrap();
+    assert_eq!(world.shell.write(id, "", look(MINUTE)).await.unwrap().state, State::Killed);
+    assert_eq!(world.shell.peek(id), Err(ShellError::Unknown(id)));
+
+    let deaf = world.stay(world.launch("exec sleep 600")).await;
+    assert_eq!(world.shell.type_in(deaf, "y"), Err(ShellError::NoTerminal));
+    assert!(!world.shell.peek(deaf).unwrap().tty);
+}
+
+#[tokio::test]
 async fn an_interrupted_look_leaves_the_process_alone() {
     let world = world();
     let id = world.stay(world.launch("exec sleep 600")).await;
@@ -470,4 +494,35 @@ fn three_hundred_commands_leave_nothing_behind() {
     let run = Command::new(test).args([name, "--exact", "--include-ignored"]).output().unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
     assert!(String::from_utf8_lossy(&run.stdout).contains("1 passed"), "it ran");
+}
+
+#[tokio::test]
+async fn after_a_move_commands_run_elsewhere_and_what_runs_stays_where_it_is() {
+    /// A sandbox that says its name to what runs in it.
+    struct Named(&'static str);
+
+    #[async_trait::async_trait]
+    impl Sandbox for Named {
+        fn wrap(&self, mut command: CommandLine) -> Result<CommandLine, SandboxError> {
+            command.env.push(("WHERE".into(), self.0.into()));
+            Plain.wrap(command)
+        }
+
+        fn describe(&self) -> String {
+            self.0.into()
+        }
+
+        async fn stop(&self) {}
+    }
+
+    let world = world_with(|settings| settings.sandbox = Arc::new(Named("first")));
+    let id = world.stay(world.on_tty("read line; echo $line from $WHERE $MODE")).await;
+    let mut env = world.shell.inner.settings.env.clone();
+    env.push(("MODE".into(), "other".into()));
+    world.shell.move_to(Arc::new(Named("second")), env);
+    assert_eq!(world.run("echo $WHERE $MODE").await.output.head, "second other\n");
+    let outside = Launch { outside: true, ..world.launch("echo ${WHERE-nowhere}") };
+    assert_eq!(world.shell.exec(outside, look(MINUTE)).await.unwrap().output.head, "nowhere\n");
+    let ended = world.type_for(id, "typed\n", MINUTE).await;
+    assert!(ended.output.head.contains("typed from first\r\n"), "{ended:?}");
 }

@@ -10,15 +10,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize as _};
+use serde_json::{Serializer, ser::Formatter};
 
 use crate::protocol::{Event, FORMAT_VERSION, Fact, Seq, Time};
 
 /// Bytes of `,"sum":"` + 32 hex digits + `"}`.
 const SUM_FIELD: usize = 8 + SUM_DIGITS + 2;
 const SUM_DIGITS: usize = 32;
-/// A longer line is damage. Larger content belongs into blobs.
-const MAX_LINE: u64 = 64 << 20;
+/// A longer line is not written, and damage where it is read. Larger content belongs into blobs.
+const MAX_LINE: u64 = if cfg!(test) { 64 << 10 } else { 64 << 20 };
+/// Lists and objects in one another, at most: what the reader of JSON takes.
+const MAX_DEPTH: u32 = 127;
 
 /// The log of an open session. There is one writer: the file is locked as long as this lives.
 #[derive(Debug)]
@@ -44,6 +47,9 @@ pub enum LogError {
     Io { path: PathBuf, error: io::Error },
     #[error("{}: {damage}", path.display())]
     Damaged { path: PathBuf, damage: Damage },
+    /// The fact can't be a line of a log. The log is as it was, and takes others.
+    #[error("{0}")]
+    Unfit(String),
 }
 
 /// A line that is not what was written.
@@ -56,7 +62,7 @@ pub struct Damage {
 }
 
 impl Log {
-    /// Begins a log in a folder that is made for it.
+    /// Begins a log in a folder that is made for it. That it is there is on the disk when this returns.
     ///
     /// # Errors
     /// When there is one already, or it can't be made.
@@ -66,7 +72,11 @@ impl Log {
             fs::create_dir_all(folder).map_err(io)?;
         }
         let file = private().create_new(true).open(path).map_err(io)?;
-        flock(&file)?;
+        flock(&file, path)?;
+        // The folder of the session is new as a rule, and the folder of all sessions once.
+        for folder in path.ancestors().skip(1).take(3) {
+            sync_folder(folder).map_err(io)?;
+        }
         Ok(Self::at(file, path, 0, Seq(0), [b'0'; SUM_DIGITS]))
     }
 
@@ -77,8 +87,8 @@ impl Log {
     pub fn open(path: &Path) -> Result<(Self, Vec<Event>), LogError> {
         let io = |error| LogError::Io { path: path.to_owned(), error };
         let file = private().open(path).map_err(io)?;
-        flock(&file)?;
-        let read = read(&file, u64::MAX).map_err(io)?;
+        flock(&file, path)?;
+        let read = read(&file).map_err(io)?;
         if let Some(damage) = read.damage {
             return Err(LogError::Damaged { path: path.to_owned(), damage });
         }
@@ -86,7 +96,21 @@ impl Log {
             file.set_len(read.len).map_err(io)?;
         }
         let seq = read.events.last().map_or(Seq(0), |event| event.seq);
-        Ok((Self::at(file, path, read.len, seq, read.sum), read.events))
+        let log = Self::at(file, path, read.len, seq, read.sum);
+        log.title(&read.events);
+        Ok((log, read.events))
+    }
+
+    /// Writes the last name of the session beside the log, for lists that do not read all of it.
+    fn title(&self, events: &[Event]) {
+        let name = events.iter().rev().find_map(|event| match &event.fact {
+            Fact::Renamed { title } => Some(title),
+            _ => None,
+        });
+        if let (Some(name), Some(folder)) = (name, self.path.parent()) {
+            // Without it a list shows the beginning of the first message.
+            let _ = fs::write(folder.join(super::listing::TITLE), name);
+        }
     }
 
     fn at(file: File, path: &Path, len: u64, seq: Seq, sum: [u8; SUM_DIGITS]) -> Self {
@@ -96,8 +120,8 @@ impl Log {
     /// Writes facts, all or none, and gives them their places in the log.
     ///
     /// # Errors
-    /// When they can't be written (the disk is full, say). None of them has then become true, and the log takes
-    /// more as soon as there is room again.
+    /// When they can't be written (the disk is full, say), or one of them [can't be a line](LogError::Unfit). None
+    /// of them has then become true, and the log takes more as soon as there is room again.
     pub fn append(&mut self, facts: Vec<Fact>, at: Time) -> Result<Vec<Event>, LogError> {
         if let Some(reason) = &self.broken {
             return Err(self.io(io::Error::other(reason.clone())));
@@ -110,13 +134,18 @@ impl Log {
             seq = Seq(seq.0 + 1);
             let event = Event { seq, at, fact };
             let start = self.buffer.len();
-            serde_json::to_writer(&mut self.buffer, &event).map_err(|error| self.io(error.into()))?;
+            event
+                .serialize(&mut Serializer::with_formatter(&mut self.buffer, Shallow::default()))
+                .map_err(|error| LogError::Unfit(error.to_string()))?;
             // The closing brace comes after the sum.
             self.buffer.pop();
             sum = chain(&sum, self.buffer.get(start..).unwrap_or_default());
             self.buffer.extend_from_slice(b",\"sum\":\"");
             self.buffer.extend_from_slice(&sum);
             self.buffer.extend_from_slice(b"\"}\n");
+            if (self.buffer.len() - start) as u64 > MAX_LINE {
+                return Err(LogError::Unfit(format!("it is longer than {} MiB", MAX_LINE >> 20)));
+            }
             events.push(event);
         }
         if let Err(error) =
@@ -132,6 +161,7 @@ impl Log {
         self.seq = seq;
         self.sum = sum;
         self.unsynced = true;
+        self.title(&events);
         Ok(events)
     }
 
@@ -141,6 +171,9 @@ impl Log {
     /// When the disk says no. What was appended may then be lost by a power failure, and nothing more is taken:
     /// a second try could claim success for pages that the kernel has dropped.
     pub fn sync(&mut self) -> Result<(), LogError> {
+        if let Some(reason) = &self.broken {
+            return Err(self.io(io::Error::other(reason.clone())));
+        }
         if self.unsynced {
             if let Err(error) = self.file.sync_data() {
                 self.broken = Some(format!("the disk refused to keep it: {error}"));
@@ -173,20 +206,15 @@ pub fn read_events(path: &Path) -> Result<Vec<Event>, LogError> {
 /// When it can't be read at all.
 pub fn read_whole_lines(path: &Path) -> Result<(Vec<Event>, Option<LogError>), LogError> {
     let io = |error| LogError::Io { path: path.to_owned(), error };
-    let read = read(&File::open(path).map_err(io)?, u64::MAX).map_err(io)?;
+    let read = read(&File::open(path).map_err(io)?).map_err(io)?;
     let damage = read.damage.map(|damage| LogError::Damaged { path: path.to_owned(), damage });
     Ok((read.events, damage))
-}
-
-/// Reads the beginning of a log: enough to know what it is about.
-pub(super) fn read_head(path: &Path) -> io::Result<Vec<Event>> {
-    Ok(read(&File::open(path)?, 64 << 10)?.events)
 }
 
 /// Locks a log without reading it.
 pub(super) fn lock(path: &Path) -> Result<File, LogError> {
     let file = private().open(path).map_err(|error| LogError::Io { path: path.to_owned(), error })?;
-    flock(&file)?;
+    flock(&file, path)?;
     Ok(file)
 }
 
@@ -198,12 +226,12 @@ struct Read {
     damage: Option<Damage>,
 }
 
-fn read(file: &File, limit: u64) -> io::Result<Read> {
+fn read(file: &File) -> io::Result<Read> {
     let mut reader = BufReader::with_capacity(256 << 10, file);
     let mut read = Read { events: Vec::new(), len: 0, sum: [b'0'; SUM_DIGITS], damage: None };
     let mut line = Vec::new();
     let mut number = 0;
-    while read.len < limit {
+    loop {
         line.clear();
         let size = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
         if size == 0 {
@@ -253,7 +281,7 @@ fn parse(line: &[u8], before: &[u8; SUM_DIGITS], last: u64) -> Result<(Event, [u
 }
 
 /// The same as deserialising an [`Event`], without collecting its fields twice.
-fn decode(line: &[u8]) -> serde_json::Result<Event> {
+pub(super) fn decode(line: &[u8]) -> serde_json::Result<Event> {
     #[derive(Deserialize)]
     struct Head {
         seq: Seq,
@@ -267,6 +295,45 @@ fn decode(line: &[u8]) -> serde_json::Result<Event> {
         }
     }
     Ok(Event { seq, at, fact })
+}
+
+/// JSON without spaces, and no deeper than it can be read.
+#[derive(Default)]
+struct Shallow {
+    depth: u32,
+}
+
+impl Shallow {
+    fn enter<W: io::Write + ?Sized>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(io::Error::other(format!("it is nested deeper than {MAX_DEPTH} levels")));
+        }
+        writer.write_all(bracket)
+    }
+
+    fn leave<W: io::Write + ?Sized>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth -= 1;
+        writer.write_all(bracket)
+    }
+}
+
+impl Formatter for Shallow {
+    fn begin_array<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.enter(writer, b"[")
+    }
+
+    fn end_array<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.leave(writer, b"]")
+    }
+
+    fn begin_object<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.enter(writer, b"{")
+    }
+
+    fn end_object<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.leave(writer, b"}")
+    }
 }
 
 fn chain(before: &[u8; SUM_DIGITS], body: &[u8]) -> [u8; SUM_DIGITS] {
@@ -289,13 +356,40 @@ fn private() -> OpenOptions {
     options
 }
 
-fn flock(file: &File) -> Result<(), LogError> {
-    use rustix::fs::{FlockOperation, flock};
-    flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|_| LogError::Locked)
+fn flock(file: &File, path: &Path) -> Result<(), LogError> {
+    use rustix::{
+        fs::{FlockOperation, flock},
+        io::Errno,
+    };
+    use std::os::unix::fs::MetadataExt as _;
+    let io = |error| LogError::Io { path: path.to_owned(), error };
+    flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+        Errno::WOULDBLOCK => LogError::Locked,
+        error => io(io::Error::other(format!("it can't be locked here: {error}"))),
+    })?;
+    // Whoever held the lock until now may have deleted it.
+    match file.metadata().map_err(io)?.nlink() {
+        0 => Err(io(io::ErrorKind::NotFound.into())),
+        _ => Ok(()),
+    }
+}
+
+/// Has the names in a folder kept on the disk. A folder that can't be read, or a file system that does not know
+/// this, is no reason to fail.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    let Ok(folder) = File::open(folder) else { return Ok(()) };
+    match folder.sync_all() {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EROFS | libc::ENOTSUP)) => {
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::protocol::{Item, Level, TurnId};
 
@@ -368,12 +462,52 @@ mod tests {
     }
 
     #[test]
+    fn a_fact_that_can_not_be_a_line_changes_nothing() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let (_folder, path, bytes) = written();
+        let (mut log, _) = Log::open(&path).unwrap();
+        let paths = vec![PathBuf::from(std::ffi::OsStr::from_bytes(b"/d\xff"))];
+        let intent = crate::protocol::Intent::Read { paths };
+        let unfit = Fact::CallAllowed { call: "c".into(), by: crate::protocol::By::Policy, intent };
+        let renamed = || Fact::Renamed { title: "t".into() };
+        let refused = log.append(vec![renamed(), unfit], Time::UNIX_EPOCH);
+        assert!(matches!(&refused, Err(LogError::Unfit(why)) if why.contains("UTF-8")), "{refused:?}");
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        log.append(vec![renamed()], Time::UNIX_EPOCH).unwrap();
+        assert_eq!(read_events(&path).unwrap().len(), facts().len() + 1);
+    }
+
+    #[test]
     fn a_second_writer_is_refused() {
         let (_folder, path, _) = written();
         let first = Log::open(&path).unwrap();
         assert!(matches!(Log::open(&path), Err(LogError::Locked)));
         drop(first);
         assert!(Log::open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_log_that_was_deleted_while_it_was_opened_is_not_there() {
+        let (_folder, path, _) = written();
+        let late = private().open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let opened = flock(&late, &path);
+        let Err(LogError::Io { error, .. }) = opened else { panic!("{opened:?}") };
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn after_a_sync_that_failed_nothing_is_claimed_to_be_kept() {
+        let (_folder, path, _) = written();
+        let (mut log, _) = Log::open(&path).unwrap();
+        log.append(vec![Fact::Renamed { title: "t".into() }], Time::UNIX_EPOCH).unwrap();
+        // A pipe can't be synced.
+        let file =
+            std::mem::replace(&mut log.file, File::from(std::os::fd::OwnedFd::from(io::pipe().unwrap().1)));
+        assert!(log.sync().is_err());
+        log.file = file;
+        assert!(log.sync().is_err());
+        assert!(log.append(vec![Fact::Renamed { title: "t".into() }], Time::UNIX_EPOCH).is_err());
     }
 
     #[test]
@@ -386,9 +520,66 @@ mod tests {
             version: FORMAT_VERSION + 1,
             agent: "9".into(),
             workspace: "/".into(),
+            parent: None,
         };
         log.append(vec![fact, Fact::Renamed { title: "t".into() }], Time::UNIX_EPOCH).unwrap();
         drop(log);
         assert!(Log::open(&path).unwrap_err().to_string().contains("written in format 2"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_is_read_again(
+            facts in prop::collection::vec(
+                prop_oneof![
+                    "\\PC{0,20}".prop_map(|title| Fact::Renamed { title }),
+                    // Around the longest line, with text that grows when it is written.
+                    (1000..11_000usize, "[a\u{1}é\"]{6}").prop_map(|(times, text)| {
+                        Fact::item(Item::user(text.repeat(times)))
+                    }),
+                    (0..140u32, any::<bool>()).prop_map(|(depth, list)| {
+                        let deep = (0..depth).fold(serde_json::json!(1), |inner, _| match list {
+                            true => serde_json::json!([inner]),
+                            false => serde_json::json!({ "in": inner }),
+                        });
+                        Fact::item(Item::Unknown(serde_json::json!({ "type": "odd", "of": deep })))
+                    }),
+                ],
+                1..6,
+            ),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("log.jsonl");
+            let mut log = Log::create(&path).unwrap();
+            let mut taken = Vec::new();
+            for fact in facts {
+                match log.append(vec![fact], Time::UNIX_EPOCH) {
+                    Ok(events) => taken.extend(events),
+                    Err(refused) => prop_assert!(matches!(refused, LogError::Unfit(_)), "{}", refused),
+                }
+            }
+            drop(log);
+            prop_assert!(read_events(&path).unwrap() == taken);
+        }
+    }
+
+    #[test]
+    fn a_line_is_taken_up_to_the_longest_and_to_the_deepest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let mut log = Log::create(&path).unwrap();
+        let mut lines = 0;
+        let mut takes = |fact: Fact| {
+            let taken = log.append(vec![fact], Time::UNIX_EPOCH).is_ok();
+            lines += usize::from(taken);
+            assert_eq!(read_events(&path).unwrap().len(), lines);
+            taken
+        };
+        let longest =
+            (0..=MAX_LINE as usize).rev().find(|size| takes(Fact::Renamed { title: "x".repeat(*size) }));
+        assert!(longest.unwrap() + 200 > MAX_LINE as usize);
+        let deep = |depth| (0..depth).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+        let item = |depth| Fact::item(Item::Unknown(deep(depth)));
+        assert_eq!([126, 127].map(|depth| takes(item(depth))), [true, false]);
     }
 }

@@ -3,37 +3,30 @@
 //! Nothing here knows what the facts mean.
 
 mod blobs;
+mod fork;
+mod listing;
 mod log;
+mod remove;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-use crate::protocol::{Event, Fact, SessionId, Time};
+use crate::protocol::{Fact, SessionId, Time};
 
 pub use blobs::Blobs;
+pub use listing::Listed;
 pub use log::{Damage, Log, LogError, read_events, read_whole_lines};
+pub use remove::remove_tree;
+
+/// What the name of a folder begins with that is about to go: no session any more.
+const GOING: &str = ".removed-";
 
 /// All sessions of a user.
 #[derive(Debug, Clone)]
 pub struct Sessions {
     folder: PathBuf,
-}
-
-/// A session as a list shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    pub id: SessionId,
-    pub folder: PathBuf,
-    pub workspace: PathBuf,
-    /// The name that was given, else the beginning of the first message.
-    pub title: String,
-    pub started: Time,
-    /// When its log was last written.
-    pub changed: std::time::SystemTime,
-    /// Bytes of everything in its folder.
-    pub size: u64,
 }
 
 /// Why a session was not found.
@@ -76,7 +69,7 @@ impl Sessions {
         }
     }
 
-    /// The session that was written to last, of those about `workspace` if one is given.
+    /// The session that was written to last, of those about `workspace` if one is given. Not one that was put away.
     ///
     /// # Errors
     /// When there is none.
@@ -88,23 +81,41 @@ impl Sessions {
             .filter_map(|id| Some((changed(&self.log(id))?, id)))
             .collect();
         ids.sort();
-        let of_workspace = |id: &SessionId| {
-            workspace.is_none_or(|wanted| self.describe(*id).is_some_and(|listed| listed.workspace == wanted))
+        let meant = |id: &SessionId| {
+            self.describe(*id).is_some_and(|listed| {
+                !listed.archived && workspace.is_none_or(|wanted| listed.workspace == wanted)
+            })
         };
-        ids.into_iter().rev().map(|(_, id)| id).find(of_workspace).ok_or(FindError::Empty)
+        ids.into_iter().rev().map(|(_, id)| id).find(meant).ok_or(FindError::Empty)
     }
 
-    /// All sessions, the one that was written to last first. Reads no more than the head of each log.
+    /// Puts a session away, or brings it back: one that is put away is in no list that does not ask for it.
     ///
     /// # Errors
-    /// When the folder can't be read.
-    pub fn list(&self) -> io::Result<Vec<Listed>> {
-        let mut listed: Vec<Listed> = self.ids()?.into_iter().filter_map(|id| self.describe(id)).collect();
-        listed.sort_by(|a, b| b.changed.cmp(&a.changed).then(b.id.cmp(&a.id)));
-        Ok(listed)
+    /// When the mark can't be made or taken off.
+    pub fn archive(&self, id: SessionId, away: bool) -> io::Result<()> {
+        let mark = self.folder(id).join(listing::ARCHIVED);
+        if away {
+            return fs::write(mark, "");
+        }
+        match fs::remove_file(mark) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
-    /// Deletes a session with all that belongs to it.
+    /// Gives a session that nobody has open another name.
+    ///
+    /// # Errors
+    /// When it is in use, or can't be written.
+    pub fn rename(&self, id: SessionId, title: String, at: Time) -> Result<(), LogError> {
+        let (mut log, _) = Log::open(&self.log(id))?;
+        log.append(vec![Fact::Renamed { title }], at)?;
+        log.sync()
+    }
+
+    /// Deletes a session with all that belongs to it. It goes at once; should a part of it stay, then not as a
+    /// session, and the next time that something is deleted is another try.
     ///
     /// # Errors
     /// When it is in use, or can't be deleted.
@@ -117,7 +128,23 @@ impl Sessions {
             held => Some(held?),
         };
         let folder = self.folder(id);
-        fs::remove_dir_all(&folder).map_err(|error| LogError::Io { path: folder, error })
+        let going = self.folder.join(format!("{GOING}{id}"));
+        match fs::rename(&folder, &going) {
+            // Somebody else was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed.map_err(|error| LogError::Io { path: folder, error })?,
+        }
+        self.remove_what_stayed();
+        remove_tree(&going).map_err(|error| LogError::Io { path: going, error })
+    }
+
+    /// What an earlier deletion has left. Whoever wants to know why it stays looks at it.
+    fn remove_what_stayed(&self) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(GOING) {
+                let _ = remove_tree(&entry.path());
+            }
+        }
     }
 
     /// The log of a session.
@@ -139,57 +166,8 @@ impl Sessions {
         }
         Ok(ids)
     }
-
-    fn describe(&self, id: SessionId) -> Option<Listed> {
-        let path = self.log(id);
-        let folder = self.folder(id);
-        let changed = changed(&path).or_else(|| changed(&folder))?;
-        let head = log::read_head(&path).unwrap_or_default();
-        // One that can't be read, or was never begun, is there all the same, and may have to be deleted.
-        let started = head.first().map_or_else(|| Time::try_from(changed), |event| Ok(event.at)).ok()?;
-        let mut workspace = PathBuf::new();
-        let mut title = String::new();
-        for Event { fact, .. } in &head {
-            match fact {
-                Fact::SessionStarted { workspace: of, .. } => workspace.clone_from(of),
-                Fact::Renamed { title: name } => title.clone_from(name),
-                Fact::ItemAdded { item } if title.is_empty() => title = first_words(item),
-                _ => {}
-            }
-        }
-        let size = size(&folder);
-        Some(Listed { id, folder, workspace, title, started, changed, size })
-    }
-}
-
-fn first_words(item: &crate::protocol::Item) -> String {
-    let crate::protocol::Item::User { content, .. } = item else { return String::new() };
-    let text = content.iter().find_map(|part| match part {
-        crate::protocol::Content::Text { text } => Some(text.as_str()),
-        crate::protocol::Content::Image { .. } | crate::protocol::Content::Unknown(_) => None,
-    });
-    text.unwrap_or_default()
-        .split_whitespace()
-        .take(12)
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .take(80)
-        .collect()
 }
 
 fn changed(path: &Path) -> Option<std::time::SystemTime> {
     fs::metadata(path).ok()?.modified().ok()
-}
-
-fn size(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    entries
-        .flatten()
-        .map(|entry| match entry.metadata() {
-            Ok(meta) if meta.is_dir() => size(&entry.path()),
-            Ok(meta) => meta.len(),
-            Err(_) => 0,
-        })
-        .sum()
 }

@@ -20,6 +20,7 @@ fn cx(dir: &Path) -> ToolCx {
         shell: "/bin/bash".into(),
         sandbox: Arc::new(Plain),
         outside: Arc::new(Plain),
+        forbidden: Vec::new(),
         max_processes: 64,
         seed: 0,
     };

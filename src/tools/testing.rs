@@ -52,6 +52,7 @@ pub(super) fn context(root: &Path) -> ToolCx {
         shell: "/bin/sh".into(),
         sandbox: Arc::new(Nowhere),
         outside: Arc::new(Nowhere),
+        forbidden: Vec::new(),
         max_processes: 1,
         seed: 1,
     };

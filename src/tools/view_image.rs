@@ -125,6 +125,23 @@ fn loaded(file: io::Result<File>, path: &Path) -> Result<(Content, BlobId, Vec<u
     Ok((content, blob, picture.bytes))
 }
 
+/// Whether a file looks like an image that can be sent, by its first bytes.
+///
+/// # Errors
+/// When it does not, or can't be read.
+pub fn recognize(path: &Path) -> Result<(), ToolError> {
+    let told = |error: io::Error| not_found(path, &error);
+    let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(told)?;
+    let mut bytes = Vec::new();
+    if file.metadata().map_err(told)?.is_file() {
+        file.take(64).read_to_end(&mut bytes).map_err(told)?;
+    }
+    match image::guess_format(&bytes) {
+        Ok(ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Gif | ImageFormat::WebP) => Ok(()),
+        _ => Err(ToolError(format!("`{}` is not a PNG, JPEG, GIF or WebP image", path.display()))),
+    }
+}
+
 fn not_found(path: &Path, error: &io::Error) -> ToolError {
     ToolError(format!("unable to locate image at `{}`: {error}", path.display()))
 }

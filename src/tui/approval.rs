@@ -6,16 +6,22 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::{style::Style, text::Line};
 
-use crate::protocol::{CallId, FileOperation, Grant, Intent, Verdict, printable};
+use crate::protocol::{CallId, FileOperation, Grant, Intent, Rule, Scope, Verdict, printable};
 use crate::session::{Call, CallState};
 
 use super::{
+    status::Ground,
     text::{Break, Prefix, Text, diff},
     theme::Theme,
 };
 
 /// Milliseconds after it appeared during which no key counts.
 const SETTLE_MS: u64 = 300;
+
+/// Rows for what would happen, at least; with fewer the choices are told in short.
+const LEAST: usize = 5;
+/// The keys that say yes for longer.
+const LONGER: [(char, Scope); 3] = [('s', Scope::Session), ('p', Scope::Project), ('a', Scope::Everywhere)];
 
 /// What a key did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +40,11 @@ pub(super) struct Approval {
     intent: Intent,
     reason: String,
     grants: Vec<Grant>,
+    /// Which of them a longer yes gives.
+    grant: usize,
+    /// The project, and the file that rules are kept in, for a person to read.
+    project: String,
+    config: String,
     since_ms: u64,
     /// The note for a no, once the person has said that it is a no.
     note: Option<String>,
@@ -45,13 +56,16 @@ pub(super) struct Approval {
 
 impl Approval {
     /// The question that a call asks, which appears at `now_ms`.
-    pub(super) fn of(call: &Call, now_ms: u64) -> Option<Self> {
+    pub(super) fn of(call: &Call, ground: &Ground, now_ms: u64) -> Option<Self> {
         let CallState::Asked { intent, reason, grants } = &call.state else { return None };
         Some(Self {
             call: call.id.clone(),
             intent: intent.clone(),
             reason: reason.clone(),
             grants: grants.clone(),
+            grant: 0,
+            project: ground.project.clone(),
+            config: ground.config.clone(),
             since_ms: now_ms,
             note: None,
             top: 0,
@@ -76,16 +90,28 @@ impl Approval {
             KeyCode::Char('y') if !control && self.read => {
                 return Reaction::Decide(self.call.clone(), Verdict::Allow);
             }
-            KeyCode::Char('s') if !control && self.read => {
-                if let Some(grant) = self.grants.first() {
-                    let verdict = Verdict::AllowAlways { grant: grant.clone() };
-                    return Reaction::Decide(self.call.clone(), verdict);
+            KeyCode::Char(key) if !control && self.read && self.longer(key).is_some() => {
+                if let Some(Rule { grant, scope }) = self.longer(key) {
+                    return Reaction::Decide(self.call.clone(), Verdict::AllowAlways { grant, scope });
                 }
+            }
+            KeyCode::Tab if self.grants.len() > 1 => {
+                self.grant = (self.grant + 1) % self.grants.len();
+                // Another rule is to be read before it is given.
+                self.read = false;
+                self.top = usize::MAX;
             }
             KeyCode::Char('n') if !control => self.note = Some(String::new()),
             _ => return if control { Reaction::Ignored } else { Reaction::Consumed },
         }
         Reaction::Consumed
+    }
+
+    /// The rule that a key gives.
+    fn longer(&self, key: char) -> Option<Rule> {
+        let (_, scope) = LONGER.iter().find(|(known, _)| *known == key)?;
+        let grant = self.grants.get(self.grant).filter(|grant| grant.fits(*scope))?;
+        Some(Rule { grant: grant.clone(), scope: *scope })
     }
 
     fn note_key(&mut self, key: KeyEvent) -> Reaction {
@@ -123,12 +149,14 @@ impl Approval {
     ) -> (Vec<Line<'static>>, Option<(u16, u16)>) {
         let body = self.body(width, theme);
         // The choices get the room that they take at most: once all has been read.
-        let all_choices = self.choices(width, theme, more, true).len();
-        let room = usize::from(max_rows).saturating_sub(all_choices + 1).max(1);
+        let most = usize::from(max_rows);
+        let short = self.choices(width, theme, more, (true, false)).len() + LEAST > most;
+        let all_choices = self.choices(width, theme, more, (true, short)).len();
+        let room = most.saturating_sub(all_choices + 1).max(1);
         let last = body.len().saturating_sub(room);
         self.top = self.top.min(last);
         self.read |= self.top == last;
-        let choices = self.choices(width, theme, more, self.read);
+        let choices = self.choices(width, theme, more, (self.read, short));
         let mut rows: Vec<Line<'static>> = body.iter().skip(self.top).take(room).cloned().collect();
         if last > 0 {
             let text = format!("  lines {}–{} of {} · ↑↓", self.top + 1, self.top + rows.len(), body.len());
@@ -156,7 +184,10 @@ impl Approval {
                     page.say(&format!("Why: {why}"), theme.plain);
                 }
                 page.say(&format!("In: {}", workdir.display()), theme.dim);
-                page.say(&format!("Asked because: {}", self.reason), theme.dim);
+                // What the model gave as its reason is not said twice.
+                if justification.as_deref().is_none_or(|why| why.trim() != self.reason.trim()) {
+                    page.say(&format!("Asked because: {}", self.reason), theme.dim);
+                }
                 page.quote(command, "$ ", theme.accent);
             }
             Intent::Write { files } => {
@@ -189,12 +220,28 @@ impl Approval {
                 page.say(&self.reason, theme.plain);
             }
         }
+        if let Some(grant) = self.grants.get(self.grant) {
+            let which = match self.grants.len() {
+                1 => String::new(),
+                count => format!(" {} of {count} (Tab: another)", self.grant + 1),
+            };
+            page.say(&format!("Rule{which}: {grant}"), theme.warning);
+        }
         page.rows
     }
 
     /// What each key does. The last row is where a note is written.
-    fn choices(&self, width: u16, theme: &Theme, more: usize, read: bool) -> Vec<Line<'static>> {
-        let mut page = Page { rows: vec![Line::default()], width };
+    fn choices(
+        &self,
+        width: u16,
+        theme: &Theme,
+        more: usize,
+        (read, short): (bool, bool),
+    ) -> Vec<Line<'static>> {
+        let mut page = Page { rows: Vec::new(), width };
+        if !short {
+            page.rows.push(Line::default());
+        }
         if let Some(note) = &self.note {
             page.say("No. What should it do instead? (Enter sends it, Esc goes back)", theme.dim);
             // The end of a long note is what is being written.
@@ -208,21 +255,38 @@ impl Approval {
             page.say("↓  read on: yes can be said at the end", theme.warning);
         } else {
             page.say("y  yes, this once", theme.plain);
-            if let Some(grant) = self.grants.first() {
-                let rule = match grant {
-                    Grant::CommandPrefix { words } => {
-                        format!("commands that begin with `{}`", words.join(" "))
-                    }
-                    Grant::WriteBelow { path } => format!("changes at {}", path.display()),
-                    Grant::Unknown => "this".to_owned(),
-                };
-                page.say(&format!("s  yes, and until this session ends: {rule}"), theme.plain);
+            for (key, scope) in LONGER.iter().filter(|(key, _)| self.longer(*key).is_some()) {
+                let what = if short { brief(*scope).to_owned() } else { self.long(*scope) };
+                page.say(&format!("{key}  yes, by this rule {what}"), theme.plain);
             }
         }
-        page.say("n  no, and say what instead", theme.plain);
         let others = if more == 0 { String::new() } else { format!(" · {more} more after this one") };
-        page.say(&format!("Esc interrupts the turn{others}"), theme.dim);
+        if short {
+            page.say(&format!("n  no, and why · Esc interrupts{others}"), theme.plain);
+        } else {
+            page.say("n  no, and say what instead", theme.plain);
+            page.say(&format!("Esc interrupts the turn{others}"), theme.dim);
+        }
         page.rows
+    }
+
+    /// What a yes by the rule means, and where it is kept.
+    fn long(&self, scope: Scope) -> String {
+        match scope {
+            Scope::Project => {
+                format!("always in {} (kept in {})", self.project, self.config)
+            }
+            Scope::Everywhere => format!("always and everywhere (kept in {})", self.config),
+            Scope::Session | Scope::Unknown => "until the session ends".to_owned(),
+        }
+    }
+}
+
+fn brief(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Project => "always here",
+        Scope::Everywhere => "everywhere",
+        Scope::Session | Scope::Unknown => "this session",
     }
 }
 
@@ -267,7 +331,11 @@ mod tests {
         };
         let state = CallState::Asked { intent, reason: "it leaves the sandbox".into(), grants };
         let call = Call { id: "c1".into(), tool: "t".into(), args: Args::Json("{}".into()), state };
-        Approval::of(&call, 1_000).unwrap()
+        Approval::of(&call, &Ground::sample(), 1_000).unwrap()
+    }
+
+    fn prefix(words: &[&str]) -> Grant {
+        Grant::CommandPrefix { words: words.iter().map(|word| (*word).to_owned()).collect() }
     }
 
     fn press(approval: &mut Approval, code: KeyCode, at: u64) -> Reaction {
@@ -307,15 +375,91 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_is_said_once() {
+        let mut approval = question("x", vec![]);
+        assert!(text(&mut approval, 80, 24).contains("Asked because: it leaves the sandbox"));
+        approval.reason = "May I?".into();
+        assert!(!text(&mut approval, 80, 24).contains("Asked because"));
+    }
+
+    #[test]
     fn the_rule_that_is_saved_is_shown_word_for_word() {
-        let grant = Grant::CommandPrefix { words: vec!["npm".into(), "install".into()] };
-        let mut approval = question("npm install x", vec![grant.clone()]);
-        assert!(text(&mut approval, 80, 24).contains("commands that begin with `npm install`"));
-        let allowed = Reaction::Decide("c1".into(), Verdict::AllowAlways { grant });
-        assert_eq!(press(&mut approval, KeyCode::Char('s'), 5_000), allowed);
-        let mut without = question("npm install x", vec![]);
-        text(&mut without, 80, 24);
-        assert_eq!(press(&mut without, KeyCode::Char('s'), 5_000), Reaction::Consumed);
+        let mut approval = question("npm install x", vec![prefix(&["npm", "install"])]);
+        assert_eq!(
+            text(&mut approval, 80, 24),
+            "  Run this command outside the sandbox?\n  Why: May I?\n  In: /w\n  Asked because: it leaves the sandbox\n  \
+             $ npm install x\n  Rule: commands that begin with `npm install`, outside the sandbox too\n\n  \
+             y  yes, this once\n  s  yes, by this rule until the session ends\n  \
+             p  yes, by this rule always in ~/project (kept in ~/.config/agent/config.toml)\n  \
+             a  yes, by this rule always and everywhere (kept in\n  ~/.config/agent/config.toml)\n  \
+             n  no, and say what instead\n  Esc interrupts the turn"
+        );
+    }
+
+    #[test]
+    fn each_key_gives_the_scope_that_stands_beside_it_or_nothing() {
+        let (npm, script) = (prefix(&["npm", "install"]), prefix(&["./deploy", "it's"]));
+        let longer = |grant: &Grant, scope| {
+            Reaction::Decide("c1".into(), Verdict::AllowAlways { grant: grant.clone(), scope })
+        };
+        for (key, grants, reaction) in [
+            ('y', vec![npm.clone()], Reaction::Decide("c1".into(), Verdict::Allow)),
+            ('s', vec![npm.clone()], longer(&npm, Scope::Session)),
+            ('p', vec![npm.clone()], longer(&npm, Scope::Project)),
+            ('a', vec![npm.clone()], longer(&npm, Scope::Everywhere)),
+            ('s', vec![script.clone()], longer(&script, Scope::Session)),
+            ('p', vec![script.clone()], longer(&script, Scope::Project)),
+            // Another program in each project.
+            ('a', vec![script], Reaction::Consumed),
+            ('s', vec![], Reaction::Consumed),
+            ('p', vec![], Reaction::Consumed),
+            ('a', vec![], Reaction::Consumed),
+            ('\n', vec![npm], Reaction::Consumed),
+        ] {
+            let mut approval = question("npm install x", grants.clone());
+            let shown = text(&mut approval, 80, 24);
+            let listed = shown.lines().any(|line| line.starts_with(&format!("  {key}  yes")));
+            assert_eq!(listed, reaction != Reaction::Consumed, "{key}\n{shown}");
+            assert_eq!(press(&mut approval, KeyCode::Char(key), 5_000), reaction, "{key}");
+        }
+    }
+
+    #[test]
+    fn tab_changes_the_rule_and_what_is_given_is_what_is_shown() {
+        let grants = vec![prefix(&["npm", "install"]), prefix(&["npm", "install", "x"])];
+        let mut approval = question("npm install x", grants.clone());
+        assert!(
+            text(&mut approval, 80, 24)
+                .contains("Rule 1 of 2 (Tab: another): commands that begin with `npm install`,")
+        );
+        press(&mut approval, KeyCode::Tab, 5_000);
+        // Not before it has been seen.
+        assert_eq!(press(&mut approval, KeyCode::Char('s'), 5_000), Reaction::Consumed);
+        assert!(
+            text(&mut approval, 80, 24)
+                .contains("Rule 2 of 2 (Tab: another): commands that begin with `npm install x`,")
+        );
+        let verdict = Verdict::AllowAlways { grant: grants[1].clone(), scope: Scope::Project };
+        assert_eq!(press(&mut approval, KeyCode::Char('p'), 5_000), Reaction::Decide("c1".into(), verdict));
+    }
+
+    #[test]
+    fn a_small_terminal_has_room_for_the_question_and_every_choice() {
+        for (width, rows) in [(40, 9), (80, 9), (40, 21)] {
+            let mut approval = question("npm install left-pad", vec![prefix(&["npm", "install"])]);
+            let mut seen = String::new();
+            for _ in 0..20 {
+                let shown = text(&mut approval, width, rows);
+                assert!(shown.lines().count() <= usize::from(rows), "{shown}");
+                seen = format!("{seen}\n{shown}");
+                press(&mut approval, KeyCode::Down, 5_000);
+            }
+            for part in
+                ["outside the sandbox?", "$ npm install left-pad", "y  yes", "s ", "p ", "a ", "n  no", "Esc"]
+            {
+                assert!(seen.contains(part), "{part} at {width}x{rows}:\n{seen}");
+            }
+        }
     }
 
     #[test]

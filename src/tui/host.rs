@@ -1,11 +1,16 @@
 //! What the screen needs of the program around it, which it does not know.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::protocol::{BlobId, Command, Content, Event, Update};
+use crate::protocol::{
+    BlobId, Command, Content, Effort, Event, Limits, ModelRef, PatchedFile, ProcessId, Rule, SessionId,
+    Settings, Update, Verbosity,
+};
+
+use super::status::Ground;
 
 /// The program around the screen.
 #[async_trait::async_trait]
@@ -16,14 +21,53 @@ pub trait Host: Send {
     /// With a sentence for the person.
     async fn open(&mut self) -> Result<Connection, String>;
 
-    /// Forgets the session that was asked for: the next one is new.
-    fn forget(&mut self);
+    /// Makes sure that another session can be opened in the place of this one, before this one is closed. Something
+    /// comes back when the repository that it works in is to be asked about first.
+    ///
+    /// # Errors
+    /// With a sentence for the person. This session goes on.
+    fn prepare(&mut self, next: Switch) -> Result<Option<Offer>, String>;
+
+    /// Keeps what the person decided about the repository. Something comes back when it has changed meanwhile, and
+    /// is asked again.
+    ///
+    /// # Errors
+    /// With a sentence for the person, when the settings can't be read then.
+    fn trust(&mut self, trusted: bool) -> Result<Option<Offer>, String>;
+
+    /// Forgets the session that was asked for: the next one is new. Something comes back when the repository has
+    /// changed meanwhile, and is to be asked about.
+    fn forget(&mut self) -> Option<Offer>;
+
+    /// A key was pressed, whatever it is for. For a host that plays something and can be hurried.
+    fn pressed(&mut self) {}
 
     /// A picture as a part of a message, kept with the session.
     ///
     /// # Errors
     /// With a sentence for the person.
     fn attach(&mut self, path: &Path) -> Result<Content, String>;
+
+    /// Looks whether there is a picture that could be attached.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn recognize(&mut self, path: &Path) -> Result<(), String>;
+
+    /// Puts the picture on the clipboard into a file.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    async fn clipboard(&mut self) -> Result<PathBuf, String>;
+
+    /// Keeps what is being written, until it is sent: an empty text. It may be lost, and must not take long.
+    fn keep_draft(&mut self, text: &str);
+
+    /// Writes a file for a report, without anything private, and says where. `terminal` describes the terminal.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn feedback(&mut self, terminal: &str, last_error: Option<&str>) -> Result<PathBuf, String>;
 
     /// Lets the person edit a text in the editor of their choice. The terminal is theirs meanwhile.
     ///
@@ -37,6 +81,27 @@ pub trait Host: Send {
     /// Answers a view. It takes no time that a person would notice.
     async fn answer(&mut self, question: Question) -> Answer;
 
+    /// Has the next session begin with these settings.
+    fn start_with(&mut self, settings: &Settings);
+
+    /// Makes the model and the effort those that every new session begins with. Gives what to tell the person.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn keep_model(&mut self, settings: &Settings) -> Result<String, String>;
+
+    /// Keeps a rule no longer, where there is no session that could be asked to.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn forget_rule(&mut self, rule: &Rule) -> Result<(), String>;
+
+    /// Writes a text to a new file, and gives its name. A file that is there is left alone: another name is taken.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn export(&mut self, file: &Path, text: &str) -> Result<PathBuf, String>;
+
     /// Keeps what was said, for the history of later sessions.
     fn remember(&mut self, text: &str);
 }
@@ -46,6 +111,28 @@ pub trait Host: Send {
 pub enum Question {
     /// A part of an output that is kept: at most `length` bytes, from byte `from`.
     Blob { blob: BlobId, from: u64, length: usize },
+    /// The person's own themes.
+    Themes,
+    /// The models to choose from.
+    Models,
+    /// A model by a name that a person typed, with the provider of this one if it has none.
+    Model { name: String, like: ModelRef },
+    /// The rules that the next session begins with.
+    Rules,
+    /// What a process said last.
+    Process { process: ProcessId },
+    /// What differs in a work tree, below this directory, from what was committed.
+    WorkTree { folder: PathBuf },
+    /// The sessions that are kept.
+    Sessions,
+    /// The last messages of a session.
+    Words(SessionId),
+    /// Another name for a session that is not open; the answer is the sessions.
+    Rename { session: SessionId, title: String },
+    /// Put a session away or bring it back; the answer is the sessions.
+    Archive { session: SessionId, away: bool },
+    /// Delete a session; the answer is the sessions.
+    Delete(SessionId),
 }
 
 /// What it is told. Each answer says what it is the answer to.
@@ -58,12 +145,121 @@ pub enum Answer {
         /// Bytes of the whole.
         total: u64,
     },
+    /// Their names and what their files say, or why those can't be read.
+    Themes(Vec<(String, Result<String, String>)>),
+    Models(Vec<ModelChoice>),
+    Model(ModelChoice),
+    Rules(Vec<Rule>),
+    Process {
+        process: ProcessId,
+        /// Some kilobytes at most.
+        latest: String,
+        /// Whether it can be typed into.
+        tty: bool,
+    },
+    WorkTree(WorkTree),
+    Sessions {
+        /// The one that was written to last comes first.
+        known: Vec<Known>,
+        now_ms: u64,
+    },
+    Words {
+        session: SessionId,
+        /// Whether the person said it, and what was said.
+        words: Vec<(bool, String)>,
+    },
     /// A sentence for the person.
-    Failed { question: Question, problem: String },
+    Failed {
+        question: Question,
+        problem: String,
+    },
+}
+
+/// A model to choose, with what a session would run it with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelChoice {
+    pub model: ModelRef,
+    /// A sentence about it; may be empty.
+    pub about: String,
+    pub limits: Limits,
+    /// What it thinks with when nobody says.
+    pub effort: Option<Effort>,
+    /// What it can think with; may be empty.
+    pub efforts: Vec<Effort>,
+    pub verbosity: Option<Verbosity>,
+}
+
+/// A work tree, and what differs in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkTree {
+    /// What it is compared with, in a word or two.
+    pub base: String,
+    pub files: Vec<PatchedFile>,
+    /// Files that differ as well, and are too many to be shown.
+    pub left_out: usize,
+}
+
+/// Another session in the place of this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    Resume(SessionId),
+    /// One that begins with the conversation of this one.
+    Fork(SessionId),
+}
+
+/// A session that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    pub id: SessionId,
+    /// Its name, or the beginning of the first message.
+    pub title: String,
+    pub directory: String,
+    /// It is about the directory that the program was started in.
+    pub here: bool,
+    /// When it was last written to.
+    pub changed_ms: u64,
+    /// Bytes on disk.
+    pub size: u64,
+    pub turns: Option<u32>,
+    pub archived: bool,
+    /// It began with the conversation of another one.
+    pub fork: bool,
+}
+
+/// What a repository brings along, to be trusted or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    pub directory: String,
+    pub files: Vec<Offered>,
+    /// It was decided before, about other contents.
+    pub again: bool,
+}
+
+/// A file that would be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    pub name: String,
+    /// What it is, in a word.
+    pub kind: &'static str,
+    pub size: u64,
+    pub news: Option<News>,
+    /// What hides in it, a line each.
+    pub hidden: Vec<String>,
+    /// The beginning of its text.
+    pub text: String,
+}
+
+/// What has become of a file since it was last decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    Added,
+    Changed,
 }
 
 /// An open session.
 pub struct Connection {
+    /// Where it works.
+    pub ground: Ground,
     pub history: Vec<Event>,
     pub commands: UnboundedSender<Command>,
     pub updates: Box<dyn Updates>,

@@ -55,7 +55,7 @@ macro_rules! actions {
 
 actions! {
     Composer Submit "submit" ["enter"] "send";
-    Composer Queue "queue" ["tab"] "queue for after the turn";
+    Composer Queue "queue" ["tab"] "say it after the turn";
     Composer Newline "newline" ["shift-enter" "alt-enter" "ctrl-j" "ctrl-enter"] "new line";
     Composer Left "left" ["left" "ctrl-b"] "back";
     Composer Right "right" ["right" "ctrl-f"] "forward";
@@ -87,6 +87,7 @@ actions! {
     Composer Clear "clear" ["ctrl-c"] "clear";
     Composer Close "close" ["esc"] "close";
     Screen Interrupt "interrupt" ["esc"] "interrupt";
+    Screen Leave "leave" ["ctrl-c"] "interrupt, then quit";
     Screen Quit "quit" ["ctrl-d"] "quit";
     Screen Transcript "transcript" ["ctrl-t"] "transcript";
     Screen PasteImage "paste_image" ["ctrl-v"] "attach the image on the clipboard";

@@ -5,12 +5,17 @@
 //! is drawn) and [`run`] (the only IO).
 
 mod app;
+#[cfg(test)]
+mod app_keys_tests;
 mod approval;
 pub mod composer;
 mod host;
 pub mod keymap;
+mod linear;
 mod overlay;
+pub mod prompts;
 mod run;
+pub mod settings;
 mod slash;
 mod status;
 pub mod term;
@@ -18,6 +23,14 @@ pub mod text;
 pub mod theme;
 pub mod transcript;
 
-pub use host::{Answer, Connection, Host, Question, Updates};
-pub use run::{Options, run};
+#[cfg(test)]
+mod screens_tests;
+#[cfg(test)]
+mod stage_tests;
+
+pub use host::{
+    Answer, Connection, Host, Known, ModelChoice, News, Offer, Offered, Question, Switch, Updates, WorkTree,
+};
+pub use run::{Begin, Options, run};
+pub use settings::Settings;
 pub use status::Ground;

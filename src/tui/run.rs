@@ -1,6 +1,7 @@
 //! The loop of the screen, and all of its IO: keys, updates, time, and what is drawn.
 
 use std::{
+    collections::VecDeque,
     io,
     sync::{Arc, Mutex},
     task::Poll,
@@ -19,20 +20,27 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::protocol::{Command, Content, Delivery, Time, Update};
 
 use super::{
-    app::{Action, App, Input, worth_a_bell},
+    app::{Action, App, Input, notice},
     composer::{
         self, Composer, Message,
         files::{self, Listing},
     },
-    host::{Connection, Host},
+    host::{Answer, Connection, Host, Offer, Question, Switch},
+    linear,
+    overlay::Trust,
+    prompts::Prompt,
+    settings::{NotifyBy, Settings, When},
     slash,
     status::Ground,
-    term::{Late, Screen, Session as Terminal, Size, Tty},
+    term::{Caps, Late, Notices, Screen, Session as Terminal, Size, Tty, is_dark},
+    text::link::Follow,
     theme::Theme,
 };
 
 /// The shortest time between two frames that nobody asked for with a key.
 const FRAME: Duration = Duration::from_millis(17);
+/// How long after a key what is being written is kept.
+const SAVE: Duration = Duration::from_secs(1);
 /// How often the time of something that runs is shown.
 const TICK: Duration = Duration::from_millis(250);
 /// With the last key so long ago, the cursor of a turn that runs may rest where resizes do no harm.
@@ -45,14 +53,30 @@ pub struct Options {
     pub ground: Ground,
     /// What was said in earlier sessions, oldest first.
     pub history: Vec<String>,
-    /// A session that is kept is gone on with.
-    pub resumed: bool,
+    pub begin: Begin,
+    /// What the repository brings along, if it is to be asked about first.
+    pub offer: Option<Offer>,
     /// What to say first.
     pub say: Option<String>,
+    pub settings: Settings,
+    /// Texts that are commands, and what the person should know of files that are none.
+    pub prompts: (Vec<Prompt>, Vec<String>),
+    /// What was being written when the program ended.
+    pub draft: Option<String>,
     /// Colours are welcome (`NO_COLOR` is not set).
     pub colours: bool,
     /// The variables that describe the terminal.
     pub term: Vec<(String, String)>,
+}
+
+/// What the screen shows first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    New,
+    /// A session that is kept is gone on with.
+    Resume,
+    /// The person chooses one.
+    Choose,
 }
 
 /// Runs the screen until the person leaves. Gives what to say then, and the host back.
@@ -60,76 +84,431 @@ pub struct Options {
 /// # Errors
 /// When there is no terminal, or it is gone.
 pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<String>, H)> {
-    let terminal = Terminal::enter(|name| {
-        options.term.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
-    })?;
+    let variable =
+        |name: &str| options.term.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    if options.settings.plain || Caps::from_variables(variable).dumb {
+        return linear::run(host, options).await;
+    }
+    let mut terminal = Terminal::enter(variable)?;
+    terminal.notify_by(match options.settings.notify_by {
+        NotifyBy::Auto => None,
+        NotifyBy::Bell => Some(Notices::Bell),
+        NotifyBy::Osc9 => Some(Notices::Osc9),
+        NotifyBy::Osc99 => Some(Notices::Osc99),
+        NotifyBy::Osc777 => Some(Notices::Osc777),
+    });
     let screen = terminal.screen()?;
-    let theme = if options.colours { Theme::ansi() } else { Theme::plain() };
-    let composer =
-        Composer::new(composer::Options { history: options.history, commands: slash::specs(), vim: false });
-    let (found, matches) = mpsc::unbounded_channel();
-    let mut face = Face {
-        app: App::new(composer, options.ground, theme),
-        host,
-        terminal,
-        screen,
-        connection: None,
-        focused: true,
-        typed: Instant::now(),
-        found,
-        shell: None,
-        listing: Arc::default(),
+    let caps = terminal.caps();
+    let links = match (caps.links, caps.follows) {
+        (false, _) => Follow::No,
+        (true, false) => Follow::Maybe,
+        (true, true) => Follow::Yes,
     };
-    face.begin(options.resumed, options.say).await;
+    let abilities = Abilities { colours: options.colours, dark: caps.dark, links };
+    let glass = Glass { terminal, screen, titled: String::new() };
+    let (mut face, matches) = Face::new(host, options, abilities, glass).await?;
     let result = face.follow(matches).await;
     let farewell = face.app.farewell();
     face.leave().await;
-    let Face { host, screen, terminal, .. } = face;
-    drop((screen, terminal));
+    let Face { host, surface, .. } = face;
+    drop(surface);
     result.map(|()| (farewell, host)).map_err(Into::into)
 }
 
-struct Face<H> {
-    app: App,
-    host: H,
+/// What the conversation is shown on.
+pub(super) trait Surface {
+    /// Gives the terminal to somebody else for a while.
+    fn hand_over(&mut self) -> io::Result<()>;
+
+    /// Takes it again.
+    fn take_back(&mut self) -> io::Result<()>;
+
+    /// Stops the program as Ctrl-Z does, and goes on when the shell lets it.
+    fn stop(&mut self) -> io::Result<()>;
+
+    /// Puts a text into the clipboard; says what came of it.
+    fn copy(&mut self, text: &str) -> io::Result<&'static str>;
+
+    /// Forgets what is shown, so that it is drawn anew.
+    fn clear(&mut self) -> io::Result<()>;
+
+    /// What it can do, for a report.
+    fn describe(&self) -> String;
+}
+
+/// A terminal that rows are repainted on.
+struct Glass {
     terminal: Terminal,
     screen: Screen<Tty>,
-    connection: Option<Connection>,
+    /// The title that the window has.
+    titled: String,
+}
+
+impl Surface for Glass {
+    fn hand_over(&mut self) -> io::Result<()> {
+        self.screen.finish()?;
+        self.terminal.suspend();
+        Ok(())
+    }
+
+    fn take_back(&mut self) -> io::Result<()> {
+        self.titled.clear();
+        self.terminal.resume()
+    }
+
+    fn stop(&mut self) -> io::Result<()> {
+        self.titled.clear();
+        self.screen.finish()?;
+        self.terminal.stop()
+    }
+
+    fn copy(&mut self, text: &str) -> io::Result<&'static str> {
+        Ok(if self.terminal.copy(text)? { "copied" } else { "too long for the clipboard" })
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.screen.clear_live()
+    }
+
+    fn describe(&self) -> String {
+        let Size { columns, rows } = self.screen.size();
+        format!("{columns}x{rows}\n{:#?}", self.terminal.caps())
+    }
+}
+
+/// What the terminal is like.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Abilities {
+    pub colours: bool,
+    pub dark: Option<bool>,
+    pub links: Follow,
+}
+
+/// The conversation, and everything that it is held with.
+pub(super) struct Face<H, S> {
+    pub(super) app: App,
+    pub(super) host: H,
+    pub(super) surface: S,
+    pub(super) connection: Option<Connection>,
+    settings: Settings,
     /// Whether the person looks here, as far as the terminal tells.
     focused: bool,
     /// When a key was last pressed.
     typed: Instant,
+    /// The draft that is kept outside, and when it is to be brought up to date.
+    kept: String,
+    save: Option<Instant>,
     found: mpsc::UnboundedSender<Input>,
     /// The command that the person runs.
     shell: Option<AbortOnDropHandle<()>>,
     /// The files of the workspace, walked anew for each `@` that is begun.
     listing: Arc<Mutex<Option<Arc<Listing>>>>,
+    /// What comes first, and what is said first.
+    begin: (Begin, Option<String>),
 }
 
 /// What comes after an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Flow {
+pub(super) enum Flow {
     Go,
     Quit,
     /// The terminal was somebody else's meanwhile.
     Reopen,
 }
 
-impl<H: Host> Face<H> {
-    async fn begin(&mut self, resumed: bool, say: Option<String>) {
-        if resumed {
-            self.connect().await;
+impl<H: Host, S: Surface> Face<H, S> {
+    /// Begins a conversation as it was asked for. What is found for it later comes through the receiver.
+    pub(super) async fn new(
+        host: H,
+        options: Options,
+        abilities: Abilities,
+        surface: S,
+    ) -> io::Result<(Self, mpsc::UnboundedReceiver<Input>)> {
+        let Options { ground, history, begin, offer, say, settings, prompts, draft, .. } = options;
+        let composer = Composer::new(composer::Options { history, commands: slash::specs(), vim: false });
+        let (found, matches) = mpsc::unbounded_channel();
+        let mut face = Self {
+            app: App::new(composer, ground, Theme::plain()).with_links(abilities.links),
+            host,
+            surface,
+            connection: None,
+            settings,
+            focused: true,
+            typed: Instant::now(),
+            kept: String::new(),
+            save: None,
+            found,
+            shell: None,
+            listing: Arc::default(),
+            begin: (begin, say),
+        };
+        let actions = face.app.configure(&face.settings, abilities.colours, abilities.dark);
+        face.perform(actions).await?;
+        face.app.add_prompts(prompts.0, prompts.1);
+        match offer {
+            Some(offer) => face.app.open(Box::new(Trust::new(offer))),
+            None => face.begin().await?,
         }
-        if let Some(text) = say {
+        if let Some(draft) = draft {
+            face.app.restore(&draft);
+            face.kept = draft;
+        }
+        Ok((face, matches))
+    }
+
+    async fn begin(&mut self) -> io::Result<()> {
+        match self.begin.0 {
+            Begin::New => {}
+            Begin::Resume => self.connect().await,
+            // What is to be said is said to the one that is chosen.
+            Begin::Choose => {
+                let actions = self.app.sessions(true);
+                Box::pin(self.perform(actions)).await?;
+                return Ok(());
+            }
+        }
+        if let Some(text) = self.begin.1.take() {
+            self.host.remember(&text);
             self.send(Command::Submit { content: vec![Content::text(text)], delivery: Delivery::Steer })
                 .await;
         }
+        Ok(())
     }
 
+    pub(super) async fn input(&mut self, input: Input) -> io::Result<Flow> {
+        let actions = self.app.update(input, now_ms());
+        self.perform(actions).await
+    }
+
+    /// Does what is to be done, and what follows from it.
+    pub(super) async fn perform(&mut self, actions: Vec<Action>) -> io::Result<Flow> {
+        let mut flow = Flow::Go;
+        let mut actions = VecDeque::from(actions);
+        while let Some(action) = actions.pop_front() {
+            let next = self.act(action, &mut actions).await?;
+            if next != Flow::Go {
+                flow = next;
+            }
+        }
+        for text in self.app.composer.take_unsaved() {
+            self.host.remember(&text);
+        }
+        Ok(flow)
+    }
+
+    /// Keeps what is being written now.
+    fn keep_draft(&mut self) {
+        self.save = None;
+        let draft = self.app.composer.draft();
+        if draft != self.kept {
+            self.host.keep_draft(&draft);
+            self.kept = draft;
+        }
+    }
+
+    /// Does something. What follows from it comes into `then`.
+    async fn act(&mut self, action: Action, then: &mut VecDeque<Action>) -> io::Result<Flow> {
+        match action {
+            Action::Send(command) => self.send(command).await,
+            Action::Attach { message, delivery } => self.attach(message, delivery).await,
+            Action::Quit => return Ok(Flow::Quit),
+            Action::Suspend => {
+                self.surface.stop()?;
+                return Ok(Flow::Reopen);
+            }
+            Action::Edit(text) => {
+                self.surface.hand_over()?;
+                let edited = self.host.edit(&text);
+                self.surface.take_back()?;
+                let input = match edited {
+                    Ok(text) => Input::Edited(text),
+                    Err(problem) => Input::Said(problem),
+                };
+                drop(self.app.update(input, now_ms()));
+                return Ok(Flow::Reopen);
+            }
+            Action::Files(query) => self.find(query),
+            Action::Shell(command) => {
+                let (running, found) = (self.host.shell(&command), self.found.clone());
+                let task = tokio::spawn(async move {
+                    // The screen has been left meanwhile.
+                    let _ = found.send(Input::Ran(running.await));
+                });
+                self.shell = Some(AbortOnDropHandle::new(task));
+            }
+            Action::StopShell => self.shell = None,
+            Action::Copy(text) => {
+                let said = self.surface.copy(&text)?.to_owned();
+                drop(self.app.update(Input::Said(said), now_ms()));
+            }
+            Action::Export { file, text } => {
+                let said = match self.host.export(&file, &text) {
+                    Ok(file) => format!("written to {}", file.display()),
+                    Err(problem) => problem,
+                };
+                drop(self.app.update(Input::Said(said), now_ms()));
+            }
+            Action::Ask(question) => {
+                let answer = self.host.answer(question).await;
+                then.extend(self.app.update(Input::Answer(answer), now_ms()));
+            }
+            Action::Recognize(paths) => {
+                for path in paths {
+                    if let Err(problem) = self.host.recognize(&path) {
+                        self.app.composer.reject_image(&path);
+                        drop(self.app.update(Input::Said(problem), now_ms()));
+                    }
+                }
+            }
+            Action::Clipboard => match self.host.clipboard().await {
+                Ok(path) => self.app.composer.attach_image(path),
+                Err(problem) => drop(self.app.update(Input::Said(problem), now_ms())),
+            },
+            Action::Feedback => {
+                let error = self.app.last_error();
+                let said = match self.host.feedback(&self.surface.describe(), error.as_deref()) {
+                    Ok(path) => format!("written to {}: read it before you send it", path.display()),
+                    Err(problem) => problem,
+                };
+                drop(self.app.update(Input::Said(said), now_ms()));
+            }
+            Action::Redraw => self.surface.clear()?,
+            Action::Wear(name, theme) => self.app.put_on(name, *theme),
+            Action::Prepare(settings) => {
+                self.host.start_with(&settings);
+                self.app.ground.settings = *settings;
+            }
+            Action::KeepModel(settings) => {
+                let said = self.host.keep_model(&settings).unwrap_or_else(|problem| problem);
+                drop(self.app.update(Input::Said(said), now_ms()));
+            }
+            Action::ForgetRule(rule) => {
+                if let Err(problem) = self.host.forget_rule(&rule) {
+                    drop(self.app.update(Input::Said(problem), now_ms()));
+                }
+            }
+            Action::New => {
+                self.disconnect().await;
+                let offer = self.host.forget();
+                self.app.forget();
+                self.begin.0 = Begin::New;
+                if let Some(offer) = offer {
+                    self.app.open(Box::new(Trust::new(offer)));
+                }
+            }
+            Action::Switch(next) => self.switch(next).await?,
+            Action::Write(text) => drop(self.app.update(Input::Edited(text), now_ms())),
+            Action::Trust(trusted) => match self.host.trust(trusted) {
+                Ok(Some(offer)) => self.app.open(Box::new(Trust::new(offer))),
+                Ok(None) => Box::pin(self.begin()).await?,
+                Err(problem) => {
+                    drop(self.app.update(Input::Said(problem), now_ms()));
+                    Box::pin(self.begin()).await?;
+                }
+            },
+        }
+        Ok(Flow::Go)
+    }
+
+    async fn send(&mut self, command: Command) {
+        if matches!(command, Command::Submit { .. }) && self.connection.is_none() {
+            self.connect().await;
+        }
+        if let Some(connection) = &self.connection {
+            // A session that has ended says so through its updates.
+            let _ = connection.commands.send(command);
+        }
+    }
+
+    async fn attach(&mut self, message: Message, delivery: Delivery) {
+        if self.connection.is_none() {
+            self.connect().await;
+        }
+        let mut content = vec![Content::text(message.text)];
+        for path in &message.images {
+            match self.host.attach(path) {
+                Ok(image) => content.push(image),
+                Err(problem) => drop(self.app.update(Input::Said(problem), now_ms())),
+            }
+        }
+        self.send(Command::Submit { content, delivery }).await;
+    }
+
+    /// Opens another session, once it is sure that it can be opened. This one is closed in order before.
+    async fn switch(&mut self, next: Switch) -> io::Result<()> {
+        let offer = match self.host.prepare(next) {
+            Ok(offer) => offer,
+            Err(problem) => {
+                // Whoever has nothing but the list chooses another one, and reads there why.
+                let input = if self.begin.0 == Begin::Choose {
+                    Box::pin(self.begin()).await?;
+                    Input::Answer(Answer::Failed { question: Question::Sessions, problem })
+                } else {
+                    Input::Said(problem)
+                };
+                drop(self.app.update(input, now_ms()));
+                return Ok(());
+            }
+        };
+        self.disconnect().await;
+        self.app.forget();
+        self.begin.0 = Begin::Resume;
+        match offer {
+            Some(offer) => self.app.open(Box::new(Trust::new(offer))),
+            None => Box::pin(self.begin()).await?,
+        }
+        if matches!(next, Switch::Fork(_)) {
+            let said = "a copy goes on here; the session that it was made of is kept as it is";
+            drop(self.app.update(Input::Said(said.to_owned()), now_ms()));
+        }
+        Ok(())
+    }
+
+    /// Opens the session, and folds what it tells of before.
+    async fn connect(&mut self) {
+        let now = now_ms();
+        match self.host.open().await {
+            Ok(connection) => {
+                self.app.ground.clone_from(&connection.ground);
+                self.app.replay(&connection.history, now);
+                self.connection = Some(connection);
+            }
+            Err(problem) => drop(self.app.update(Input::Said(problem), now)),
+        }
+    }
+
+    /// Ends the session in order: the process it is in goes on.
+    pub(super) async fn disconnect(&mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            let _ = connection.commands.send(Command::Shutdown);
+            while let Some(update) = connection.updates.next().await {
+                drop(self.app.update(Input::Update(update), now_ms()));
+            }
+        }
+    }
+
+    /// Looks for files on a thread of its own. A new `@` walks the workspace; more letters only rank anew.
+    fn find(&mut self, query: String) {
+        let root = self.app.ground.workspace.clone();
+        let (found, kept) = (self.found.clone(), Arc::clone(&self.listing));
+        tokio::task::spawn_blocking(move || {
+            let known = kept.lock().ok().and_then(|listing| listing.clone()).filter(|_| !query.is_empty());
+            let listing = known.unwrap_or_else(|| Arc::new(files::walk(&root, &CancellationToken::new())));
+            let matches = files::search(&query, &listing, FILES);
+            if let Ok(mut kept) = kept.lock() {
+                *kept = Some(listing);
+            }
+            // The screen has been left meanwhile.
+            let _ = found.send(Input::Files { query, found: matches });
+        });
+    }
+}
+
+impl<H: Host> Face<H, Glass> {
     async fn follow(&mut self, mut found: mpsc::UnboundedReceiver<Input>) -> io::Result<()> {
         let mut end = Ends::new()?;
-        let mut late = self.terminal.take_late();
-        for event in self.terminal.take_typed() {
+        let mut late = self.surface.terminal.take_late();
+        for event in self.surface.terminal.take_typed() {
             if self.event(event).await? == Flow::Quit {
                 return Ok(());
             }
@@ -141,6 +520,7 @@ impl<H: Host> Face<H> {
         loop {
             let tick = self.app.animated().then(|| drawn + TICK);
             let tick = [tick, self.app.wake_at()].into_iter().flatten().min();
+            let save = self.save;
             let flow = tokio::select! {
                 biased;
                 () = end.next() => return Ok(()),
@@ -166,6 +546,10 @@ impl<H: Host> Face<H> {
                     due = Some(drawn);
                     self.input(input).await?
                 }
+                () = at(save) => {
+                    self.keep_draft();
+                    Flow::Go
+                }
                 () = at(tick) => {
                     due = Some(drawn);
                     self.input(Input::Tick).await?
@@ -175,7 +559,7 @@ impl<H: Host> Face<H> {
                 Flow::Quit => return Ok(()),
                 Flow::Reopen => {
                     keys = EventStream::new();
-                    self.screen.resize(Terminal::size()?);
+                    self.surface.screen.resize(Terminal::size()?);
                     due = Some(drawn);
                 }
                 Flow::Go => {}
@@ -195,6 +579,12 @@ impl<H: Host> Face<H> {
             }
             next = ready(keys).await.transpose()?;
         }
+        let sent = self.app.composer.is_empty() && !self.kept.is_empty();
+        let now = Instant::now();
+        self.save = if sent { Some(now) } else { self.save.or(Some(now + SAVE)) };
+        if let Some(background) = late.take_background() {
+            self.app.background(is_dark(background));
+        }
         Ok(Flow::Go)
     }
 
@@ -206,7 +596,7 @@ impl<H: Host> Face<H> {
             }
             TermEvent::Paste(text) => self.input(Input::Paste(text)).await,
             TermEvent::Resize(columns, rows) => {
-                self.screen.resize(Size { columns, rows });
+                self.surface.screen.resize(Size { columns, rows });
                 Ok(Flow::Go)
             }
             TermEvent::FocusGained => {
@@ -229,169 +619,55 @@ impl<H: Host> Face<H> {
         };
         let mut next = Some(first);
         while let Some(update) = next {
-            if !self.focused && worth_a_bell(&update) {
-                self.terminal.notify("your turn")?;
-            }
+            let notice = notice(&update);
             // What an update changes asks for nothing to be done.
             drop(self.app.update(Input::Update(update), now_ms()));
+            let wanted = match self.settings.notifications {
+                When::Off => false,
+                When::Unfocused => !self.focused,
+                When::Always => true,
+            };
+            if let Some(notice) = notice.filter(|_| wanted) {
+                self.surface.terminal.notify(&format!("{notice}: {}", self.app.name()))?;
+            }
             next = self.connection.as_mut().and_then(|connection| connection.updates.ready());
         }
         Ok(())
     }
 
-    async fn input(&mut self, input: Input) -> io::Result<Flow> {
-        let now = now_ms();
-        let mut flow = Flow::Go;
-        for action in self.app.update(input, now) {
-            let next = self.act(action).await?;
-            if next != Flow::Go {
-                flow = next;
-            }
-        }
-        Ok(flow)
-    }
-
-    async fn act(&mut self, action: Action) -> io::Result<Flow> {
-        match action {
-            Action::Send(command) => self.send(command).await,
-            Action::Attach { message, delivery } => self.attach(message, delivery).await,
-            Action::Quit => return Ok(Flow::Quit),
-            Action::Suspend => {
-                self.screen.finish()?;
-                self.terminal.stop()?;
-                return Ok(Flow::Reopen);
-            }
-            Action::Edit(text) => {
-                self.screen.finish()?;
-                self.terminal.suspend();
-                let edited = self.host.edit(&text);
-                self.terminal.resume()?;
-                let input = match edited {
-                    Ok(text) => Input::Edited(text),
-                    Err(problem) => Input::Said(problem),
-                };
-                drop(self.app.update(input, now_ms()));
-                return Ok(Flow::Reopen);
-            }
-            Action::Files(query) => self.find(query),
-            Action::Shell(command) => {
-                let (running, found) = (self.host.shell(&command), self.found.clone());
-                let task = tokio::spawn(async move {
-                    // The screen has been left meanwhile.
-                    let _ = found.send(Input::Ran(running.await));
-                });
-                self.shell = Some(AbortOnDropHandle::new(task));
-            }
-            Action::StopShell => self.shell = None,
-            Action::Copy(text) => {
-                let said = if self.terminal.copy(&text)? { "copied" } else { "too long for the clipboard" };
-                drop(self.app.update(Input::Said(said.to_owned()), now_ms()));
-            }
-            Action::Ask(question) => {
-                let answer = self.host.answer(question).await;
-                drop(self.app.update(Input::Answer(answer), now_ms()));
-            }
-            Action::New => {
-                self.disconnect().await;
-                self.host.forget();
-                self.app.forget();
-            }
-        }
-        Ok(Flow::Go)
-    }
-
-    async fn send(&mut self, command: Command) {
-        if let Command::Submit { content, .. } = &command {
-            for part in content {
-                if let Content::Text { text } = part {
-                    self.host.remember(text);
-                }
-            }
-            if self.connection.is_none() {
-                self.connect().await;
-            }
-        }
-        if let Some(connection) = &self.connection {
-            // A session that has ended says so through its updates.
-            let _ = connection.commands.send(command);
-        }
-    }
-
-    async fn attach(&mut self, message: Message, delivery: Delivery) {
-        if self.connection.is_none() {
-            self.connect().await;
-        }
-        let mut content = vec![Content::text(message.text)];
-        for path in &message.images {
-            match self.host.attach(path) {
-                Ok(image) => content.push(image),
-                Err(problem) => drop(self.app.update(Input::Said(problem), now_ms())),
-            }
-        }
-        self.send(Command::Submit { content, delivery }).await;
-    }
-
-    /// Opens the session, and folds what it tells of before.
-    async fn connect(&mut self) {
-        let now = now_ms();
-        match self.host.open().await {
-            Ok(connection) => {
-                self.app.replay(&connection.history, now);
-                self.connection = Some(connection);
-            }
-            Err(problem) => drop(self.app.update(Input::Said(problem), now)),
-        }
-    }
-
-    /// Ends the session in order: the process it is in goes on.
-    async fn disconnect(&mut self) {
-        if let Some(mut connection) = self.connection.take() {
-            let _ = connection.commands.send(Command::Shutdown);
-            while let Some(update) = connection.updates.next().await {
-                drop(self.app.update(Input::Update(update), now_ms()));
-            }
-        }
-    }
-
-    /// Looks for files on a thread of its own. A new `@` walks the workspace; more letters only rank anew.
-    fn find(&mut self, query: String) {
-        let root = self.app.ground.workspace.clone();
-        let (found, kept) = (self.found.clone(), Arc::clone(&self.listing));
-        tokio::task::spawn_blocking(move || {
-            let known = kept.lock().ok().and_then(|listing| listing.clone()).filter(|_| !query.is_empty());
-            let listing = known.unwrap_or_else(|| Arc::new(files::walk(&root, &CancellationToken::new())));
-            let matches = files::search(&query, &listing, FILES);
-            if let Ok(mut kept) = kept.lock() {
-                *kept = Some(listing);
-            }
-            // The screen has been left meanwhile.
-            let _ = found.send(Input::Files { query, found: matches });
-        });
-    }
-
     fn draw(&mut self) -> io::Result<()> {
         // Asked each time: multiplexers tell of another size late.
-        self.screen.resize(Terminal::size()?);
-        self.screen.park(self.app.session.turn.is_some() && self.typed.elapsed() > PARK);
-        let Size { columns, rows } = self.screen.size();
-        let now = now_ms();
-        if let Some(full) = self.app.full(self.screen.size(), now) {
-            self.screen.enter_full()?;
-            return self.screen.draw_full_at(&full.rows, full.cursor);
+        self.surface.screen.resize(Terminal::size()?);
+        self.surface.screen.park(self.app.session.turn.is_some() && self.typed.elapsed() > PARK);
+        let title = self.app.title();
+        if self.settings.title && self.surface.titled != title {
+            self.surface.terminal.set_title(&title)?;
+            self.surface.titled = title;
         }
-        self.screen.leave_full()?;
-        let finished = self.app.transcript.take_finished(columns, &self.app.theme);
-        self.screen.print(&finished);
-        let live = self.app.live(columns, rows.saturating_sub(1).max(1), now);
-        self.screen.draw(&live.rows, live.cursor)
+        paint(&mut self.app, &mut self.surface.screen, now_ms())
     }
 
     async fn leave(&mut self) {
+        self.keep_draft();
         self.disconnect().await;
         // A terminal that is gone shows nothing any more.
         let _ = self.draw();
-        let _ = self.screen.finish();
+        let _ = self.surface.screen.finish();
     }
+}
+
+/// Brings a terminal to show the state of the app.
+pub(super) fn paint<W: io::Write>(app: &mut App, screen: &mut Screen<W>, now_ms: u64) -> io::Result<()> {
+    let Size { columns, rows } = screen.size();
+    if let Some(full) = app.full(screen.size(), now_ms) {
+        screen.enter_full()?;
+        return screen.draw_full_at(&full.rows, full.cursor);
+    }
+    screen.leave_full()?;
+    let finished = app.transcript.take_finished(columns, &app.theme);
+    screen.print(&finished);
+    let live = app.live(columns, rows.saturating_sub(1).max(1), now_ms);
+    screen.draw(&live.rows, live.cursor)
 }
 
 /// An event that is there already. It is asked for with the waker of this task: the stream keeps the one that it
@@ -405,7 +681,7 @@ async fn ready(keys: &mut EventStream) -> Option<io::Result<TermEvent>> {
 }
 
 /// Milliseconds by the clock of the events.
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     u64::try_from(Time::now().as_millisecond()).unwrap_or(0)
 }
 
@@ -417,7 +693,7 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
-async fn next_update(connection: &mut Option<Connection>) -> Option<Update> {
+pub(super) async fn next_update(connection: &mut Option<Connection>) -> Option<Update> {
     match connection {
         Some(connection) => connection.updates.next().await,
         None => std::future::pending().await,
@@ -425,17 +701,17 @@ async fn next_update(connection: &mut Option<Connection>) -> Option<Update> {
 }
 
 /// Signals that end the program in order.
-struct Ends {
+pub(super) struct Ends {
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Ends {
-    fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, hangup: signal(SignalKind::hangup())? })
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.hangup.recv() => {}

@@ -1,11 +1,15 @@
 //! The commands that begin with a slash.
 
-use crate::protocol::{Command, Effort, Settings};
-use crate::session::Session;
+use std::path::PathBuf;
+
+use crate::protocol::{Command, Effort, ProcessId, Settings};
+use crate::session::{ProcessState, Session};
 
 use super::{
     app::Action,
     composer::CommandSpec,
+    keymap::{Action as K, Keymap},
+    prompts::Prompt,
     status::{self, Ground},
 };
 
@@ -15,26 +19,65 @@ pub(super) enum Run {
     Do(Vec<Action>),
     /// Lines for the transcript.
     Print(Vec<String>),
+    Help,
+    Keys,
+    Vim,
+    /// Write a file for a report.
+    Feedback,
+    /// The name of a theme; empty: let the person choose.
+    Theme(String),
+    /// Choose a model: the one of this name, if there is a name.
+    Models(String),
+    Permissions,
+    Open(View),
+    /// Write the conversation to a file, if one is named.
+    Export(Option<PathBuf>),
+    Rewind,
+    Sessions,
+    Fork,
     Unknown,
+}
+
+/// A view that a command opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum View {
+    Changes,
+    Processes,
 }
 
 /// All commands, with what they do and the words that they take.
 const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("copy", "copy the last answer to the clipboard", &[]),
+    ("diff", "what has changed, file by file", &[]),
     ("effort", "how hard the model thinks", &["none", "minimal", "low", "medium", "high", "xhigh"]),
+    ("export", "write the conversation to a file, as Markdown", &[]),
+    ("feedback-file", "write what a report should hold, and nothing private, to a file", &[]),
+    ("fork", "go on in a copy of this session", &[]),
     ("help", "keys and commands", &[]),
+    ("keys", "every key and what it does", &[]),
+    ("model", "which model, and how hard it thinks", &[]),
     ("new", "begin a new session", &[]),
-    ("ps", "commands that still run", &[]),
+    ("permissions", "what may happen without asking, and its rules", &[]),
+    ("ps", "commands that go on: look, type, end", &[]),
     ("quit", "leave; the session is kept", &[]),
     ("rename", "give this session a name", &[]),
+    ("resume", "go on with another session", &[]),
+    ("rewind", "go back to before an earlier message", &[]),
     ("status", "model, permissions, tokens, session", &[]),
+    ("stop", "end a command that goes on, or all of them", &[]),
+    ("theme", "colours", &["ansi", "light", "dark", "contrast", "auto"]),
+    ("vim", "Vim's keys where you write, on or off", &[]),
 ];
 
 pub(super) fn specs() -> Vec<CommandSpec> {
     let spec = |(name, what, words): &(&str, &str, &[&str])| CommandSpec {
         name: (*name).to_owned(),
         about: (*what).to_owned(),
-        usage: if words.is_empty() { String::new() } else { format!("<{}>", words.join("|")) },
+        usage: match (*name, words) {
+            (_, []) => String::new(),
+            ("theme", _) => "[name]".to_owned(),
+            (_, words) => format!("<{}>", words.join("|")),
+        },
         args: words.iter().map(|word| (*word).to_owned()).collect(),
     };
     COMMANDS.iter().map(spec).collect()
@@ -46,72 +89,108 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
             Some(answer) => Run::Do(vec![Action::Copy(answer.to_owned())]),
             None => Run::Print(vec!["There is no answer yet.".to_owned()]),
         },
-        "effort" => effort(args, session),
-        "help" => Run::Print(help()),
+        "diff" => Run::Open(View::Changes),
+        "effort" => effort(args, session, ground),
+        "export" => Run::Export(Some(args.trim()).filter(|file| !file.is_empty()).map(PathBuf::from)),
+        "feedback-file" => Run::Feedback,
+        "fork" => Run::Fork,
+        "help" => Run::Help,
+        "keys" => Run::Keys,
+        "model" => Run::Models(args.trim().to_owned()),
+        "permissions" => Run::Permissions,
         "new" => Run::Do(vec![Action::New]),
-        "ps" => Run::Print(processes(session)),
+        "ps" => Run::Open(View::Processes),
         "quit" | "exit" => Run::Do(vec![Action::Quit]),
         "rename" if args.trim().is_empty() => Run::Print(vec!["/rename NAME".to_owned()]),
         "rename" => Run::Do(vec![Action::Send(Command::Rename { title: args.trim().to_owned() })]),
+        "resume" => Run::Sessions,
+        "rewind" => Run::Rewind,
         "status" => Run::Print(state(session, ground)),
+        "stop" => stop(args.trim(), session),
+        "theme" => Run::Theme(args.trim().to_owned()),
+        "vim" => Run::Vim,
         _ => Run::Unknown,
     }
 }
 
-fn effort(args: &str, session: &Session) -> Run {
-    let Some(settings) = session.settings.clone() else {
-        return Run::Print(vec!["There is no session yet; say something first.".to_owned()]);
-    };
+/// Ends the process with this number, or all.
+fn stop(id: &str, session: &Session) -> Run {
+    let runs = |state: &ProcessState| *state == ProcessState::Running;
+    let running: Vec<ProcessId> =
+        session.processes.iter().filter(|(_, process)| runs(&process.state)).map(|(id, _)| *id).collect();
+    let chosen: Vec<ProcessId> =
+        running.iter().copied().filter(|process| id.is_empty() || process.to_string() == id).collect();
+    if chosen.is_empty() {
+        let list: Vec<String> = running.iter().map(ToString::to_string).collect();
+        return Run::Print(vec![match (id, list.is_empty()) {
+            (_, true) => "Nothing runs.".to_owned(),
+            (id, false) => format!("There is no process {id}; these run: {}", list.join(", ")),
+        }]);
+    }
+    Run::Do(chosen.into_iter().map(|process| Action::Send(Command::Kill { process })).collect())
+}
+
+fn effort(args: &str, session: &Session, ground: &Ground) -> Run {
+    let settings = ground.settings_of(session).clone();
     let word = serde_json::Value::String(args.trim().to_owned());
     match serde_json::from_value::<Effort>(word) {
         Ok(effort) => {
-            let settings = Box::new(Settings { effort: Some(effort), ..settings });
-            Run::Do(vec![Action::Send(Command::Configure { settings })])
+            let settings = Settings { effort: Some(effort), ..settings };
+            Run::Do(vec![Action::configure(session, settings)])
         }
         Err(_) => Run::Print(vec!["/effort none|minimal|low|medium|high|xhigh".to_owned()]),
     }
 }
 
-fn help() -> Vec<String> {
-    let mut lines: Vec<String> =
-        COMMANDS.iter().map(|(name, what, _)| format!("  {:<10} {what}", format!("/{name}"))).collect();
-    lines.insert(0, "Commands:".to_owned());
-    lines.push("Keys:".to_owned());
-    for (key, what) in [
-        ("Enter", "send; while a turn runs: steer it"),
-        ("Tab", "while a turn runs: say it afterwards"),
-        ("Alt-↑", "take back the last message that waits"),
-        ("Esc", "interrupt"),
-        ("Ctrl-J", "new line"),
-        ("Ctrl-G", "edit in your editor"),
-        ("Ctrl-R", "search what you said before"),
-        ("@", "find a file"),
-        ("!", "run a command as yourself"),
-        ("Ctrl-Z", "suspend"),
-        ("Ctrl-C", "clear; interrupt; twice: quit"),
-        ("Ctrl-D", "quit, on an empty line"),
-    ] {
-        lines.push(format!("  {key:<10} {what}"));
-    }
+/// Commands, and the keys that one needs most.
+pub(super) fn help(keymap: &Keymap, prompts: &[Prompt]) -> Vec<String> {
+    let mut lines = vec!["Commands:".to_owned()];
+    lines.extend(COMMANDS.iter().map(|(name, what, _)| line(&format!("/{name}"), what)));
+    lines.extend(prompts.iter().map(|prompt| line(&format!("/{}", prompt.name), &prompt.spec().about)));
+    lines.push(line("@", "find a file"));
+    lines.push(line("!", "run a command as yourself, and show it to the model"));
+    lines.push("Keys (/keys has all of them):".to_owned());
+    let most = [
+        (K::Submit, "send; while a turn runs: steer it"),
+        (K::Queue, "while a turn runs: say it afterwards"),
+        (K::Retract, "take back the last message that waits"),
+        (K::Interrupt, "interrupt"),
+        (K::Newline, "new line"),
+        (K::Editor, "edit in your editor"),
+        (K::Search, "search what you said before"),
+        (K::Transcript, "the whole conversation"),
+        (K::Suspend, "suspend"),
+        (K::Leave, "clear; interrupt; twice: quit"),
+        (K::Quit, "quit, on an empty line"),
+    ];
+    lines.extend(most.iter().filter_map(|(action, what)| {
+        let (key, what) = keymap.hint_as(*action, what)?;
+        Some(line(&key, what))
+    }));
     lines
 }
 
-fn processes(session: &Session) -> Vec<String> {
-    let running: Vec<String> = session
-        .processes
-        .iter()
-        .filter(|(_, process)| process.state == crate::session::ProcessState::Running)
-        .map(|(id, process)| format!("  {id}  {}", process.command))
-        .collect();
-    if running.is_empty() { vec!["Nothing runs.".to_owned()] } else { running }
+/// Every key, by what it does, with the name that it has in the configuration.
+pub(super) fn keys(keymap: &Keymap) -> Vec<String> {
+    let mut lines =
+        vec!["Keys, and the names by which [tui.keys] in config.toml gives them others:".to_owned()];
+    lines.extend(keymap.all().map(|(action, keys)| {
+        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        let keys = if keys.is_empty() { "(none)".to_owned() } else { keys.join(" ") };
+        format!("  {:<16} {:<36} {}", action.name(), action.what(), keys)
+    }));
+    lines
+}
+
+fn line(left: &str, right: &str) -> String {
+    format!("  {left:<15} {right}")
 }
 
 fn state(session: &Session, ground: &Ground) -> Vec<String> {
     let mut lines: Vec<String> =
         vec![format!("agent {}", env!("CARGO_PKG_VERSION")), status::parts(session, ground).join(" · ")];
-    if let Some(settings) = &session.settings {
-        lines.push(format!("asks: {} · sandbox: {}", settings.approval, settings.sandbox));
-    }
+    let settings = ground.settings_of(session);
+    lines.push(format!("asks: {} · sandbox: {}", settings.approval, settings.sandbox));
     if let Some(id) = session.id {
         lines.push(format!("session: {id}"));
     }
@@ -121,4 +200,45 @@ fn state(session: &Session, ground: &Ground) -> Vec<String> {
         usage.input, usage.cached, usage.output, usage.reasoning
     ));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Event, Fact, Seq, Time};
+
+    fn run_with(processes: &[u32], line: &str) -> Run {
+        let mut session = Session::default();
+        for id in processes {
+            let fact =
+                Fact::ProcessStarted { process: ProcessId(*id), call: "c".into(), command: "make".into() };
+            session.apply(&Event { seq: Seq(1), at: Time::UNIX_EPOCH, fact });
+        }
+        let ground = Ground::sample();
+        let (name, args) = line.split_once(' ').unwrap_or((line, ""));
+        run(name, args, &session, &ground)
+    }
+
+    #[test]
+    fn processes_are_stopped_one_or_all() {
+        let kill = |id| Action::Send(Command::Kill { process: ProcessId(id) });
+        let print = |text: &str| Run::Print(vec![text.to_owned()]);
+        for (processes, line, expected) in [
+            (&[][..], "stop", print("Nothing runs.")),
+            (&[], "stop 7", print("Nothing runs.")),
+            (&[1, 2], "stop", Run::Do(vec![kill(1), kill(2)])),
+            (&[1, 2], "stop  2 ", Run::Do(vec![kill(2)])),
+            (&[1, 2], "stop 7", print("There is no process 7; these run: 1, 2")),
+        ] {
+            assert_eq!(run_with(processes, line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn views_and_exports_are_asked_for() {
+        assert_eq!(run_with(&[], "ps"), Run::Open(View::Processes));
+        assert_eq!(run_with(&[], "diff"), Run::Open(View::Changes));
+        assert_eq!(run_with(&[], "export"), Run::Export(None));
+        assert_eq!(run_with(&[], "export a b.md "), Run::Export(Some("a b.md".into())));
+    }
 }

@@ -3,65 +3,100 @@
 use std::path::PathBuf;
 
 use ratatui::text::{Line, Span};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::protocol::{SandboxMode, printable};
+use crate::protocol::{Settings, printable};
 use crate::session::{ProcessState, Session};
 
-use super::theme::Theme;
+use super::{settings::StatusItem, theme::Theme};
 
 /// What is known before there is a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ground {
-    pub model: String,
-    pub sandbox: SandboxMode,
+    /// What the next session starts with.
+    pub settings: Settings,
     pub workspace: PathBuf,
     /// With the home directory as `~`.
     pub directory: String,
     pub branch: Option<String>,
+    /// The root of the project, with the home directory as `~`.
+    pub project: String,
+    /// The person's own settings file, in the same way.
+    pub config: String,
+}
+
+impl Ground {
+    /// What a session runs with, or else what the next one will.
+    pub(super) fn settings_of<'a>(&'a self, session: &'a Session) -> &'a Settings {
+        session.settings.as_ref().unwrap_or(&self.settings)
+    }
 }
 
 /// The line, cut to the width. What was said last goes before everything else.
-pub(super) fn line(
-    session: &Session,
-    ground: &Ground,
-    said: Option<&str>,
-    width: u16,
-    theme: &Theme,
-) -> Line<'static> {
+pub(super) fn line(parts: &[String], said: Option<&str>, width: u16, theme: &Theme) -> Line<'static> {
     let text = match said {
         Some(said) => return Line::from(Span::styled(cut(&printable(said), width), theme.warning)),
-        None => parts(session, ground).join(" · "),
+        None => parts.join(" · "),
     };
     Line::from(Span::styled(cut(&printable(&text), width), theme.dim))
 }
 
-/// The parts in the order of their worth.
-pub(super) fn parts(session: &Session, ground: &Ground) -> Vec<String> {
-    let mut parts = Vec::new();
-    match &session.settings {
-        Some(settings) => {
-            let effort = settings.effort.map(|effort| format!(" {effort}")).unwrap_or_default();
-            parts.push(format!("{}{effort}", settings.model));
+/// What the keys do, as many as there is room for.
+pub(super) fn hints(hints: &[(String, &'static str)], width: u16, theme: &Theme) -> Line<'static> {
+    let mut text = String::new();
+    for (key, what) in hints {
+        let more = if text.is_empty() { format!("{key} {what}") } else { format!("{text} · {key} {what}") };
+        if more.width() > usize::from(width) {
+            break;
         }
-        None => parts.push(ground.model.clone()),
+        text = more;
     }
-    if let (Some(counted), Some(settings)) = (session.counted, &session.settings) {
-        let used = counted.usage.input + counted.usage.output;
-        let left = 100u64.saturating_sub(used.saturating_mul(100) / settings.limits.window.max(1));
-        parts.push(format!("{left}% left"));
-        parts.push(format!("{} tokens", short(session.usage.input + session.usage.output)));
+    Line::styled(text, theme.dim)
+}
+
+/// The usual parts, in the order of their worth.
+pub(super) fn parts(session: &Session, ground: &Ground) -> Vec<String> {
+    StatusItem::USUAL.into_iter().filter_map(|item| part(item, session, ground)).collect()
+}
+
+/// One part, if there is anything to say. The mode of Vim's keys is not the session's.
+pub(super) fn part(item: StatusItem, session: &Session, ground: &Ground) -> Option<String> {
+    match item {
+        StatusItem::Vim => None,
+        StatusItem::Model => {
+            let settings = ground.settings_of(session);
+            let effort = settings.effort.map(|effort| format!(" {effort}")).unwrap_or_default();
+            Some(format!("{}{effort}", settings.model))
+        }
+        StatusItem::Context => {
+            let used = session.counted?.usage;
+            let window = session.settings.as_ref()?.limits.window.max(1);
+            let left = 100u64.saturating_sub((used.input + used.output).saturating_mul(100) / window);
+            Some(format!("{left}% left"))
+        }
+        StatusItem::Tokens => {
+            session.counted?;
+            let usage = session.usage;
+            let cached = match usage.cached {
+                0 => String::new(),
+                cached => format!(" ({} cached)", short(cached)),
+            };
+            Some(format!("{} tokens{cached}", short(usage.input + usage.output)))
+        }
+        StatusItem::Sandbox => Some(ground.settings_of(session).sandbox.to_string()),
+        StatusItem::Directory => Some(match &ground.branch {
+            Some(branch) => format!("{} ({branch})", ground.directory),
+            None => ground.directory.clone(),
+        }),
+        StatusItem::Processes => {
+            let running = |process: &&crate::session::Process| process.state == ProcessState::Running;
+            match session.processes.values().filter(running).count() {
+                0 => None,
+                count => Some(format!("{count} running")),
+            }
+        }
+        StatusItem::Session => session.title.clone(),
     }
-    parts.push(session.settings.as_ref().map_or(ground.sandbox, |settings| settings.sandbox).to_string());
-    let directory = match &ground.branch {
-        Some(branch) => format!("{} ({branch})", ground.directory),
-        None => ground.directory.clone(),
-    };
-    parts.push(directory);
-    let running = session.processes.values().filter(|process| process.state == ProcessState::Running).count();
-    if running > 0 {
-        parts.push(format!("{running} running"));
-    }
-    parts
 }
 
 /// 1234 as `1.2k`.
@@ -74,7 +109,6 @@ pub(super) fn short(count: u64) -> String {
 }
 
 fn cut(text: &str, width: u16) -> String {
-    use unicode_width::UnicodeWidthChar as _;
     let mut room = usize::from(width);
     text.replace('\n', " ")
         .chars()
@@ -85,4 +119,45 @@ fn cut(text: &str, width: u16) -> String {
             fits
         })
         .collect()
+}
+
+#[cfg(test)]
+impl Ground {
+    /// What tests of the screen stand on.
+    pub(super) fn sample() -> Self {
+        use crate::protocol::{Approval, Limits, SandboxMode};
+        Self {
+            settings: Settings {
+                model: crate::protocol::ModelRef { provider: "openai".into(), model: "gpt-5.5".into() },
+                effort: None,
+                verbosity: None,
+                approval: Approval::OnRequest,
+                sandbox: SandboxMode::WorkspaceWrite,
+                backend: "local".into(),
+                limits: Limits { window: 100_000, tool_output: 10_000 },
+                output_schema: None,
+            },
+            workspace: "/home/me/project".into(),
+            directory: "~/project".into(),
+            branch: None,
+            project: "~/project".into(),
+            config: "~/.config/agent/config.toml".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_hints_are_shown() {
+        let all = [("esc".to_owned(), "interrupt"), ("tab".to_owned(), "queue")];
+        let at = |width| hints(&all, width, &Theme::plain()).to_string();
+        assert_eq!(
+            (at(80), at(24), at(23)),
+            ("esc interrupt · tab queue".into(), "esc interrupt".into(), "esc interrupt".into())
+        );
+        assert_eq!((at(25), at(5)), ("esc interrupt · tab queue".into(), String::new()));
+    }
 }

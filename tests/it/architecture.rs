@@ -21,7 +21,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("harness", "protocol session policy patch context model sandbox shell store tools"),
     ("headless", "protocol session"),
     ("tui", "protocol session patch"),
-    ("config", "protocol session policy patch context model sandbox shell store tools harness"),
+    ("config", "protocol session policy patch context model sandbox shell store tools harness tui"),
     ("cli", "*"),
 ];
 

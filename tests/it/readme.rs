@@ -68,8 +68,11 @@ async fn every_command_of_the_readme_works_as_it_is_written() {
         before.into_iter().chain([step(answer)])
     });
     let world = World::bare(steps.collect::<Vec<_>>()).await;
-    fs::write(world.config_file(), format!("[providers.openai]\nbase_url = '{}'\n", world.mock.base_url()))
-        .unwrap();
+    let config = format!(
+        "[providers.openai]\nbase_url = '{}'\n[permissions]\nallow = [{{ command = ['make', 'x'] }}]\n",
+        world.mock.base_url()
+    );
+    fs::write(world.config_file(), config).unwrap();
     world.write("task.md", "say done");
     world.write("schema.json", r#"{"type":"object","required":["licences"]}"#);
     let mut png = Vec::new();

@@ -1,24 +1,36 @@
 //! A person who speaks, takes back and interrupts while a turn runs: the harness as a face uses it.
 
-use std::{fs, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fs,
+    sync::{Arc, Mutex, OnceLock},
+};
 
 use agent::{
-    harness::{self, Handle, OpenedModel, Parts},
-    model::catalog::{self, Catalog},
-    protocol::{
-        Approval, Command, Content, Delivery, Event, FORMAT_VERSION, Fact, InputId, Limits, Rejection,
-        SandboxMode, SessionId, Settings, Time, Update,
+    context::{Network, Permissions, Person},
+    harness::{self, Handle, OpenModel, OpenedModel, Parts, Place, Surroundings},
+    model::{
+        Chunk, Model, ModelError, Prompt,
+        catalog::{self, Catalog},
     },
-    sandbox,
-    session::Session,
-    shell::{self, Shell},
+    protocol::{
+        Approval, Args, By, Command, Content, Delivery, Event, FORMAT_VERSION, Fact, Grant, InputId, Intent,
+        Item, Limits, Outcome, ProcessId, Rejection, Rule, SandboxMode, Scope, SessionId, Settings, Time,
+        ToolForm, ToolSpec, Update, Verdict,
+    },
+    sandbox::{self, SharedSandbox},
+    session::{ProcessState, Session},
+    shell::{self, Exit, Shell},
     store::{Blobs, Log},
-    tools::{Toolbox, Workspace},
+    tools::{Output, Tool, ToolCx, ToolError, Toolbox, Workspace},
 };
+use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::mpsc;
 
+use serde_json::json;
+
 use crate::support::{
-    mock::{Gate, Step},
+    mock::{self, Gate, Step},
     world::{World, facts, output, results, shell as call, story},
 };
 
@@ -26,16 +38,58 @@ use crate::support::{
 struct Talk {
     world: World,
     handle: Handle,
+    /// Tells the harness of ends of processes, as the shell does.
+    exits: mpsc::UnboundedSender<Exit>,
     told: Vec<Event>,
+}
+
+/// The only place is without a sandbox, and nothing can be kept.
+struct Unconfined(SharedSandbox);
+
+fn permissions(approval: Approval) -> Permissions {
+    Permissions {
+        sandbox: SandboxMode::DangerFullAccess,
+        approval,
+        network: Network::On,
+        backend: String::new(),
+        person: Person::Present,
+    }
+}
+
+impl Surroundings for Unconfined {
+    fn place(&self, settings: &Settings) -> Result<Place, String> {
+        match settings.sandbox {
+            SandboxMode::DangerFullAccess => Ok(Place {
+                sandbox: Arc::clone(&self.0),
+                env: sandbox::env::for_commands(settings.sandbox),
+                permissions: permissions(settings.approval),
+            }),
+            SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => Err("there is no sandbox here".to_owned()),
+        }
+    }
+
+    fn keep(&self, _: &Rule) -> Result<(), String> {
+        Err("there is no settings file".to_owned())
+    }
+
+    fn forget(&self, _: &Rule) -> Result<(), String> {
+        Err("there is no settings file".to_owned())
+    }
 }
 
 impl Talk {
     /// A harness without a sandbox, whose model answers with these steps.
     async fn with(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self::changed(steps, |_| {}).await
+    }
+
+    /// The same of other parts.
+    async fn changed(steps: impl IntoIterator<Item = Step>, change: impl FnOnce(&mut Parts)) -> Self {
         let world = World::bare(steps).await;
         let id = SessionId(uuid::Uuid::now_v7());
         let folder = world.home.join("sessions").join(id.to_string());
         let outside = sandbox::outside(env!("CARGO_BIN_EXE_agent").into());
+        let unconfined = Unconfined(Arc::clone(&outside));
         let (told, exits) = mpsc::unbounded_channel();
         let shell = Shell::new(
             shell::Settings {
@@ -45,10 +99,11 @@ impl Talk {
                 shell: "/bin/bash".into(),
                 sandbox: Arc::clone(&outside),
                 outside,
+                forbidden: Vec::new(),
                 max_processes: 8,
                 seed: 1,
             },
-            told,
+            told.clone(),
         );
         let settings = Settings {
             model: "mock/m".parse().unwrap(),
@@ -62,7 +117,7 @@ impl Talk {
         };
         let providers = format!("mock.base_url = '{}'", world.mock.base_url());
         let catalog = Catalog::builtin().with(&toml::from_str(&providers).unwrap());
-        let handle = harness::start(Parts {
+        let mut parts = Parts {
             log: Log::create(&folder.join("log.jsonl")).unwrap(),
             session: Session::default(),
             begin: vec![
@@ -71,6 +126,7 @@ impl Talk {
                     version: FORMAT_VERSION,
                     agent: "test".into(),
                     workspace: world.workspace.clone(),
+                    parent: None,
                 },
                 Fact::Configured { settings },
             ],
@@ -84,9 +140,12 @@ impl Talk {
             shell,
             exits,
             clock: Arc::new(Time::now),
+            permissions: permissions(Approval::Never),
+            surroundings: Arc::new(unconfined),
             deltas: true,
-        });
-        Self { world, handle, told: Vec::new() }
+        };
+        change(&mut parts);
+        Self { world, handle: harness::start(parts), exits: told, told: Vec::new() }
     }
 
     fn command(&self, command: Command) {
@@ -364,4 +423,186 @@ async fn nothing_but_spaces_is_no_message() {
     talk.say("go", Delivery::Steer);
     talk.until_idle().await;
     assert_eq!(talk.end().await.1.last().unwrap(), "turn_finished done");
+}
+
+#[tokio::test]
+async fn a_rule_that_can_not_be_kept_is_told_and_counts_for_the_session_until_it_is_taken_back() {
+    let remove = || Step::items([call("rm -rf made")]);
+    let mut talk = Talk::with([remove(), remove(), Step::text("ok")]).await;
+    let settings = Session::replay(&{
+        talk.until(|fact| matches!(fact, Fact::Configured { .. })).await;
+        talk.told.clone()
+    });
+    let settings = Settings { approval: Approval::OnRequest, ..settings.settings.unwrap() };
+    talk.command(Command::Configure { settings: Box::new(settings.clone()) });
+    talk.say("go", Delivery::Steer);
+    talk.until(|fact| matches!(fact, Fact::ApprovalRequested { .. })).await;
+    let rule = Rule {
+        grant: Grant::CommandPrefix { words: ["rm", "-rf", "made"].map(str::to_owned).into() },
+        scope: Scope::Project,
+    };
+    let verdict = Verdict::AllowAlways { grant: rule.grant.clone(), scope: rule.scope };
+    talk.command(Command::Decide { call: "call_1_1".into(), verdict });
+    talk.until(|fact| matches!(fact, Fact::Noted { text, .. } if text.contains("there is no settings file")))
+        .await;
+    talk.until(|fact| matches!(fact, Fact::CallAllowed { by: By::Grant { scope: Scope::Project, .. }, .. }))
+        .await;
+    talk.until_idle().await;
+    talk.command(Command::Revoke { rule: rule.clone() });
+    talk.until(|fact| *fact == Fact::Revoked { rule: rule.clone() }).await;
+    talk.command(Command::Revoke { rule });
+    assert_eq!(talk.rejection().await, Rejection::NoRule);
+    talk.end().await;
+}
+
+#[tokio::test]
+async fn a_sandbox_that_can_not_be_had_changes_nothing() {
+    let mut talk = Talk::with([Step::text("ok")]).await;
+    talk.until(|fact| matches!(fact, Fact::Configured { .. })).await;
+    let settings = Session::replay(&talk.told).settings.unwrap();
+    let other = Settings { sandbox: SandboxMode::ReadOnly, ..settings.clone() };
+    talk.command(Command::Configure { settings: Box::new(other) });
+    assert_eq!(talk.rejection().await, Rejection::NoSandbox("there is no sandbox here".into()));
+    talk.say("go", Delivery::Steer);
+    talk.until_idle().await;
+    assert_eq!(Session::replay(&talk.told).settings.unwrap(), settings);
+}
+
+#[tokio::test]
+async fn a_process_that_ended_before_its_call_was_over_is_not_shown_as_running() {
+    let look = mock::call("exec_command", json!({ "cmd": "cat gate", "yield_time_ms": 500 }));
+    let mut talk = Talk::with([Step::items([look]), Step::text("ok")]).await;
+    talk.world.fifo("gate");
+    talk.say("go", Delivery::Steer);
+    talk.until(started("call_1_1")).await;
+    // The first id of a shell with this seed.
+    let process = ProcessId(1001);
+    talk.exits.send(Exit { process, code: Some(0), blob: None }).unwrap();
+    talk.until_idle().await;
+    let session = Session::replay(&talk.told);
+    let state = &session.processes[&process].state;
+    assert!(matches!(state, ProcessState::Ended { exit: Some(0), output: None, .. }), "{state:?}");
+    let (_, story) = talk.end().await;
+    let at = story.iter().position(|word| word == "process_started").unwrap();
+    assert_eq!(story[at..at + 3], ["process_started", "tool_result call_1_1", "process_exited"]);
+}
+
+/// A model whose answers are these streams, in order.
+struct Streams(Mutex<VecDeque<Chunks>>);
+
+type Chunks = BoxStream<'static, Result<Chunk, ModelError>>;
+
+impl Streams {
+    /// Models that are this one.
+    fn of(streams: impl IntoIterator<Item = Chunks>) -> OpenModel {
+        let model = OpenedModel {
+            model: Arc::new(Self(Mutex::new(streams.into_iter().collect()))),
+            name: "m".to_owned(),
+        };
+        Arc::new(move |_| Ok(model.clone()))
+    }
+}
+
+#[async_trait::async_trait]
+impl Model for Streams {
+    async fn respond(&self, _: &Prompt) -> Result<Chunks, ModelError> {
+        Ok(self.0.lock().unwrap().pop_front().expect("another answer was asked for"))
+    }
+}
+
+fn assistant(text: &str) -> Item {
+    Item::Assistant { id: None, text: text.to_owned(), partial: false }
+}
+
+#[tokio::test]
+async fn an_interrupt_loses_nothing_that_was_said_and_says_nothing_twice() {
+    const TURNS: usize = 24;
+    let commands: Arc<OnceLock<mpsc::UnboundedSender<Command>>> = Arc::default();
+    let answer = |number: usize| -> Chunks {
+        let commands = Arc::clone(&commands);
+        let text = format!("answer {number}");
+        let said = [Ok(Chunk::Text(text.clone())), Ok(Chunk::Item(assistant(&text)))];
+        let begun = [Ok(Chunk::Text(format!("begun {number}")))];
+        // The interrupt comes when the harness has looked at nothing of this.
+        let interrupt = stream::once(async move {
+            commands.get().unwrap().send(Command::Interrupt).unwrap();
+            std::future::pending().await
+        });
+        stream::iter(said).chain(stream::iter(begun)).chain(interrupt).boxed()
+    };
+    let streams: Vec<Chunks> = (0..TURNS).map(answer).collect();
+    let mut talk = Talk::changed([], |parts| parts.models = Streams::of(streams)).await;
+    commands.set(talk.handle.commands.clone()).unwrap();
+    for number in 0..TURNS {
+        talk.say(&number.to_string(), Delivery::Steer);
+        talk.until_idle().await;
+    }
+    let (_, story) = talk.end().await;
+    let said: Vec<&str> = story.iter().filter_map(|word| word.strip_prefix("assistant ")).collect();
+    let expected: Vec<String> =
+        (0..TURNS).flat_map(|number| [format!("answer {number}"), format!("begun {number}")]).collect();
+    assert_eq!(said, expected);
+}
+
+#[tokio::test]
+async fn a_model_that_panics_ends_the_turn_and_not_the_session() {
+    let panics = stream::once(async { panic!("a bug") }).boxed();
+    let says = stream::iter([Ok(Chunk::Item(assistant("ok"))), Ok(Chunk::Finished { usage: None })]).boxed();
+    let mut talk = Talk::changed([], |parts| parts.models = Streams::of([panics, says])).await;
+    talk.say("go", Delivery::Steer);
+    talk.until_idle().await;
+    let Some(Outcome::Failed { kind, message }) = Session::replay(&talk.told).outcome else { panic!() };
+    assert_eq!(kind, "internal");
+    assert!(message.contains("this is a bug of the agent"), "{message}");
+    talk.say("again", Delivery::Steer);
+    talk.until_idle().await;
+    assert_eq!(talk.end().await.1.last().unwrap(), "turn_finished done");
+}
+
+/// A tool with a bug.
+struct Broken;
+
+#[async_trait::async_trait]
+impl Tool for Broken {
+    fn spec(&self) -> ToolSpec {
+        let form = ToolForm::Function { parameters: json!({ "type": "object" }) };
+        ToolSpec { name: "broken".to_owned(), description: String::new(), form }
+    }
+
+    fn intent(&self, _: &Args, _: &Workspace) -> Result<Intent, ToolError> {
+        panic!("a bug")
+    }
+
+    async fn run(&self, _: &Args, _: ToolCx) -> Result<Output, ToolError> {
+        unreachable!("it is never allowed")
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_panics_when_it_is_asked_what_it_would_do_costs_its_call() {
+    let steps = [Step::items([mock::call("broken", "{}")]), Step::text("ok")];
+    let mut talk = Talk::changed(steps, |parts| parts.tools = Toolbox::new(vec![Arc::new(Broken)])).await;
+    talk.say("go", Delivery::Steer);
+    talk.until_idle().await;
+    let (world, story) = talk.end().await;
+    assert!(world.result(2).contains("this is a bug of the agent"), "{}", world.result(2));
+    assert_eq!(story.last().unwrap(), "turn_finished done");
+}
+
+#[tokio::test]
+async fn an_answer_that_no_log_could_hold_ends_the_turn_and_is_hung_up_on() {
+    let deep = (0..127).fold(json!(1), |inner, _| json!([inner]));
+    let (hung_up, told) = tokio::sync::oneshot::channel::<()>();
+    let waits = stream::once(async move {
+        let _dropped_with_the_stream = hung_up;
+        std::future::pending().await
+    });
+    let unfit = stream::iter([Ok(Chunk::Item(Item::Unknown(deep)))]).chain(waits).boxed();
+    let mut talk = Talk::changed([], |parts| parts.models = Streams::of([unfit])).await;
+    talk.say("go", Delivery::Steer);
+    talk.until_idle().await;
+    let Some(Outcome::Failed { message, .. }) = Session::replay(&talk.told).outcome else { panic!() };
+    assert!(message.contains("nested deeper than 127 levels"), "{message}");
+    assert!(told.await.is_err());
+    talk.end().await;
 }

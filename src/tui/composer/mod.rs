@@ -250,6 +250,18 @@ impl Composer {
         self.buffer.body().is_empty()
     }
 
+    /// What there is to say about the last key.
+    #[must_use]
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
+    }
+
+    /// Whether a popup or the search of earlier messages has the keys.
+    #[must_use]
+    pub fn is_choosing(&self) -> bool {
+        self.search.is_some() || self.popup.is_some()
+    }
+
     /// What the keys do now, for the line of hints.
     #[must_use]
     pub fn hints(&self, state: State) -> Vec<(String, &'static str)> {
@@ -268,6 +280,8 @@ impl Composer {
                 hint(Action::Queue, "complete"),
                 hint(Action::Close, "close"),
             ]
+        } else if self.is_empty() && state == State::Running {
+            Vec::new()
         } else if self.is_empty() {
             vec![
                 typed("/", "commands"),
@@ -282,11 +296,7 @@ impl Composer {
                     hint(Action::Newline, "new line"),
                     hint(Action::Editor, "editor"),
                 ],
-                State::Running => vec![
-                    hint(Action::Submit, "send now"),
-                    hint(Action::Queue, "queue for after the turn"),
-                    hint(Action::Newline, "new line"),
-                ],
+                State::Running => vec![hint(Action::Submit, "steer"), hint(Action::Queue, "queue")],
             }
         };
         hints.into_iter().flatten().collect()

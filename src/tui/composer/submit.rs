@@ -30,6 +30,12 @@ impl Composer {
         if self.running { self.send(State::Running) } else { Reaction::Ignored }
     }
 
+    /// Takes a line that was written elsewhere, as if it stood here and was sent.
+    pub fn say(&mut self, line: &str) -> Reaction {
+        self.set_text(line);
+        self.send(State::Idle)
+    }
+
     fn send(&mut self, queued: State) -> Reaction {
         let body = self.buffer.body();
         if body.is_empty() {

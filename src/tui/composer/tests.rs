@@ -544,7 +544,7 @@ fn the_hints_are_the_keys_in_force() {
     };
     assert_eq!(keys(&composer, State::Idle), ["/ commands", "@ files", "! shell", "ctrl-r search"]);
     press(&mut composer, "x");
-    assert_eq!(keys(&composer, State::Running)[..2], ["enter send now", "tab queue for after the turn"]);
+    assert_eq!(keys(&composer, State::Running)[..2], ["enter steer", "tab queue"]);
     let alt_enter = ["alt-enter".to_owned()];
     composer.set_keymap(Keymap::rebound([("submit", &alt_enter[..])]).unwrap());
     assert_eq!(keys(&composer, State::Idle)[0], "alt-enter send");

@@ -14,6 +14,8 @@ pub struct Caps {
     pub sync: bool,
     /// It follows links (OSC 8), or leaves out what it doesn't know.
     pub links: bool,
+    /// It is known to follow links, so that a text need not say where it leads.
+    pub follows: bool,
     /// It knows the Kitty keyboard protocol.
     pub keyboard: bool,
     /// It wraps rows anew when its width changes. Where this is not certain it is not assumed.
@@ -48,6 +50,7 @@ impl Default for Caps {
             depth: Depth::Sixteen,
             sync: false,
             links: true,
+            follows: false,
             keyboard: false,
             reflow: false,
             asks: true,
@@ -102,6 +105,11 @@ impl Caps {
             dumb,
             depth: depth(&value, &term, dumb),
             links: !dumb && !console,
+            // A multiplexer hands them on or not, by its version and by what is outside.
+            follows: known
+                && !dumb
+                && !multiplexed
+                && !["Apple_Terminal", "WarpTerminal"].contains(&program.as_str()),
             reflow: tmux || (known && !screen),
             asks: !dumb && !console,
             asks_modes: program != "Apple_Terminal" || multiplexed,
@@ -181,6 +189,14 @@ mod tests {
         assert!(!caps(&[("TERM", "dumb")]).asks);
         assert!(!caps(&[("TERM", "linux")]).asks);
         assert!(!caps(&[("TERM", "linux")]).links);
+        assert!(caps(&[("TERM", "xterm-kitty")]).follows);
+        for unknown in [
+            &[("TERM", "xterm-256color")][..],
+            &[("TERM", "xterm"), ("TERM_PROGRAM", "Apple_Terminal")],
+            &[("TERM", "tmux-256color"), ("KITTY_WINDOW_ID", "1")],
+        ] {
+            assert!(caps(unknown).links && !caps(unknown).follows, "{unknown:?}");
+        }
         assert!(!caps(&[("TERM", "xterm"), ("TERM_PROGRAM", "Apple_Terminal")]).asks_modes);
         assert_eq!(caps(&[("TERM", "xterm"), ("COLORFGBG", "0;15")]).dark, Some(false));
         assert_eq!(caps(&[("TERM", "xterm"), ("COLORFGBG", "15;default;0")]).dark, Some(true));

@@ -16,7 +16,7 @@ use crossterm::{event::Event, terminal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
-    caps::Caps,
+    caps::{Caps, Notices},
     late::Late,
     modes::{self, Keep},
     probe::{Answers, LIMIT, query},
@@ -201,6 +201,11 @@ impl Session {
     /// When the terminal can't be written.
     pub fn set_title(&mut self, text: &str) -> io::Result<()> {
         self.tty.write_all(modes::title(text).as_bytes())
+    }
+
+    /// How to tell of what happened, where the person knows better than the environment.
+    pub fn notify_by(&mut self, how: Option<Notices>) {
+        self.caps.notices = how.unwrap_or(self.caps.notices);
     }
 
     /// Tells the person that something happened. For when the terminal has not the focus.

@@ -50,10 +50,9 @@ impl Late {
         Self { state, held: Vec::new(), text: String::new(), background: None }
     }
 
-    /// The background, if that answer came late.
-    #[must_use]
-    pub fn background(&self) -> Option<(u8, u8, u8)> {
-        self.background
+    /// The background, if that answer came late. It is told once.
+    pub fn take_background(&mut self) -> Option<(u8, u8, u8)> {
+        self.background.take()
     }
 
     /// Gives the events that a person made: mostly the one that came in.
@@ -172,7 +171,7 @@ mod tests {
         events.extend(">|tmux 3.3a".chars().map(key));
         events.extend([alt('\\'), key('c')]);
         assert_eq!(pass(&mut late, events), [key('a'), key('b'), key('c')]);
-        assert_eq!(late.background(), Some((255, 255, 255)));
+        assert_eq!(late.take_background(), Some((255, 255, 255)));
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl Answers {
             sync: caps.sync || self.sync,
             keyboard: caps.keyboard || self.keyboard,
             reflow: (caps.reflow || starts(&reflows)) && !starts(&cuts),
+            follows: caps.follows || (!caps.multiplexed && starts(&reflows) && !starts(&["tmux"])),
             dark: self.background.map(is_dark).or(caps.dark),
             ..caps
         }
@@ -139,7 +140,8 @@ impl Answers {
 }
 
 /// Whether a background is dark, by its luminance.
-fn is_dark((r, g, b): (u8, u8, u8)) -> bool {
+#[must_use]
+pub fn is_dark((r, g, b): (u8, u8, u8)) -> bool {
     2126 * u32::from(r) + 7152 * u32::from(g) + 722 * u32::from(b) < 10_000 * 128
 }
 

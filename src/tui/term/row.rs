@@ -3,11 +3,11 @@
 //! This is the last gate. Whatever the content is, no cell holds a character that acts on a terminal, and no row
 //! is wider than it was told to be. It does not wrap: rows come in ready.
 
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 use ratatui::{
     style::{Color, Modifier, Style},
-    text::Line,
+    text::{Line, Span},
 };
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -22,6 +22,25 @@ pub type Link = (Range<usize>, Arc<str>);
 pub struct Row {
     pub line: Line<'static>,
     pub links: Vec<Link>,
+}
+
+impl Row {
+    /// The row behind other spans.
+    #[must_use]
+    pub fn behind(self, mut spans: Vec<Span<'static>>) -> Self {
+        let by = spans.len();
+        let Line { style, spans: own, .. } = self.line;
+        spans.extend(own.into_iter().map(|span| span.patch_style(style)));
+        let links =
+            self.links.into_iter().map(|(range, to)| (range.start + by..range.end + by, to)).collect();
+        Self { line: Line::from(spans), links }
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.line.fmt(f)
+    }
 }
 
 impl<T: Into<Line<'static>>> From<T> for Row {
@@ -292,7 +311,8 @@ fn head(text: &str, bytes: usize) -> &str {
 }
 
 /// The text with every character replaced, by one of one column, that a terminal could act on or not show.
-pub(super) fn gate(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn gate(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) || !text.chars().any(acts) {
         return Cow::Borrowed(text);
     }

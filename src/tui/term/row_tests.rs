@@ -178,7 +178,8 @@ fn a_change_of_one_character_is_a_few_bytes() {
     let long = "x".repeat(200);
     let bare = Caps::default();
     assert_eq!(second("hell", "hello", bare), "\x1b[5Go\x1b[6G");
-    assert_eq!(second("hello", "hell", bare), "\x1b[5G\x1b[K\x1b[5G");
+    // A row that gets shorter is written whole.
+    assert_eq!(second("hello", "hell", bare), "\r\x1b[Khell\x1b[5G");
     assert_eq!(second(&format!("{long}12s{long}"), &format!("{long}13s{long}"), bare), "\x1b[202G3\x1b[220G");
     assert_eq!(second("漢字", "漢中", bare), "\x1b[3G中\x1b[5G");
     assert_eq!(second("same", "same", bare), "");
@@ -218,7 +219,7 @@ fn a_parked_cursor_is_shown_by_an_attribute() {
     };
     assert!(drawn(false, 5).ends_with("typed\x1b[6G"));
     assert_eq!(drawn(true, 5), "\x1b[6G\x1b[7m \x1b[m\x1b[A\r\x1b[?25l");
-    assert_eq!(drawn(true, 4), "\n\x1b[5G\x1b[7md\x1b[m\x1b[K\x1b[A\r");
+    assert_eq!(drawn(true, 4), "\n\r\x1b[Ktype\x1b[7md\x1b[m\x1b[A\r");
     assert_eq!(drawn(true, 4), "");
     assert_eq!(drawn(false, 4), "\n\x1b[5Gd\x1b[5G\x1b[?25h");
 }

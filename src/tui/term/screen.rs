@@ -325,7 +325,9 @@ impl<W: Write> Screen<W> {
 
     /// Appends what turns a row into another, with the cursor anywhere in it.
     pub(super) fn change(&mut self, old: &Laid, new: &Laid) {
-        if old.doubt > 0 || new.doubt > 0 {
+        // A row that gets shorter may stand in a terminal that has become narrower without telling, wrapped into the
+        // next row: it must forget that.
+        if old.doubt > 0 || new.doubt > 0 || new.columns() < old.columns() {
             self.frame.push('\r');
             self.whole(new, true);
             return;
@@ -333,9 +335,6 @@ impl<W: Write> Screen<W> {
         let (begin, end) = old.common(new);
         column(&mut self.frame, new.column_of(begin));
         cells(&mut self.frame, new, begin..new.len() - end);
-        if new.columns() < old.columns() {
-            self.frame.push_str(ERASE_LINE);
-        }
     }
 
     /// Appends a whole row from its first column on. `over`: something may stand there. It is erased before and not

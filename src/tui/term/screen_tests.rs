@@ -355,3 +355,21 @@ proptest! {
         run(world, &steps, PLAIN);
     }
 }
+
+/// Found by the property above, once in a thousand stories.
+#[test]
+fn a_row_that_gets_shorter_is_not_joined_with_the_next_one() {
+    let at = size(80, 24);
+    let mut world = World::new(Under::model(at, Kind::Wraps), at, true).settled(false);
+    world.screen = Screen::new(Vec::new(), at, Caps { sync: true, ..Caps::default() });
+    world.left_some = true;
+    let steps = [
+        Step::Print(vec![6, 6, 6]),
+        Step::Resize(27, 3),
+        Step::Draw(vec![(27, 'é')], None),
+        Step::ResizeUntold(10, 3),
+        Step::Draw(vec![(3, '-'), (3, '-')], Some((0, 1))),
+        Step::Resize(11, 3),
+    ];
+    run(world.settled(false), &steps, Story { untold: true, parked: None });
+}

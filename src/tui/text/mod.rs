@@ -4,6 +4,7 @@
 
 pub mod diff;
 pub mod highlight;
+pub mod link;
 pub mod look;
 pub mod markdown;
 pub mod plain;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use unicode_width::UnicodeWidthChar as _;
 
-use crate::protocol::printable;
+use crate::protocol::{printable, printable_speech};
 
 /// Columns from one tab stop to the next, in prose and code.
 const CODE_TAB: usize = 4;
@@ -14,7 +14,13 @@ const OUTPUT_TAB: usize = 8;
 /// One line of prose or code: printable, without tabs and line ends.
 #[must_use]
 pub fn plain(text: &str) -> Cow<'_, str> {
-    flat(text, CODE_TAB)
+    flat(printable(text), CODE_TAB)
+}
+
+/// The same for what people and models say: emoji that are joined stay so.
+#[must_use]
+pub fn speech(text: &str) -> Cow<'_, str> {
+    flat(printable_speech(text), CODE_TAB)
 }
 
 /// One line of a command's output, as a terminal would have left it: colours are gone, and of a line that was
@@ -24,8 +30,8 @@ pub fn output(line: &str) -> Cow<'_, str> {
     let line = line.trim_end_matches(['\r', '\n']);
     let last = line.rsplit('\r').find(|part| !part.is_empty()).unwrap_or_default();
     match without_colours(last) {
-        Cow::Borrowed(text) => flat(text, OUTPUT_TAB),
-        Cow::Owned(text) => Cow::Owned(flat(&text, OUTPUT_TAB).into_owned()),
+        Cow::Borrowed(text) => flat(printable(text), OUTPUT_TAB),
+        Cow::Owned(text) => Cow::Owned(flat(printable(&text), OUTPUT_TAB).into_owned()),
     }
 }
 
@@ -49,8 +55,7 @@ pub fn last(text: &str, max: usize) -> &str {
     text.get(start..).unwrap_or_default()
 }
 
-fn flat(text: &str, tab: usize) -> Cow<'_, str> {
-    let text = printable(text);
+fn flat(text: Cow<'_, str>, tab: usize) -> Cow<'_, str> {
     if !text.bytes().any(|byte| matches!(byte, b'\t' | b'\n')) {
         return text;
     }

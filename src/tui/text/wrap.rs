@@ -4,7 +4,7 @@
 //! too short for it. No character is lost but the spaces at which a row ends. A row never depends on text that
 //! comes after the next one, so that a stream can hand out all rows but the last.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use ratatui::{
     style::Style,
@@ -12,6 +12,8 @@ use ratatui::{
 };
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
+
+use crate::tui::term::Row as Linked;
 
 /// With fewer columns than this beside it, a prefix is left out.
 const LEAST: usize = 8;
@@ -36,8 +38,8 @@ pub struct Prefix {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Text {
     text: String,
-    /// Where each style ends.
-    styles: Vec<(usize, Style)>,
+    /// Where each style ends, and where its text leads.
+    styles: Vec<(usize, Style, Option<Arc<str>>)>,
 }
 
 /// The columns that a text takes.
@@ -71,13 +73,18 @@ impl Text {
     }
 
     pub fn push(&mut self, text: &str, style: Style) {
+        self.push_link(text, style, None);
+    }
+
+    /// Adds text that leads somewhere.
+    pub fn push_link(&mut self, text: &str, style: Style, link: Option<&Arc<str>>) {
         if text.is_empty() {
             return;
         }
         self.text.push_str(text);
         match self.styles.last_mut() {
-            Some((end, last)) if *last == style => *end = self.text.len(),
-            _ => self.styles.push((self.text.len(), style)),
+            Some((end, last, to)) if *last == style && to.as_ref() == link => *end = self.text.len(),
+            _ => self.styles.push((self.text.len(), style, link.cloned())),
         }
     }
 
@@ -89,17 +96,23 @@ impl Text {
     /// All rows; one at least.
     #[must_use]
     pub fn rows(&self, width: u16, breaks: Break, prefix: &Prefix) -> Vec<Line<'static>> {
+        self.linked_rows(width, breaks, prefix).into_iter().map(|row| row.line).collect()
+    }
+
+    /// All rows, with where their parts lead.
+    #[must_use]
+    pub fn linked_rows(&self, width: u16, breaks: Break, prefix: &Prefix) -> Vec<Linked> {
         let (ranges, prefixes) = self.ranges(width, breaks, prefix);
         self.lines(&ranges, prefixes)
     }
 
     /// Takes all rows but the last, which more text may still change.
-    pub fn take_rows(&mut self, width: u16, breaks: Break, prefix: &Prefix) -> Vec<Line<'static>> {
+    pub fn take_rows(&mut self, width: u16, breaks: Break, prefix: &Prefix) -> Vec<Linked> {
         let (mut ranges, prefixes) = self.ranges(width, breaks, prefix);
         let Some(last) = ranges.pop() else { return Vec::new() };
         let rows = self.lines(&ranges, prefixes);
         self.text = self.text.split_off(last.start);
-        self.styles.retain_mut(|(end, _)| {
+        self.styles.retain_mut(|(end, ..)| {
             let kept = *end > last.start;
             *end = end.saturating_sub(last.start);
             kept
@@ -128,27 +141,29 @@ impl Text {
         (ranges, prefixes)
     }
 
-    fn lines(&self, ranges: &[Range<usize>], prefixes: [&[Span<'static>]; 2]) -> Vec<Line<'static>> {
+    fn lines(&self, ranges: &[Range<usize>], prefixes: [&[Span<'static>]; 2]) -> Vec<Linked> {
         let mut style = 0;
         let mut rows = Vec::with_capacity(ranges.len());
         for (index, range) in ranges.iter().enumerate() {
             let mut spans = prefixes[usize::from(index > 0)].to_vec();
+            let mut links = Vec::new();
             let mut at = range.start;
             while at < range.end {
-                let Some(&(end, look)) = self.styles.get(style) else { break };
-                if end <= at {
+                let Some((end, look, link)) = self.styles.get(style) else { break };
+                if *end <= at {
                     style += 1;
                     continue;
                 }
-                let until = end.min(range.end);
+                let until = (*end).min(range.end);
                 let piece = self.text.get(at..until).unwrap_or_default();
-                spans.push(Span::styled(piece.to_owned(), look));
+                links.extend(link.as_ref().map(|to| (spans.len()..spans.len() + 1, Arc::clone(to))));
+                spans.push(Span::styled(piece.to_owned(), *look));
                 at = until;
             }
             if range.is_empty() {
                 without_trailing_spaces(&mut spans);
             }
-            rows.push(Line::from(spans));
+            rows.push(Linked { line: Line::from(spans), links });
         }
         rows
     }
@@ -348,6 +363,27 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_link_goes_on_in_the_next_row_and_ends_where_it_ends() {
+        let (plain, to) = (Style::new(), Arc::from("https://a.b"));
+        let mut text = Text::of("see ", plain);
+        text.push_link("the long docs", plain, Some(&to));
+        text.push(" now", plain);
+        let linked = |rows: Vec<Linked>| -> Vec<(String, Option<Range<usize>>)> {
+            rows.into_iter()
+                .map(|row| (row.line.to_string(), row.links.into_iter().map(|(range, _)| range).next()))
+                .collect()
+        };
+        let prefix = Prefix::hanging("- ", plain);
+        let expected = [("- see the", Some(2..3)), ("  long docs", Some(1..2)), ("  now", None)]
+            .map(|(text, links)| (text.to_owned(), links));
+        assert_eq!(linked(text.linked_rows(11, Break::Words, &prefix)), expected);
+        let mut taken = linked(text.take_rows(11, Break::Words, &prefix));
+        let rest = Prefix { first: prefix.rest.clone(), rest: prefix.rest.clone() };
+        taken.extend(linked(text.linked_rows(11, Break::Words, &rest)));
+        assert_eq!(taken, expected);
+    }
+
     fn any_text() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             "[a-z]{1,12}",
@@ -388,7 +424,7 @@ mod tests {
                 let (mut stream, mut taken, mut from) = (Text::default(), Vec::new(), 0);
                 for &cut in &cuts {
                     stream.push(text.get(from..cut).unwrap(), Style::new());
-                    taken.extend(stream.take_rows(width, breaks, &prefix));
+                    taken.extend(stream.take_rows(width, breaks, &prefix).into_iter().map(|row| row.line));
                     from = cut;
                 }
                 taken.extend(stream.rows(width, breaks, &prefix));

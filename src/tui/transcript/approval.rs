@@ -1,8 +1,8 @@
-//! What a person decided about a call.
+//! What a person decided about a call, or had decided before.
 
 use ratatui::text::Line;
 
-use crate::protocol::Grant;
+use crate::protocol::Rule;
 
 use crate::tui::text::Text;
 
@@ -11,7 +11,9 @@ use super::view::{View, headline};
 /// A person's decision.
 pub enum Decision {
     /// For this once, or from now on.
-    Allowed(Option<Grant>),
+    Allowed(Option<Rule>),
+    /// By a rule that was given before.
+    Ruled(Rule),
     Refused {
         note: String,
     },
@@ -21,18 +23,18 @@ pub enum Decision {
 pub fn rows(decision: &Decision, about: &str, view: &View<'_>) -> Vec<Line<'static>> {
     let theme = view.theme;
     match decision {
-        Decision::Allowed(grant) => {
-            let until = match grant {
+        Decision::Allowed(rule) => {
+            let until = match rule {
                 None => " once".to_owned(),
-                Some(Grant::CommandPrefix { words }) => {
-                    format!(" and whatever begins with `{}`", headline(&words.join(" ")))
-                }
-                Some(Grant::WriteBelow { path }) => format!(" and changes below {}", view.path(path)),
-                Some(Grant::Unknown) => " and more like it".to_owned(),
+                Some(Rule { grant, scope }) => format!(", and {scope} {}", headline(&grant.to_string())),
             };
             let mut text = Text::of(&format!("You allowed {about}"), theme.plain);
             text.push(&until, theme.dim);
             view.wrapped("✓ ", theme.good, &text)
+        }
+        Decision::Ruled(Rule { grant, scope }) => {
+            let words = format!("Allowed by a rule ({scope}): {}", headline(&grant.to_string()));
+            vec![view.row(vec![("· ".to_owned(), theme.dim), (words, theme.dim)])]
         }
         Decision::Refused { note } => {
             let mut rows = view.prose("✗ ", theme.bad, &format!("You refused {about}"), theme.plain);

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use ratatui::text::Line;
 
 use crate::protocol::Item;
-use crate::tui::text::Markdown;
+use crate::tui::{
+    term::Row,
+    text::{Markdown, markdown::Root},
+};
 
 use super::view::View;
 
@@ -51,17 +54,17 @@ impl Assistant {
         !matches!(self.end, End::Open)
     }
 
-    pub fn push(&mut self, text: &str) {
+    pub fn push(&mut self, text: &str, root: &Root) {
         self.streamed.push_str(text);
-        self.markdown.get_or_insert_with(markdown).push(text);
+        self.markdown.get_or_insert_with(|| markdown(root)).push(text);
     }
 
     /// The message is whole: what it has beyond the deltas is added.
-    pub fn finish(&mut self, item: &Arc<Item>, text: &str) {
+    pub fn finish(&mut self, item: &Arc<Item>, text: &str, root: &Root) {
         let rest = text.strip_prefix(self.streamed.as_str());
         match rest {
             Some(rest) => {
-                let markdown = self.markdown.get_or_insert_with(markdown);
+                let markdown = self.markdown.get_or_insert_with(|| markdown(root));
                 markdown.push(rest);
                 markdown.end();
             }
@@ -80,19 +83,19 @@ impl Assistant {
         self.end = End::Broken;
     }
 
-    pub fn take(&mut self, view: &View<'_>) -> Vec<Line<'static>> {
+    pub fn take(&mut self, view: &View<'_>) -> Vec<Row> {
         let text = self.text();
         if self.finished() && self.markdown.is_none() && !self.handed {
-            self.markdown = Some(read(text.as_deref().unwrap_or_default()));
+            self.markdown = Some(read(text.as_deref().unwrap_or_default(), &view.root()));
         }
         let mut rows = self
             .markdown
             .as_mut()
-            .map(|markdown| markdown.finished(view.width, view.theme))
+            .map(|markdown| markdown.finished_rows(view.width, view.theme))
             .unwrap_or_default();
         self.handed |= !rows.is_empty();
         if self.finished() {
-            rows.extend(self.ending(view));
+            rows.extend(self.ending(view).into_iter().map(Row::from));
             self.markdown = None;
         }
         rows
@@ -102,7 +105,7 @@ impl Assistant {
         let mut rows = match &self.markdown {
             Some(markdown) => markdown.tail(view.width, view.theme),
             None if self.handed => Vec::new(),
-            None => read(&self.text().unwrap_or_default()).finished(view.width, view.theme),
+            None => read(&self.text().unwrap_or_default(), &view.root()).finished(view.width, view.theme),
         };
         rows.extend(self.ending(view));
         rows
@@ -113,11 +116,22 @@ impl Assistant {
             End::Whole { .. } => self.text().unwrap_or_default(),
             End::Open | End::Broken => self.streamed.clone(),
         };
-        let mut rows = read(&whole).finished(view.width, view.theme);
+        // In full, each link says where it leads.
+        let mut rows = read(&whole, &None).finished(view.width, view.theme);
         if !matches!(self.end, End::Whole { differs: true, .. }) {
             rows.extend(self.ending(view));
         }
         rows
+    }
+
+    /// What came so far of a message that still comes.
+    pub fn streamed(&self) -> Option<&str> {
+        matches!(self.end, End::Open).then_some(self.streamed.as_str())
+    }
+
+    /// The message as it was written, as far as it has come.
+    pub fn words(&self) -> String {
+        self.text().unwrap_or_else(|| self.streamed.clone())
     }
 
     fn text(&self) -> Option<String> {
@@ -141,7 +155,9 @@ impl Assistant {
                 if *differs {
                     rows.push(note("parts were not shown while this came; here it is whole"));
                     rows.push(Line::default());
-                    rows.extend(read(&self.text().unwrap_or_default()).finished(view.width, view.theme));
+                    rows.extend(
+                        read(&self.text().unwrap_or_default(), &None).finished(view.width, view.theme),
+                    );
                 }
                 if matches!(**item, Item::Assistant { partial: true, .. }) {
                     rows.push(note("… cut off"));
@@ -158,12 +174,12 @@ impl Assistant {
     }
 }
 
-fn markdown() -> Markdown {
-    Markdown::with_margin(MARK)
+pub fn markdown(root: &Root) -> Markdown {
+    Markdown::with_margin(MARK).linked(root.clone())
 }
 
-fn read(text: &str) -> Markdown {
-    let mut markdown = markdown();
+fn read(text: &str, root: &Root) -> Markdown {
+    let mut markdown = markdown(root);
     markdown.push(text);
     markdown.end();
     markdown

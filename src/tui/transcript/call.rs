@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use ratatui::text::Line;
 
-use crate::protocol::{BlobId, By, Intent, Item, ProcessId, Shown};
+use crate::protocol::{BlobId, By, Intent, Item, ProcessId, Rule, Shown};
 
 use super::{
     approval::{self, Decision},
@@ -56,8 +56,14 @@ impl Call {
         self.asked = false;
         self.about = About::of(intent);
         match by {
-            By::Person { grant } => self.decision = Some(Decision::Allowed(grant.clone())),
-            By::Policy | By::Grant { .. } | By::Unknown => {
+            By::Person { grant, scope } => {
+                let rule = grant.clone().map(|grant| Rule { grant, scope: *scope });
+                self.decision = Some(Decision::Allowed(rule));
+            }
+            By::Grant { grant, scope } => {
+                self.decision = Some(Decision::Ruled(Rule { grant: grant.clone(), scope: *scope }));
+            }
+            By::Policy | By::Unknown => {
                 if let About::Command(command) = &self.about {
                     self.readings = explored::read(command).unwrap_or_default();
                 }
@@ -122,9 +128,9 @@ impl Call {
         }
     }
 
-    pub fn blob(&self) -> Option<BlobId> {
+    pub fn blob(&self) -> Option<(BlobId, u64)> {
         match self.shown() {
-            Some(Shown::Command { output, .. }) => output.blob.clone(),
+            Some(Shown::Command { output, .. }) => Some((output.blob.clone()?, output.bytes)),
             _ => None,
         }
     }
@@ -144,7 +150,7 @@ impl Call {
         rows
     }
 
-    fn shown(&self) -> Option<&Shown> {
+    pub fn shown(&self) -> Option<&Shown> {
         match self.result.as_deref() {
             Some(Item::ToolResult { shown, .. }) => Some(shown),
             _ => None,

@@ -16,6 +16,7 @@ mod patch;
 mod pending;
 mod plan;
 mod reasoning;
+mod source;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -30,8 +31,15 @@ use std::{
 
 use ratatui::text::Line;
 
-use crate::protocol::{BlobId, By, CallId, Delta, Event, Fact, Item, Outcome, ProcessId, ResponseId, Usage};
-use crate::tui::theme::Theme;
+use crate::protocol::{
+    BlobId, By, CallId, Context, Delta, Event, Fact, Item, Level, Outcome, ProcessId, ResponseId, Rule, Seq,
+    Usage, words,
+};
+use crate::tui::{
+    term::Row,
+    text::{link::Follow, markdown::Root},
+    theme::Theme,
+};
 
 use assistant::Assistant;
 use call::Call;
@@ -40,6 +48,8 @@ use pending::Pending;
 use reasoning::Thinking;
 use turn::TurnEnd;
 use view::View;
+
+pub use view::duration;
 
 /// Everything that happened in a session, for people.
 #[derive(Default)]
@@ -52,12 +62,17 @@ pub struct Transcript {
     /// Calls without a result, by the place of their cell.
     calls: HashMap<CallId, usize>,
     processes: HashMap<ProcessId, String>,
+    /// What the person said, by its fact.
+    messages: HashMap<Seq, String>,
     answer: Answer,
     thinking: Thinking,
     status: Option<String>,
     pending: Pending,
     turn: Option<Running>,
     workspace: PathBuf,
+    links: Follow,
+    /// What the person says stands on the terminal already.
+    echoed: bool,
 }
 
 /// The turn that is going on.
@@ -92,10 +107,11 @@ enum Cell {
 }
 
 /// A cell in full, for a view that scrolls.
+#[derive(Default)]
 pub struct Whole {
     pub rows: Vec<Line<'static>>,
-    /// Where all of an output is kept, when the rows have only its beginning and end.
-    pub blob: Option<BlobId>,
+    /// Where all of an output is kept, when the rows have only its beginning and end; and its bytes.
+    pub blob: Option<(BlobId, u64)>,
 }
 
 impl Transcript {
@@ -104,18 +120,51 @@ impl Transcript {
         Self::default()
     }
 
+    /// With links, where the terminal follows them.
+    #[must_use]
+    pub fn linked(self, links: Follow) -> Self {
+        Self { links, ..self }
+    }
+
+    /// From now on, what the person says is not shown: it was typed where it stays.
+    pub fn set_echoed(&mut self) {
+        self.echoed = true;
+    }
+
+    /// The same for another session.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { links: self.links, echoed: self.echoed, ..Self::default() }
+    }
+
+    fn root(&self) -> Root {
+        view::root(self.links, &self.workspace)
+    }
+
     /// Takes in what has become true.
     pub fn apply(&mut self, event: &Event) {
         let at = event.at.as_millisecond();
         match &event.fact {
             Fact::SessionStarted { workspace, .. } => self.workspace.clone_from(workspace),
-            Fact::Configured { .. } | Fact::Renamed { .. } => {}
+            Fact::Configured { .. } | Fact::Renamed { .. } | Fact::RulesRead { .. } => {}
+            Fact::Revoked { rule: Rule { grant, scope } } => {
+                self.say(vec![format!("No longer allowed ({scope}): {grant}")]);
+            }
             Fact::Noted { level, text } => self.notice(Notice::Noted { level: *level, text: text.clone() }),
             Fact::TurnStarted { .. } => self.turn = Some(Running { since: at, usage: Usage::default() }),
             Fact::TurnFinished { outcome, duration_ms, .. } => self.turn_finished(outcome, *duration_ms),
             Fact::InputQueued { input, content, delivery } => self.pending.add(*input, content, *delivery),
             Fact::InputRetracted { input } => self.pending.remove(*input),
-            Fact::ItemAdded { item } => self.item(item),
+            Fact::ItemAdded { item } => {
+                if let Item::User { content, .. } = &**item {
+                    self.messages.insert(event.seq, words(content));
+                }
+                self.item(item);
+            }
+            Fact::Rewound { to } => {
+                self.turn = None;
+                self.notice(Notice::Rewound(self.messages.get(to).cloned().unwrap_or_default()));
+            }
             Fact::ResponseStarted { response } => {
                 self.close_answer();
                 self.answer.response = *response;
@@ -173,12 +222,14 @@ impl Transcript {
     }
 
     /// The rows to print into the scrollback now. Each is handed out once.
-    pub fn take_finished(&mut self, width: u16, theme: &Theme) -> Vec<Line<'static>> {
-        let mut rows = Vec::new();
+    pub fn take_finished(&mut self, width: u16, theme: &Theme) -> Vec<Row> {
+        let mut rows: Vec<Row> = Vec::new();
         while self.printed < self.cells.len() {
-            let view = View { width, theme, workspace: &self.workspace };
+            let view = View { width, theme, workspace: &self.workspace, links: self.links };
             let (cell, next) = match explored::group(&self.cells, self.printed) {
-                Some(group) if group.finished => (explored::rows(&self.cells, &group, &view), group.end),
+                Some(group) if group.finished => {
+                    (linkless(explored::rows(&self.cells, &group, &view)), group.end)
+                }
                 Some(_) => break,
                 None => {
                     let Some(cell) = self.cells.get_mut(self.printed) else { break };
@@ -206,7 +257,7 @@ impl Transcript {
     /// events.
     #[must_use]
     pub fn live(&self, width: u16, max_rows: u16, theme: &Theme, now: i64) -> Vec<Line<'static>> {
-        let view = View { width, theme, workspace: &self.workspace };
+        let view = View { width, theme, workspace: &self.workspace, links: self.links };
         let (mut rows, mut any) = (Vec::new(), self.any);
         let mut at = self.printed;
         // Of very many cells that wait for one only the last can be seen.
@@ -238,12 +289,6 @@ impl Transcript {
         rows
     }
 
-    /// Every cell in full, from the first.
-    pub fn full<'a>(&'a self, width: u16, theme: &'a Theme) -> impl Iterator<Item = Whole> + 'a {
-        let view = View { width, theme, workspace: &self.workspace };
-        self.cells.iter().map(move |cell| cell.full(&view)).filter(|whole| !whole.rows.is_empty())
-    }
-
     /// What the model is thinking about, in a few words.
     #[must_use]
     pub fn headline(&self) -> Option<&str> {
@@ -262,7 +307,9 @@ impl Transcript {
                 if let Some(input) = input {
                     self.pending.remove(*input);
                 }
-                self.cells.push(Cell::User(Arc::clone(item)));
+                if !self.echoed {
+                    self.cells.push(Cell::User(Arc::clone(item)));
+                }
             }
             Item::Assistant { text, .. } => self.said(item, text),
             Item::Reasoning { .. } => {
@@ -285,6 +332,9 @@ impl Transcript {
                     self.cells.push(Cell::Call(call));
                 }
             },
+            Item::Context { context: Context::Notice, text } => {
+                self.notice(Notice::Noted { level: Level::Info, text: text.clone() });
+            }
             Item::Context { .. } => {}
             Item::Unknown(value) => {
                 let name = value.get("type").and_then(|name| name.as_str()).unwrap_or("something");
@@ -300,12 +350,13 @@ impl Transcript {
         self.status = None;
         self.answer.response = response;
         let Some(text) = self.answer.news(text) else { return };
+        let root = self.root();
         let at = *self.answer.streams.get_or_insert_with(|| {
             self.cells.push(Cell::Assistant(Box::default()));
             self.cells.len() - 1
         });
         if let Some(Cell::Assistant(answer)) = self.cells.get_mut(at) {
-            answer.push(&text);
+            answer.push(&text, &root);
         }
     }
 
@@ -314,8 +365,9 @@ impl Transcript {
         self.answer.said.push(Arc::clone(item));
         self.answer.again.clear();
         self.answer.echo.clear();
+        let root = self.root();
         match self.answer.streams.take().and_then(|at| self.cells.get_mut(at)) {
-            Some(Cell::Assistant(answer)) => answer.finish(item, text),
+            Some(Cell::Assistant(answer)) => answer.finish(item, text, &root),
             _ if text.trim().is_empty() => {}
             _ => self.cells.push(Cell::Assistant(Box::new(Assistant::whole(item)))),
         }
@@ -383,11 +435,11 @@ impl Cell {
     }
 
     /// The rows that are finished and were not taken before.
-    fn take(&mut self, view: &View<'_>) -> Vec<Line<'static>> {
+    fn take(&mut self, view: &View<'_>) -> Vec<Row> {
         match self {
             Self::Assistant(answer) => answer.take(view),
             Self::Call(call) if call.is_open() => Vec::new(),
-            cell => cell.live(view, 0),
+            cell => linkless(cell.live(view, 0)),
         }
     }
 
@@ -403,11 +455,12 @@ impl Cell {
         }
     }
 
-    fn full(&self, view: &View<'_>) -> Whole {
+    fn full(&self, view: &View<'_>, now: i64) -> Whole {
         let rows = match self {
             Self::User(item) => user::rows(item, usize::MAX, view),
             Self::Assistant(answer) => answer.full(view),
             Self::Reasoning(item) => reasoning::full(item, view),
+            Self::Call(call) if call.is_open() => call.rows(view, now),
             Self::Call(call) => return Whole { rows: call.full(view), blob: call.blob() },
             Self::Notice(_) | Self::TurnEnd(_) | Self::Void => self.live(view, 0),
         };
@@ -415,13 +468,17 @@ impl Cell {
     }
 }
 
+fn linkless(rows: Vec<Line<'static>>) -> Vec<Row> {
+    rows.into_iter().map(Row::from).collect()
+}
+
 /// Adds a cell behind an empty row.
-fn set_off(cell: Vec<Line<'static>>, any: &mut bool, rows: &mut Vec<Line<'static>>) {
+fn set_off<R: From<Line<'static>>>(cell: Vec<R>, any: &mut bool, rows: &mut Vec<R>) {
     if cell.is_empty() {
         return;
     }
     if std::mem::replace(any, true) {
-        rows.push(Line::default());
+        rows.push(Line::default().into());
     }
     rows.extend(cell);
 }

@@ -25,6 +25,8 @@ pub enum Notice {
     },
     /// The name of something that a newer version wrote.
     Unknown(String),
+    /// The conversation went back to before this message.
+    Rewound(String),
     /// What a person asked the program for.
     Said(Vec<String>),
 }
@@ -53,6 +55,11 @@ impl Notice {
                 vec![view.row(vec![("· ".to_owned(), theme.dim), (words, theme.dim), (command, theme.dim)])]
             }
             Self::Unknown(name) => unknown(name, view),
+            Self::Rewound(said) => {
+                let mark = ("‹ ".to_owned(), theme.accent);
+                let what = ("back to before: ".to_owned(), theme.dim);
+                vec![view.row(vec![mark, what, (headline(said), theme.plain)])]
+            }
             Self::Said(lines) => {
                 lines.iter().flat_map(|line| view.prose("  ", theme.plain, line, theme.plain)).collect()
             }

@@ -13,12 +13,18 @@ pub const SHORT: usize = 60;
 pub fn rows(files: &[PatchedFile], most: usize, view: &View<'_>) -> Vec<Line<'static>> {
     let mut room = most;
     let mut rows = Vec::new();
+    let mut set_off = false;
     for file in files {
+        if std::mem::take(&mut set_off) {
+            rows.push(Line::default());
+        }
         rows.push(head(file, view));
         // What is gone says little line by line.
         let shown = if file.operation == FileOperation::Delete && most != usize::MAX { 0 } else { room };
         let (drawn, left) = diff::rows(&file.diff, shown, view.width, view.theme);
         let all = drawn.len();
+        // The next file is not to be taken for a line of this one.
+        set_off = !drawn.is_empty();
         rows.extend(drawn);
         room = room.saturating_sub(all);
         if left > 0 && file.operation != FileOperation::Delete {

@@ -105,8 +105,9 @@ impl Told {
     }
 
     fn full(&self) -> String {
-        let cells = self.transcript.full(self.width, &self.theme);
-        cells.map(|cell| checked(&cell.rows, self.width)).collect::<Vec<_>>().join("\n--\n")
+        let whole = |cell| self.transcript.whole(cell, self.width, &self.theme, 0).rows;
+        let cells = (0..self.transcript.len()).map(whole).filter(|rows| !rows.is_empty());
+        cells.map(|rows| checked(&rows, self.width)).collect::<Vec<_>>().join("\n--\n")
     }
 }
 
@@ -120,7 +121,7 @@ fn ran(command: &str, exit: i32, output: &str) -> Value {
 }
 
 /// The rows as text. No row is too wide, and none can do anything.
-fn checked(rows: &[Line<'_>], width: u16) -> String {
+fn checked(rows: &[impl ToString], width: u16) -> String {
     let rows: Vec<String> = rows.iter().map(ToString::to_string).collect();
     for row in &rows {
         assert!(columns(row) <= usize::from(width), "{row:?} is wider than {width}");
@@ -314,7 +315,7 @@ fn patches_show_what_changed() {
     });
     let short = |text: &str| {
         let rows: Vec<&str> = text.lines().collect();
-        [&rows[..14], &["..."], &rows[rows.len() - 2..]].concat().join("\n")
+        [&rows[..15], &["..."], &rows[rows.len() - 2..]].concat().join("\n")
     };
     insta::assert_snapshot!(short(&wide), @r#"
     • Edited src/a.rs (+2 -1)
@@ -323,6 +324,7 @@ fn patches_show_what_changed() {
      2 +    new();
      3 +    extra();
      4  }
+
     • Deleted old.txt (+0 -9)
     • Moved b.rs → /else/c.rs (+0 -0)
     • Added new.txt (+70 -0)
@@ -343,6 +345,7 @@ fn patches_show_what_changed() {
      2 +    new();
      3 +    extra();
      4  }
+
     • Deleted old.txt (+0 -9)
     • Moved b.rs → /else/c.rs (+0 -0)
     • Added new.txt (+70 -0)
@@ -464,13 +467,19 @@ fn decisions_of_people_are_kept_in_sight() {
     told.call("4");
     told.fact(json!({"type": "call_refused", "call": "4", "by": {"type": "policy"}, "reason": "unsupported call: x"}));
     told.result("4", &json!({"type": "failure", "text": "unsupported call: x"}));
+    told.call("5");
+    let rule = json!({"grant": {"type": "write_below", "path": "/notes"}, "scope": "project"});
+    told.fact(json!({"type": "call_allowed", "call": "5", "intent": {"type": "write", "files": []},
+        "by": {"type": "grant", "grant": rule["grant"], "scope": rule["scope"]}}));
+    told.result("5", &json!({"type": "text", "text": "done"}));
+    told.fact(json!({"type": "revoked", "rule": rule}));
     insta::assert_snapshot!(told.take(), @r"
     ✓ You allowed $ rm -rf build once
     • Ran rm -rf build · 1s
     (no output)
 
-    ✓ You allowed $ npm install left-pad and whatever begins with `npm
-      install`
+    ✓ You allowed $ npm install left-pad, and until this session ends
+      commands that begin with `npm install`, outside the sandbox too
     • Ran npm install left-pad · 1s
     added 1 package
 
@@ -478,6 +487,12 @@ fn decisions_of_people_are_kept_in_sight() {
       use the other file
 
     ✗ unsupported call: x
+
+    · Allowed by a rule (always in this project): changes at or below /no…
+    • done
+
+      No longer allowed (always in this project): changes at or below
+      /notes
     ");
 }
 
@@ -783,4 +798,92 @@ proptest! {
         told.take();
         told.full();
     }
+}
+
+#[test]
+fn links_lead_somewhere_in_the_scrollback_and_say_where_in_the_full_view() {
+    let mut told = Told::new(24);
+    told.transcript = std::mem::take(&mut told.transcript).linked(crate::tui::text::link::Follow::Yes);
+    told.text("See [the docs](https://a.b/c), [a.b](https://evil.example) and `x/y.rs:3`.\n\n| t |\n|---|\n| https://a.b |\n\n");
+    let rows = told.transcript.take_finished(24, &told.theme);
+    let linked: Vec<(String, &str)> = rows
+        .iter()
+        .flat_map(|row| {
+            row.links.iter().map(|(range, to)| {
+                (row.line.spans[range.clone()].iter().map(ToString::to_string).collect(), &**to)
+            })
+        })
+        .collect();
+    let file = format!("file://{}/x/y.rs", told.transcript.workspace.display());
+    let expected = [
+        ("the docs", "https://a.b/c"),
+        ("a.b", "https://evil.example"),
+        ("x/y.rs:3", file.as_str()),
+        ("https://a.b", "https://a.b"),
+    ];
+    assert_eq!(linked, expected.map(|(text, to)| (text.to_owned(), to)));
+    assert_eq!(
+        checked(&rows, 24),
+        "• See the docs, a.b\n  (https://evil.example)\n  and x/y.rs:3.\n\n  ┌─────────────┐\n  │ t           │\n  \
+         ├─────────────┤\n  │ https://a.b │\n  └─────────────┘"
+    );
+    assert!(told.full().contains("the docs\n  (https://a.b/c)"), "{}", told.full());
+}
+
+#[test]
+fn a_conversation_is_exported_as_markdown_in_which_nothing_acts() {
+    let mut told = Told::new(80);
+    told.user("do **it**\x1b[2J");
+    told.begin();
+    told.thought("**Thinking**");
+    told.runs("1", "ls");
+    told.ran("1", "ls", 2, "a\n```\nb\n");
+    told.call("2");
+    told.result(
+        "2",
+        &json!({"type": "patch", "files": [{"path": "/w/a`b.rs", "operation": "update", "added": 1,
+        "removed": 0, "diff": "@@ -0,0 +1 @@\n+x\n"}]}),
+    );
+    told.call("3");
+    told.result(
+        "3",
+        &json!({"type": "plan", "steps": [{"step": "one", "status": "completed"},
+        {"step": "two", "status": "pending"}]}),
+    );
+    told.item(&json!({"type": "context", "context": "notice", "text": "The user ended session ID 7."}));
+    told.said("Done.");
+    told.end();
+    told.transcript.say(vec!["not a part of it".into()]);
+    insta::assert_snapshot!(told.transcript.markdown(), @r"
+    ## You
+
+    do **it**\u{1b}[2J
+
+    > **Thinking**
+
+    ````console
+    $ ls
+    a
+    ```
+    b
+    ````
+
+    *exit 2*
+
+    Edited `` a`b.rs `` (+1 -0)
+
+    ```diff
+    @@ -0,0 +1 @@
+    +x
+    ```
+
+    - [x] one
+    - [ ] two
+
+    *The user ended session ID 7.*
+
+    Done.
+    ");
+    assert_eq!(told.transcript.source(2).as_deref(), Some("$ ls\na\n```\nb"));
+    assert_eq!(told.transcript.patches().count(), 1);
 }

@@ -46,7 +46,7 @@ fn push(text: &mut Text, words: &str, most: usize, view: &View<'_>) {
         }
         text.push(if index > 0 { "\n" } else { "" }, view.theme.user);
         let shown = plain::first(line, longest);
-        text.push(&plain::plain(shown), view.theme.user);
+        text.push(&plain::speech(shown), view.theme.user);
         if shown.len() < line.len() {
             text.push(&format!("… +{} bytes", line.len() - shown.len()), view.theme.dim);
         }

@@ -7,7 +7,12 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use crate::tui::text::{Break, Prefix, Text, columns, plain};
+use crate::tui::text::{
+    Break, Prefix, Text, columns,
+    link::Follow,
+    markdown::{Links, Root},
+    plain,
+};
 use crate::tui::theme::Theme;
 
 /// What cells are drawn with.
@@ -16,9 +21,15 @@ pub struct View<'a> {
     pub width: u16,
     pub theme: &'a Theme,
     pub workspace: &'a Path,
+    pub links: Follow,
 }
 
 impl View<'_> {
+    /// How links are made, if they are.
+    pub fn root(&self) -> Root {
+        root(self.links, self.workspace)
+    }
+
     /// Prose behind a mark of two columns.
     pub fn prose(&self, mark: &str, mark_style: Style, text: &str, style: Style) -> Vec<Line<'static>> {
         let mut all = Text::default();
@@ -64,6 +75,11 @@ impl View<'_> {
         let shown = if short.as_os_str().is_empty() { ".".into() } else { short.to_string_lossy() };
         plain::plain(&shown).into_owned()
     }
+}
+
+/// How links are made in a workspace, if they are.
+pub fn root(links: Follow, workspace: &Path) -> Root {
+    (links != Follow::No).then(|| Links { root: workspace.into(), certain: links == Follow::Yes })
 }
 
 /// The first line of a text, clean and not long.
@@ -131,7 +147,7 @@ mod tests {
     #[test]
     fn a_row_is_cut_to_the_width() {
         let theme = Theme::ansi();
-        let view = View { width: 8, theme: &theme, workspace: Path::new("/w") };
+        let view = View { width: 8, theme: &theme, workspace: Path::new("/w"), links: Follow::No };
         let row = |texts: &[&str]| {
             view.row(texts.iter().map(|text| ((*text).to_owned(), Style::new())).collect()).to_string()
         };

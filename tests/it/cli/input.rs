@@ -181,3 +181,13 @@ async fn instructions_beyond_the_budget_are_said_aloud() {
     let body = String::from_utf8(world.mock.requests()[0].raw.clone()).unwrap();
     assert!(body.contains("the nearest"), "the nearest goes first");
 }
+
+#[tokio::test]
+async fn a_task_that_no_log_could_hold_is_refused_and_the_session_goes_on() {
+    let world = World::new([Step::text("ok")]).await;
+    // Each NUL is six characters in the log.
+    let run = piped(&world, &["-"], &"\0".repeat(16 << 20)).await.expect(2);
+    assert!(run.stderr.contains("it can't be recorded: it is longer than 64 MiB"), "{}", run.stderr);
+    let run = world.exec(&["resume", &world.session(), "go"]).await.expect(0);
+    assert_eq!(run.stdout, "ok\n");
+}

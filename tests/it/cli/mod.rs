@@ -5,3 +5,4 @@ mod output;
 mod sessions;
 mod setup;
 mod signals;
+mod trust;

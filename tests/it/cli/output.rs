@@ -94,9 +94,13 @@ async fn an_answer_is_held_against_its_schema() {
 #[tokio::test]
 async fn a_schema_that_is_none_is_refused_before_anything_begins() {
     let world = World::new([]).await;
-    for (content, problem) in
-        [(None, "can't read"), (Some("{"), "is not JSON"), (Some("{\"type\": 7}"), "is not a JSON Schema")]
-    {
+    let nested = (0..125).fold("{}".to_owned(), |inner, _| format!("{{\"items\":{inner}}}"));
+    for (content, problem) in [
+        (None, "can't read"),
+        (Some("{"), "is not JSON"),
+        (Some("{\"type\": 7}"), "is not a JSON Schema"),
+        (Some(&nested), "is nested deeper than 64 levels"),
+    ] {
         let path = world.root.join("schema.json");
         if let Some(content) = content {
             fs::write(&path, content).unwrap();
@@ -117,6 +121,10 @@ async fn an_ephemeral_run_leaves_nothing() {
     let run = world.exec(&["--ephemeral", "go"]).await.expect(1);
     assert!(!run.stderr.contains("resume"), "there is nothing to resume: {run:#?}");
     assert_eq!(files(&world.root.join("tmp")), Vec::<std::path::PathBuf>::new());
+    let destructive = shell("rm -rf ../nothing-of-this-name");
+    let world = World::new([Step::items([destructive])]).await;
+    let run = world.exec(&["--ephemeral", "-a", "untrusted", "go"]).await.expect(3);
+    assert!(!run.stderr.contains("resume") && run.stderr.contains("--ephemeral"), "{run:#?}");
 }
 
 #[tokio::test]
@@ -127,4 +135,19 @@ async fn a_closed_standard_output_stops_nobody() {
     run.end().await.expect(0);
     assert_eq!(world.read("made"), "x\n");
     assert_eq!(world.log().last().unwrap()["outcome"]["type"], "done");
+}
+
+#[tokio::test]
+async fn a_turn_without_a_message_does_not_give_the_answer_of_an_earlier_one() {
+    let steps = [Step::text("{\"sum\": 4}"), Step::items([]), Step::items([])];
+    let world = World::new(steps).await;
+    let (file, schema) = (world.root.join("last.md"), world.root.join("schema.json"));
+    fs::write(&schema, "{\"type\": \"object\"}").unwrap();
+    let [file_name, schema] = [&file, &schema].map(|path| path.to_str().unwrap());
+    world.exec(&["-o", file_name, "go"]).await.expect(0);
+    let id = world.session();
+    let run = world.exec(&["-o", file_name, "resume", &id, "again"]).await.expect(0);
+    assert_eq!((run.stdout.as_str(), fs::read_to_string(&file).unwrap().as_str()), ("", ""));
+    let run = world.exec(&["--output-schema", schema, "resume", &id, "again"]).await.expect(7);
+    assert!(run.stdout.is_empty() && run.stderr.contains("it is not JSON"), "{run:#?}");
 }

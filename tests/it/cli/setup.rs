@@ -189,3 +189,51 @@ async fn the_demo_does_real_work_and_says_that_its_model_is_scripted() {
     // Nothing of the user's own is read or written.
     assert!(world.sessions().is_empty());
 }
+
+#[tokio::test]
+async fn a_person_is_asked_as_it_was_set_wherever_it_was_set() {
+    let asks = || World::new([Step::items([shell("touch made")]), Step::text("ok")]);
+    let typed = asks().await;
+    typed.exec(&["-c", "approval=untrusted", "go"]).await.expect(3);
+    let named = asks().await;
+    let mut command = named.command(["exec", "go"]);
+    command.env("AGENT_APPROVAL", "untrusted");
+    crate::support::world::Running::spawn(command).end().await.expect(3);
+    let written = asks().await;
+    written.configure("approval = 'untrusted'");
+    written.exec(&["go"]).await.expect(3);
+    written.exec(&["-a", "never", "go"]).await.expect(0);
+}
+
+#[tokio::test]
+async fn what_is_typed_goes_before_what_a_session_ran_with() {
+    let world = World::new([Step::text("one"), Step::text("two"), Step::text("three")]).await;
+    world.exec(&["go"]).await.expect(0);
+    let id = world.session();
+    // What is only configured does not.
+    world.configure("effort = 'low'");
+    world.exec(&["resume", &id, "on"]).await.expect(0);
+    let typed = [
+        "sandbox=read-only",
+        "approval=untrusted",
+        "effort=high",
+        "verbosity=low",
+        "context_window=50000",
+        "model=mock/other",
+    ];
+    let options = typed.iter().flat_map(|typed| ["-c", typed]);
+    let args: Vec<&str> = options.chain(["resume", &id, "on"]).collect();
+    world.exec(&args).await.expect(0);
+    let configured = crate::support::world::of(&world.log(), "configured");
+    assert_eq!(configured.len(), 2, "{configured:#?}");
+    let settings = &configured[1]["settings"];
+    let now: Vec<&Value> =
+        ["sandbox", "approval", "effort", "verbosity"].iter().map(|key| &settings[key]).collect();
+    assert_eq!(now, ["read-only", "untrusted", "high", "low"]);
+    assert_eq!(settings["limits"]["window"], 50_000);
+    assert_eq!(world.mock.requests()[2].body["model"], "other");
+    let run = world.exec(&["--backend", "docker", "resume", &id, "on"]).await.expect(2);
+    assert!(run.stderr.contains("backend `docker`"), "{run:#?}");
+    let run = world.exec(&["--ephemeral", "resume", &id, "on"]).await.expect(2);
+    assert!(run.stderr.contains("--ephemeral is for new ones"), "{run:#?}");
+}

@@ -4,8 +4,11 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
+use serde_json::json;
+
 use crate::support::{
-    mock::{Gate, Step, text},
+    has_sandbox,
+    mock::{Gate, Step, call, text},
     world::{Running, World, of, results, shell, story},
 };
 
@@ -124,4 +127,90 @@ async fn nothing_is_left_running_by_a_program_that_was_killed() {
     });
     assert!(gone.await.unwrap());
     assert_eq!(world.read("on"), "");
+}
+
+#[tokio::test]
+async fn an_interrupt_takes_back_what_waits_to_be_said() {
+    let (first, second) = (Gate::new(), Gate::new());
+    let world = World::new([
+        Step::text("never").gate(0, &first),
+        Step::text("never").gate(0, &second),
+        Step::text("nobody asked for this"),
+    ])
+    .await;
+    let run = world.start(&["go"]);
+    first.reached().await;
+    run.signal(Signal::TERM);
+    run.end().await.expect(143);
+    let mut run = world.start(&["resume", &world.session(), "and this"]);
+    run.until(|fact| fact["type"] == "input_queued").await;
+    run.signal(Signal::INT);
+    run.end().await.expect(130);
+    let story = story(&world.log());
+    assert_eq!(
+        story[story.len() - 4..],
+        ["input_queued", "input_retracted", "response_finished interrupted", "turn_finished interrupted"]
+    );
+}
+
+/// One call that runs until the pipe `gate` is opened, and one that a person has to decide about.
+fn one_runs_and_one_waits() -> Step {
+    let asks = json!({
+        "cmd": "echo outside", "sandbox_permissions": "require_escalated", "justification": "it has to",
+    });
+    Step::items([shell("cat gate"), call("exec_command", asks)])
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_a_turn_with_a_waiting_approval_and_a_waiting_message() {
+    if !has_sandbox() {
+        return;
+    }
+    let gate = Gate::new();
+    let world = World::new([Step::text("never").gate(0, &gate), one_runs_and_one_waits()]).await;
+    world.fifo("gate");
+    let run = world.start(&["-a", "on-request", "go"]);
+    gate.reached().await;
+    run.signal(Signal::TERM);
+    run.end().await.expect(143);
+    let mut run = world.start(&["resume", &world.session(), "and this"]);
+    run.until(|fact| fact["type"] == "approval_requested").await;
+    run.signal(Signal::INT);
+    let run = run.end().await.expect(130);
+    let story = story(&run.facts());
+    assert!(story.contains(&"input_retracted".to_owned()), "{story:?}");
+    assert_eq!(
+        story[story.len() - 3..],
+        ["tool_result call_2_1", "tool_result call_2_2", "turn_finished interrupted"]
+    );
+}
+
+#[tokio::test]
+async fn a_waiting_approval_and_a_waiting_message_survive_the_end_of_the_program() {
+    if !has_sandbox() {
+        return;
+    }
+    for (signal, code) in [(Signal::TERM, 143), (Signal::KILL, 137)] {
+        let gate = Gate::new();
+        let world =
+            World::new([Step::text("never").gate(0, &gate), one_runs_and_one_waits(), Step::text("ok")])
+                .await;
+        world.fifo("gate");
+        let run = world.start(&["-a", "on-request", "go"]);
+        gate.reached().await;
+        run.signal(Signal::TERM);
+        run.end().await.expect(143);
+        let id = world.session();
+        let mut run = world.start(&["resume", &id, "and this"]);
+        run.until(|fact| fact["type"] == "approval_requested").await;
+        run.signal(signal);
+        run.end().await.expect(code);
+        let run = world.exec(&["resume", &id]).await.expect(3);
+        assert!(run.stderr.contains("call_2_2  $ echo outside"), "{run:#?}");
+        world.exec(&["resume", &id, "--deny", "call_2_2", "not now"]).await.expect(0);
+        let results = world.results(3);
+        assert!(results[0].1.as_str().unwrap().starts_with("The agent was stopped while this ran"));
+        assert!(results[1].1.as_str().unwrap().ends_with("says: not now"), "{results:?}");
+        assert_eq!(world.sent(3).last().unwrap()["content"][0]["text"], "and this");
+    }
 }

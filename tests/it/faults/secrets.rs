@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use crate::support::{
     mock::Step,
-    world::{KEY, Run, World, files, output, shell},
+    world::{KEY, Run, Running, World, files, output, shell},
 };
 
 /// Everything that a session left behind, and everything that a run printed.
@@ -108,4 +108,21 @@ async fn without_a_key_nothing_is_asked_and_the_places_for_one_are_named() {
     let run = crate::support::world::Running::spawn(command).end().await.expect(5);
     assert!(run.stderr.contains("MOCK_KEY") && run.stderr.contains("auth.json"), "{run:#?}");
     assert_eq!(world.mock.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_key_with_a_name_of_its_own_stays_out_of_commands_wherever_it_comes_from() {
+    let world = World::new([Step::items([shell("env")]), Step::text("ok")]).await;
+    let config = fs::read_to_string(world.config_file()).unwrap().replace("MOCK_KEY", "MY_MODEL");
+    fs::write(world.config_file(), config).unwrap();
+    world.configure("shell.env_allow = ['MY_MODEL', 'MY_FLAG']");
+    // Login files are read where the user's own can be seen.
+    let login = format!("export MY_MODEL={KEY} NPM_CONFIG__AUTH={KEY} FROM_LOGIN=1\n");
+    fs::write(world.root.join("user/.bash_profile"), login).unwrap();
+    let mut command = world.command(["exec", "-s", "danger-full-access", "go"]);
+    command.env("MY_MODEL", KEY).env("MY_FLAG", "flag").env("SHELL", "/bin/bash");
+    Running::spawn(command).end().await.expect(0);
+    let result = world.result(2);
+    assert!(result.contains("MY_FLAG=flag") && result.contains("FROM_LOGIN=1"), "{result}");
+    assert!(!result.contains("MY_MODEL") && !result.contains(KEY), "{result}");
 }

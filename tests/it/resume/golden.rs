@@ -28,6 +28,11 @@ const BEGIN: &str = "2026-01-01T00:00:00Z";
 /// Facts as a newer version may write them, among some that are as they are now.
 const NEWER: &str = include_str!("newer.jsonl");
 
+/// Rules that are read, given, used and taken back.
+const RULES: &str = include_str!("rules.jsonl");
+/// A fork that has gone back.
+const REWOUND: &str = include_str!("rewound.jsonl");
+
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sessions").join(name)
 }
@@ -40,8 +45,12 @@ fn record() {
     rechained(&log, &workspace, "/home/me", "v1-demo.jsonl");
     let (world, _) = pending("workspace-write");
     rechained(&world.log().unwrap(), &world.root, "/home/me", "v1-pending-approval.jsonl");
-    let facts = NEWER.lines().map(|line| Fact::Unknown(serde_json::from_str(line).unwrap())).collect();
-    write("v1-newer.jsonl", vec![(facts, BEGIN.parse().unwrap())]);
+    for (name, lines) in [("v1-newer.jsonl", NEWER), ("v1-rules.jsonl", RULES)] {
+        let facts = lines.lines().map(|line| Fact::Unknown(serde_json::from_str(line).unwrap())).collect();
+        write(name, vec![(facts, BEGIN.parse().unwrap())]);
+    }
+    let facts = REWOUND.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    write("v1-rewound.jsonl", vec![(facts, BEGIN.parse().unwrap())]);
 }
 
 /// Writes a log once more, with `to` for the path `from`, and times from [`BEGIN`] on.
@@ -112,7 +121,7 @@ fn in_words(session: &Session) -> String {
     lines.push(format!("outcome: {:?}", session.outcome));
     lines.extend(session.queue.iter().map(|queued| format!("queued: {queued:?}")));
     lines.extend(session.processes.iter().map(|(id, process)| format!("process {id}: {process:?}")));
-    lines.extend(session.grants.iter().map(|grant| format!("grant: {grant:?}")));
+    lines.extend(session.rules.iter().map(|rule| format!("rule: {rule:?}")));
     lines.extend(session.plan.iter().map(|step| format!("plan: {step:?}")));
     lines.push(format!("usage: {:?}", session.usage));
     lines.join("\n")
@@ -233,7 +242,7 @@ fn a_session_of_a_newer_version_opens_and_what_is_unknown_folds_to_nothing() {
     next: Some(Run(CallId("c2")))
     outcome: None
     queued: Queued { input: InputId(1), content: [Text { text: "and then this" }], delivery: AfterTurn }
-    grant: Unknown
+    rule: Rule { grant: Unknown, scope: Session }
     usage: Usage { input: 10, cached: 0, output: 5, reasoning: 0 }
     "#);
 
@@ -248,4 +257,42 @@ fn a_session_of_a_newer_version_opens_and_what_is_unknown_folds_to_nothing() {
     assert_eq!(changed, [1, 2, 3, 6, 8, 9, 11, 15, 16, 19, 22]);
     let allowed = session.settings.map(|settings| settings.sandbox);
     assert_eq!(allowed, Some(SandboxMode::ReadOnly), "an unknown mode allows the least");
+}
+
+#[test]
+fn the_first_rules_replay() {
+    assert_written_the_same("v1-rules.jsonl");
+    let (_, session) = read("v1-rules.jsonl");
+    let rules: Vec<String> =
+        session.rules.iter().map(|rule| format!("{}: {}", rule.scope, rule.grant)).collect();
+    assert_eq!(
+        rules,
+        [
+            "always in this project: commands that begin with `make deploy`, outside the sandbox too",
+            "always in this project: commands that begin with `npm install`, outside the sandbox too",
+            "until this session ends: changes at or below /home/me/other",
+        ]
+    );
+}
+
+#[test]
+fn the_first_fork_that_went_back_replays() {
+    assert_written_the_same("v1-rewound.jsonl");
+    let (events, session) = read("v1-rewound.jsonl");
+    assert!(events.iter().all(|event| !matches!(event.fact, Fact::Unknown(_))), "{events:?}");
+    let Fact::SessionStarted { parent, .. } = &events[0].fact else { panic!("{:?}", events[0]) };
+    assert!(parent.is_some());
+    insta::assert_snapshot!(in_words(&session), @r#"
+    workspace: /home/me/sum
+    title: None
+    settings: {"model":"demo/scripted","approval":"on-request","sandbox":"workspace-write","backend":"local","limits":{"window":121600,"tool_output":10000}}
+    facts: 19
+    item: user None: Hello.
+    item: assistant (partial false): Hi.
+    item: context Notice: The user took back what followed here.
+    turn: none
+    next: None
+    outcome: None
+    usage: Usage { input: 30, cached: 0, output: 5, reasoning: 0 }
+    "#);
 }

@@ -168,3 +168,32 @@ fn picture() -> Vec<u8> {
         .unwrap();
     bytes.into_inner()
 }
+
+#[tokio::test]
+async fn a_path_that_can_not_be_recorded_costs_its_call_and_not_the_session() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let change = "*** Begin Patch\n*** Update File: l/a\n@@\n-a\n+b\n*** End Patch\n";
+    let world = World::new([
+        Step::items([custom_call("apply_patch", change), call("view_image", json!({"path": "l/a.png"}))]),
+        Step::text("ok"),
+    ])
+    .await;
+    let name = std::ffi::OsStr::from_bytes(b"d\xff");
+    std::fs::create_dir(world.workspace.join(name)).unwrap();
+    std::fs::write(world.workspace.join(name).join("a"), "a\n").unwrap();
+    std::fs::write(world.workspace.join(name).join("a.png"), picture()).unwrap();
+    std::os::unix::fs::symlink(name, world.workspace.join("l")).unwrap();
+    assert_eq!(world.exec(&["go"]).await.expect(0).stdout, "ok\n");
+    for (_, told) in world.results(2) {
+        let told = told.as_str().unwrap();
+        assert!(
+            told.starts_with("what it would do can't be recorded: path contains invalid UTF-8"),
+            "{told}"
+        );
+    }
+    assert_eq!(world.read("l/a"), "a\n");
+    // And a workspace with such a path is refused before anything begins.
+    let run = world.exec(&["-C", "l", "go"]).await.expect(2);
+    assert!(run.stderr.contains("its path is not UTF-8"), "{run:#?}");
+    assert_eq!(world.sessions().len(), 1);
+}

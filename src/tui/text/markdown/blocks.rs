@@ -4,10 +4,10 @@
 //! its length, in whatever pieces it comes. Where CommonMark needs the end of a document to understand its
 //! beginning (link definitions, HTML blocks), text is shown as it was written.
 
-use crate::tui::text::{Ink, Look, highlight::Highlighter, plain::plain};
+use crate::tui::text::{Ink, Look, highlight::Highlighter, plain::speech};
 
 use super::{
-    inline::{self, BREAK, Run, inline},
+    inline::{self, BREAK, Root, Run, inline},
     marks::{self, Fence, Marker},
     table::Table,
 };
@@ -58,6 +58,7 @@ pub struct Blocks {
     /// Within a line of which the beginning was taken in already.
     within: bool,
     spacing: Spacing,
+    pub root: Root,
     pub pieces: Vec<Piece>,
 }
 
@@ -112,7 +113,7 @@ impl Blocks {
         if std::mem::take(&mut self.within) {
             self.rest(line, false);
         } else {
-            self.begin(&plain(line), false);
+            self.begin(&speech(line), false);
         }
     }
 
@@ -121,7 +122,7 @@ impl Blocks {
         if std::mem::replace(&mut self.within, true) {
             self.rest(part, true);
         } else {
-            self.begin(&plain(part), true);
+            self.begin(&speech(part), true);
         }
     }
 
@@ -134,6 +135,7 @@ impl Blocks {
             leaf: self.leaf.clone(),
             within: self.within,
             spacing: self.spacing.clone(),
+            root: self.root.clone(),
             pieces: self.pieces.get(from..).unwrap_or_default().to_vec(),
         }
     }
@@ -144,10 +146,11 @@ impl Blocks {
     }
 
     fn rest(&mut self, text: &str, more: bool) {
-        let text = plain(text);
+        let text = speech(text);
         match &mut self.leaf {
             Leaf::Code { .. } => {
-                self.pieces.push(Piece::Code { runs: vec![(text.into_owned(), Look::default())], more });
+                self.pieces
+                    .push(Piece::Code { runs: vec![(text.into_owned(), Look::default()).into()], more });
             }
             Leaf::Paragraph { text: paragraph, heading, .. } => {
                 paragraph.push_str(if more { &text } else { text.trim_end() });
@@ -264,7 +267,8 @@ impl Blocks {
             Leaf::Paragraph { text, heading: false, .. } => {
                 if !partial
                     && depth == self.containers.len()
-                    && let Some(table) = Table::begin(text.rsplit(BREAK).next().unwrap_or_default(), line)
+                    && let Some(table) =
+                        Table::begin(text.rsplit(BREAK).next().unwrap_or_default(), line, &self.root)
                 {
                     let before = text.rfind(BREAK).unwrap_or(0);
                     text.truncate(before);
@@ -321,7 +325,7 @@ impl Blocks {
             self.space(false);
             self.prefix()
         };
-        self.pieces.push(Piece::Text { prefix, runs: inline(text, ink.into()), joins, more });
+        self.pieces.push(Piece::Text { prefix, runs: inline(text, ink.into(), &self.root), joins, more });
     }
 
     fn heading(&mut self, text: &str, partial: bool) {
@@ -366,8 +370,8 @@ impl Blocks {
         let blanks = std::mem::take(blanks);
         let first = !std::mem::replace(begun, true);
         let runs = match partial {
-            true => vec![(line.to_owned(), Look::default())],
-            false => highlighter.line(line),
+            true => vec![(line.to_owned(), Look::default()).into()],
+            false => highlighter.line(line).into_iter().map(Run::from).collect(),
         };
         if first {
             self.space(true);

@@ -2,33 +2,60 @@
 //!
 //! Lines of a paragraph stay lines: what the model wrote as two lines is read and copied as two.
 
-use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
+use std::{path::Path, sync::Arc};
+
+use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd, TextMergeStream};
 
 use crate::tui::text::{
-    Ink, Look,
-    plain::{first, plain},
+    Ink, Look, link,
+    plain::{first, speech},
 };
 
 /// Stands between the lines of a paragraph. Outside text can't contain it: it is made visible before.
 pub const BREAK: char = '\u{2028}';
 
 /// A piece of text in one look. A line feed in it ends a row.
-pub type Run = (String, Look);
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    pub text: String,
+    pub look: Look,
+    /// Where it leads.
+    pub link: Option<Arc<str>>,
+}
+
+impl From<(String, Look)> for Run {
+    fn from((text, look): (String, Look)) -> Self {
+        Self { text, look, link: None }
+    }
+}
+
+/// How links are made, if they are.
+pub type Root = Option<Links>;
+
+/// How links are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Links {
+    /// Where paths in a text begin.
+    pub root: Arc<Path>,
+    /// They are certain to be followed: an honest text need not say where it leads.
+    pub certain: bool,
+}
 
 /// A word before the text, so that nothing in it can be read as the beginning of a block.
 const WORD: &str = "a ";
 
 /// Reads the text of a paragraph.
 #[must_use]
-pub fn inline(text: &str, base: Look) -> Vec<Run> {
-    let mut out = Out { runs: Vec::new(), looks: vec![base], links: Vec::new() };
+pub fn inline(text: &str, base: Look, root: &Root) -> Vec<Run> {
+    let mut out = Out { runs: Vec::new(), looks: vec![base], links: Vec::new(), root: root.as_ref() };
     if !text.contains(['*', '_', '`', '[', '<', '~', '&', '\\', '!']) {
         out.text(text);
         return out.runs;
     }
     let source = format!("{WORD}{text}");
     let mut word = Some(WORD);
-    for event in Parser::new_ext(&source, Options::ENABLE_STRIKETHROUGH) {
+    // In one piece each, so that an address is not cut at its marks.
+    for event in TextMergeStream::new(Parser::new_ext(&source, Options::ENABLE_STRIKETHROUGH)) {
         match (word, &event) {
             (Some(before), Event::Text(text)) => {
                 word = None;
@@ -86,10 +113,11 @@ fn opens(mark: char, next: Option<char>) -> bool {
         || (matches!(mark, '*' | '_' | '~') && next.is_none_or(|next| next != ' '))
 }
 
-struct Out {
+struct Out<'a> {
     runs: Vec<Run>,
     looks: Vec<Look>,
     links: Vec<Link>,
+    root: Option<&'a Links>,
 }
 
 struct Link {
@@ -98,13 +126,13 @@ struct Link {
     begin: usize,
 }
 
-impl Out {
+impl Out<'_> {
     fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Start(tag) => self.start(tag),
             Event::End(end) => self.end(end),
             Event::Text(text) => self.text(&text),
-            Event::Code(text) => self.inked(&text, Ink::Code),
+            Event::Code(text) => self.code(&text),
             Event::InlineHtml(text) | Event::Html(text) => self.inked(&text, Ink::Dim),
             Event::SoftBreak | Event::HardBreak => self.push("\n", self.look()),
             _ => {}
@@ -119,7 +147,10 @@ impl Out {
             Tag::Strikethrough => look.struck = true,
             Tag::Link { link_type, dest_url, .. } => {
                 look.ink = Ink::Link;
-                let target = if link_type == LinkType::Email { String::new() } else { dest_url.to_string() };
+                let target = match link_type {
+                    LinkType::Email => format!("mailto:{dest_url}"),
+                    _ => dest_url.to_string(),
+                };
                 self.links.push(Link { target, begin: self.runs.len() });
             }
             Tag::Image { dest_url, .. } => {
@@ -136,12 +167,24 @@ impl Out {
             TagEnd::Link | TagEnd::Image => {
                 self.looks.pop();
                 let Some(Link { target, begin }) = self.links.pop() else { return };
-                let text: String = self.runs.iter().skip(begin).map(|(text, _)| text.as_str()).collect();
-                if target.is_empty() || text == target {
+                let text: String = self.runs.iter().skip(begin).map(|run| run.text.as_str()).collect();
+                let to = self.root.and_then(|_| link::target(&target));
+                let certain = self.root.is_some_and(|links| links.certain) && !text.trim().is_empty();
+                let honest = certain && to.as_ref().is_some_and(|to| !link::misleads(&text, to));
+                for run in self.runs.iter_mut().skip(begin).filter(|_| to.is_some()) {
+                    run.link.clone_from(&to);
+                }
+                if target.is_empty()
+                    || text == target
+                    || honest
+                    || target.strip_prefix("mailto:") == Some(&text)
+                {
                     return;
                 }
                 let (before, after) = if text.is_empty() { ("", "") } else { (" (", ")") };
-                self.inked(&format!("{before}{target}{after}"), Ink::Dim);
+                // It is no text to be searched for links.
+                let look = Look { ink: Ink::Dim, ..self.look() };
+                self.lines(&format!("{before}{target}{after}"), look);
             }
             TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough => {
                 self.looks.pop();
@@ -159,8 +202,44 @@ impl Out {
         self.lines(text, look);
     }
 
+    /// Text, and the links in it that nothing marks as such.
     fn text(&mut self, text: &str) {
-        self.lines(text, self.look());
+        let found = match self.root {
+            Some(Links { root, .. }) if self.links.is_empty() => link::find(text, root),
+            _ => Vec::new(),
+        };
+        let look = self.look();
+        let mut from = 0;
+        for (range, to) in found {
+            self.lines(text.get(from..range.start).unwrap_or_default(), look);
+            let begin = self.runs.len();
+            let shown = text.get(range.clone()).unwrap_or_default();
+            self.runs.push(Run {
+                text: String::new(),
+                look: Look { ink: Ink::Link, ..look },
+                link: Some(to),
+            });
+            self.lines(shown, Look { ink: Ink::Link, ..look });
+            // What is not shown as it is written does not lead anywhere.
+            if self.runs.get(begin).is_none_or(|run| run.text != shown) {
+                self.runs.iter_mut().skip(begin).for_each(|run| run.link = None);
+            }
+            from = range.end;
+        }
+        self.lines(text.get(from..).unwrap_or_default(), look);
+    }
+
+    fn code(&mut self, text: &str) {
+        let begin = self.runs.len();
+        self.inked(text, Ink::Code);
+        let Some(Links { root, .. }) = self.root.filter(|_| self.links.is_empty()) else { return };
+        // The whole of it, or nothing: code is code.
+        if let [(range, to)] = &link::find(text, root)[..]
+            && *range == (0..text.len())
+            && let [run] = self.runs.get_mut(begin..).unwrap_or_default()
+        {
+            run.link = Some(Arc::clone(to));
+        }
     }
 
     /// Text that may have been written with entities: only here is it known what it says.
@@ -169,7 +248,7 @@ impl Out {
             if index > 0 {
                 self.push("\n", look);
             }
-            self.push(&plain(line), look);
+            self.push(&speech(line), look);
         }
     }
 
@@ -177,9 +256,11 @@ impl Out {
         // The text of a link is compared with its target, and so begins a run.
         let joins = self.links.last().is_none_or(|link| link.begin < self.runs.len());
         match self.runs.last_mut() {
-            Some((run, last)) if *last == look && joins => run.push_str(text),
+            Some(last) if last.look == look && joins && (last.link.is_none() || last.text.is_empty()) => {
+                last.text.push_str(text);
+            }
             _ if text.is_empty() => {}
-            _ => self.runs.push((text.to_owned(), look)),
+            _ => self.runs.push((text.to_owned(), look).into()),
         }
     }
 }
@@ -189,7 +270,7 @@ mod tests {
     use super::*;
 
     fn marked(text: &str) -> String {
-        let runs = inline(text, Look::default()).into_iter().map(|(text, look)| {
+        let runs = inline(text, Look::default(), &None).into_iter().map(|Run { text, look, .. }| {
             let mut out = text;
             for (set, mark) in [(look.strong, "**"), (look.emphasis, "*"), (look.struck, "~~")] {
                 if set {
@@ -224,6 +305,44 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(marked(text), expected, "{text}");
         }
+    }
+
+    /// The text, with what leads somewhere as `{text>where}`.
+    fn linked(text: &str, certain: bool) -> String {
+        let root: Root = Some(Links { root: Path::new("/w").into(), certain });
+        let runs = inline(text, Look::default(), &root).into_iter().map(|run| match run.link {
+            Some(to) => format!("{{{}>{to}}}", run.text),
+            None => run.text,
+        });
+        runs.collect()
+    }
+
+    #[test]
+    fn links_lead_where_they_say() {
+        let table = [
+            ("[text](https://a.b/c) x", "{text>https://a.b/c} x"),
+            ("[a.b](https://c.d)", "{a.b>https://c.d} (https://c.d)"),
+            ("[x **y** `z`](https://a.b)", "{x >https://a.b}{y>https://a.b}{ >https://a.b}{z>https://a.b}"),
+            ("[run](javascript:x)", "run (javascript:x)"),
+            ("[![alt](https://a.b/i.png)](https://c.d)", "{alt>https://c.d}"),
+            ("<me@a.b>", "{me@a.b>mailto:me@a.b}"),
+            (
+                "at https://a.b/c_d_e?f=1&g=2, ok",
+                "at {https://a.b/c_d_e?f=1&g=2>https://a.b/c_d_e?f=1&g=2}, ok",
+            ),
+            ("https://a.b https://c.d", "{https://a.b>https://a.b} {https://c.d>https://c.d}"),
+            (
+                "see `src/a.rs:3` and b/c.rs:4.",
+                "see {src/a.rs:3>file:///w/src/a.rs} and {b/c.rs:4>file:///w/b/c.rs}.",
+            ),
+            ("`let a = b/c.rs:4`", "let a = b/c.rs:4"),
+            ("[](https://a.b)", "https://a.b"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(linked(text, true), expected, "{text}");
+        }
+        let doubtful = "{text>https://a.b} (https://a.b)";
+        assert_eq!(linked("[text](https://a.b)", false), doubtful, "whoever can't follow it can read it");
     }
 
     #[test]

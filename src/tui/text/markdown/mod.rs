@@ -13,11 +13,13 @@ mod tests;
 
 use ratatui::text::{Line, Span};
 
-use crate::tui::theme::Theme;
+use crate::tui::{term::Row, theme::Theme};
 
 use super::{Break, Prefix, Text, columns, plain::first};
 use blocks::{Blocks, LIMIT, Marks, Piece};
 use inline::Run;
+
+pub use inline::{Links, Root};
 
 /// Pieces that may be laid out again for a look at the open end.
 const TAIL: usize = 100;
@@ -63,6 +65,13 @@ impl Markdown {
         Self { margin, ..Self::default() }
     }
 
+    /// With links.
+    #[must_use]
+    pub fn linked(mut self, links: Root) -> Self {
+        self.blocks.root = links;
+        self
+    }
+
     /// Takes in more text.
     pub fn push(&mut self, text: &str) {
         self.line.push_str(text);
@@ -102,6 +111,11 @@ impl Markdown {
 
     /// The rows that can't change any more and were not handed out before.
     pub fn finished(&mut self, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+        self.finished_rows(width, theme).into_iter().map(|row| row.line).collect()
+    }
+
+    /// The same, with where their parts lead.
+    pub fn finished_rows(&mut self, width: u16, theme: &Theme) -> Vec<Row> {
         let mut rows = Vec::new();
         for piece in std::mem::take(&mut self.blocks.pieces) {
             self.lay_out(piece, width, theme, &mut rows);
@@ -126,11 +140,11 @@ impl Markdown {
         rows
     }
 
-    fn lay_out(&mut self, piece: Piece, width: u16, theme: &Theme, rows: &mut Vec<Line<'static>>) {
+    fn lay_out(&mut self, piece: Piece, width: u16, theme: &Theme, rows: &mut Vec<Row>) {
         match piece {
             Piece::Blank(quotes) => {
                 let margin = if quotes.is_empty() { "" } else { &self.margin.rest };
-                rows.push(Line::from(vec![Span::raw(margin.to_owned()), Span::styled(quotes, theme.dim)]));
+                rows.push(vec![Span::raw(margin.to_owned()), Span::styled(quotes, theme.dim)].into());
             }
             Piece::Text { prefix, runs, joins, more } => {
                 let begins = (!joins).then(|| Flow::new(Break::Words, self.margin.before(&prefix, theme)));
@@ -145,10 +159,8 @@ impl Markdown {
                 let prefix = self.margin.before(&prefix, theme);
                 let own: usize = prefix.rest.iter().map(|span| columns(&span.content)).sum();
                 let drawn = table.draw(usize::from(width).saturating_sub(own), theme);
-                rows.extend(drawn.into_iter().enumerate().map(|(index, line)| {
-                    let mut spans = if index == 0 { prefix.first.clone() } else { prefix.rest.clone() };
-                    spans.extend(line.spans.into_iter().map(|span| span.patch_style(line.style)));
-                    Line::from(spans)
+                rows.extend(drawn.into_iter().enumerate().map(|(index, row)| {
+                    row.behind(if index == 0 { prefix.first.clone() } else { prefix.rest.clone() })
                 }));
             }
             Piece::Rule(prefix) => {
@@ -157,7 +169,7 @@ impl Markdown {
                 let mut spans = prefix.first;
                 let long = usize::from(width).saturating_sub(own).min(40);
                 spans.push(Span::styled("─".repeat(long), theme.dim));
-                rows.push(Line::from(spans));
+                rows.push(spans.into());
             }
         }
     }
@@ -170,14 +182,14 @@ impl Markdown {
         more: bool,
         width: u16,
         theme: &Theme,
-    ) -> Vec<Line<'static>> {
+    ) -> Vec<Row> {
         let open = self.flow.take();
         let mut flow = begins.or(open).unwrap_or_else(|| Flow::new(Break::Words, Prefix::default()));
-        for (text, look) in runs {
-            flow.text.push(text, look.style(theme));
+        for run in runs {
+            flow.text.push_link(&run.text, run.look.style(theme), run.link.as_ref());
         }
         if !more {
-            return flow.text.rows(width, flow.breaks, &flow.prefix);
+            return flow.text.linked_rows(width, flow.breaks, &flow.prefix);
         }
         let rows = flow.text.take_rows(width, flow.breaks, &flow.prefix);
         if !rows.is_empty() {

@@ -7,10 +7,11 @@ use ratatui::{
     text::{Line, Span},
 };
 
+use crate::tui::term::Row;
 use crate::tui::text::{Break, Look, Prefix, Text, columns};
 use crate::tui::theme::Theme;
 
-use super::inline::{Run, inline};
+use super::inline::{Root, Run, inline};
 
 /// Bytes of rows that are waited for before columns are given their widths.
 const LIMIT: usize = 8 * 1024;
@@ -26,6 +27,7 @@ pub struct Table {
     /// Columns that each column would like to have.
     wanted: Vec<usize>,
     bytes: usize,
+    root: Root,
     pub first: bool,
     last: bool,
 }
@@ -39,7 +41,7 @@ enum Align {
 
 impl Table {
     /// Reads the head of a table and the line below it, if that is what they are.
-    pub fn begin(head: &str, line: &str) -> Option<Self> {
+    pub fn begin(head: &str, line: &str, root: &Root) -> Option<Self> {
         if !line.contains('-') || !(line.contains('|') || head.contains('|')) {
             return None;
         }
@@ -50,7 +52,8 @@ impl Table {
             return None;
         }
         let wanted = vec![0; aligns.len()];
-        let mut table = Self { aligns, rows: Vec::new(), wanted, bytes: 0, first: true, last: false };
+        let root = root.clone();
+        let mut table = Self { aligns, rows: Vec::new(), wanted, bytes: 0, root, first: true, last: false };
         table.row(head);
         Some(table)
     }
@@ -58,12 +61,15 @@ impl Table {
     /// Adds a row. Cells beyond those of the head are left out, as they have no column.
     pub fn row(&mut self, line: &str) {
         self.bytes += line.len();
-        let mut row: Vec<Vec<Run>> =
-            cells(line).iter().take(self.aligns.len()).map(|cell| inline(cell, Look::default())).collect();
+        let mut row: Vec<Vec<Run>> = cells(line)
+            .iter()
+            .take(self.aligns.len())
+            .map(|cell| inline(cell, Look::default(), &self.root))
+            .collect();
         row.resize(self.aligns.len(), Vec::new());
         if self.first {
             for (wanted, cell) in self.wanted.iter_mut().zip(&row) {
-                *wanted = (*wanted).max(cell.iter().map(|(text, _)| columns(text)).sum());
+                *wanted = (*wanted).max(cell.iter().map(|run| columns(&run.text)).sum());
             }
         }
         self.rows.push(row);
@@ -80,6 +86,7 @@ impl Table {
             rows: Vec::new(),
             wanted: self.wanted.clone(),
             bytes: 0,
+            root: self.root.clone(),
             first: false,
             last: false,
         };
@@ -87,13 +94,13 @@ impl Table {
     }
 
     /// The rows of the terminal.
-    pub fn draw(&self, width: usize, theme: &Theme) -> Vec<Line<'static>> {
+    pub fn draw(&self, width: usize, theme: &Theme) -> Vec<Row> {
         let Some(widths) = fit(&self.wanted, width) else { return self.listed(width, theme) };
         let line = |left: &str, cross: &str, right: &str| {
             let parts: Vec<String> = widths.iter().map(|width| "─".repeat(width + 2)).collect();
-            Line::styled(format!("{left}{}{right}", parts.join(cross)), theme.dim)
+            Row::from(Line::styled(format!("{left}{}{right}", parts.join(cross)), theme.dim))
         };
-        let drawn: Vec<Vec<Line<'static>>> = self
+        let drawn: Vec<Vec<Row>> = self
             .rows
             .iter()
             .enumerate()
@@ -117,54 +124,59 @@ impl Table {
         out
     }
 
-    fn drawn(&self, row: &[Vec<Run>], widths: &[usize], head: bool, theme: &Theme) -> Vec<Line<'static>> {
-        let cells: Vec<Vec<Line<'static>>> = row
+    fn drawn(&self, row: &[Vec<Run>], widths: &[usize], head: bool, theme: &Theme) -> Vec<Row> {
+        let cells: Vec<Vec<Row>> = row
             .iter()
             .zip(widths)
             .map(|(cell, width)| {
                 let mut text = Text::default();
-                for (piece, look) in cell {
-                    let style = look.style(theme);
-                    text.push(piece, if head { style.patch(theme.strong) } else { style });
+                for run in cell {
+                    let style = run.look.style(theme);
+                    let style = if head { style.patch(theme.strong) } else { style };
+                    text.push_link(&run.text, style, run.link.as_ref());
                 }
-                text.rows(u16::try_from(*width).unwrap_or(u16::MAX), Break::Words, &Prefix::default())
+                text.linked_rows(u16::try_from(*width).unwrap_or(u16::MAX), Break::Words, &Prefix::default())
             })
             .collect();
         let height = cells.iter().map(Vec::len).max().unwrap_or(1);
         (0..height)
             .map(|at| {
-                let mut spans = vec![Span::styled("│", theme.dim)];
+                let mut whole = Row::from(vec![Span::styled("│", theme.dim)]);
                 for ((cell, width), align) in cells.iter().zip(widths).zip(&self.aligns) {
                     let content = cell.get(at).cloned().unwrap_or_default();
-                    let free =
-                        width.saturating_sub(content.spans.iter().map(|span| columns(&span.content)).sum());
+                    let spans = &content.line.spans;
+                    let free = width.saturating_sub(spans.iter().map(|span| columns(&span.content)).sum());
                     let before = match align {
                         Align::Left => 0,
                         Align::Right => free,
                         Align::Centre => free / 2,
                     };
+                    let Row { line, mut links } = whole;
+                    let mut spans = line.spans;
                     spans.push(Span::styled(" ".repeat(before + 1), Style::new()));
-                    spans.extend(content.spans);
-                    spans.push(Span::styled(" ".repeat(free - before + 1), Style::new()));
-                    spans.push(Span::styled("│", theme.dim));
+                    whole = content.behind(spans);
+                    links.append(&mut whole.links);
+                    whole.links = links;
+                    whole.line.spans.push(Span::styled(" ".repeat(free - before + 1), Style::new()));
+                    whole.line.spans.push(Span::styled("│", theme.dim));
                 }
-                Line::from(spans)
+                whole
             })
             .collect()
     }
 
     /// Where there is no room for lines: the cells of a row, one after the other.
-    fn listed(&self, width: usize, theme: &Theme) -> Vec<Line<'static>> {
+    fn listed(&self, width: usize, theme: &Theme) -> Vec<Row> {
         let width = u16::try_from(width).unwrap_or(u16::MAX);
         let rows = self.rows.iter().flat_map(|row| {
             let mut text = Text::default();
             for (index, cell) in row.iter().enumerate() {
                 text.push(if index > 0 { " · " } else { "" }, theme.dim);
-                for (piece, look) in cell {
-                    text.push(piece, look.style(theme));
+                for run in cell {
+                    text.push_link(&run.text, run.look.style(theme), run.link.as_ref());
                 }
             }
-            text.rows(width, Break::Words, &Prefix::hanging("- ", theme.dim))
+            text.linked_rows(width, Break::Words, &Prefix::hanging("- ", theme.dim))
         });
         rows.collect()
     }

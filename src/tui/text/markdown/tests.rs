@@ -149,8 +149,8 @@ fn a_long_paragraph_is_handed_out_before_it_ends_and_reads_the_same() {
     rows.extend(markdown.finished(60, &Theme::ansi()));
     // As one text, which nothing was ever taken from.
     let mut whole = Text::default();
-    for (piece, look) in inline::inline(&words, super::super::Look::default()) {
-        whole.push(&piece, look.style(&Theme::ansi()));
+    for run in inline::inline(&words, super::super::Look::default(), &None) {
+        whole.push(&run.text, run.look.style(&Theme::ansi()));
     }
     let expected = whole.rows(60, Break::Words, &Prefix::hanging("• ", ratatui::style::Style::new()));
     assert_eq!(text(&rows), text(&expected).trim_end());
@@ -256,4 +256,11 @@ proptest! {
         let expected = letters(&source.replace("&#38;", ""));
         prop_assert_eq!(letters(&show(&source, 50)), expected);
     }
+}
+
+#[test]
+fn joined_emoji_stay_one_and_stray_joiners_are_seen() {
+    let rows: Vec<String> =
+        all("a 👨\u{200d}👩\u{200d}👧 family; a\u{200d}b", 40).iter().map(ToString::to_string).collect();
+    assert_eq!(rows, ["• a 👨\u{200d}👩\u{200d}👧 family; a\\u{200d}b"]);
 }

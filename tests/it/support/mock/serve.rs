@@ -90,7 +90,7 @@ impl Connection {
 
     /// Answers. Whether the connection can take another request.
     async fn answer(&mut self, step: Step, number: usize, shared: &Shared) -> Io<bool> {
-        if let Some((0, gate)) = &step.gate {
+        for (_, gate) in step.gates.iter().filter(|(after, _)| *after == 0) {
             gate.pass().await;
         }
         match &step.answer {
@@ -115,16 +115,13 @@ impl Connection {
 
     async fn stream_events(&mut self, step: &Step, number: usize, shared: &Shared) -> Io<bool> {
         let events = step.events(number);
-        let gate_at = step.gate.as_ref().map(|(after, _)| *after);
         let stop_at = step.stop.map(|(after, _)| after.min(events.len()));
         self.head(&step.headers).await?;
         let mut pending = Vec::new();
         for (index, event) in events.iter().enumerate() {
-            if gate_at == Some(index) && index > 0 {
+            for (_, gate) in step.gates.iter().filter(|(after, _)| *after == index && index > 0) {
                 self.write(&std::mem::take(&mut pending), step.split).await?;
-                if let Some((_, gate)) = &step.gate {
-                    gate.pass().await;
-                }
+                gate.pass().await;
             }
             if stop_at == Some(index) {
                 break;

@@ -14,7 +14,7 @@ pub struct Step {
     pub(super) split: Option<usize>,
     pub(super) garbage_after: Option<usize>,
     pub(super) stop: Option<(usize, Stop)>,
-    pub(super) gate: Option<(usize, Gate)>,
+    pub(super) gates: Vec<(usize, Gate)>,
     pub(super) quiet: bool,
     pub(super) listed: bool,
 }
@@ -124,7 +124,7 @@ impl Step {
             split: None,
             garbage_after: None,
             stop: None,
-            gate: None,
+            gates: Vec::new(),
             quiet: false,
             listed: true,
         }
@@ -207,9 +207,9 @@ impl Step {
         self
     }
 
-    /// Waits for the gate after so many events; with 0, before the answer begins.
+    /// Waits for the gate after so many events; with 0, before the answer begins. There may be several, in order.
     pub fn gate(mut self, events: usize, gate: &Gate) -> Self {
-        self.gate = Some((events, gate.clone()));
+        self.gates.push((events, gate.clone()));
         self
     }
 

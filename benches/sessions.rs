@@ -1,0 +1,63 @@
+//! A list of a thousand sessions of 1 MB.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails may say so by panicking")]
+
+use std::fs;
+
+use agent::{
+    protocol::{Context, Fact, Item, Outcome, SessionId, Time, TurnId},
+    store::{Log, Sessions},
+};
+use divan::Bencher;
+
+fn main() {
+    divan::main();
+}
+
+fn id(number: u128) -> SessionId {
+    SessionId(uuid::Uuid::from_u128(number))
+}
+
+/// Sessions whose logs are one file under many names: they cost the disk 1 MB, and the list does not know.
+fn thousand() -> (tempfile::TempDir, Sessions) {
+    let folder = tempfile::tempdir().unwrap();
+    let sessions = Sessions::new(folder.path());
+    let mut log = Log::create(&sessions.log(id(0))).unwrap();
+    let context = Item::Context { context: Context::Instructions, text: "Be brief.\n".repeat(2_000) };
+    let begin = Fact::SessionStarted {
+        session: id(0),
+        version: 1,
+        agent: "bench".into(),
+        workspace: "/w".into(),
+        parent: None,
+    };
+    log.append(vec![begin, Fact::item(context)], Time::UNIX_EPOCH).unwrap();
+    for turn in (1..=100).map(TurnId) {
+        let answer = Item::Assistant { id: None, text: "words ".repeat(1_600), partial: false };
+        let facts = vec![
+            Fact::TurnStarted { turn },
+            Fact::item(Item::user("mend the login")),
+            Fact::item(answer),
+            Fact::TurnFinished { turn, outcome: Outcome::Done, duration_ms: 1 },
+        ];
+        log.append(facts, Time::UNIX_EPOCH).unwrap();
+    }
+    for number in 1..1_000 {
+        let blobs = sessions.folder(id(number)).join("blobs");
+        fs::create_dir_all(&blobs).unwrap();
+        fs::hard_link(sessions.log(id(0)), sessions.log(id(number))).unwrap();
+        for blob in 0..5 {
+            fs::write(blobs.join(format!("{blob:064x}")), "content").unwrap();
+        }
+    }
+    (folder, sessions)
+}
+
+#[divan::bench(sample_count = 20, sample_size = 1)]
+fn list(bencher: Bencher<'_, '_>) {
+    let (_folder, sessions) = thousand();
+    bencher.bench(|| {
+        let listed = sessions.list().unwrap();
+        assert!(listed.len() == 1_000 && listed.iter().all(|listed| listed.turns == Some(100)));
+    });
+}

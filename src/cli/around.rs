@@ -1,0 +1,58 @@
+//! What lies around a session: its sandboxes, and the settings file that keeps its rules.
+
+use std::{
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+use crate::config::rules;
+use crate::harness::{Place, Surroundings};
+use crate::protocol::{Rule, SandboxMode, Settings};
+use crate::sandbox::SharedSandbox;
+
+use super::start::Start;
+
+/// What lies around one session.
+pub(super) struct Around {
+    start: Start,
+    /// The session's own.
+    folder: PathBuf,
+    /// All that were started: what runs in one lives as long as it does.
+    sandboxes: Mutex<Vec<(SandboxMode, SharedSandbox)>>,
+}
+
+impl Around {
+    /// `sandbox` is the one that the session begins with, under `settings`.
+    pub(super) fn new(start: Start, folder: PathBuf, settings: &Settings, sandbox: SharedSandbox) -> Self {
+        Self { start, folder, sandboxes: Mutex::new(vec![(settings.sandbox, sandbox)]) }
+    }
+
+    fn sandbox(&self, settings: &Settings) -> Result<SharedSandbox, String> {
+        let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, sandbox)) = sandboxes.iter().find(|(mode, _)| *mode == settings.sandbox) {
+            return Ok(SharedSandbox::clone(sandbox));
+        }
+        let sandbox = self.start.sandbox(settings, &self.folder).map_err(|error| error.message)?;
+        sandboxes.push((settings.sandbox, SharedSandbox::clone(&sandbox)));
+        Ok(sandbox)
+    }
+}
+
+impl Surroundings for Around {
+    fn place(&self, settings: &Settings) -> Result<Place, String> {
+        let sandbox = self.sandbox(settings)?;
+        Ok(Place {
+            permissions: self.start.permissions(settings, &sandbox),
+            env: self.start.environment(settings.sandbox),
+            sandbox,
+        })
+    }
+
+    fn keep(&self, rule: &Rule) -> Result<(), String> {
+        rules::keep(&self.start.home, rule, &self.start.workspace).map_err(|error| error.to_string())
+    }
+
+    fn forget(&self, rule: &Rule) -> Result<(), String> {
+        rules::forget(&self.start.home, rule, &self.start.workspace).map_err(|error| error.to_string())
+    }
+}

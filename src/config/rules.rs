@@ -1,0 +1,496 @@
+//! What the person has allowed from now on: how rules stand in the settings, which hold where, and their changes.
+//!
+//! Rules are read from the person's own settings only. What a project brings along can't hold any.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use toml_edit::{Array, DocumentMut, InlineTable, Item, TableLike, Value};
+
+use crate::policy;
+use crate::protocol::{Grant, Rule, Scope};
+
+use super::{Config, ConfigError, Home, project_root, save};
+
+/// A rule, as it is written in the settings.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Keys")]
+pub struct Allow(pub Grant);
+
+/// One of these.
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct Keys {
+    /// Commands whose words begin with these, outside the sandbox too.
+    command: Option<Vec<String>>,
+    /// Changes to files at or below this absolute path.
+    write: Option<PathBuf>,
+}
+
+/// A rule that is kept, and for which project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    pub grant: Grant,
+    /// Missing where it holds everywhere.
+    pub project: Option<PathBuf>,
+    /// Where it stands.
+    pub origin: String,
+}
+
+impl TryFrom<Keys> for Allow {
+    type Error = String;
+
+    fn try_from(keys: Keys) -> Result<Self, Self::Error> {
+        match keys {
+            Keys { command: Some(words), write: None } if !words.is_empty() => {
+                Ok(Self(Grant::CommandPrefix { words }))
+            }
+            Keys { command: None, write: Some(path) } if path.is_absolute() => {
+                Ok(Self(Grant::WriteBelow { path }))
+            }
+            Keys { command: None, write: Some(path) } => {
+                Err(format!("`{}` is not absolute; write it from /", path.display()))
+            }
+            _ => Err("a rule is { command = [\"WORD\", …] } or { write = \"/PATH\" }".to_owned()),
+        }
+    }
+}
+
+impl Config {
+    /// All rules that are kept, those that hold everywhere first.
+    #[must_use]
+    pub fn kept_rules(&self) -> Vec<Kept> {
+        let kept = |allow: &[Allow], project: Option<&Path>, path: &[&str]| -> Vec<Kept> {
+            let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
+            let origin = self.origin(&super::path::joined(&path)).unwrap_or_default();
+            let kept = |Allow(grant): &Allow| Kept {
+                grant: grant.clone(),
+                project: project.map(Path::to_owned),
+                origin: origin.to_owned(),
+            };
+            allow.iter().map(kept).collect()
+        };
+        let mut all = kept(&self.permissions.allow, None, &["permissions", "allow"]);
+        for (dir, project) in &self.projects {
+            all.extend(kept(&project.allow, Some(dir), &["projects", &dir.to_string_lossy(), "allow"]));
+        }
+        all
+    }
+
+    /// The rules that hold in sessions about a directory.
+    #[must_use]
+    pub fn rules(&self, workspace: &Path) -> Vec<Rule> {
+        let workspace = canonical(workspace);
+        let of_kept = |kept: Kept| {
+            let scope = match &kept.project {
+                None => Scope::Everywhere,
+                Some(dir) => holds(&canonical(dir), &workspace).then_some(Scope::Project)?,
+            };
+            Some(Rule { grant: kept.grant, scope })
+        };
+        self.kept_rules().into_iter().filter_map(of_kept).collect()
+    }
+
+    /// What a person should know of the rules.
+    pub(super) fn rule_notices(&self) -> Vec<String> {
+        let idle = |kept: &Kept| match &kept.grant {
+            Grant::CommandPrefix { words } => policy::too_broad(words),
+            Grant::WriteBelow { .. } | Grant::Unknown => false,
+        };
+        let notice = |kept: Kept| {
+            format!(
+                "{}: the rule has no effect, because it would allow too much: {}",
+                kept.origin, kept.grant
+            )
+        };
+        self.kept_rules().into_iter().filter(idle).map(notice).collect()
+    }
+}
+
+/// Keeps a rule: for the project of a directory, or for everywhere. One that is kept already stays as it is.
+///
+/// # Errors
+/// When the settings can't be changed. They are then as they were.
+pub fn keep(home: &Home, rule: &Rule, workspace: &Path) -> Result<(), ConfigError> {
+    let workspace = canonical(workspace);
+    let project = match rule.scope {
+        Scope::Project => Some(project_root(&workspace)),
+        Scope::Everywhere => None,
+        Scope::Session | Scope::Unknown => return Ok(()),
+    };
+    save::edit(home, |document| {
+        let key = project.map(|project| key_of(document, project)).transpose()?;
+        let table = save::made(document, &path(key.as_deref()))?;
+        let written = written(&rule.grant)?;
+        match table.get_mut("allow") {
+            Some(item) if find(item, &rule.grant).is_some() => {}
+            Some(Item::Value(Value::Array(array))) => push(array, written),
+            Some(Item::ArrayOfTables(tables)) => tables.push(written.into_table()),
+            _ => {
+                let mut array = Array::new();
+                push(&mut array, written);
+                table.insert("allow", Item::Value(Value::Array(array)));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Keeps a rule no longer, wherever it stands that it holds for a directory in that scope.
+///
+/// # Errors
+/// When the settings can't be changed. They are then as they were.
+pub fn forget(home: &Home, rule: &Rule, workspace: &Path) -> Result<(), ConfigError> {
+    let workspace = canonical(workspace);
+    save::edit(home, |document| {
+        match rule.scope {
+            Scope::Project => {
+                for key in projects(document, |dir| holds(dir, &workspace)) {
+                    take_out(document, &path(Some(&key)), &rule.grant);
+                }
+            }
+            Scope::Everywhere => take_out(document, &path(None), &rule.grant),
+            Scope::Session | Scope::Unknown => {}
+        }
+        Ok(())
+    })
+}
+
+fn take_out(document: &mut DocumentMut, path: &[&str], grant: &Grant) {
+    let Some(table) = save::existing(document, path).and_then(Item::as_table_like_mut) else { return };
+    let Some(list) = table.get_mut("allow") else { return };
+    while let Some(at) = find(list, grant) {
+        match list {
+            Item::Value(Value::Array(array)) => drop(array.remove(at)),
+            Item::ArrayOfTables(tables) => drop(tables.remove(at)),
+            _ => return,
+        }
+    }
+    let empty = match list {
+        Item::Value(Value::Array(array)) => {
+            array.is_empty() && array.trailing().as_str().is_none_or(|text| !text.contains('#'))
+        }
+        Item::ArrayOfTables(tables) => tables.is_empty(),
+        _ => false,
+    };
+    if empty {
+        table.remove("allow");
+        save::tidy(document, path);
+    }
+}
+
+/// Whether what is said of one directory holds for sessions about another one: it lies there, in the same project.
+fn holds(dir: &Path, workspace: &Path) -> bool {
+    workspace.starts_with(dir) && dir.starts_with(project_root(workspace))
+}
+
+fn path(project: Option<&str>) -> Vec<&str> {
+    project.map_or_else(|| vec!["permissions"], |project| vec!["projects", project])
+}
+
+/// The key of a project: as it stands in the file, in whatever way the directory is written there, or as it would.
+fn key_of(document: &mut DocumentMut, project: &Path) -> Result<String, ConfigError> {
+    match (projects(document, |dir| dir == project).pop(), project.to_str()) {
+        (Some(key), _) => Ok(key),
+        (None, Some(name)) => Ok(name.to_owned()),
+        (None, None) => Err(unwritable(project)),
+    }
+}
+
+/// The keys of projects, by their directories.
+fn projects(document: &mut DocumentMut, wanted: impl Fn(&Path) -> bool) -> Vec<String> {
+    let projects = save::existing(document, &["projects"]).and_then(Item::as_table_like_mut);
+    let keys = projects.into_iter().flat_map(|projects| projects.iter()).map(|(key, _)| key.to_owned());
+    keys.filter(|key| wanted(&canonical(Path::new(key)))).collect()
+}
+
+fn unwritable(path: &Path) -> ConfigError {
+    ConfigError::new(format!("{} is not UTF-8 text, and can't stand in settings", path.display()))
+}
+
+fn written(grant: &Grant) -> Result<InlineTable, ConfigError> {
+    let (key, value) = match grant {
+        Grant::CommandPrefix { words } => {
+            ("command", Value::Array(words.iter().map(String::as_str).collect()))
+        }
+        Grant::WriteBelow { path } => ("write", Value::from(path.to_str().ok_or_else(|| unwritable(path))?)),
+        Grant::Unknown => return Err(ConfigError::new("this version does not know how to keep that rule")),
+    };
+    Ok(InlineTable::from_iter([(key, value)]))
+}
+
+/// Where a grant stands in a list.
+fn find(list: &Item, grant: &Grant) -> Option<usize> {
+    match list {
+        Item::Value(Value::Array(array)) => {
+            array.iter().position(|value| value.as_inline_table().is_some_and(|table| reads(table, grant)))
+        }
+        Item::ArrayOfTables(tables) => tables.iter().position(|table| reads(table, grant)),
+        _ => None,
+    }
+}
+
+fn reads(table: &dyn TableLike, grant: &Grant) -> bool {
+    match grant {
+        Grant::CommandPrefix { words } => {
+            let list = table.get("command").and_then(Item::as_array);
+            list.is_some_and(|list| {
+                list.iter().map(Value::as_str).eq(words.iter().map(|word| Some(word.as_str())))
+            })
+        }
+        Grant::WriteBelow { path } => table.get("write").and_then(Item::as_str).map(Path::new) == Some(path),
+        Grant::Unknown => false,
+    }
+}
+
+/// Puts a rule at the end: on a line of its own, but where the list stands on one line.
+fn push(array: &mut Array, rule: InlineTable) {
+    let one_line = !array.is_empty() && !array.to_string().contains('\n');
+    if one_line {
+        array.push(rule);
+        return;
+    }
+    // What was written behind the last rule, such as a comment, stays behind it.
+    let mut before = array.trailing().as_str().unwrap_or_default().trim_end().to_owned();
+    if !array.trailing_comma()
+        && let Some(last) = array.len().checked_sub(1).and_then(|last| array.get_mut(last))
+    {
+        let suffix = last.decor().suffix().and_then(|text| text.as_str()).unwrap_or_default();
+        before = format!("{}{before}", suffix.trim_end());
+        last.decor_mut().set_suffix("");
+    }
+    let mut rule = Value::InlineTable(rule);
+    rule.decor_mut().set_prefix(format!("{before}\n    "));
+    array.push_formatted(rule);
+    array.set_trailing_comma(true);
+    array.set_trailing("\n");
+}
+
+fn canonical(dir: &Path) -> PathBuf {
+    fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct World {
+        folder: tempfile::TempDir,
+        home: Home,
+    }
+
+    impl World {
+        /// A home, and projects `p` (a repository, with a directory `sub`) and `q`.
+        fn new(config: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            for dir in ["home", "p/.git", "p/sub", "q"] {
+                fs::create_dir_all(folder.path().join(dir)).unwrap();
+            }
+            let world = Self { home: Home::below(&folder.path().join("home")), folder };
+            fs::write(world.home.config_file(), config.replace("DIR", world.dir("").to_str().unwrap()))
+                .unwrap();
+            world
+        }
+
+        fn dir(&self, name: &str) -> PathBuf {
+            canonical(self.folder.path()).join(name)
+        }
+
+        fn rules(&self, dir: &str) -> Vec<Rule> {
+            let cwd = self.dir(dir);
+            let inputs = super::super::Inputs {
+                home: self.home.clone(),
+                cwd: cwd.clone(),
+                env: vec![],
+                overrides: vec![],
+            };
+            super::super::load(&inputs).unwrap().rules(&cwd)
+        }
+
+        fn keep(&self, rule: &Rule, dir: &str) {
+            keep(&self.home, rule, &self.dir(dir)).unwrap();
+        }
+
+        fn forget(&self, rule: &Rule, dir: &str) {
+            forget(&self.home, rule, &self.dir(dir)).unwrap();
+        }
+
+        fn text(&self) -> String {
+            fs::read_to_string(self.home.config_file())
+                .unwrap()
+                .replace(self.dir("").to_str().unwrap(), "DIR")
+        }
+    }
+
+    fn rule(words: &[&str], scope: Scope) -> Rule {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        Rule { grant: Grant::CommandPrefix { words }, scope }
+    }
+
+    #[test]
+    fn a_rule_is_written_as_a_person_would_and_holds_where_it_was_given() {
+        let world = World::new("model = 'a/b'\n");
+        let (npm, make) =
+            (rule(&["npm", "install"], Scope::Project), rule(&["make", "it's"], Scope::Everywhere));
+        let write = Rule { grant: Grant::WriteBelow { path: "/notes".into() }, scope: Scope::Project };
+        world.keep(&npm, "p/sub");
+        world.keep(&write, "p");
+        world.keep(&make, "q");
+        world.keep(&make, "p");
+        assert_eq!(
+            world.text(),
+            "model = 'a/b'\n\n[projects.\"DIRp\"]\nallow = [\n    { command = [\"npm\", \"install\"] },\n    \
+             { write = \"/notes\" },\n]\n\n[permissions]\nallow = [\n    { command = [\"make\", \"it's\"] },\n]\n"
+        );
+        assert_eq!(world.rules("p"), [make.clone(), npm.clone(), write.clone()]);
+        assert_eq!(world.rules("p/sub"), [make.clone(), npm.clone(), write.clone()]);
+        assert_eq!(world.rules("q"), std::slice::from_ref(&make));
+        world.forget(&npm, "q");
+        assert_eq!(world.rules("p").len(), 3, "a rule of another project");
+        world.forget(&npm, "p/sub");
+        world.forget(&make, "p");
+        world.forget(&write, "p");
+        assert_eq!(world.text(), "model = 'a/b'\n");
+    }
+
+    #[test]
+    fn what_a_person_wrote_around_the_rules_stays() {
+        let new = "{ command = [\"new\"] }";
+        let table = [
+            ("[permissions]\nallow = [] # none\n", format!("[permissions]\nallow = [\n    {new},\n] # none\n")),
+            (
+                "permissions.allow = [{ command = ['a'] }] # x\n",
+                format!("permissions.allow = [{{ command = ['a'] }}, {new}] # x\n"),
+            ),
+            (
+                "[permissions]\nallow = [\n  # first\n  { command = ['a'] }, # about a\n  # last\n]\n# end\n",
+                format!(
+                    "[permissions]\nallow = [\n  # first\n  {{ command = ['a'] }}, # about a\n  # last\n    {new},\n]\n# end\n"
+                ),
+            ),
+            (
+                "[permissions]\nallow = [\n  { command = ['a'] } # about a\n]\n",
+                format!("[permissions]\nallow = [\n  {{ command = ['a'] }}, # about a\n    {new},\n]\n"),
+            ),
+            (
+                "[[permissions.allow]]\ncommand = ['a']\n\n[shell]\n",
+                "[[permissions.allow]]\ncommand = ['a']\n\n[[permissions.allow]]\ncommand = [\"new\"]\n\n[shell]\n".to_owned(),
+            ),
+            ("permissions = { }\n", format!("permissions = {{ allow = [\n    {new},\n]  }}\n")),
+        ];
+        for (before, after) in table {
+            let world = World::new(before);
+            world.keep(&rule(&["new"], Scope::Everywhere), "q");
+            assert_eq!(world.text(), after);
+            world.keep(&rule(&["new"], Scope::Everywhere), "q");
+            assert_eq!(world.text(), after, "kept twice");
+            world.forget(&rule(&["new"], Scope::Everywhere), "q");
+            assert_eq!(world.rules("q"), World::new(before).rules("q"));
+        }
+    }
+
+    #[test]
+    fn a_project_is_known_in_whatever_way_it_is_written() {
+        for before in [
+            "[projects.\"DIRp/\"]\ntrusted = true\n",
+            "projects.\"DIRp/sub/..\".trusted = true\n",
+            "projects = { 'DIRp' = { trusted = true } }\n",
+        ] {
+            let world = World::new(before);
+            let npm = rule(&["npm", "ci"], Scope::Project);
+            world.keep(&npm, "p/sub");
+            assert_eq!(world.rules("p"), std::slice::from_ref(&npm), "{}", world.text());
+            assert_eq!(world.text().matches("trusted").count(), 1, "{}", world.text());
+            // Another one beside it, in the same manner.
+            world.keep(&npm, "q");
+            assert_eq!(world.rules("q"), [npm], "{}", world.text());
+        }
+    }
+
+    #[test]
+    fn a_project_can_not_allow_itself_anything() {
+        let world = World::new("[projects.'DIRp']\ntrusted = true\n");
+        fs::create_dir(world.dir("p/.agent")).unwrap();
+        for text in [
+            "permissions.allow = [{ command = ['npm', 'install'] }]",
+            "[projects.'/']\nallow = [{ write = '/' }]",
+        ] {
+            fs::write(world.dir("p/.agent/config.toml"), text).unwrap();
+            let cwd = world.dir("p");
+            let inputs =
+                super::super::Inputs { home: world.home.clone(), cwd, env: vec![], overrides: vec![] };
+            let error = super::super::load(&inputs).unwrap_err().to_string();
+            assert!(error.contains("a project's settings can't set this"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_rule_is_told_with_its_place() {
+        for (text, told) in [
+            ("permissions.allow = [{ write = 'x' }]", "`x` is not absolute"),
+            ("permissions.allow = [{}]", "a rule is { command"),
+            ("permissions.allow = [{ command = [] }]", "a rule is { command"),
+            ("permissions.allow = [{ command = ['a'], write = '/' }]", "a rule is { command"),
+            ("permissions.allow = [{ comand = ['a'] }]", "a rule is { command"),
+        ] {
+            let world = World::new(text);
+            let inputs = super::super::Inputs {
+                home: world.home.clone(),
+                cwd: world.dir("q"),
+                env: vec![],
+                overrides: vec![],
+            };
+            let error = super::super::load(&inputs).unwrap_err().to_string();
+            assert!(error.contains(told) && error.contains("config.toml:1:"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_is_too_broad_is_read_and_told() {
+        let world = World::new("\npermissions.allow = [{ command = ['bash'] }, { command = ['npm', 'ci'] }]");
+        let inputs = super::super::Inputs {
+            home: world.home.clone(),
+            cwd: world.dir("q"),
+            env: vec![],
+            overrides: vec![],
+        };
+        let notices = super::super::load(&inputs).unwrap().notices;
+        assert!(
+            matches!(&notices[..], [one] if one.contains("config.toml:2") && one.contains("`bash`")),
+            "{notices:?}"
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(20) })]
+
+        #[test]
+        fn rules_are_read_as_they_were_given_and_leave_no_trace(
+            words in prop::collection::vec(prop::collection::vec("\\PC{1,6}|[\"'\\\\\n\t#\\]]{1,3}", 1..4), 1..5),
+            project in any::<bool>(),
+        ) {
+            let before = "# mine\nmodel = 'a/b'   # so\n\n[providers.x]\nwire = \"replay\"\n# end\n";
+            let world = World::new(before);
+            let scope = if project { Scope::Project } else { Scope::Everywhere };
+            let mut given: Vec<Rule> = Vec::new();
+            for words in words {
+                let rule = Rule { grant: Grant::CommandPrefix { words }, scope };
+                world.keep(&rule, "p");
+                if !given.contains(&rule) {
+                    given.push(rule);
+                }
+            }
+            prop_assert_eq!(&world.rules("p/sub"), &given);
+            prop_assert!(world.text().starts_with(before.trim_end_matches("# end\n")), "{}", world.text());
+            for rule in &given {
+                world.forget(rule, "p/sub");
+            }
+            prop_assert_eq!(world.text(), before);
+        }
+    }
+}

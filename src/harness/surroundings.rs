@@ -1,0 +1,98 @@
+//! What lies around a session and is not its own: where commands run, and where rules are kept.
+
+use crate::context::Permissions;
+use crate::protocol::{By, Fact, Level, Rule, Settings};
+use crate::sandbox::{SharedSandbox, env::Vars};
+
+use super::Harness;
+
+/// What lies around a session.
+pub trait Surroundings: Send + Sync {
+    /// Where commands run under these settings. The sandboxes that it gave before live on as long as it does.
+    ///
+    /// # Errors
+    /// When there is no such place; with a sentence for the person.
+    fn place(&self, settings: &Settings) -> Result<Place, String>;
+
+    /// Keeps a rule beyond the session.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn keep(&self, rule: &Rule) -> Result<(), String>;
+
+    /// Keeps a rule no longer.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn forget(&self, rule: &Rule) -> Result<(), String>;
+}
+
+/// Where commands run.
+pub struct Place {
+    pub sandbox: SharedSandbox,
+    /// The environment of commands there.
+    pub env: Vars,
+    /// What the model is told of it.
+    pub permissions: Permissions,
+}
+
+impl Harness {
+    /// Has commands run where other settings say, if that is elsewhere. Before they are recorded: what can't be had
+    /// was never true.
+    pub(super) fn settle(&mut self, settings: &Settings) -> Result<(), String> {
+        let said = |settings: &Settings| (settings.sandbox, settings.approval, settings.backend.clone());
+        if self.session.settings.as_ref().map(said) == Some(said(settings)) {
+            return Ok(());
+        }
+        let Place { sandbox, env, permissions } = self.surroundings.place(settings)?;
+        self.shell.move_to(sandbox, env);
+        self.permissions = permissions;
+        Ok(())
+    }
+
+    /// Tells the model what may be done, if it was told something else.
+    pub(super) fn tell_permissions(&mut self) {
+        let renewed = self.permissions.renewed(&self.session.items);
+        self.record(renewed.into_iter().map(Fact::item).collect());
+    }
+
+    /// Keeps what is to be kept, and no longer what is not. In this session it counts in any case.
+    pub(super) fn keep_rules(&mut self, changes: Vec<Lasting>) {
+        if self.unwritable.is_some() {
+            return; // It never became true.
+        }
+        for change in changes {
+            let failed = match &change {
+                Lasting::Kept(rule) => self.surroundings.keep(rule).map_err(|problem| {
+                    format!("the rule is not kept and ends with this session ({}): {problem}", rule.grant)
+                }),
+                Lasting::Forgotten(rule) => self.surroundings.forget(rule).map_err(|problem| {
+                    format!("the rule still holds in other sessions ({}): {problem}", rule.grant)
+                }),
+            };
+            if let Err(text) = failed {
+                self.record(vec![Fact::Noted { level: Level::Warning, text }]);
+            }
+        }
+    }
+}
+
+/// A change of what is kept beyond the session.
+pub(super) enum Lasting {
+    Kept(Rule),
+    Forgotten(Rule),
+}
+
+impl Lasting {
+    /// What facts are to change.
+    pub(super) fn of(facts: &[Fact]) -> Vec<Self> {
+        let change = |fact: &Fact| match fact {
+            Fact::CallAllowed { by: By::Person { grant: Some(grant), scope }, .. } if scope.is_kept() => {
+                Some(Self::Kept(Rule { grant: grant.clone(), scope: *scope }))
+            }
+            Fact::Revoked { rule } if rule.scope.is_kept() => Some(Self::Forgotten(rule.clone())),
+            _ => None,
+        };
+        facts.iter().filter_map(change).collect()
+    }
+}

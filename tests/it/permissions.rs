@@ -1,0 +1,129 @@
+//! What is allowed without asking: rules that are kept, and settings that change under a session.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    has_sandbox,
+    mock::{Step, call, custom_call},
+    world::{World, of, output, shell},
+};
+
+fn escalated(cmd: &str) -> Value {
+    let args = json!({"cmd": cmd, "sandbox_permissions": "require_escalated", "justification": "May I?"});
+    call("exec_command", args)
+}
+
+fn add(world: &World, lines: &str) {
+    let before = fs::read_to_string(world.config_file()).unwrap();
+    fs::write(world.config_file(), format!("{before}\n{lines}\n")).unwrap();
+}
+
+#[tokio::test]
+async fn a_kept_rule_allows_without_a_question_where_it_holds_and_the_log_names_it() {
+    if !has_sandbox() {
+        return;
+    }
+    let touch = || Step::items([escalated("touch ../made"), escalated("touch ../other")]);
+    let world = World::new([touch(), touch()]).await;
+    add(&world, &format!("[projects.{:?}]\nallow = [{{ command = ['touch', '../made'] }}]", world.workspace));
+    let run = world.exec(&["--json", "-a", "on-request", "go"]).await.expect(3);
+    let allowed = &run.of("call_allowed")[..];
+    let [one] = allowed else { panic!("{allowed:?}") };
+    assert_eq!(
+        one["by"],
+        json!({"type": "grant", "scope": "project", "grant": {"type": "command_prefix", "words": ["touch", "../made"]}})
+    );
+    assert_eq!(run.of("rules_read")[0]["rules"].as_array().unwrap().len(), 1);
+    assert_eq!(run.of("approval_requested")[0]["call"], "call_1_2");
+    assert!(world.root.join("made").exists() && !world.root.join("other").exists());
+
+    let elsewhere = world.root.join("tmp");
+    let run =
+        world.exec(&["--json", "-a", "on-request", "-C", elsewhere.to_str().unwrap(), "go"]).await.expect(3);
+    assert!(run.of("call_allowed").is_empty() && run.of("rules_read").is_empty());
+}
+
+#[tokio::test]
+async fn a_rule_that_was_taken_back_meanwhile_does_not_hold_in_a_session_that_goes_on() {
+    if !has_sandbox() {
+        return;
+    }
+    let patch =
+        || custom_call("apply_patch", "*** Begin Patch\n*** Add File: ../notes/a\n+x\n*** End Patch\n");
+    let world =
+        World::new([Step::items([patch()]), Step::text("one"), Step::items([patch()]), Step::text("two")])
+            .await;
+    add(&world, &format!("[permissions]\nallow = [{{ write = {:?} }}]", world.root.join("notes")));
+    world.exec(&["go"]).await.expect(0);
+    fs::remove_file(world.root.join("notes/a")).unwrap();
+    let list = world.agent(["permissions", "list"]).await.expect(0);
+    let line = format!("  1  changes at or below {}, everywhere", world.root.join("notes").display());
+    assert!(list.stdout.starts_with(&line) && list.stdout.contains("config.toml:"), "{list:?}");
+    world.agent(["permissions", "revoke", "2"]).await.expect(2);
+    let revoked = world.agent(["permissions", "revoke", "1"]).await.expect(0);
+    assert!(revoked.stdout.starts_with("no longer allowed: changes at or below"), "{revoked:?}");
+    assert!(world.agent(["permissions", "list"]).await.expect(0).stdout.starts_with("No rules are kept."));
+    world.exec(&["resume", &world.session(), "again"]).await.expect(0);
+    assert_eq!(of(&world.log(), "rules_read").last().unwrap()["rules"], json!([]));
+    assert!(!world.root.join("notes/a").exists(), "{:?}", world.results(4));
+}
+
+/// What a request tells of permissions, oldest first.
+fn told(world: &World, number: usize) -> Vec<String> {
+    let body = &world.mock.requests()[number - 1].body;
+    let texts =
+        body["input"].as_array().unwrap().iter().filter_map(|item| item["content"][0]["text"].as_str());
+    texts.filter(|text| text.starts_with("<permissions")).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn other_permissions_hold_from_the_next_command_on_and_the_model_is_told_once() {
+    if !has_sandbox() {
+        return;
+    }
+    let write = || Step::items([shell("echo x > made || echo no")]);
+    let world =
+        World::new([write(), Step::text("one"), write(), Step::text("two"), Step::text("three")]).await;
+    world.exec(&["go"]).await.expect(0);
+    let id = world.session();
+    fs::remove_file(world.workspace.join("made")).unwrap();
+    world.exec(&["resume", &id, "-s", "read-only", "again"]).await.expect(0);
+    assert!(output(world.results(4)[1].1.as_str().unwrap()).ends_with("no\n"), "{:?}", world.results(4));
+    world.exec(&["resume", &id, "and on"]).await.expect(0);
+
+    let before = told(&world, 2);
+    assert_eq!((before.len(), before[0].contains("`workspace-write`")), (1, true));
+    for number in 3..=5 {
+        let now = told(&world, number);
+        assert_eq!(now.len(), 2, "{now:?}");
+        assert_eq!(now[0], before[0]);
+        assert!(now[1].contains("have changed") && now[1].contains("`read-only`"), "{now:?}");
+    }
+    // What was sent before is sent again to the letter.
+    let requests = world.mock.requests();
+    for pair in requests.windows(2) {
+        let [earlier, later] =
+            [&pair[0], &pair[1]].map(|request| request.body["input"].as_array().unwrap().clone());
+        assert_eq!(later[..earlier.len()], earlier[..]);
+    }
+}
+
+#[tokio::test]
+async fn another_model_brings_its_limits_and_what_is_set_for_all_models_goes_before_them() {
+    let world = World::new([Step::text("one"), Step::text("two"), Step::text("three")]).await;
+    add(&world, "[models.small]\nwindow = 10000\ntool_output = 700\neffort = 'low'");
+    world.exec(&["go"]).await.expect(0);
+    let id = world.session();
+    let limits = |world: &World| of(&world.log(), "configured").last().unwrap()["settings"].clone();
+    world.exec(&["resume", &id, "-m", "mock/small", "again"]).await.expect(0);
+    let small = limits(&world);
+    assert_eq!(
+        (&small["limits"], &small["effort"]),
+        (&json!({"window": 9500, "tool_output": 700}), &json!("low"))
+    );
+    world.configure("context_window = 20000");
+    world.exec(&["resume", &id, "-m", "mock/m", "again"]).await.expect(0);
+    assert_eq!(limits(&world)["limits"]["window"], 20000);
+}

@@ -487,7 +487,7 @@ impl Start {
     }
 
     /// Further directories that may be written, by their own names. What can't be resolved is told of by the sandbox.
-    fn writable_roots(&self) -> Vec<PathBuf> {
+    pub(super) fn writable_roots(&self) -> Vec<PathBuf> {
         let roots = self.config.writable_roots.iter();
         roots.map(|root| root.canonicalize().unwrap_or_else(|_| root.clone())).collect()
     }

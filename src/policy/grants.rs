@@ -160,6 +160,9 @@ const CARRYING: &[(&str, &[&str])] = &[
 /// The same of any runner.
 const CARRYING_ALL: &[&str] = &["dlx", "eval", "exec", "repl", "run", "x"];
 
+/// Runners whose second word is the name of a recipe.
+const TARGETS: &[&str] = &["just", "make"];
+
 /// Runners whose `run` means a script by its name.
 const SCRIPTS: &[&str] = &["bun", "npm", "pnpm", "yarn"];
 
@@ -183,7 +186,7 @@ pub fn too_broad(words: &[String]) -> bool {
     if SCRIPTS.contains(&name) && second == "run" {
         return words.get(2).is_none_or(|script| script.is_empty() || script.starts_with('-'));
     }
-    CARRYING_ALL.contains(&second)
+    (CARRYING_ALL.contains(&second) && !TARGETS.contains(&name))
         || CARRYING.iter().any(|(runner, carrying)| *runner == name && carrying.contains(&second))
 }
 
@@ -212,11 +215,11 @@ pub fn proposals(intent: &Intent, policy: &Policy) -> Vec<Grant> {
         Intent::Command { command, workdir, prefix, .. } => {
             let commands = command::plain(command).unwrap_or_default();
             let [words] = commands.as_slice() else { return Vec::new() };
-            let proposed = Some(prefix).filter(|prefix| !prefix.is_empty() && words.starts_with(prefix));
-            let shorter = proposed.filter(|prefix| *prefix != words);
             if runs_own_file(words, workdir, policy) {
                 return Vec::new();
             }
+            let proposed = Some(prefix).filter(|prefix| !prefix.is_empty() && words.starts_with(prefix));
+            let shorter = proposed.filter(|prefix| *prefix != words);
             // What the model proposed comes first, then what it runs now.
             let both = shorter.into_iter().chain([words]).filter(|words| !too_broad(words));
             both.map(|words| Grant::CommandPrefix { words: words.clone() }).collect()

@@ -112,7 +112,7 @@ const CARRY: &str = "busybox / busybox sh / strace / strace ls / flock l / syste
 
 /// And ones that mean something.
 const MEAN_ONE_THING: &str = "git push / cargo build / npm run x / npm install / npx tsc / curl / python3 x.py / docker ps \
-    / docker pull / kubectl get / uv sync / poetry install / go build / make test / yarn run lint / pnpm install / gh pr";
+    / docker pull / kubectl get / uv sync / poetry install / go build / make test / make run / yarn run lint / pnpm install / gh pr";
 
 #[test]
 fn a_grant_that_runs_a_file_that_commands_write_is_none() {

@@ -26,7 +26,7 @@ fn cx(dir: &Path) -> ToolCx {
     };
     ToolCx {
         call: CallId::from("call_1"),
-        workspace: Workspace { root: dir.to_owned(), writable: vec![], own: Vec::new() },
+        workspace: Workspace { root: dir.to_owned(), writable: vec![], own: vec![] },
         // Nobody hears of ends here.
         shell: Shell::new(settings, unbounded_channel().0),
         output: Arc::new(|_| {}),

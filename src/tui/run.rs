@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     io,
+    os::fd::AsFd as _,
     sync::{Arc, Mutex},
     task::Poll,
     time::Duration,
@@ -12,7 +13,7 @@ use crossterm::event::{Event as TermEvent, EventStream};
 use futures::StreamExt as _;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -32,7 +33,7 @@ use super::{
     settings::{NotifyBy, Settings, When},
     slash,
     status::Ground,
-    term::{Caps, Late, Notices, Screen, Session as Terminal, Size, Tty, is_dark},
+    term::{Caps, Late, Notices, Screen, Session as Terminal, Size, Tty, gone, is_dark},
     text::link::Follow,
     theme::Theme,
 };
@@ -704,17 +705,24 @@ pub(super) async fn next_update(connection: &mut Option<Connection>) -> Option<U
 pub(super) struct Ends {
     terminate: Signal,
     hangup: Signal,
+    /// The terminal is gone, whoever was told.
+    gone: oneshot::Receiver<()>,
 }
 
 impl Ends {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, hangup: signal(SignalKind::hangup())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            gone: gone(io::stdin().as_fd().try_clone_to_owned()?)?,
+        })
     }
 
     pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.hangup.recv() => {}
+            Ok(()) = &mut self.gone => {}
         }
     }
 }

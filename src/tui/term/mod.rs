@@ -12,6 +12,7 @@ mod caps;
 mod colour;
 mod encode;
 mod full;
+mod gone;
 mod guard;
 mod late;
 mod modes;
@@ -33,6 +34,7 @@ mod tmux_tests;
 
 pub use caps::{Caps, Notices};
 pub use colour::Depth;
+pub use gone::gone;
 pub use guard::{Session, Tty, restore};
 pub use late::Late;
 pub use modes::{COPY_LIMIT, Keep, copy, notice, title};

@@ -85,3 +85,30 @@ fn after_a_kill_it_goes_on_where_it_was() {
         assert_eq!(rows.matches(once).count(), 1, "{once}\n{rows}");
     }
 }
+
+#[test]
+fn a_terminal_that_goes_away_ends_it_though_nobody_says_so() {
+    // In a session of its own it has no controlling terminal, and hears of no end of one.
+    let program = ["setsid", "--wait", env!("CARGO_BIN_EXE_agent")];
+    let mut screen = Screen::run(Place::new(&[say("the answer")]), &program, 80, 24);
+    screen.shows("›");
+    screen.say("go");
+    screen.shows("the answer");
+    let agents = |screen: &Screen| {
+        let home = format!("AGENT_HOME={}", screen.place.home.display());
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let environments = processes.map(|process| process.path().join("environ"));
+        let own = environments.filter(|path| {
+            let text = std::fs::read(path).unwrap_or_default();
+            text.split(|byte| *byte == 0).any(|variable| variable == home.as_bytes())
+        });
+        own.count()
+    };
+    assert!(agents(&screen) > 0);
+    screen.hang_up();
+    let since = std::time::Instant::now();
+    while agents(&screen) > 0 {
+        assert!(since.elapsed() < super::terminal::PATIENCE, "it lives on without a terminal");
+        std::thread::yield_now();
+    }
+}

@@ -218,6 +218,14 @@ impl Screen {
         self.terminal.screen_mut().set_size(some(rows), some(columns));
     }
 
+    /// Closes the window.
+    pub fn hang_up(&mut self) {
+        let (_, nothing) = mpsc::channel();
+        self.bytes = nothing;
+        self.keys = Box::new(std::io::sink());
+        self.master = native_pty_system().openpty(PtySize::default()).unwrap().master;
+    }
+
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.process_id().unwrap().cast_signed()).unwrap()
     }

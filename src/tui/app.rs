@@ -135,6 +135,8 @@ pub(super) struct App {
     shell: Option<String>,
     /// Until when a second ^C quits.
     quit_until_ms: Option<u64>,
+    /// When a key was last pressed, or something pasted.
+    typed_ms: u64,
     /// Until when a second Esc goes back.
     back_until_ms: Option<u64>,
     /// A line above the status, until the next key.
@@ -177,6 +179,7 @@ impl App {
             colours: true,
             shell: None,
             quit_until_ms: None,
+            typed_ms: 0,
             back_until_ms: None,
             said: None,
         }
@@ -300,7 +303,14 @@ impl App {
     pub(super) fn update(&mut self, input: Input, now_ms: u64) -> Vec<Action> {
         // A view is asked when what it answers is done: that is not so of what is only told.
         let asks = matches!(input, Input::Key(_) | Input::Paste(_) | Input::Answer(_) | Input::Tick);
+        let typed = match &input {
+            Input::Key(key) => key.kind != KeyEventKind::Release,
+            input => matches!(input, Input::Paste(_)),
+        };
         let mut actions = self.take(input, now_ms);
+        if typed {
+            self.typed_ms = now_ms;
+        }
         if let Some(mut overlay) = self.overlays.pop_if(|_| asks) {
             actions.extend(overlay.wants(&self.look(now_ms)).into_iter().map(Action::Ask));
             self.overlays.push(overlay);
@@ -360,7 +370,11 @@ impl App {
                 Vec::new()
             }
             Input::Tick => {
-                self.quit_until_ms = self.quit_until_ms.filter(|until| now_ms < *until);
+                let over = |until: &mut Option<u64>| until.take_if(|until| now_ms >= *until).is_some();
+                if over(&mut self.quit_until_ms) | over(&mut self.back_until_ms) {
+                    // What a second press would have done, it does no more.
+                    self.said = None;
+                }
                 let reaction = self.composer.on_wake(std::time::Instant::now());
                 self.composed(reaction)
             }
@@ -387,7 +401,7 @@ impl App {
         let asked = self.session.asked().next();
         let shown = self.approval.as_ref().map(|approval| &approval.call);
         if asked.map(|call| &call.id) != shown {
-            self.approval = asked.and_then(|call| Approval::of(call, &self.ground, now_ms));
+            self.approval = asked.and_then(|call| Approval::of(call, &self.ground, self.typed_ms, now_ms));
         }
     }
 
@@ -427,7 +441,12 @@ impl App {
         let Some(mut overlay) = self.overlays.pop() else { return Vec::new() };
         let reaction = overlay.key(Key::from(key), &self.look(now_ms));
         match reaction {
-            overlay::Reaction::Close(actions) => return actions,
+            overlay::Reaction::Close(actions) => {
+                if self.overlays.is_empty() {
+                    self.appear(now_ms);
+                }
+                return actions;
+            }
             overlay::Reaction::Do(actions) => {
                 self.overlays.push(overlay);
                 return actions;
@@ -442,6 +461,13 @@ impl App {
             }
         }
         Vec::new()
+    }
+
+    /// A question can be seen again, behind what covered it.
+    pub(super) fn appear(&mut self, now_ms: u64) {
+        if let Some(approval) = &mut self.approval {
+            approval.appear(now_ms);
+        }
     }
 
     fn look(&self, now_ms: u64) -> Look<'_> {
@@ -471,6 +497,7 @@ impl App {
 
     fn command(&mut self, name: &str, args: &str) -> Vec<Action> {
         match slash::run(name, args, &self.session, &self.ground) {
+            slash::Run::Do(actions) if actions == [Action::New] && self.is_busy() => Vec::new(),
             slash::Run::Do(actions) => actions,
             slash::Run::Print(lines) => {
                 self.transcript.say(lines);
@@ -521,12 +548,10 @@ impl App {
                 self.rewind();
                 Vec::new()
             }
+            slash::Run::Sessions if self.is_busy() => Vec::new(),
             slash::Run::Sessions => self.sessions(false),
+            slash::Run::Fork if self.is_busy() => Vec::new(),
             slash::Run::Fork => match self.session.id {
-                _ if !self.session.idle() => {
-                    self.said = Some("a turn is running; interrupt it first, or wait for its end".to_owned());
-                    Vec::new()
-                }
                 Some(id) if self.session.turns > TurnId(0) => vec![Action::Switch(Switch::Fork(id))],
                 _ => {
                     self.said = Some("there is no conversation yet".to_owned());
@@ -578,7 +603,8 @@ impl App {
             Some(K::Interrupt) if self.session.turn.is_some() => vec![Action::Send(Command::Interrupt)],
             Some(K::Interrupt) if self.composer.is_empty() && self.approval.is_none() => self.escape(now_ms),
             Some(K::Leave) => self.control_c(now_ms),
-            Some(K::Quit) if self.composer.is_empty() => vec![Action::Quit],
+            // A draft that a question hides is kept.
+            Some(K::Quit) if self.composer.is_empty() || self.approval.is_some() => vec![Action::Quit],
             Some(K::Suspend) => vec![Action::Suspend],
             Some(K::Transcript) => {
                 self.overlays.push(Box::new(Pager::new()));
@@ -624,6 +650,15 @@ impl App {
         self.status_line.iter().filter_map(part).collect()
     }
 
+    /// Says that something must wait for the end of a turn, if one runs.
+    fn is_busy(&mut self) -> bool {
+        let busy = !self.session.idle();
+        if busy {
+            self.said = Some("a turn is running; interrupt it first, or wait for its end".to_owned());
+        }
+        busy
+    }
+
     /// Shows a view.
     pub(super) fn open(&mut self, overlay: Box<dyn Overlay>) {
         self.overlays.push(overlay);
@@ -659,7 +694,7 @@ impl App {
 
     /// Clears what was typed; then stops what runs; then warns; then quits.
     pub(super) fn control_c(&mut self, now_ms: u64) -> Vec<Action> {
-        if !self.composer.is_empty() {
+        if !self.composer.is_empty() && self.approval.is_none() {
             self.composer.set_text("");
             return Vec::new();
         }
@@ -760,7 +795,7 @@ impl App {
     /// Whether something moves by itself, so that time has to be shown.
     pub(super) fn animated(&self) -> bool {
         self.session.turn.is_some() && self.approval.is_none()
-            || self.quit_until_ms.is_some()
+            || self.quit_until_ms.or(self.back_until_ms).is_some()
             || self.overlays.last().is_some_and(|overlay| overlay.lives())
     }
 
@@ -845,7 +880,10 @@ impl App {
         let key = key.unwrap_or_default();
         let running = self.shell.as_ref().map(|command| format!("running `{command}` as you{key}"));
         let said = self.word().or(running);
-        below.push(status::line(&self.status(), said.as_deref(), width, &self.theme));
+        match said {
+            Some(said) => below.extend(status::said(&said, width, &self.theme)),
+            None => below.push(status::line(&self.status(), None, width, &self.theme)),
+        }
         if max_rows >= HINTED {
             let hints = self.hints();
             if !hints.is_empty() {

@@ -15,8 +15,12 @@ use super::{
     theme::Theme,
 };
 
-/// Milliseconds after it appeared during which no key counts.
+/// Milliseconds without a key before one counts.
 const SETTLE_MS: u64 = 300;
+/// The same for somebody who was writing when it appeared: the next word of a sentence is no answer.
+const SETTLE_WRITER_MS: u64 = 1_000;
+/// Who pressed a key so many milliseconds ago, or fewer, is writing.
+const WRITING_MS: u64 = 2_000;
 
 /// Rows for what would happen, at least; with fewer the choices are told in short.
 const LEAST: usize = 5;
@@ -45,7 +49,11 @@ pub(super) struct Approval {
     /// The project, and the file that rules are kept in, for a person to read.
     project: String,
     config: String,
+    /// Since when nothing was pressed, or it is to be seen.
     since_ms: u64,
+    settle_ms: u64,
+    /// Rows of what would happen that were shown last.
+    page: usize,
     /// The note for a no, once the person has said that it is a no.
     note: Option<String>,
     /// First row that is shown.
@@ -55,8 +63,8 @@ pub(super) struct Approval {
 }
 
 impl Approval {
-    /// The question that a call asks, which appears at `now_ms`.
-    pub(super) fn of(call: &Call, ground: &Ground, now_ms: u64) -> Option<Self> {
+    /// The question that a call asks, which appears at `now_ms`. A key was pressed at `typed_ms` before that.
+    pub(super) fn of(call: &Call, ground: &Ground, typed_ms: u64, now_ms: u64) -> Option<Self> {
         let CallState::Asked { intent, reason, grants } = &call.state else { return None };
         Some(Self {
             call: call.id.clone(),
@@ -67,17 +75,38 @@ impl Approval {
             project: ground.project.clone(),
             config: ground.config.clone(),
             since_ms: now_ms,
+            settle_ms: if now_ms.saturating_sub(typed_ms) < WRITING_MS {
+                SETTLE_WRITER_MS
+            } else {
+                SETTLE_MS
+            },
+            page: 1,
             note: None,
             top: 0,
             read: false,
         })
     }
 
+    /// It can be seen only now: what was pressed before was meant for something else.
+    pub(super) fn appear(&mut self, now_ms: u64) {
+        self.since_ms = now_ms;
+    }
+
     pub(super) fn key(&mut self, key: KeyEvent, now_ms: u64) -> Reaction {
         if key.code == KeyCode::Esc && self.note.is_none() {
             return Reaction::Interrupt;
         }
-        if now_ms.saturating_sub(self.since_ms) < SETTLE_MS {
+        let quiet = now_ms.saturating_sub(self.since_ms);
+        if self.note.is_none() && quiet < self.settle_ms {
+            // Whoever goes on typing has not seen it yet.
+            self.since_ms = now_ms;
+            return Reaction::Consumed;
+        }
+        self.settle_ms = SETTLE_MS;
+        // A letter that follows Esc at once arrives as Alt and that letter: it is no letter.
+        if matches!(key.code, KeyCode::Char(_))
+            && key.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER)
+        {
             return Reaction::Consumed;
         }
         if self.note.is_some() {
@@ -85,8 +114,11 @@ impl Approval {
         }
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
-            KeyCode::Up | KeyCode::PageUp => self.top = self.top.saturating_sub(1),
-            KeyCode::Down | KeyCode::PageDown | KeyCode::Char(' ') => self.top = self.top.saturating_add(1),
+            KeyCode::Up => self.top = self.top.saturating_sub(1),
+            KeyCode::Down => self.top = self.top.saturating_add(1),
+            KeyCode::PageUp => self.top = self.top.saturating_sub(self.step()),
+            KeyCode::PageDown | KeyCode::Char(' ') => self.top = self.top.saturating_add(self.step()),
+            KeyCode::Home => self.top = 0,
             KeyCode::Char('y') if !control && self.read => {
                 return Reaction::Decide(self.call.clone(), Verdict::Allow);
             }
@@ -105,6 +137,11 @@ impl Approval {
             _ => return if control { Reaction::Ignored } else { Reaction::Consumed },
         }
         Reaction::Consumed
+    }
+
+    /// A page, with a row of the one before.
+    fn step(&self) -> usize {
+        self.page.saturating_sub(1).max(1)
     }
 
     /// The rule that a key gives.
@@ -152,14 +189,29 @@ impl Approval {
         let most = usize::from(max_rows);
         let short = self.choices(width, theme, more, (true, false)).len() + LEAST > most;
         let all_choices = self.choices(width, theme, more, (true, short)).len();
-        let room = most.saturating_sub(all_choices + 1).max(1);
+        let room = most.saturating_sub(all_choices + 1);
+        if room == 0 {
+            // What can't be seen can't be allowed.
+            self.read = false;
+            let text = "Make the terminal larger to answer; Esc interrupts";
+            let mut page = Page { rows: Vec::new(), width };
+            page.say(text, theme.warning);
+            page.rows.truncate(most.max(1));
+            return (page.rows, None);
+        }
         let last = body.len().saturating_sub(room);
         self.top = self.top.min(last);
+        self.page = room;
         self.read |= self.top == last;
         let choices = self.choices(width, theme, more, (self.read, short));
         let mut rows: Vec<Line<'static>> = body.iter().skip(self.top).take(room).cloned().collect();
         if last > 0 {
-            let text = format!("  lines {}–{} of {} · ↑↓", self.top + 1, self.top + rows.len(), body.len());
+            let text = format!(
+                "  lines {}–{} of {} · ↑↓ PgUp PgDn",
+                self.top + 1,
+                self.top + rows.len(),
+                body.len()
+            );
             rows.push(Line::styled(text, theme.dim));
         }
         let cursor = self.note.as_ref().map(|_| {
@@ -331,7 +383,7 @@ mod tests {
         };
         let state = CallState::Asked { intent, reason: "it leaves the sandbox".into(), grants };
         let call = Call { id: "c1".into(), tool: "t".into(), args: Args::Json("{}".into()), state };
-        Approval::of(&call, &Ground::sample(), 1_000).unwrap()
+        Approval::of(&call, &Ground::sample(), 0, 101_000).unwrap()
     }
 
     fn prefix(words: &[&str]) -> Grant {
@@ -339,7 +391,7 @@ mod tests {
     }
 
     fn press(approval: &mut Approval, code: KeyCode, at: u64) -> Reaction {
-        approval.key(KeyEvent::new(code, KeyModifiers::NONE), at)
+        approval.key(KeyEvent::new(code, KeyModifiers::NONE), 100_000 + at)
     }
 
     fn text(approval: &mut Approval, width: u16, rows: u16) -> String {
@@ -357,7 +409,72 @@ mod tests {
         assert_eq!(approval.note, None);
         assert_eq!(press(&mut approval, KeyCode::Enter, 5_000), Reaction::Consumed);
         let allowed = Reaction::Decide("c1".into(), Verdict::Allow);
-        assert_eq!(press(&mut approval, KeyCode::Char('y'), 1_300), allowed);
+        assert_eq!(press(&mut approval, KeyCode::Char('y'), 5_001), allowed);
+    }
+
+    #[test]
+    fn whoever_goes_on_typing_is_not_heard_until_there_is_a_pause() {
+        let mut approval = question("rm -rf /", vec![]);
+        text(&mut approval, 80, 24);
+        for at in [1_100, 1_350, 1_600, 1_850, 2_149] {
+            assert_eq!(press(&mut approval, KeyCode::Char('y'), at), Reaction::Consumed, "{at}");
+        }
+        let allowed = Reaction::Decide("c1".into(), Verdict::Allow);
+        assert_eq!(press(&mut approval, KeyCode::Char('y'), 2_449), allowed);
+
+        // Somebody was writing when it came: a slow typist is one, too.
+        let mut approval = Approval { settle_ms: SETTLE_WRITER_MS, ..question("rm -rf /", vec![]) };
+        text(&mut approval, 80, 24);
+        for at in [1_400, 2_300, 3_299] {
+            assert_eq!(press(&mut approval, KeyCode::Char('y'), at), Reaction::Consumed, "{at}");
+        }
+        assert_eq!(press(&mut approval, KeyCode::Char('y'), 4_299), allowed);
+
+        // What was covered is seen anew.
+        approval.appear(110_000);
+        assert_eq!(press(&mut approval, KeyCode::Char('y'), 10_200), Reaction::Consumed);
+    }
+
+    #[test]
+    fn a_letter_behind_esc_is_no_letter() {
+        let grant = Grant::CommandPrefix { words: vec!["npm".into(), "ci".into()] };
+        let mut approval = question("npm ci", vec![grant]);
+        text(&mut approval, 80, 24);
+        for letter in "yspan".chars() {
+            let key = KeyEvent::new(KeyCode::Char(letter), KeyModifiers::ALT);
+            assert_eq!(approval.key(key, 105_000), Reaction::Consumed, "{letter}");
+        }
+        assert_eq!(approval.note, None);
+    }
+
+    #[test]
+    fn what_can_not_be_seen_can_not_be_allowed() {
+        let grant = Grant::CommandPrefix { words: vec!["npm".into(), "ci".into()] };
+        let mut approval = question("npm ci && rm -rf /", vec![grant]);
+        for (width, rows) in [(20, 3), (20, 2), (20, 1), (80, 2)] {
+            let shown = text(&mut approval, width, rows);
+            assert!(shown.lines().count() <= usize::from(rows), "{width}x{rows}:\n{shown}");
+            assert!(shown.starts_with("  Make the terminal"), "{width}x{rows}:\n{shown}");
+            assert_eq!(press(&mut approval, KeyCode::Char('y'), 5_000), Reaction::Consumed);
+        }
+        let shown = text(&mut approval, 40, 8);
+        assert!(shown.lines().count() <= 8 && shown.contains("↓  read on"), "{shown}");
+    }
+
+    #[test]
+    fn a_long_question_is_read_by_the_page() {
+        let long: String = (0..500).map(|n| format!("echo {n}\n")).collect();
+        let mut approval = question(&long, vec![]);
+        text(&mut approval, 80, 20);
+        let mut presses = 0;
+        while press(&mut approval, KeyCode::Char('y'), 5_000) == Reaction::Consumed {
+            press(&mut approval, KeyCode::PageDown, 5_000);
+            text(&mut approval, 80, 20);
+            presses += 1;
+        }
+        assert!(presses < 60, "{presses}");
+        press(&mut approval, KeyCode::Home, 5_000);
+        assert!(text(&mut approval, 80, 20).starts_with("  Run this command"));
     }
 
     #[test]

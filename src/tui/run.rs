@@ -389,9 +389,14 @@ impl<H: Host, S: Surface> Face<H, S> {
                 }
             }
             Action::New => {
+                let before = self.app.session.id;
                 self.disconnect().await;
                 let offer = self.host.forget();
                 self.app.forget();
+                if let Some(id) = before {
+                    let said = format!("a new session; the one before: agent resume {id}");
+                    drop(self.app.update(Input::Said(said), now_ms()));
+                }
                 self.begin.0 = Begin::New;
                 if let Some(offer) = offer {
                     self.app.open(Box::new(Trust::new(offer)));
@@ -561,6 +566,7 @@ impl<H: Host> Face<H, Glass> {
                 Flow::Reopen => {
                     keys = EventStream::new();
                     self.surface.screen.resize(Terminal::size()?);
+                    self.app.appear(now_ms());
                     due = Some(drawn);
                 }
                 Flow::Go => {}

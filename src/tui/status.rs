@@ -8,7 +8,14 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use crate::protocol::{Settings, printable};
 use crate::session::{ProcessState, Session};
 
-use super::{settings::StatusItem, theme::Theme};
+use super::{
+    settings::StatusItem,
+    text::{Break, Prefix, Text},
+    theme::Theme,
+};
+
+/// Rows that what was said last may take.
+const SAID: usize = 3;
 
 /// What is known before there is a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +46,18 @@ pub(super) fn line(parts: &[String], said: Option<&str>, width: u16, theme: &The
         None => parts.join(" · "),
     };
     Line::from(Span::styled(cut(&printable(&text), width), theme.dim))
+}
+
+/// What was said last, in a few rows at most.
+pub(super) fn said(text: &str, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let text = printable(text).replace('\n', " ");
+    let all = Text::of(&text, theme.warning).rows(width, Break::Words, &Prefix::none());
+    let more = all.len() > SAID;
+    let mut rows: Vec<Line<'static>> = all.into_iter().take(SAID).collect();
+    if let (Some(last), true) = (rows.last_mut(), more) {
+        *last = Line::styled(cut(&format!("{last} …"), width), theme.warning);
+    }
+    rows
 }
 
 /// What the keys do, as many as there is room for.
@@ -108,9 +127,14 @@ pub(super) fn short(count: u64) -> String {
     }
 }
 
+/// The beginning of a text, with a mark where it does not fit.
 fn cut(text: &str, width: u16) -> String {
-    let mut room = usize::from(width);
-    text.replace('\n', " ")
+    let text = text.replace('\n', " ");
+    if text.width() <= usize::from(width) {
+        return text;
+    }
+    let mut room = usize::from(width).saturating_sub(1);
+    let head: String = text
         .chars()
         .take_while(|char| {
             let wide = char.width().unwrap_or(0);
@@ -118,7 +142,8 @@ fn cut(text: &str, width: u16) -> String {
             room = room.saturating_sub(wide);
             fits
         })
-        .collect()
+        .collect();
+    head + "…"
 }
 
 #[cfg(test)]

@@ -56,6 +56,12 @@ impl Prefix {
         Self { first: vec![Span::styled(first.to_owned(), style)], rest: vec![Span::raw(rest)] }
     }
 
+    /// Nothing before any row.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { first: Vec::new(), rest: Vec::new() }
+    }
+
     /// What is left of `width`, and whether there is room for the prefix at all.
     fn room(spans: &[Span<'_>], width: usize) -> (usize, bool) {
         let own: usize = spans.iter().map(|span| columns(&span.content)).sum();

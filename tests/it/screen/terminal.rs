@@ -207,8 +207,12 @@ impl Screen {
         while !holds(self) {
             assert!(Instant::now() < deadline, "did not come: {what}\n{}", self.terminal.screen().contents());
             self.press(key);
-            while let Ok(bytes) = self.bytes.recv_timeout(Duration::from_millis(50)) {
-                self.take(bytes);
+            // A question does not hear a key until there was none for a second.
+            let again = Instant::now() + Duration::from_millis(1_200);
+            while !holds(self) && Instant::now() < again {
+                if let Ok(bytes) = self.bytes.recv_timeout(Duration::from_millis(20)) {
+                    self.take(bytes);
+                }
             }
         }
     }

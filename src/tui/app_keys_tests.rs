@@ -5,7 +5,8 @@ use crossterm::event::KeyEvent;
 use crate::protocol::{Command, Content, Delivery, Event, Fact, Seq, Time, TurnId, Update, Verdict};
 
 use super::{
-    app::{Action, App, Input},
+    action::{Action, Input},
+    app::App,
     composer::{self, Composer},
     host::Answer,
     keymap::Key,

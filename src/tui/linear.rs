@@ -16,7 +16,7 @@ use tokio::{
 use crate::protocol::{Delta, Event, Fact, Intent, Update, printable};
 
 use super::{
-    app::{Action, Input},
+    action::{Action, Input},
     host::Host,
     run::{Abilities, Ends, Face, Flow, Options, Surface, next_update, now_ms},
     term::gate,

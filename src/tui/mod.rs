@@ -4,6 +4,7 @@
 //! go out. Three functions carry it: `App::update` (what a key or an update changes, no IO), `App::live` (what
 //! is drawn) and [`run`] (the only IO).
 
+mod action;
 mod app;
 #[cfg(test)]
 mod app_keys_tests;

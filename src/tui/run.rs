@@ -21,7 +21,8 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::protocol::{Command, Content, Delivery, Time, Update};
 
 use super::{
-    app::{Action, App, Input, notice},
+    action::{Action, Input},
+    app::{App, notice},
     composer::{
         self, Composer, Message,
         files::{self, Listing},

@@ -6,7 +6,7 @@ use crate::protocol::{Command, Effort, ProcessId, Settings};
 use crate::session::{ProcessState, Session};
 
 use super::{
-    app::Action,
+    action::Action,
     composer::CommandSpec,
     keymap::{Action as K, Keymap},
     prompts::Prompt,

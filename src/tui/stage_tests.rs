@@ -6,7 +6,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::{Value, json};
 
 use super::{
-    app::{Action, App, Input},
+    action::{Action, Input},
+    app::App,
     composer::{self, Composer},
     run::paint,
     slash,

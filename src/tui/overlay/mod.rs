@@ -27,7 +27,7 @@ use crate::protocol::Settings;
 use crate::session::Session;
 
 use super::{
-    app::Action,
+    action::Action,
     host::{Answer, Question},
     keymap::Key,
     status::Ground,

@@ -2,7 +2,7 @@
 
 use crate::protocol::{Effort, Settings};
 use crate::tui::{
-    app::Action,
+    action::Action,
     host::{Answer, ModelChoice, Question},
     keymap::Key,
     term::Size,

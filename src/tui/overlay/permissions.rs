@@ -4,7 +4,7 @@ use crossterm::event::KeyCode;
 
 use crate::protocol::{Approval, Command, Rule, SandboxMode, Scope, Settings};
 use crate::tui::{
-    app::Action,
+    action::Action,
     host::{Answer, Question},
     keymap::Key,
     term::Size,

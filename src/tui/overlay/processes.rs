@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use crate::protocol::{Command, ProcessId, printable};
 use crate::session::{Process, ProcessState, Session};
 use crate::tui::{
-    app::Action,
+    action::Action,
     host::{Answer, Question},
     keymap::Key,
     term::Size,

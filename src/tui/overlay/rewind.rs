@@ -2,7 +2,7 @@
 
 use crate::protocol::{Command, Content, Seq, words};
 use crate::session::Session;
-use crate::tui::{app::Action, keymap::Key, term::Size, text::plain::first};
+use crate::tui::{action::Action, keymap::Key, term::Size, text::plain::first};
 
 use super::{
     Look, Overlay, Page, Place, Reaction,

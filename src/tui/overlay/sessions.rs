@@ -5,7 +5,7 @@ use ratatui::text::Line;
 
 use crate::protocol::{SessionId, printable};
 use crate::tui::{
-    app::Action,
+    action::Action,
     host::{Answer, Known, Question, Switch},
     keymap::Key,
     status::short,

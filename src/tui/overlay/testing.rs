@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use crate::protocol::{Event, Time, printable};
 use crate::session::Session;
 use crate::tui::{
-    app::Action, keymap::Key, status::Ground, term::Size, text::columns, theme::Theme, transcript::Transcript,
+    action::Action, keymap::Key, status::Ground, term::Size, text::columns, theme::Theme,
+    transcript::Transcript,
 };
 
 use super::{Look, Overlay, Reaction};

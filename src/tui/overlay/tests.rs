@@ -6,7 +6,8 @@ use serde_json::json;
 use super::*;
 use crate::protocol::{Event, Update};
 use crate::tui::{
-    app::{App, Input},
+    action::Input,
+    app::App,
     composer::{self, Composer},
 };
 

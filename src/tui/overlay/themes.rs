@@ -3,7 +3,7 @@
 use ratatui::text::{Line, Span};
 
 use crate::tui::{
-    app::Action,
+    action::Action,
     host::Answer,
     keymap::Key,
     term::Size,

@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyModifiers};
 use ratatui::text::{Line, Span};
 
 use crate::tui::{
-    app::Action,
+    action::Action,
     host::{News, Offer, Offered},
     keymap::Key,
     status::short,

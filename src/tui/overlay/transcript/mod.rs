@@ -17,7 +17,7 @@ use ratatui::{
 };
 
 use crate::protocol::printable;
-use crate::tui::{app::Action, keymap::Key, term::Size, text::columns};
+use crate::tui::{action::Action, keymap::Key, term::Size, text::columns};
 
 use super::{Look, Output, Overlay, Page, Place, Reaction, fit, hints};
 use fold::Folds;

@@ -1,0 +1,189 @@
+//! Commands that begin with a slash, and the views that they open.
+
+use std::path::PathBuf;
+
+use crate::protocol::{Command, Content, Delivery, TurnId, printable};
+
+use crate::tui::{
+    action::Action,
+    host::{Question, Switch},
+    overlay::{Changes, Models, Overlay, Permissions, Processes, Rewind, Sessions, Themes},
+    slash,
+    theme::{self, Theme},
+};
+
+use super::App;
+
+impl App {
+    pub(super) fn command(&mut self, name: &str, args: &str) -> Vec<Action> {
+        match slash::run(name, args, &self.session, &self.ground) {
+            slash::Run::Do(actions) if actions == [Action::New] && self.is_busy() => Vec::new(),
+            slash::Run::Do(actions) => actions,
+            slash::Run::Print(lines) => {
+                self.transcript.say(lines);
+                Vec::new()
+            }
+            slash::Run::Help => self.help(),
+            slash::Run::Keys => {
+                self.transcript.say(slash::keys(&self.keymap));
+                Vec::new()
+            }
+            slash::Run::Vim => {
+                let on = self.composer.mode().is_none();
+                self.composer.set_vim(on);
+                self.said = Some(format!("vim keys are {}", if on { "on" } else { "off" }));
+                Vec::new()
+            }
+            slash::Run::Theme(_) if !self.colours => {
+                self.said =
+                    Some("there are no colours here (NO_COLOR is set, or these are plain lines)".to_owned());
+                Vec::new()
+            }
+            slash::Run::Theme(name) if name.is_empty() => {
+                self.overlays.push(Box::new(Themes::new(&self.theme_name, self.dark)));
+                vec![Action::Ask(Question::Themes)]
+            }
+            slash::Run::Theme(name) => match theme::named(&name, self.dark) {
+                Some(theme) => {
+                    self.put_on(name, theme);
+                    Vec::new()
+                }
+                None => self.choose_theme(&name),
+            },
+            slash::Run::Models(name) => self.models(name),
+            slash::Run::Permissions => {
+                self.overlays.push(Box::new(Permissions::new()));
+                vec![Action::Ask(Question::Rules)]
+            }
+            slash::Run::Open(view) => {
+                self.overlays.push(match view {
+                    slash::View::Changes => Box::new(Changes::new()),
+                    slash::View::Processes => Box::new(Processes::new()),
+                });
+                Vec::new()
+            }
+            slash::Run::Export(file) => self.export(file),
+            slash::Run::Feedback => vec![Action::Feedback],
+            slash::Run::Rewind => {
+                self.rewind();
+                Vec::new()
+            }
+            slash::Run::Sessions if self.is_busy() => Vec::new(),
+            slash::Run::Sessions => self.sessions(false),
+            slash::Run::Fork if self.is_busy() => Vec::new(),
+            slash::Run::Fork => match self.session.id {
+                Some(id) if self.session.turns > TurnId(0) => vec![Action::Switch(Switch::Fork(id))],
+                _ => {
+                    self.said = Some("there is no conversation yet".to_owned());
+                    Vec::new()
+                }
+            },
+            slash::Run::Unknown if self.prompts.iter().any(|prompt| prompt.name == name) => {
+                let said =
+                    self.prompts.iter().find(|prompt| prompt.name == name).map(|prompt| prompt.expand(args));
+                let content = vec![Content::text(said.unwrap_or_default())];
+                vec![Action::Send(Command::Submit { content, delivery: Delivery::Steer })]
+            }
+            slash::Run::Unknown => {
+                self.said = Some(format!("there is no command /{}", printable(name)));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Lets the person choose a model, or what to do with one that was named.
+    pub(super) fn models(&mut self, name: String) -> Vec<Action> {
+        self.overlays.push(Box::new(Models::default()));
+        let like = self.ground.settings_of(&self.session).model.clone();
+        let mut questions = vec![Question::Models];
+        if !name.is_empty() {
+            questions.push(Question::Model { name, like });
+        }
+        questions.into_iter().map(Action::Ask).collect()
+    }
+
+    pub(super) fn export(&mut self, file: Option<PathBuf>) -> Vec<Action> {
+        let Some(id) = self.session.id.filter(|_| !self.transcript.is_empty()) else {
+            self.said = Some("there is no conversation yet".to_owned());
+            return Vec::new();
+        };
+        let short: String = id.to_string().chars().take(13).collect();
+        let file = file.unwrap_or_else(|| PathBuf::from(format!("agent-{short}.md")));
+        let title = self.session.title.clone().unwrap_or_else(|| format!("Session {id}"));
+        let place = self.session.workspace.display();
+        let text = printable(&format!("# {title}\n\nSession `{id}` in `{place}`\n")).into_owned();
+        vec![Action::Export { file, text: format!("{text}\n{}\n", self.transcript.markdown()) }]
+    }
+
+    pub(super) fn help(&mut self) -> Vec<Action> {
+        self.transcript.say(slash::help(&self.keymap, &self.prompts));
+        Vec::new()
+    }
+
+    /// Says that something must wait for the end of a turn, if one runs.
+    pub(super) fn is_busy(&mut self) -> bool {
+        let busy = !self.session.idle();
+        if busy {
+            self.said = Some("a turn is running; interrupt it first, or wait for its end".to_owned());
+        }
+        busy
+    }
+
+    /// Shows a view.
+    pub(in crate::tui) fn open(&mut self, overlay: Box<dyn Overlay>) {
+        self.overlays.push(overlay);
+    }
+
+    /// Shows the sessions that are kept. With `only`, closing them is leaving.
+    pub(in crate::tui) fn sessions(&mut self, only: bool) -> Vec<Action> {
+        let (sessions, action) = Sessions::open(only, self.session.id);
+        self.open(Box::new(sessions));
+        vec![action]
+    }
+
+    pub(super) fn rewind(&mut self) {
+        match Rewind::new(&self.session) {
+            _ if !self.session.idle() => {
+                self.said = Some("a turn is running; interrupt it first".to_owned());
+            }
+            Some(rewind) => self.open(Box::new(rewind)),
+            None => self.said = Some("nothing was said yet".to_owned()),
+        }
+    }
+
+    /// A theme by its name: at once, or when its file was read.
+    pub(super) fn choose_theme(&mut self, name: &str) -> Vec<Action> {
+        if let Some(theme) = theme::named(name, self.dark) {
+            self.wear(name.to_owned(), theme);
+            return Vec::new();
+        }
+        self.theme_wanted = Some(name.to_owned());
+        vec![Action::Ask(Question::Themes)]
+    }
+
+    pub(super) fn themes_read(&mut self, themes: &[(String, Result<String, String>)]) {
+        let Some(wanted) = self.theme_wanted.take() else { return };
+        let read = match themes.iter().find(|(name, _)| *name == wanted) {
+            None => {
+                Err("there is no such file in the folder of themes, and none of that name ships".to_owned())
+            }
+            Some((_, Err(problem))) => Err(problem.clone()),
+            Some((_, Ok(text))) => theme::parse(text).map_err(|error| error.to_string()),
+        };
+        match read {
+            Ok(theme) => self.wear(wanted, theme),
+            Err(problem) => self.said = Some(format!("theme `{wanted}`: {problem}")),
+        }
+    }
+
+    /// Wears what the person chose just now, and says how to keep it.
+    pub(in crate::tui) fn put_on(&mut self, name: String, theme: Theme) {
+        self.said = Some(format!("for now; to keep it: theme = \"{name}\" below [tui] in config.toml"));
+        self.wear(name, theme);
+    }
+
+    pub(super) fn wear(&mut self, name: String, theme: Theme) {
+        self.theme = if self.colours { theme } else { Theme::plain() };
+        self.theme_name = name;
+    }
+}

@@ -1,0 +1,154 @@
+//! Which key does what, and what the composer makes of it.
+
+use crossterm::event::KeyEvent;
+
+use crate::protocol::{Command, Delivery, InputId, words};
+
+use crate::tui::{
+    action::Action,
+    approval,
+    composer::Reaction,
+    keymap::{self, Key, Layer},
+    overlay::{self, Pager},
+};
+
+use super::{App, QUIT_MS, send};
+
+impl App {
+    pub(super) fn key(&mut self, key: KeyEvent, now_ms: u64) -> Vec<Action> {
+        if !self.overlays.is_empty() {
+            return self.overlay_key(key, now_ms);
+        }
+        if let Some(approval) = &mut self.approval {
+            match approval.key(key, now_ms) {
+                approval::Reaction::Consumed => return Vec::new(),
+                approval::Reaction::Decide(call, verdict) => {
+                    return vec![Action::Send(Command::Decide { call, verdict })];
+                }
+                approval::Reaction::Interrupt => return vec![Action::Send(Command::Interrupt)],
+                approval::Reaction::Ignored => {}
+            }
+        } else {
+            match self.composer.on_key(key) {
+                Reaction::Ignored => {}
+                reaction => return self.composed(reaction),
+            }
+        }
+        self.own_key(key, now_ms)
+    }
+
+    /// The topmost overlay is asked, and nobody below it, so that no key does what can't be seen.
+    pub(super) fn overlay_key(&mut self, key: KeyEvent, now_ms: u64) -> Vec<Action> {
+        let Some(mut overlay) = self.overlays.pop() else { return Vec::new() };
+        let reaction = overlay.key(Key::from(key), &self.look(now_ms));
+        match reaction {
+            overlay::Reaction::Close(actions) => {
+                if self.overlays.is_empty() {
+                    self.appear(now_ms);
+                }
+                return actions;
+            }
+            overlay::Reaction::Do(actions) => {
+                self.overlays.push(overlay);
+                return actions;
+            }
+            overlay::Reaction::Open(above) => self.overlays.extend([overlay, above]),
+            overlay::Reaction::Consumed => self.overlays.push(overlay),
+            overlay::Reaction::Ignored => {
+                self.overlays.push(overlay);
+                if self.keymap.action(Layer::Screen, Key::from(key)) == Some(keymap::Action::Suspend) {
+                    return vec![Action::Suspend];
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    pub(super) fn composed(&mut self, reaction: Reaction) -> Vec<Action> {
+        match reaction {
+            Reaction::Consumed | Reaction::Ignored => Vec::new(),
+            Reaction::Submit(message) => vec![send(message, Delivery::Steer)],
+            Reaction::Queue(message) => vec![send(message, Delivery::AfterTurn)],
+            Reaction::Shell(command) => {
+                if let Some(running) = &self.shell {
+                    self.said = Some(format!("`{running}` still runs; Esc ends it"));
+                    self.composer.set_text(&format!("!{command}"));
+                    return Vec::new();
+                }
+                self.shell = Some(command.clone());
+                vec![Action::Shell(command)]
+            }
+            Reaction::Editor => vec![Action::Edit(self.composer.draft())],
+            Reaction::WantFiles(query) => vec![Action::Files(query)],
+            Reaction::Command { name, args } => self.command(&name, &args),
+        }
+    }
+
+    /// Keys that neither the question nor the composer wanted.
+    pub(super) fn own_key(&mut self, key: KeyEvent, now_ms: u64) -> Vec<Action> {
+        use keymap::Action as K;
+        match self.keymap.action(Layer::Screen, Key::from(key)) {
+            Some(K::Interrupt) if self.shell.is_some() => self.stop_shell(),
+            Some(K::Interrupt) if self.session.turn.is_some() => vec![Action::Send(Command::Interrupt)],
+            Some(K::Interrupt) if self.composer.is_empty() && self.approval.is_none() => self.escape(now_ms),
+            Some(K::Leave) => self.control_c(now_ms),
+            // A draft that a question hides is kept.
+            Some(K::Quit) if self.composer.is_empty() || self.approval.is_some() => vec![Action::Quit],
+            Some(K::Suspend) => vec![Action::Suspend],
+            Some(K::Transcript) => {
+                self.overlays.push(Box::new(Pager::new()));
+                Vec::new()
+            }
+            Some(K::Retract) => self.take_back(),
+            Some(K::PasteImage) if self.approval.is_none() => vec![Action::Clipboard],
+            Some(K::Redraw) => vec![Action::Redraw],
+            Some(K::Help) => self.help(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The first Esc warns, the second one goes back.
+    pub(super) fn escape(&mut self, now_ms: u64) -> Vec<Action> {
+        if self.back_until_ms.take().is_some_and(|until| now_ms < until) {
+            self.rewind();
+        } else if self.session.said().next().is_some() {
+            self.back_until_ms = Some(now_ms + QUIT_MS);
+            self.said = Some("Esc again goes back to an earlier message".to_owned());
+        }
+        Vec::new()
+    }
+
+    /// Clears what was typed; then stops what runs; then warns; then quits.
+    pub(in crate::tui) fn control_c(&mut self, now_ms: u64) -> Vec<Action> {
+        if !self.composer.is_empty() && self.approval.is_none() {
+            self.composer.set_text("");
+            return Vec::new();
+        }
+        if self.shell.is_some() {
+            return self.stop_shell();
+        }
+        if self.session.turn.is_some() && self.approval.is_none() {
+            return vec![Action::Send(Command::Interrupt)];
+        }
+        if self.quit_until_ms.is_some_and(|until| now_ms < until) {
+            return vec![Action::Quit];
+        }
+        self.quit_until_ms = Some(now_ms + QUIT_MS);
+        let key = self.keymap.hint(keymap::Action::Leave).map(|(key, _)| key).unwrap_or_default();
+        self.said = Some(format!("{key} again quits; the session is kept"));
+        Vec::new()
+    }
+
+    pub(super) fn stop_shell(&mut self) -> Vec<Action> {
+        self.said = self.shell.take().map(|command| format!("`{command}` was ended, and the model not told"));
+        vec![Action::StopShell]
+    }
+
+    /// Takes the last message that waits back into the composer.
+    pub(super) fn take_back(&mut self) -> Vec<Action> {
+        let Some(queued) = self.session.queue.back() else { return Vec::new() };
+        self.composer.set_text(&words(&queued.content));
+        let InputId(_) = queued.input;
+        vec![Action::Send(Command::Retract { input: queued.input })]
+    }
+}

@@ -1,0 +1,322 @@
+//! The state of the screen, and what changes it. No IO: what is to be done comes back as actions.
+
+mod commands;
+mod keys;
+mod lines;
+mod view;
+
+use std::path::PathBuf;
+
+use crossterm::event::KeyEventKind;
+use ratatui::text::Line;
+
+use crate::protocol::{Command, Content, Delivery, Event, Fact, Outcome, Rejection, Update};
+use crate::session::Session;
+
+use crate::tui::{
+    action::{Action, Input},
+    approval::Approval,
+    composer::{Composer, Message},
+    host::Answer,
+    keymap::Keymap,
+    overlay::{Look, Overlay},
+    prompts::{self, Prompt},
+    settings::{self, StatusItem},
+    slash,
+    status::Ground,
+    text::link::Follow,
+    theme::{self, Theme},
+    transcript::Transcript,
+};
+
+/// Milliseconds in which a second ^C quits.
+const QUIT_MS: u64 = 2_000;
+/// With fewer rows than this, none is given to hints.
+const HINTED: u16 = 16;
+
+/// The state of the screen.
+pub(super) struct App {
+    pub(super) session: Session,
+    pub(super) transcript: Transcript,
+    pub(super) composer: Composer,
+    approval: Option<Approval>,
+    /// The last one has the keys.
+    overlays: Vec<Box<dyn Overlay>>,
+    pub(super) ground: Ground,
+    pub(super) theme: Theme,
+    keymap: Keymap,
+    prompts: Vec<Prompt>,
+    status_line: Vec<StatusItem>,
+    /// The name of the theme in use.
+    theme_name: String,
+    /// A theme that is being read.
+    theme_wanted: Option<String>,
+    /// Whether the terminal's background is dark, if it said so.
+    dark: Option<bool>,
+    /// Colours are welcome.
+    colours: bool,
+    /// The command that the person runs.
+    shell: Option<String>,
+    /// Until when a second ^C quits.
+    quit_until_ms: Option<u64>,
+    /// When a key was last pressed, or something pasted.
+    typed_ms: u64,
+    /// Until when a second Esc goes back.
+    back_until_ms: Option<u64>,
+    /// A line above the status, until the next key.
+    said: Option<String>,
+}
+
+/// What is drawn: rows, and the place of the cursor in them.
+pub(super) struct Live {
+    pub(super) rows: Vec<Line<'static>>,
+    pub(super) cursor: Option<(u16, u16)>,
+}
+
+impl App {
+    pub(super) fn new(composer: Composer, ground: Ground, theme: Theme) -> Self {
+        Self {
+            session: Session::default(),
+            transcript: Transcript::new(),
+            composer,
+            approval: None,
+            overlays: Vec::new(),
+            ground,
+            theme,
+            keymap: Keymap::default(),
+            prompts: Vec::new(),
+            status_line: StatusItem::USUAL.to_vec(),
+            theme_name: "ansi".to_owned(),
+            theme_wanted: None,
+            dark: None,
+            colours: true,
+            shell: None,
+            quit_until_ms: None,
+            typed_ms: 0,
+            back_until_ms: None,
+            said: None,
+        }
+    }
+
+    /// Makes these commands, beside those that are built in; with what the person should know.
+    pub(super) fn add_prompts(&mut self, own: Vec<Prompt>, mut notices: Vec<String>) {
+        let built_in = slash::specs();
+        for prompt in own.into_iter().chain(prompts::shipped()) {
+            if built_in.iter().any(|spec| spec.name == prompt.name) {
+                notices.push(format!("your prompt `{0}` is not used: /{0} is built in", prompt.name));
+            } else if self.prompts.iter().all(|other| other.name != prompt.name) {
+                self.prompts.push(prompt);
+            }
+        }
+        let mut specs: Vec<_> = built_in.into_iter().chain(self.prompts.iter().map(Prompt::spec)).collect();
+        specs.sort_by(|a, b| a.name.cmp(&b.name));
+        self.composer.set_commands(specs);
+        if !notices.is_empty() {
+            self.transcript.say(notices);
+        }
+    }
+
+    /// Puts back what was being written when the program ended.
+    pub(super) fn restore(&mut self, draft: &str) {
+        self.composer.set_text(draft);
+        self.said = Some("what you were writing last time is back; it was not sent".to_owned());
+    }
+
+    /// The terminal follows links.
+    pub(super) fn with_links(mut self, links: Follow) -> Self {
+        self.transcript = self.transcript.linked(links);
+        self
+    }
+
+    /// Takes over what the person set. What has to be found out for it comes back.
+    pub(super) fn configure(
+        &mut self,
+        settings: &settings::Settings,
+        colours: bool,
+        dark: Option<bool>,
+    ) -> Vec<Action> {
+        // Settings that could not be used were refused when they were read.
+        self.keymap = settings.keys.keymap().unwrap_or_default();
+        self.composer.set_keymap(self.keymap.clone());
+        self.composer.set_vim(settings.vim);
+        self.status_line.clone_from(&settings.status_line);
+        (self.colours, self.dark) = (colours, dark);
+        self.choose_theme(&settings.theme)
+    }
+
+    /// The terminal said how bright its background is.
+    pub(super) fn background(&mut self, dark: bool) {
+        self.dark = Some(dark);
+        if self.theme_name == "auto"
+            && let Some(theme) = theme::named("auto", self.dark)
+        {
+            self.wear("auto".to_owned(), theme);
+        }
+    }
+
+    /// Begins anew: the next session is another one.
+    pub(super) fn forget(&mut self) {
+        self.session = Session::default();
+        self.transcript = self.transcript.anew();
+        self.approval = None;
+        self.overlays.clear();
+    }
+
+    /// Folds what happened before. The same code as for what happens now.
+    pub(super) fn replay(&mut self, history: &[Event], now_ms: u64) {
+        for event in history {
+            self.event(event, now_ms);
+        }
+    }
+
+    pub(super) fn update(&mut self, input: Input, now_ms: u64) -> Vec<Action> {
+        // A view is asked when what it answers is done: that is not so of what is only told.
+        let asks = matches!(input, Input::Key(_) | Input::Paste(_) | Input::Answer(_) | Input::Tick);
+        let typed = match &input {
+            Input::Key(key) => key.kind != KeyEventKind::Release,
+            input => matches!(input, Input::Paste(_)),
+        };
+        let mut actions = self.take(input, now_ms);
+        if typed {
+            self.typed_ms = now_ms;
+        }
+        if let Some(mut overlay) = self.overlays.pop_if(|_| asks) {
+            actions.extend(overlay.wants(&self.look(now_ms)).into_iter().map(Action::Ask));
+            self.overlays.push(overlay);
+        }
+        actions
+    }
+
+    fn take(&mut self, input: Input, now_ms: u64) -> Vec<Action> {
+        match input {
+            Input::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
+            Input::Key(key) => {
+                self.said = None;
+                self.key(key, now_ms)
+            }
+            Input::Paste(text) => {
+                match (self.overlays.last_mut(), &mut self.approval) {
+                    (Some(overlay), _) => overlay.paste(&text),
+                    (None, Some(approval)) => approval.paste(&text),
+                    (None, None) => return self.pasted(&text),
+                }
+                Vec::new()
+            }
+            Input::Update(update) => {
+                match update {
+                    Update::Event(event) => self.event(&event, now_ms),
+                    Update::Delta(delta) => self.transcript.delta(&delta),
+                    Update::Rejected(rejection) => self.rejected(&rejection),
+                }
+                Vec::new()
+            }
+            Input::Files { query, found } => {
+                self.composer.set_files(&query, found);
+                Vec::new()
+            }
+            Input::Edited(text) => {
+                self.composer.set_text(&text);
+                Vec::new()
+            }
+            Input::Answer(answer) => {
+                if let Answer::Themes(themes) = &answer {
+                    self.themes_read(themes);
+                }
+                self.overlays.iter_mut().for_each(|overlay| overlay.answer(&answer));
+                Vec::new()
+            }
+            // It was ended just when it had ended by itself.
+            Input::Ran(_) if self.shell.is_none() => Vec::new(),
+            Input::Ran(text) => {
+                self.shell = None;
+                vec![Action::Send(Command::Submit {
+                    content: vec![Content::text(text)],
+                    delivery: Delivery::Steer,
+                })]
+            }
+            Input::Said(text) => {
+                self.said = Some(text);
+                Vec::new()
+            }
+            Input::Tick => {
+                let over = |until: &mut Option<u64>| until.take_if(|until| now_ms >= *until).is_some();
+                if over(&mut self.quit_until_ms) | over(&mut self.back_until_ms) {
+                    // What a second press would have done, it does no more.
+                    self.said = None;
+                }
+                let reaction = self.composer.on_wake(std::time::Instant::now());
+                self.composed(reaction)
+            }
+        }
+    }
+
+    /// A path that was pasted as a picture may be none: better said now than when it is sent.
+    fn pasted(&mut self, text: &str) -> Vec<Action> {
+        let before = self.composer.images();
+        let reaction = self.composer.on_paste(text);
+        let mut actions = self.composed(reaction);
+        let new: Vec<PathBuf> =
+            self.composer.images().into_iter().filter(|image| !before.contains(image)).collect();
+        if !new.is_empty() {
+            actions.push(Action::Recognize(new));
+        }
+        actions
+    }
+
+    fn event(&mut self, event: &Event, now_ms: u64) {
+        self.session.apply(event);
+        self.transcript.apply(event);
+        self.composer.set_running(self.session.turn.is_some());
+        let asked = self.session.asked().next();
+        let shown = self.approval.as_ref().map(|approval| &approval.call);
+        if asked.map(|call| &call.id) != shown {
+            self.approval = asked.and_then(|call| Approval::of(call, &self.ground, self.typed_ms, now_ms));
+        }
+    }
+
+    fn rejected(&mut self, rejection: &Rejection) {
+        self.said = Some(match rejection {
+            Rejection::Unwritable(reason) => {
+                format!("the session can't be written, and takes no more work: {reason}")
+            }
+            other => other.to_string(),
+        });
+    }
+
+    /// A question can be seen again, behind what covered it.
+    pub(super) fn appear(&mut self, now_ms: u64) {
+        if let Some(approval) = &mut self.approval {
+            approval.appear(now_ms);
+        }
+    }
+
+    fn look(&self, now_ms: u64) -> Look<'_> {
+        let Self { session, transcript, ground, theme, .. } = self;
+        Look { session, transcript, ground, theme, now_ms }
+    }
+
+    /// When the composer wants to be called, if at all.
+    pub(super) fn wake_at(&self) -> Option<tokio::time::Instant> {
+        self.composer.wake_at().map(Into::into)
+    }
+}
+
+fn send(message: Message, delivery: Delivery) -> Action {
+    if message.images.is_empty() {
+        Action::Send(Command::Submit { content: vec![Content::text(message.text)], delivery })
+    } else {
+        Action::Attach { message, delivery }
+    }
+}
+
+/// What a person who looks elsewhere should hear of. Not what they just did themselves.
+pub(super) fn notice(update: &Update) -> Option<&'static str> {
+    let Update::Event(event) = update else { return None };
+    match &event.fact {
+        Fact::ApprovalRequested { .. } => Some("needs your approval"),
+        Fact::TurnFinished { outcome: Outcome::Interrupted, .. } => None,
+        Fact::TurnFinished { outcome: Outcome::Failed { .. }, .. } => Some("failed"),
+        Fact::TurnFinished { .. } => Some("finished"),
+        _ => None,
+    }
+}

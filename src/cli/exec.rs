@@ -40,6 +40,7 @@ pub(super) async fn run(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliE
         )),
         (Some(ExecCommandArgs::Resume(resume)), None) => go_on(start, resume, &args.run).await,
         (None, _) => {
+            writable(args.run.output_last_message.as_deref())?;
             let schema = schema(args.run.output_schema.as_deref())?;
             let message = Message::read(args.prompt.as_deref(), &args.run.image)?;
             let place = if args.run.ephemeral { Place::Ephemeral } else { Place::Kept };
@@ -52,6 +53,7 @@ pub(super) async fn run(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliE
 
 /// One task with a fresh session, in words.
 pub(super) async fn task(start: &Start, args: &RunArgs, task: &str) -> Result<ExitCode, CliError> {
+    writable(args.output_last_message.as_deref())?;
     let open = start.new_session(Place::Kept, None, args.deltas)?;
     let message = Message { text: task.to_owned(), images: Vec::new() };
     let submit = message.submit(&open)?;
@@ -68,6 +70,7 @@ async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Result<ExitCo
         (false, id, prompt) => (id.as_deref(), prompt.as_deref()),
     };
     let id = start.find(id)?;
+    writable(run.output_last_message.as_deref())?;
     let schema = schema(run.output_schema.as_deref())?;
     if prompt.is_none() && !run.image.is_empty() {
         return Err(
@@ -133,6 +136,27 @@ impl Message {
         }
         Ok(Command::Submit { content, delivery: Delivery::Steer })
     }
+}
+
+/// Tells before a task costs anything that its answer could not be written. What is in the file stays until then.
+fn writable(path: Option<&Path>) -> Result<(), CliError> {
+    let Some(path) = path else { return Ok(()) };
+    // Whoever reads a pipe would take the end of this look for the end of the answer.
+    if path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+        return Ok(());
+    }
+    let new = path.symlink_metadata().is_err();
+    fs::File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(|error| CliError::failed(format!("can't write {}: {error}", path.display())))?;
+    if new {
+        // No answer, no file. Should it stay, then empty, until the answer comes.
+        let _ = fs::remove_file(path);
+    }
+    Ok(())
 }
 
 fn schema(path: Option<&Path>) -> Result<Option<serde_json::Value>, CliError> {

@@ -3,11 +3,11 @@
 //! A key is never an argument: others can read those.
 
 use std::{
-    io::{self, IsTerminal as _, Read as _, Write as _},
+    io::{self, BufRead, IsTerminal as _, Read as _, Write as _},
     process::ExitCode,
 };
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use secrecy::SecretString;
 
 use super::{
@@ -18,18 +18,22 @@ use super::{
 /// No key is longer. 64 KiB.
 const LONGEST: u64 = 64 << 10;
 
+/// What ^C types.
+const CTRL_C: u8 = 3;
+
 /// Keeps a key: typed without being shown on a terminal, else all that comes on standard input.
 pub(super) fn login(start: &Start, provider: Option<String>) -> Result<ExitCode, CliError> {
     let provider = known(start, provider)?;
     let key = match io::stdin().is_terminal() {
-        true => typed(&provider),
+        true => typed(&provider).map(|line| line.ok_or(CliError::new(Kind::Interrupted, "interrupted"))),
         false => {
             let mut text = String::new();
-            io::stdin().take(LONGEST).read_to_string(&mut text).map(|_| text)
+            io::stdin().take(LONGEST).read_to_string(&mut text).map(|_| Ok(text))
         }
     };
-    let key = key.map_err(|error| CliError::failed(format!("can't read the key: {error}")))?;
-    if key.trim().is_empty() || key.trim().contains(char::is_whitespace) {
+    let key = key.map_err(|error| CliError::failed(format!("can't read the key: {error}")))??;
+    let unfit = |c: char| c.is_whitespace() || c.is_control();
+    if key.trim().is_empty() || key.trim().contains(unfit) {
         return Err(CliError::usage("that is no key: it is one word")
             .hint(format!("agent login {provider} <key-file, or type it when asked")));
     }
@@ -58,26 +62,46 @@ fn known(start: &Start, provider: Option<String>) -> Result<String, CliError> {
     Ok(provider)
 }
 
-/// Reads a line from the terminal without showing it.
-fn typed(provider: &str) -> io::Result<String> {
+/// Reads a line from the terminal without showing it. Nothing after ^C.
+fn typed(provider: &str) -> io::Result<Option<String>> {
     let mut err = io::stderr();
     write!(err, "Key of {provider} (it is not shown): ")?;
     err.flush()?;
     let _silence = Silence::begin()?;
-    let mut line = String::new();
-    io::stdin().read_line(&mut line)?;
+    let line = line(&mut io::stdin().lock())?;
     writeln!(err)?;
     Ok(line)
 }
 
-/// The terminal does not echo while this lives.
+/// A line, or nothing if ^C stands in it: that ends it too.
+fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    loop {
+        let read = from.fill_buf()?;
+        let end = read.iter().position(|byte| matches!(*byte, b'\n' | CTRL_C));
+        if let Some(&CTRL_C) = end.and_then(|end| read.get(end)) {
+            return Ok(None);
+        }
+        let (taken, ended) = (end.unwrap_or(read.len()), end.is_some() || read.is_empty());
+        line.extend(read.iter().take(taken));
+        from.consume(taken);
+        if ended {
+            break;
+        }
+    }
+    String::from_utf8(line).map(Some).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// The terminal does not echo while this lives, and ^C is typed: as a signal it would end the program before the echo
+/// is back.
 struct Silence(Termios);
 
 impl Silence {
     fn begin() -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let mut silent = before.clone();
-        silent.local_modes -= LocalModes::ECHO;
+        silent.local_modes -= LocalModes::ECHO | LocalModes::ISIG;
+        silent.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
         tcsetattr(io::stdin(), OptionalActions::Flush, &silent)?;
         Ok(Self(before))
     }
@@ -87,5 +111,30 @@ impl Drop for Silence {
     fn drop(&mut self) {
         // Nothing better can be done than to try.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_ends_at_its_end_and_is_nothing_with_an_interrupt() {
+        for (typed, read) in [
+            ("key\nmore", Some("key")),
+            ("key", Some("key")),
+            ("\n", Some("")),
+            ("", Some("")),
+            ("\u{3}", None),
+            ("ke\u{3}y\n", None),
+            ("key\n\u{3}", Some("key")),
+        ] {
+            // In pieces too.
+            for size in [1, 100] {
+                let mut from = io::BufReader::with_capacity(size, typed.as_bytes());
+                assert_eq!(line(&mut from).unwrap().as_deref(), read, "{typed:?}");
+            }
+        }
+        assert!(line(&mut &b"\xff\n"[..]).is_err());
     }
 }

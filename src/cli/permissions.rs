@@ -1,12 +1,9 @@
 //! `agent permissions`: the rules that are kept, and taking them back.
 
-use std::{
-    io::{self, Write as _},
-    path::Path,
-};
+use std::io::{self, Write as _};
 
 use crate::config::rules::{self, Kept};
-use crate::protocol::{Rule, Scope, printable};
+use crate::protocol::printable;
 
 use super::{args::PermissionsArgs, error::CliError, start::Start};
 
@@ -46,11 +43,20 @@ fn revoke(start: &Start, kept: &[Kept], number: usize) -> Result<(), CliError> {
     let Some(chosen) = number.checked_sub(1).and_then(|at| kept.get(at)) else {
         return Err(CliError::usage(format!("there is no rule {number}")).hint("agent permissions list"));
     };
-    let scope = if chosen.project.is_some() { Scope::Project } else { Scope::Everywhere };
-    let place = chosen.project.as_deref().unwrap_or(Path::new("/"));
-    rules::forget(&start.home, &Rule { grant: chosen.grant.clone(), scope }, place)
-        .map_err(CliError::failed)?;
-    let _ = writeln!(io::stdout(), "no longer allowed: {}", said(chosen));
+    if rules::revoke(&start.home, chosen).map_err(CliError::failed)? == 0 {
+        let file = start.home.config_file();
+        return Err(CliError::failed(format!(
+            "rule {number} is not in {}: {}",
+            file.display(),
+            said(chosen)
+        ))
+        .hint(format!("take it out where it comes from: {}", chosen.origin)));
+    }
+    let _ = writeln!(
+        io::stdout(),
+        "no longer allowed: {}\nSessions that are open now keep it until they end.",
+        said(chosen)
+    );
     Ok(())
 }
 

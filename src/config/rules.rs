@@ -152,22 +152,47 @@ pub fn forget(home: &Home, rule: &Rule, workspace: &Path) -> Result<(), ConfigEr
                     take_out(document, &path(Some(&key)), &rule.grant);
                 }
             }
-            Scope::Everywhere => take_out(document, &path(None), &rule.grant),
+            Scope::Everywhere => {
+                take_out(document, &path(None), &rule.grant);
+            }
             Scope::Session | Scope::Unknown => {}
         }
         Ok(())
     })
 }
 
-fn take_out(document: &mut DocumentMut, path: &[&str], grant: &Grant) {
-    let Some(table) = save::existing(document, path).and_then(Item::as_table_like_mut) else { return };
-    let Some(list) = table.get_mut("allow") else { return };
+/// Keeps a rule no longer that stands in the settings, and no other one: not the same for a directory above or below.
+/// Gives how often it stood there, which is never where it comes from the command line.
+///
+/// # Errors
+/// When the settings can't be changed. They are then as they were.
+pub fn revoke(home: &Home, rule: &Kept) -> Result<usize, ConfigError> {
+    let mut taken = 0;
+    save::edit(home, |document| {
+        taken = match &rule.project {
+            None => take_out(document, &path(None), &rule.grant),
+            Some(project) => {
+                let keys = keys(document).into_iter().filter(|key| Path::new(key) == project);
+                keys.map(|key| take_out(document, &path(Some(&key)), &rule.grant)).sum()
+            }
+        };
+        Ok(())
+    })?;
+    Ok(taken)
+}
+
+/// Gives how often it stood there.
+fn take_out(document: &mut DocumentMut, path: &[&str], grant: &Grant) -> usize {
+    let Some(table) = save::existing(document, path).and_then(Item::as_table_like_mut) else { return 0 };
+    let Some(list) = table.get_mut("allow") else { return 0 };
+    let mut taken = 0;
     while let Some(at) = find(list, grant) {
         match list {
             Item::Value(Value::Array(array)) => drop(array.remove(at)),
             Item::ArrayOfTables(tables) => drop(tables.remove(at)),
-            _ => return,
+            _ => return taken,
         }
+        taken += 1;
     }
     let empty = match list {
         Item::Value(Value::Array(array)) => {
@@ -180,6 +205,7 @@ fn take_out(document: &mut DocumentMut, path: &[&str], grant: &Grant) {
         table.remove("allow");
         save::tidy(document, path);
     }
+    taken
 }
 
 /// Whether what is said of one directory holds for sessions about another one: it lies there, in the same project.
@@ -202,9 +228,15 @@ fn key_of(document: &mut DocumentMut, project: &Path) -> Result<String, ConfigEr
 
 /// The keys of projects, by their directories.
 fn projects(document: &mut DocumentMut, wanted: impl Fn(&Path) -> bool) -> Vec<String> {
+    let mut keys = keys(document);
+    keys.retain(|key| wanted(&canonical(Path::new(key))));
+    keys
+}
+
+/// The keys of all projects.
+fn keys(document: &mut DocumentMut) -> Vec<String> {
     let projects = save::existing(document, &["projects"]).and_then(Item::as_table_like_mut);
-    let keys = projects.into_iter().flat_map(|projects| projects.iter()).map(|(key, _)| key.to_owned());
-    keys.filter(|key| wanted(&canonical(Path::new(key)))).collect()
+    projects.into_iter().flat_map(|projects| projects.iter()).map(|(key, _)| key.to_owned()).collect()
 }
 
 fn unwritable(path: &Path) -> ConfigError {
@@ -356,6 +388,30 @@ mod tests {
         world.forget(&make, "p");
         world.forget(&write, "p");
         assert_eq!(world.text(), "model = 'a/b'\n");
+    }
+
+    #[test]
+    fn one_rule_is_revoked_and_not_the_same_rule_elsewhere() {
+        let npm = rule(&["npm"], Scope::Project).grant;
+        let world = World::new(
+            "[permissions]\nallow = [{ command = ['npm'] }]\n\n[projects.'DIRp']\nallow = [{ command = ['npm'] }]\n\n\
+             [projects.'DIRp/sub']\nallow = [{ command = ['npm'] }]\n",
+        );
+        let of = |project: Option<&str>| Kept {
+            grant: npm.clone(),
+            project: project.map(|name| world.dir(name)),
+            origin: String::new(),
+        };
+        assert_eq!(revoke(&world.home, &of(Some("p/sub"))).unwrap(), 1);
+        let left = "[permissions]\nallow = [{ command = ['npm'] }]\n\n[projects.'DIRp']\nallow = [{ command = ['npm'] }]\n";
+        assert_eq!(world.text(), left);
+        for nowhere in ["p/sub", "q"] {
+            assert_eq!(revoke(&world.home, &of(Some(nowhere))).unwrap(), 0);
+        }
+        assert_eq!(world.text(), left);
+        assert_eq!(revoke(&world.home, &of(None)).unwrap(), 1);
+        assert_eq!(revoke(&world.home, &of(Some("p"))).unwrap(), 1);
+        assert_eq!(world.text(), "");
     }
 
     #[test]

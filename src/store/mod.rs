@@ -59,6 +59,10 @@ impl Sessions {
     /// # Errors
     /// When there is none, or more than one.
     pub fn find(&self, text: &str) -> Result<SessionId, FindError> {
+        // It begins every id, and is more likely a variable that was not set than the only session.
+        if text.is_empty() {
+            return Err(FindError::None("\"\"".to_owned()));
+        }
         let wanted = text.to_ascii_lowercase();
         let ids = self.ids().map_err(|error| FindError::Io(self.folder.clone(), error))?;
         let mut found = ids.into_iter().filter(|id| id.to_string().starts_with(&wanted));

@@ -64,6 +64,13 @@ async fn a_rule_that_was_taken_back_meanwhile_does_not_hold_in_a_session_that_go
     world.agent(["permissions", "revoke", "2"]).await.expect(2);
     let revoked = world.agent(["permissions", "revoke", "1"]).await.expect(0);
     assert!(revoked.stdout.starts_with("no longer allowed: changes at or below"), "{revoked:?}");
+    assert!(revoked.stdout.contains("open now keep it"), "{revoked:?}");
+    let given = ["-c", "permissions.allow=[{command=[\"zip\"]}]", "permissions", "revoke", "1"];
+    let kept = world.agent(given).await.expect(1);
+    assert!(
+        kept.stdout.is_empty() && kept.stderr.contains("hint: take it out where it comes from: "),
+        "{kept:?}"
+    );
     assert!(world.agent(["permissions", "list"]).await.expect(0).stdout.starts_with("No rules are kept."));
     world.exec(&["resume", &world.session(), "again"]).await.expect(0);
     assert_eq!(of(&world.log(), "rules_read").last().unwrap()["rules"], json!([]));

@@ -89,8 +89,7 @@ impl Trust {
             })
             .collect();
         let mut trust = Self { root, said, ..Self::default() };
-        let mut files = scan::scan(&trust.root, &cwd);
-        files.retain(|file| trust.said(&file.path).is_none());
+        let files = scan::scan(&trust.root, &cwd, |path| trust.said(path).is_some());
         let before = read(file).projects.remove(&trust.root);
         let hashes = trust.hashes(&files);
         trust.standing = match &before {

@@ -8,12 +8,12 @@ use std::{
 
 use crate::context::{hidden, instructions};
 
-/// Files that are looked at, at most. One that is not looked at is not read either.
+/// Files and folders that are looked at, at most. One that is not looked at is not read either.
 const MOST: usize = 2_000;
 /// Folders in folders.
 const DEPTH: usize = 8;
-/// Bytes of a file in which hidden text is looked for. No file that a session reads is longer.
-const LOOKED: u64 = 1 << 20;
+/// No file that a session reads is longer, in bytes. A longer one counts as one that can't be read.
+const LOOKED: usize = 1 << 20;
 /// Bytes of a file that are kept to be looked at.
 const SHOWN: usize = 32 << 10;
 
@@ -23,7 +23,7 @@ pub struct Brought {
     pub path: PathBuf,
     pub kind: Kind,
     pub size: u64,
-    /// BLAKE3, or nothing of a file that can't be read.
+    /// BLAKE3, or nothing of a file that can't be read, or is too long to be.
     pub hash: String,
     /// The beginning of its text.
     pub text: String,
@@ -57,39 +57,76 @@ impl Kind {
     }
 }
 
-/// All that a session in `cwd` would read, from the root of the repository down.
-pub(super) fn scan(root: &Path, cwd: &Path) -> Vec<Brought> {
+/// All that a session in `cwd` would read, from the root of the repository down. `skip` tells of a path that there is
+/// nothing to decide about it.
+pub(super) fn scan(root: &Path, cwd: &Path, skip: impl Fn(&Path) -> bool) -> Vec<Brought> {
     let mut paths = Vec::new();
     let mut dirs: Vec<&Path> = cwd.ancestors().take_while(|dir| dir.starts_with(root)).collect();
     dirs.reverse();
-    let exists = |path: &Path| path.symlink_metadata().is_ok();
     for place in instructions::candidates(Some(root), cwd, &[]) {
-        // The first one hides the others.
-        paths.extend(place.files.into_iter().find(|path| exists(path)));
-    }
-    for dir in dirs {
-        for (folder, depth) in [(".agent", DEPTH), (".agents/skills", DEPTH), (".claude/skills", DEPTH)] {
-            walk(&dir.join(folder), depth, &mut paths);
+        // The first one that can be read hides the others.
+        for path in place.files.into_iter().filter(|path| path.symlink_metadata().is_ok()) {
+            let last = is_text(&path, root);
+            paths.push(path);
+            if last {
+                break;
+            }
         }
     }
-    paths.truncate(MOST);
-    paths.into_iter().filter_map(|path| look(path, root)).collect()
+    paths.retain(|path| !skip(path));
+    let mut walk = Walk { paths, left: MOST, skip };
+    for dir in dirs {
+        for folder in [".agent", ".agents/skills", ".claude/skills"] {
+            walk.folder(&dir.join(folder), DEPTH);
+        }
+    }
+    walk.paths.truncate(MOST);
+    walk.paths.into_iter().filter_map(|path| look(path, root)).collect()
 }
 
-fn walk(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) {
-    // A folder that can't be read can't be read by a session either.
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    // Settings first, so that no heap of files pushes them out.
-    entries.sort_by_key(|path| (!path.ends_with("config.toml"), path.clone()));
-    for path in entries {
-        if paths.len() >= MOST {
-            return;
-        }
-        if !path.is_dir() {
-            paths.push(path);
-        } else if depth > 0 {
-            walk(&path, depth - 1, paths);
+/// Whether a session would take this file for instructions, and so none after it.
+fn is_text(path: &Path, root: &Path) -> bool {
+    let Ok(target) = path.canonicalize() else { return false };
+    // A pipe would wait for ever.
+    if !target.starts_with(root) || !target.is_file() {
+        return false;
+    }
+    matches!(beginning(&target), Ok(bytes) if bytes.len() <= LOOKED && str::from_utf8(&bytes).is_ok())
+}
+
+/// As much of a file as shows whether it is too long.
+fn beginning(target: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(target)?.take(LOOKED as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+struct Walk<S> {
+    paths: Vec<PathBuf>,
+    /// Files and folders that may still be looked at: folders cost time as well.
+    left: usize,
+    skip: S,
+}
+
+impl<S: Fn(&Path) -> bool> Walk<S> {
+    fn folder(&mut self, folder: &Path, depth: usize) {
+        // A folder that can't be read can't be read by a session either.
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        // Settings first, so that no heap of files pushes them out.
+        entries.sort_by_key(|path| (!path.ends_with("config.toml"), path.clone()));
+        for path in entries {
+            if (self.skip)(&path) {
+                continue;
+            }
+            let Some(left) = self.left.checked_sub(1) else { return };
+            self.left = left;
+            // A linked folder may lead in a circle, or to a heap of others: it is named, not walked.
+            if !path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+                self.paths.push(path);
+            } else if depth > 0 {
+                self.folder(&path, depth - 1);
+            }
         }
     }
 }
@@ -100,28 +137,25 @@ fn look(path: PathBuf, root: &Path) -> Option<Brought> {
     let unread =
         Brought { path, kind, size: 0, hash: String::new(), text: String::new(), hidden: Vec::new() };
     let Ok(target) = unread.path.canonicalize() else { return Some(unread) };
-    if !target.starts_with(root) {
+    if !target.starts_with(root) || (target.is_dir() && unread.path.is_symlink()) {
         return Some(unread);
     }
     // A pipe would wait for ever, and what is empty says nothing.
-    if !target.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 0) {
-        return None;
-    }
+    let size = target.metadata().ok().filter(|meta| meta.is_file() && meta.len() > 0)?.len();
+    let unread = Brought { size, ..unread };
     read(&target, unread.clone()).ok().or(Some(unread))
 }
 
 fn read(target: &Path, file: Brought) -> io::Result<Brought> {
-    let mut from = fs::File::open(target)?;
-    let mut head = Vec::new();
-    from.by_ref().take(LOOKED).read_to_end(&mut head)?;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&head).update_reader(&mut from)?;
-    let hash = hasher.finalize().to_hex().to_string();
-    let size = hasher.count();
-    if head.contains(&0) {
+    let bytes = beginning(target)?;
+    if bytes.len() > LOOKED {
+        return Ok(file);
+    }
+    let (size, hash) = (bytes.len() as u64, hash(&bytes));
+    if bytes.contains(&0) {
         return Ok(Brought { size, hash, ..file });
     }
-    let mut text = String::from_utf8_lossy(&head).into_owned();
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
     let hidden = hidden::find(&text);
     text.truncate((0..=SHOWN.min(text.len())).rfind(|end| text.is_char_boundary(*end)).unwrap_or(0));
     Ok(Brought { size, hash, text, hidden, ..file })

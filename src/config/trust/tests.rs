@@ -95,6 +95,64 @@ fn what_leads_out_of_the_repository_is_named_and_not_read() {
 }
 
 #[test]
+fn instructions_that_would_be_read_in_the_place_of_unreadable_ones_are_found() {
+    let world = World::new();
+    world.write("secret", "mine").write("p/CLAUDE.md", "one").write("p/sub/CLAUDE.md", "two");
+    world.write("p/GEMINI.md", "hidden");
+    fs::create_dir(world.path("p/AGENTS.md")).unwrap();
+    std::os::unix::fs::symlink("../../secret", world.path("p/sub/AGENTS.md")).unwrap();
+    world.decide(true);
+    let trust = world.find();
+    let found: Vec<String> = trust.files.iter().map(|file| trust.name(&file.path)).collect();
+    assert_eq!(found, ["CLAUDE.md", "sub/AGENTS.md", "sub/CLAUDE.md"]);
+    assert_eq!(world.verdict("p/CLAUDE.md"), Verdict::Read);
+    assert_eq!(world.verdict("p/sub/CLAUDE.md"), Verdict::Read);
+    // Not UTF-8, which no session reads, and the empty file, which is the first that can be read.
+    fs::write(world.path("p/sub/CLAUDE.md"), b"\xff").unwrap();
+    fs::remove_dir(world.path("p/AGENTS.md")).unwrap();
+    world.write("p/AGENTS.md", "").write("p/sub/GEMINI.md", "three");
+    let trust = world.find();
+    let found: Vec<String> = trust.files.iter().map(|file| trust.name(&file.path)).collect();
+    assert_eq!(found, ["sub/AGENTS.md", "sub/CLAUDE.md", "sub/GEMINI.md"]);
+}
+
+#[test]
+fn what_a_repository_has_can_not_make_the_look_at_it_endless() {
+    let world = World::new();
+    world.write("p/.agent/config.toml", "x");
+    for number in 0..12 {
+        std::os::unix::fs::symlink(".", world.path(&format!("p/.agent/l{number}"))).unwrap();
+    }
+    let mut files = world.find().files;
+    assert_eq!(files.len(), 13);
+    assert!(files.split_off(1).iter().all(|link| link.hash.is_empty()), "links are named");
+    // Folders in folders count, so that what stands behind many of them is not looked at.
+    for (outer, inner) in (0..50).flat_map(|outer| (0..50).map(move |inner| (outer, inner))) {
+        fs::create_dir_all(world.path(&format!("p/.agent/a/{outer}/{inner}"))).unwrap();
+    }
+    world.write("p/.agent/z", "x");
+    let files = world.find().files;
+    assert_eq!(files.len(), 1, "{files:?}");
+}
+
+#[test]
+fn a_file_too_long_to_be_read_is_named_and_not_hashed() {
+    let world = World::new();
+    world.write("p/.agent/x", "").write("p/AGENTS.md", "").write("p/CLAUDE.md", "one");
+    for name in ["p/.agent/x", "p/AGENTS.md"] {
+        fs::File::options().write(true).open(world.path(name)).unwrap().set_len(300 << 30).unwrap();
+    }
+    world.decide(true);
+    let files = world.find().files;
+    let found: Vec<(u64, bool)> = files.iter().map(|file| (file.size, file.hash.is_empty())).collect();
+    assert_eq!(found, [(300 << 30, true), (3, false), (300 << 30, true)]);
+    assert_eq!(world.verdict("p/CLAUDE.md"), Verdict::Read);
+    // One that is as long as it may be.
+    world.write("p/AGENTS.md", &"x".repeat(1 << 20));
+    assert!(!world.find().files[0].hash.is_empty());
+}
+
+#[test]
 fn a_decision_holds_for_what_was_seen() {
     let world = World::new();
     world.write("p/AGENTS.md", "one").write("p/sub/AGENTS.md", "two");

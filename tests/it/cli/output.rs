@@ -67,6 +67,19 @@ async fn the_last_message_goes_into_a_file_and_only_the_last() {
     let world = World::new([Step::text("ok")]).await;
     let run = world.exec(&["-o", "/nowhere/last.md", "go"]).await.expect(1);
     assert!(run.stderr.contains("/nowhere/last.md"), "{run:#?}");
+    assert!(world.mock.requests().is_empty(), "told before anything is asked");
+    let run = world.exec(&["-o", world.root.to_str().unwrap(), "go"]).await.expect(1);
+    assert!(run.stderr.contains("can't write"), "{run:#?}");
+    world.exec(&["-o", "/dev/null", "go"]).await.expect(0);
+    // A task that fails leaves what was there, and no file where there was none.
+    fs::write(&file, "earlier").unwrap();
+    let world = World::new([Step::status(401), Step::status(401)]).await;
+    let missing = world.root.join("missing.md");
+    for path in [&file, &missing] {
+        world.exec(&["-o", path.to_str().unwrap(), "go"]).await.expect(5);
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "earlier");
+    assert!(!missing.exists());
 }
 
 #[tokio::test]

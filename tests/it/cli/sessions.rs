@@ -35,6 +35,12 @@ async fn sessions_are_listed_the_newest_first_shown_and_deleted() {
     assert_eq!(world.sessions(), ids);
     world.agent(["sessions", "rm", &ids[0]]).await.expect(0);
     assert_eq!(world.sessions(), [ids[1].clone()]);
+    // Nor does a variable that was not set, which begins every id.
+    for args in [&["sessions", "rm", ""][..], &["exec", "resume", "", "x"]] {
+        let run = world.agent(args).await.expect(2);
+        assert!(run.stderr.contains("there is no session \"\""), "{run:#?}");
+    }
+    assert_eq!(world.sessions(), [ids[1].clone()]);
 }
 
 #[tokio::test]

@@ -112,3 +112,18 @@ fn a_terminal_that_goes_away_ends_it_though_nobody_says_so() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn an_interrupt_at_the_question_for_a_key_gives_the_echo_back() {
+    let place = Place::new(&[]);
+    let line = format!("{} login; echo ended $?", env!("CARGO_BIN_EXE_agent"));
+    let mut screen = Screen::run(place, &["/bin/sh", "-c", &format!("{line}; cat")], 80, 24);
+    screen.shows("it is not shown");
+    screen.until("the terminal is silent", |screen| !screen.cooked());
+    screen.press("half a k\x03");
+    screen.shows("ended 130");
+    assert!(screen.cooked(), "the terminal is not as it was");
+    assert!(!screen.terminal.screen().contents().contains("half a k"));
+    screen.press("\x04");
+    screen.ended();
+}

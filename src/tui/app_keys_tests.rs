@@ -92,6 +92,25 @@ fn keys_can_be_bound_otherwise_and_hints_and_help_follow() {
     let said: Vec<String> =
         app.transcript.take_finished(80, &Theme::plain()).iter().map(ToString::to_string).collect();
     assert!(said.iter().any(|row| row.contains("transcript") && row.contains("(none)")), "{said:#?}");
+    let text = said.join("\n");
+    assert!(said.iter().all(|row| row.chars().count() <= 80), "{text}");
+    let column = " ".repeat(56);
+    let wrapped = format!(
+        "    newline          {:<33}  shift-enter alt-enter\n{column}ctrl-j ctrl-enter\n",
+        "new line"
+    );
+    assert!(text.contains(&wrapped), "{text}");
+    run(&mut app, "/keys");
+    let narrow: Vec<String> = app
+        .transcript
+        .take_finished(40, &Theme::plain())
+        .iter()
+        .map(|row| row.to_string().trim_end().to_owned())
+        .collect();
+    let text = narrow.join("\n");
+    assert!(narrow.iter().all(|row| row.chars().count() <= 40), "{text}");
+    let wrapped = "    newline          new line\n      shift-enter alt-enter ctrl-j\n      ctrl-enter\n";
+    assert!(text.contains(wrapped), "{text}");
 }
 
 #[test]
@@ -188,6 +207,7 @@ fn whole_lines_answer_what_is_asked() {
     assert!(said(&mut app).starts_with("answer with one letter"));
     assert_eq!(app.line("y please", late), []);
     let decided = |verdict| vec![Action::Send(Command::Decide { call: "c1".into(), verdict })];
+    assert_eq!((app.line("tab", late), app.take_said()), (vec![], None), "there is no other rule");
     assert_eq!(app.line("esc", late), [Action::Send(Command::Interrupt)]);
     assert_eq!(app.line("y", late), decided(Verdict::Allow));
     assert_eq!(

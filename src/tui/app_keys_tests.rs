@@ -189,10 +189,11 @@ fn whole_lines_answer_what_is_asked() {
     assert_eq!(app.question(80, 0), None);
 
     let intent = r#"{"type":"command","command":"rm x","workdir":"/w"}"#;
+    let grants = r#"[{"type":"command_prefix","words":["rm"]},{"type":"command_prefix","words":["rm","x"]}]"#;
     for (at, line) in [
         r#"{"type":"turn_started","turn":1}"#.to_owned(),
         r#"{"type":"item_added","item":{"type":"tool_call","call":"c1","tool":"exec_command","args":{"json":"{}"}}}"#.to_owned(),
-        format!(r#"{{"type":"approval_requested","call":"c1","intent":{intent},"reason":"it deletes"}}"#),
+        format!(r#"{{"type":"approval_requested","call":"c1","intent":{intent},"reason":"it deletes","grants":{grants}}}"#),
     ]
     .iter()
     .enumerate()
@@ -207,7 +208,12 @@ fn whole_lines_answer_what_is_asked() {
     assert!(said(&mut app).starts_with("answer with one letter"));
     assert_eq!(app.line("y please", late), []);
     let decided = |verdict| vec![Action::Send(Command::Decide { call: "c1".into(), verdict })];
-    assert_eq!((app.line("tab", late), app.take_said()), (vec![], None), "there is no other rule");
+    for rule in ["Rule 2 of 2", "Rule 1 of 2"] {
+        assert_eq!((app.line("tab", late), app.take_said()), (vec![], None));
+        assert!(app.question(80, 0).unwrap().iter().any(|row| row.to_string().contains(rule)), "{rule}");
+    }
+    assert_eq!(app.line("tab is what I mean", late), []);
+    assert!(said(&mut app).starts_with("answer with one letter"));
     assert_eq!(app.line("esc", late), [Action::Send(Command::Interrupt)]);
     assert_eq!(app.line("y", late), decided(Verdict::Allow));
     assert_eq!(

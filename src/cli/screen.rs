@@ -151,8 +151,8 @@ impl Screen {
 impl Screen {
     fn process(&self, process: ProcessId) -> Result<Answer, String> {
         let shell = self.shell.as_ref().ok_or("there is no session yet")?;
-        let Peek { tty, latest } = shell.peek(process).map_err(|error| error.to_string())?;
-        Ok(Answer::Process { process, latest, tty })
+        let Peek { tty, hidden, latest } = shell.peek(process).map_err(|error| error.to_string())?;
+        Ok(Answer::Process { process, latest, tty, hidden })
     }
 }
 

@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 
-use crate::protocol::{Content, Context, Fact, Item, Rejection, Seq};
+use crate::protocol::{Content, Context, Fact, Item, ProcessId, Rejection, Seq};
 
-use super::{Point, Session};
+use super::{Point, Process, ProcessState, Session};
 
-/// What the model is told when calls are dropped: what it remembers of the files may be old.
+/// What the model is told when calls are dropped or commands run on: what it remembers of them may be old or gone.
 const NOTICE: &str = "The user took back what followed here, and the conversation goes on from this point. What was \
                       done meanwhile is not undone: files may differ from what you have seen of them above.";
+/// Running commands that the notice names, and characters of each.
+const NAMED: usize = 5;
+const SHOWN: usize = 200;
 
 impl Session {
     /// The messages of the person that the conversation holds, in order.
@@ -35,12 +38,35 @@ impl Session {
         let point = self.points.iter().find(|point| point.seq == to).ok_or(Rejection::NoMessage(to))?;
         let mut facts = vec![Fact::Rewound { to }];
         let (kept, dropped) = self.items.split_at(point.item.min(self.items.len()));
-        let notice = Item::Context { context: Context::Notice, text: NOTICE.to_owned() };
+        let running = self.running();
+        let matters = running.is_some() || dropped.iter().any(|item| matches!(**item, Item::ToolCall { .. }));
+        let text = NOTICE.to_owned() + &running.unwrap_or_default();
+        let notice = Item::Context { context: Context::Notice, text };
         let told = kept.last().is_some_and(|last| **last == notice);
-        if !told && dropped.iter().any(|item| matches!(**item, Item::ToolCall { .. })) {
+        if !told && matters {
             facts.push(Fact::item(notice));
         }
         Ok(facts)
+    }
+
+    /// The commands that run, if any do: the calls that began them may be gone from the conversation.
+    fn running(&self) -> Option<String> {
+        let running = self.processes.iter().filter(|(_, process)| process.state == ProcessState::Running);
+        let running: Vec<_> = running.collect();
+        let one = |(id, process): &(&ProcessId, &Process)| {
+            let mut command = process.command.split_whitespace().collect::<Vec<_>>().join(" ");
+            if let Some((end, _)) = command.char_indices().nth(SHOWN) {
+                command.truncate(end);
+                command.push('…');
+            }
+            format!("\n- session ID {id}: {command}")
+        };
+        let list: String = running.iter().take(NAMED).map(one).collect();
+        let more = match running.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!("\n- and {more} more"),
+        };
+        (!running.is_empty()).then(|| format!(" These commands still run:{list}{more}"))
     }
 
     /// What is true before a message that comes now.
@@ -58,5 +84,65 @@ impl Session {
         // Only a log that no version of ours wrote has one here: its calls would be gone from the conversation.
         self.turn = None;
         self.outcome = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Command, Event, Time};
+
+    fn applied(session: &mut Session, facts: Vec<Fact>) {
+        for fact in facts {
+            let seq = Seq(session.seq.0 + 1);
+            session.apply(&Event { seq, at: Time::UNIX_EPOCH, fact });
+        }
+    }
+
+    fn said(session: &mut Session) -> Seq {
+        applied(session, vec![Fact::item(Item::user("hi"))]);
+        session.seq
+    }
+
+    /// What the model is told when the person goes back.
+    fn told(session: &mut Session, to: Seq) -> Vec<String> {
+        let facts = session.decide(Command::Rewind { to }, Time::UNIX_EPOCH).unwrap();
+        applied(session, facts.clone());
+        let text = |fact: &Fact| match fact {
+            Fact::ItemAdded { item, .. } => match &**item {
+                Item::Context { text, .. } => Some(text.clone()),
+                _ => None,
+            },
+            _ => None,
+        };
+        facts.iter().filter_map(text).collect()
+    }
+
+    #[test]
+    fn what_runs_on_is_told_though_nothing_else_was_done() {
+        let mut session = Session::default();
+        let to = said(&mut session);
+        assert_eq!(told(&mut session, to), [""; 0]);
+        let start = |process, command: String| Fact::ProcessStarted {
+            process: ProcessId(process),
+            call: "c".into(),
+            command,
+        };
+        let to = said(&mut session);
+        let ended = Fact::ProcessExited { process: ProcessId(8), exit: Some(0), output: None };
+        let facts = vec![start(7, "npm run\n\tdev".into()), start(8, "make".into()), ended];
+        applied(&mut session, facts);
+        let expected = format!("{NOTICE} These commands still run:\n- session ID 7: npm run dev");
+        assert_eq!(told(&mut session, to), [expected]);
+        let to = said(&mut session);
+        assert_eq!(told(&mut session, to), [""; 0], "it is told once");
+
+        let to = said(&mut session);
+        applied(&mut session, (10..20).map(|id| start(id, "é".repeat(500))).collect());
+        let all = told(&mut session, to).remove(0);
+        let lines: Vec<&str> = all.lines().collect();
+        assert_eq!(lines.len(), 1 + NAMED + 1, "{all}");
+        assert_eq!(lines[2], format!("- session ID 10: {}…", "é".repeat(SHOWN)));
+        assert_eq!(lines[NAMED + 1], "- and 6 more");
     }
 }

@@ -214,6 +214,8 @@ pub struct Listed {
 pub struct Peek {
     /// Whether it can be typed into.
     pub tty: bool,
+    /// Whether what is typed is not to be seen: its terminal takes lines and does not echo them, as for a password.
+    pub hidden: bool,
     /// The latest output, some kilobytes of it.
     pub latest: String,
 }
@@ -316,7 +318,7 @@ impl Shell {
     /// When there is no such process.
     pub fn peek(&self, process: ProcessId) -> Result<Peek, ShellError> {
         let process = self.get(process)?;
-        Ok(Peek { tty: process.about.tty, latest: process.latest() })
+        Ok(Peek { tty: process.about.tty, hidden: process.hides(), latest: process.latest() })
     }
 
     /// Has a process end, and everything that it started, without waiting for it.

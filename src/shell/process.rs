@@ -257,6 +257,11 @@ impl Process {
         waiting::observe(ours.as_fd(), *helper)
     }
 
+    /// Whether what is typed into it is not to be seen.
+    pub(super) fn hides(&self) -> bool {
+        lock(&self.progress).terminal.as_ref().is_some_and(|terminal| waiting::hides(terminal.ours.as_fd()))
+    }
+
     /// Whether it is worth the end of a look: for lines always, for keys only once, since programs that work on
     /// may take keys as well.
     fn is_news(&self, waiting: Option<Waiting>) -> bool {

@@ -386,6 +386,26 @@ async fn a_person_types_looks_and_ends_and_takes_no_output_from_the_model() {
 }
 
 #[tokio::test]
+async fn people_are_told_whether_what_they_type_is_to_be_seen() {
+    let world = world();
+    let command = "stty -echo; read secret; stty echo; exec sleep 600";
+    let id = world.stay(Launch { tty: true, ..world.launch(command) }).await;
+    let until = async |hidden: bool| {
+        let turns = async {
+            while world.shell.peek(id).unwrap().hidden != hidden {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(MINUTE, turns).await.unwrap();
+    };
+    until(true).await;
+    world.shell.type_in(id, "s3cret\r").unwrap();
+    until(false).await;
+    let deaf = world.stay(world.launch("exec sleep 600")).await;
+    assert!(!world.shell.peek(deaf).unwrap().hidden);
+}
+
+#[tokio::test]
 async fn an_interrupted_look_leaves_the_process_alone() {
     let world = world();
     let id = world.stay(world.launch("exec sleep 600")).await;

@@ -51,8 +51,7 @@ struct Modes {
 ///
 /// Nothing where the system does not tell.
 pub(super) fn observe(terminal: BorrowedFd<'_>, helper: Pid) -> Option<Waiting> {
-    let local = tcgetattr(terminal).ok()?.local_modes;
-    let modes = Modes { lines: local.contains(LocalModes::ICANON), echo: local.contains(LocalModes::ECHO) };
+    let modes = modes(terminal)?;
     let foreground = tcgetpgrp(terminal).ok()?;
     let mut found = vec![helper.as_raw_pid()];
     let mut at = 0;
@@ -69,6 +68,17 @@ pub(super) fn observe(terminal: BorrowedFd<'_>, helper: Pid) -> Option<Waiting> 
         }
     }
     judge(modes, &doing)
+}
+
+/// Whether lines that are typed at our `terminal` are not echoed, whoever reads them. Programs that take single keys
+/// turn the echo off as well, and show by themselves what may be seen.
+pub(super) fn hides(terminal: BorrowedFd<'_>) -> bool {
+    modes(terminal) == Some(Modes { lines: true, echo: false })
+}
+
+fn modes(terminal: BorrowedFd<'_>) -> Option<Modes> {
+    let local = tcgetattr(terminal).ok()?.local_modes;
+    Some(Modes { lines: local.contains(LocalModes::ICANON), echo: local.contains(LocalModes::ECHO) })
 }
 
 fn judge(modes: Modes, doing: &[Doing]) -> Option<Waiting> {

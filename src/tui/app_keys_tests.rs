@@ -93,6 +93,25 @@ fn keys_can_be_bound_otherwise_and_hints_and_help_follow() {
     let said: Vec<String> =
         app.transcript.take_finished(80, &Theme::plain()).iter().map(ToString::to_string).collect();
     assert!(said.iter().any(|row| row.contains("transcript") && row.contains("(none)")), "{said:#?}");
+    let text = said.join("\n");
+    assert!(said.iter().all(|row| row.chars().count() <= 80), "{text}");
+    let column = " ".repeat(56);
+    let wrapped = format!(
+        "    newline          {:<33}  shift-enter alt-enter\n{column}ctrl-j ctrl-enter\n",
+        "new line"
+    );
+    assert!(text.contains(&wrapped), "{text}");
+    run(&mut app, "/keys");
+    let narrow: Vec<String> = app
+        .transcript
+        .take_finished(40, &Theme::plain())
+        .iter()
+        .map(|row| row.to_string().trim_end().to_owned())
+        .collect();
+    let text = narrow.join("\n");
+    assert!(narrow.iter().all(|row| row.chars().count() <= 40), "{text}");
+    let wrapped = "    newline          new line\n      shift-enter alt-enter ctrl-j\n      ctrl-enter\n";
+    assert!(text.contains(wrapped), "{text}");
 }
 
 #[test]
@@ -171,10 +190,11 @@ fn whole_lines_answer_what_is_asked() {
     assert_eq!(app.question(80, 0), None);
 
     let intent = r#"{"type":"command","command":"rm x","workdir":"/w"}"#;
+    let grants = r#"[{"type":"command_prefix","words":["rm"]},{"type":"command_prefix","words":["rm","x"]}]"#;
     for (at, line) in [
         r#"{"type":"turn_started","turn":1}"#.to_owned(),
         r#"{"type":"item_added","item":{"type":"tool_call","call":"c1","tool":"exec_command","args":{"json":"{}"}}}"#.to_owned(),
-        format!(r#"{{"type":"approval_requested","call":"c1","intent":{intent},"reason":"it deletes"}}"#),
+        format!(r#"{{"type":"approval_requested","call":"c1","intent":{intent},"reason":"it deletes","grants":{grants}}}"#),
     ]
     .iter()
     .enumerate()
@@ -189,6 +209,12 @@ fn whole_lines_answer_what_is_asked() {
     assert!(said(&mut app).starts_with("answer with one letter"));
     assert_eq!(app.line("y please", late), []);
     let decided = |verdict| vec![Action::Send(Command::Decide { call: "c1".into(), verdict })];
+    for rule in ["Rule 2 of 2", "Rule 1 of 2"] {
+        assert_eq!((app.line("tab", late), app.take_said()), (vec![], None));
+        assert!(app.question(80, 0).unwrap().iter().any(|row| row.to_string().contains(rule)), "{rule}");
+    }
+    assert_eq!(app.line("tab is what I mean", late), []);
+    assert!(said(&mut app).starts_with("answer with one letter"));
     assert_eq!(app.line("esc", late), [Action::Send(Command::Interrupt)]);
     assert_eq!(app.line("y", late), decided(Verdict::Allow));
     assert_eq!(

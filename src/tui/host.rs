@@ -156,6 +156,8 @@ pub enum Answer {
         latest: String,
         /// Whether it can be typed into.
         tty: bool,
+        /// Whether what is typed is not to be seen, such as a password.
+        hidden: bool,
     },
     WorkTree(WorkTree),
     Sessions {

@@ -91,7 +91,9 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
         },
         "diff" => Run::Open(View::Changes),
         "effort" => effort(args, session, ground),
-        "export" => Run::Export(Some(args.trim()).filter(|file| !file.is_empty()).map(PathBuf::from)),
+        "export" => {
+            Run::Export(Some(unquoted(args.trim())).filter(|file| !file.is_empty()).map(PathBuf::from))
+        }
         "feedback-file" => Run::Feedback,
         "fork" => Run::Fork,
         "help" => Run::Help,
@@ -111,6 +113,12 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
         "vim" => Run::Vim,
         _ => Run::Unknown,
     }
+}
+
+/// A name without the quotes that people put around one with blanks.
+fn unquoted(name: &str) -> &str {
+    let inside = |quote| name.strip_prefix(quote)?.strip_suffix(quote);
+    inside('"').or_else(|| inside('\'')).unwrap_or(name)
 }
 
 /// Ends the process with this number, or all.
@@ -177,7 +185,8 @@ pub(super) fn keys(keymap: &Keymap) -> Vec<String> {
     lines.extend(keymap.all().map(|(action, keys)| {
         let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
         let keys = if keys.is_empty() { "(none)".to_owned() } else { keys.join(" ") };
-        format!("  {:<16} {:<36} {}", action.name(), action.what(), keys)
+        // The last column is the one that is wrapped.
+        format!("  {:<15}  {:<33}  {}", action.name(), action.what(), keys)
     }));
     lines
 }
@@ -239,6 +248,15 @@ mod tests {
         assert_eq!(run_with(&[], "ps"), Run::Open(View::Processes));
         assert_eq!(run_with(&[], "diff"), Run::Open(View::Changes));
         assert_eq!(run_with(&[], "export"), Run::Export(None));
-        assert_eq!(run_with(&[], "export a b.md "), Run::Export(Some("a b.md".into())));
+        for (line, file) in [
+            ("export a b.md ", "a b.md"),
+            ("export \"a b/x.md\" ", "a b/x.md"),
+            ("export 'it.md'", "it.md"),
+            ("export \"", "\""),
+            ("export it's.md", "it's.md"),
+        ] {
+            assert_eq!(run_with(&[], line), Run::Export(Some(file.into())), "{line}");
+        }
+        assert_eq!(run_with(&[], "export \"\""), Run::Export(None));
     }
 }

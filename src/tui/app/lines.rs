@@ -31,10 +31,10 @@ impl App {
             let code = match (letters.next(), letters.next()) {
                 (Some(letter), None) if note.is_empty() || word == "n" => KeyCode::Char(letter),
                 _ if word == "esc" => KeyCode::Esc,
+                _ if word == "tab" && note.is_empty() => KeyCode::Tab,
                 (None, _) => return Vec::new(),
                 _ => {
-                    let how =
-                        "answer with one letter, or `esc`; `n`, a blank and words say what to do instead";
+                    let how = "answer with one letter, `tab` or `esc`; `n`, a blank and words say what to do instead";
                     self.said = Some(how.to_owned());
                     return Vec::new();
                 }

@@ -16,9 +16,9 @@ use crate::tui::{
 use super::Page;
 
 /// With fewer rows than this there is no room for blank ones.
-const ROOMY: usize = 10;
+pub(super) const ROOMY: usize = 10;
 /// Rows of an entry at most, so that a long sentence does not push the others out.
-const TALLEST: usize = 4;
+pub(super) const TALLEST: usize = 4;
 
 /// A line that can be chosen.
 #[derive(Debug, Clone, PartialEq)]
@@ -223,7 +223,6 @@ impl<T> Menu<T> {
     /// The rows, at most `size.rows`.
     pub(in crate::tui) fn draw(&mut self, size: Size, theme: &Theme) -> Page {
         let most = usize::from(size.rows).max(1);
-        let roomy = most >= ROOMY;
         let mut rows = Vec::new();
         let mut cursor = None;
         if most > 4 {
@@ -232,7 +231,19 @@ impl<T> Menu<T> {
                 rows.extend(wrapped(&self.about, "  ", theme.dim, size.columns));
             }
         }
-        if let Some(filter) = &self.filter {
+        let mut hint = wrapped(&self.keys(), "  ", theme.dim, size.columns);
+        // What Enter would choose comes first, then where one types, and what the keys do last.
+        let chosen = self.entry(self.at, size.columns, theme).len().max(1);
+        let filter = usize::from(self.filter.is_some());
+        let roomy = most >= ROOMY && rows.len() + chosen + hint.len() + 2 <= most;
+        if !roomy && chosen + filter + hint.len() > most {
+            hint.clear();
+        }
+        let filtered = chosen + filter <= most;
+        if !roomy {
+            rows.truncate(most.saturating_sub(chosen + filter + hint.len()));
+        }
+        if let Some(filter) = self.filter.as_ref().filter(|_| filtered) {
             let room = usize::from(size.columns).saturating_sub(5);
             let shown = tail(filter, room);
             let column = u16::try_from(4 + columns(&shown)).unwrap_or(u16::MAX);
@@ -245,7 +256,6 @@ impl<T> Menu<T> {
         } else if roomy {
             rows.push(Line::default());
         }
-        let hint = wrapped(&self.keys(), "  ", theme.dim, size.columns);
         let below = hint.len() + usize::from(roomy);
         rows.truncate(most.saturating_sub(below + 1));
         let room = most.saturating_sub(rows.len() + below).max(1);
@@ -303,12 +313,13 @@ impl<T> Menu<T> {
         self.page = (end - top).max(1);
         let mark = |text: String| Line::styled(text, theme.dim);
         let mut rows = Vec::new();
-        if top > 0 && room > 2 {
+        let mut spare = room.saturating_sub(height(top, end));
+        if top > 0 && room > 2 && spare > 0 {
+            spare -= 1;
             rows.push(mark(format!("    ↑ {top} more")));
         }
         rows.extend(blocks.into_iter().skip(top - first).take(end - top).flatten());
-        if end < self.shown.len() && room > 2 {
-            rows.truncate(room - 1);
+        if end < self.shown.len() && room > 2 && spare > 0 {
             rows.push(mark(format!("    ↓ {} more", self.shown.len() - end)));
         }
         rows.truncate(room);
@@ -453,6 +464,33 @@ mod tests {
                 press(&mut many, "down");
             }
         }
+    }
+
+    #[test]
+    fn on_a_tiny_screen_what_enter_chooses_is_seen_whole() {
+        let entry = |n| Entry::new(n, &format!("model-{n}")).about("words that take more rows up to the end");
+        for filtered in [false, true] {
+            let mut tall = Menu::new("Which one of these models?", (1..=9).map(entry).collect());
+            tall.set_hint("d revokes · e edits");
+            if filtered {
+                tall = tall.filtered();
+            }
+            for rows in 4..=14 {
+                for at in 1..=9 {
+                    let text = shown(&mut tall, 20, rows);
+                    let from = text.find(&format!("› {at}. model-{at}"));
+                    let block = from.and_then(|from| text.get(from..)).unwrap_or_default();
+                    assert!(block.lines().take(TALLEST).any(|line| line.contains("end")), "{at}:\n{text}");
+                    press(&mut tall, "down");
+                }
+            }
+        }
+        // Short entries leave room for what is typed, and that for what the keys do.
+        assert_eq!(shown(&mut menu(3).filtered(), 20, 5).lines().count(), 5);
+        let mut three = menu(3).filtered();
+        press(&mut three, "down");
+        let text = shown(&mut three, 20, 5);
+        assert!(text.contains("› 2. model-2") && text.contains("type to find"), "{text}");
     }
 
     #[test]

@@ -33,8 +33,8 @@ pub(in crate::tui) struct Processes {
     looking: bool,
     /// The line that is typed.
     line: String,
-    /// A person is asked whether it is to end.
-    ending: bool,
+    /// The one that a person is asked about: whether it is to end.
+    ending: Option<ProcessId>,
     said: HashMap<ProcessId, Said>,
     asked_ms: u64,
     /// Rows of the output that are scrolled out below.
@@ -46,6 +46,8 @@ pub(in crate::tui) struct Processes {
 struct Said {
     latest: String,
     tty: bool,
+    /// What is typed is not to be seen.
+    hidden: bool,
     /// It was asked for after its end: there is no more.
     last: bool,
 }
@@ -74,11 +76,11 @@ impl Processes {
     fn ending_key(&mut self, key: Key, id: ProcessId) -> Reaction {
         match key.code {
             KeyCode::Char('y') => {
-                self.ending = false;
+                self.ending = None;
                 Reaction::Do(vec![Action::Send(Command::Kill { process: id })])
             }
             KeyCode::Char('n') | KeyCode::Esc => {
-                self.ending = false;
+                self.ending = None;
                 Reaction::Consumed
             }
             _ => Reaction::Consumed,
@@ -92,7 +94,7 @@ impl Processes {
         let types = self.said.get(&id).is_some_and(|said| said.tty);
         match key.code {
             KeyCode::Esc => (self.looking, self.line) = (false, String::new()),
-            KeyCode::Char('k') if control => self.ending = true,
+            KeyCode::Char('k') if control => self.ending = Some(id),
             KeyCode::Up => self.below += 1,
             KeyCode::Down => self.below = self.below.saturating_sub(1),
             KeyCode::Char('q') if !types => self.looking = false,
@@ -119,7 +121,7 @@ impl Processes {
             _ if control => return Reaction::Ignored,
             KeyCode::Up => self.step(true, session),
             KeyCode::Down | KeyCode::Char('j') => self.step(false, session),
-            KeyCode::Char('k') if id.is_some_and(|id| runs(session, id)) => self.ending = true,
+            KeyCode::Char('k') => self.ending = id,
             KeyCode::Enter => match id.and_then(|id| kept(session, id)) {
                 Some(output) => return Reaction::Open(Box::new(output)),
                 None => (self.looking, self.selected) = (id.is_some(), id),
@@ -181,7 +183,7 @@ impl Processes {
             Some(_) => &["⏎ output", "q close", "↑↓ choose"],
         };
         let footer = hints(keys.iter().copied(), size.columns, theme);
-        self.page(rows, footer, size, look)
+        self.page(rows, footer, size, theme)
     }
 
     fn one(&mut self, id: ProcessId, process: &Process, size: Size, look: &Look<'_>) -> Page {
@@ -200,7 +202,12 @@ impl Processes {
         rows.extend(self.output(id, size.columns, room, theme));
         rows.resize(room + 1, Line::default());
         let mut cursor = None;
-        if types {
+        if types && self.said.get(&id).is_some_and(|said| said.hidden) {
+            // Not even how long it is.
+            cursor = Some((2, size.rows.saturating_sub(2)));
+            let line = vec![Span::styled("› ", theme.accent), Span::styled("(not shown)", theme.dim)];
+            rows.push(fit(Line::from(line), size.columns));
+        } else if types {
             let line = printable(&self.line);
             let most = usize::from(size.columns).saturating_sub(3);
             let shown: String = line.chars().skip(line.chars().count().saturating_sub(most)).collect();
@@ -217,17 +224,16 @@ impl Processes {
             (false, false) => &["Esc back", "↑↓ scroll"],
         };
         let footer = hints(keys.iter().copied(), size.columns, theme);
-        let mut page = self.page(rows, footer, size, look);
-        page.cursor = cursor.filter(|_| !self.ending);
+        let mut page = self.page(rows, footer, size, look.theme);
+        page.cursor = cursor.filter(|_| self.ending.is_none());
         page
     }
 
-    fn page(&self, mut rows: Vec<Line<'static>>, footer: Line<'static>, size: Size, look: &Look<'_>) -> Page {
+    fn page(&self, mut rows: Vec<Line<'static>>, footer: Line<'static>, size: Size, theme: &Theme) -> Page {
         rows.resize(usize::from(size.rows).saturating_sub(1), Line::default());
-        let asked = self.ending.then(|| self.current(look.session)).flatten();
-        rows.push(match asked {
-            Some((id, _)) => {
-                fit(Line::styled(format!("End process {id}? y yes · n no"), look.theme.warning), size.columns)
+        rows.push(match self.ending {
+            Some(id) => {
+                fit(Line::styled(format!("End process {id}? y yes · n no"), theme.warning), size.columns)
             }
             None => footer,
         });
@@ -242,15 +248,21 @@ impl Overlay for Processes {
 
     fn key(&mut self, key: Key, look: &Look<'_>) -> Reaction {
         let current = self.current(look.session).map(|(id, _)| id);
-        match current {
-            Some(id) if self.ending => self.ending_key(key, id),
-            Some(id) if self.looking => self.typing_key(key, id),
-            _ => self.list_key(key, current, look.session),
+        if self.ending.take_if(|id| !runs(look.session, *id)).is_some() {
+            // The key was meant for a question that is gone: it says nothing about another process.
+            return Reaction::Consumed;
         }
+        let reaction = match (self.ending, current) {
+            (Some(id), _) => self.ending_key(key, id),
+            (None, Some(id)) if self.looking => self.typing_key(key, id),
+            (None, _) => self.list_key(key, current, look.session),
+        };
+        self.ending = self.ending.filter(|id| runs(look.session, *id));
+        reaction
     }
 
     fn paste(&mut self, text: &str) {
-        if self.looking && !self.ending {
+        if self.looking && self.ending.is_none() {
             self.line.push_str(&text.replace(['\r', '\n'], " "));
         }
     }
@@ -269,10 +281,10 @@ impl Overlay for Processes {
     }
 
     fn answer(&mut self, answer: &Answer) {
-        if let Answer::Process { process, latest, tty } = answer {
+        if let Answer::Process { process, latest, tty, hidden } = answer {
             let said = self.said.entry(*process).or_default();
             said.latest.clone_from(latest);
-            said.tty = *tty;
+            (said.tty, said.hidden) = (*tty, *hidden);
         }
     }
 
@@ -281,6 +293,7 @@ impl Overlay for Processes {
     }
 
     fn draw(&mut self, size: Size, look: &Look<'_>) -> Page {
+        self.ending = self.ending.filter(|id| runs(look.session, *id));
         match self.current(look.session) {
             Some((id, process)) if self.looking => self.one(id, process, size, look),
             _ => self.list(size, look),
@@ -350,7 +363,7 @@ mod tests {
 
     fn says(view: &mut Processes, process: u32, latest: &str, tty: bool) {
         let process = ProcessId(process);
-        view.answer(&Answer::Process { process, latest: latest.into(), tty });
+        view.answer(&Answer::Process { process, latest: latest.into(), tty, hidden: false });
     }
 
     #[test]
@@ -412,6 +425,46 @@ mod tests {
         assert!(stage.draw(&mut view, 40, 12).ends_with("\nEnd process 815? y yes · n no"));
         assert_eq!(stage.press(&mut view, "nky"), [Action::Send(Command::Kill { process: ProcessId(815) })]);
         assert_eq!(stage.press(&mut view, "↓ky"), [], "it has ended");
+    }
+
+    #[test]
+    fn the_question_is_about_one_process_and_goes_with_it() {
+        let gone = json!({"type": "process_exited", "process": 4711, "exit": 0});
+        for drawn in [false, true] {
+            let mut stage = stage();
+            let mut view = Processes::new();
+            stage.press(&mut view, "k");
+            assert!(stage.draw(&mut view, 40, 12).ends_with("\nEnd process 4711? y yes · n no"));
+            stage.fact(gone.clone());
+            if drawn {
+                assert!(!stage.draw(&mut view, 40, 12).contains("End process"));
+            }
+            assert_eq!(stage.press(&mut view, "y"), [], "drawn: {drawn}");
+            assert!(!stage.draw(&mut view, 40, 12).contains("End process"));
+        }
+        // Another one that ends, and with it the order of the list, changes nothing about the question.
+        let mut stage = stage();
+        let mut view = Processes::new();
+        stage.press(&mut view, "↓k");
+        stage.fact(gone);
+        assert!(stage.draw(&mut view, 40, 12).ends_with("\nEnd process 815? y yes · n no"));
+        assert_eq!(stage.press(&mut view, "y"), [Action::Send(Command::Kill { process: ProcessId(815) })]);
+    }
+
+    #[test]
+    fn what_a_terminal_does_not_echo_is_not_shown_and_its_length_neither() {
+        let stage = stage();
+        let mut view = Processes::new();
+        stage.press(&mut view, "⏎");
+        let process = ProcessId(4711);
+        let latest = "Password: ".to_owned();
+        view.answer(&Answer::Process { process, latest, tty: true, hidden: true });
+        let before = stage.draw(&mut view, 40, 12);
+        assert!(before.contains("\n› (not shown)\n"), "{before}");
+        stage.press(&mut view, "s3cret");
+        assert_eq!(stage.draw(&mut view, 40, 12), before);
+        let text = "s3cret\r".to_owned();
+        assert_eq!(stage.press(&mut view, "⏎"), [Action::Send(Command::WriteStdin { process, text })]);
     }
 
     #[test]

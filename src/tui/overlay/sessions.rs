@@ -16,7 +16,7 @@ use crate::tui::{
 
 use super::{
     Look, Overlay, Page, Place, Reaction,
-    menu::{Entry, Menu, Picked},
+    menu::{Entry, Menu, Picked, ROOMY, TALLEST},
 };
 
 /// With fewer rows than this the list has all of them.
@@ -298,7 +298,22 @@ impl Overlay for Sessions {
                 &Prefix::hanging("  ", look.theme.warning),
             );
         }
-        let room = usize::from(size.rows).saturating_sub(rows.len() + below.len());
+        let most = usize::from(size.rows);
+        if most < ROOMY {
+            let full = |rows: &[_], below: &[_]| rows.len() + below.len() + TALLEST > most;
+            // Hints go first, and then what the list is: what Enter would choose is seen, and what is asked.
+            if self.doing == Doing::Choosing && self.said.is_none() && full(&rows, &below) {
+                below.clear();
+            }
+            if full(&rows, &below) {
+                rows.clear();
+            }
+            // A question ends with its answers.
+            let over = if self.said.is_none() { below.len().saturating_sub(most) } else { 0 };
+            below.drain(..over);
+            below.truncate(if self.said.is_some() { most.saturating_sub(2).max(1) } else { most });
+        }
+        let room = most.saturating_sub(rows.len() + below.len());
         let previewed = if size.rows >= PREVIEWED { room * 2 / 5 } else { 0 };
         let fit = |rows: usize| Size { rows: u16::try_from(rows).unwrap_or(u16::MAX), ..size };
         let mut cursor = None;

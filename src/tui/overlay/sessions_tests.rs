@@ -158,3 +158,16 @@ fn a_list_that_is_all_there_is_ends_the_program_and_shows_other_directories_when
     assert!(empty.text(80, 24).contains("Nothing is here."));
     assert_eq!(empty.press("ctrl-d enter ctrl-c"), [Action::Quit]);
 }
+
+#[test]
+fn on_a_tiny_screen_the_chosen_session_and_what_is_asked_are_seen() {
+    let mut world = World::usual();
+    for title in ["mend the login", "Sign"] {
+        let text = world.text(20, 5);
+        assert!(text.lines().any(|row| row.contains('›') && row.contains(title)), "{text}");
+        world.press("down");
+    }
+    world.press("delete");
+    let text = world.text(20, 5);
+    assert!(text.trim_end().ends_with("y deletes"), "{text}");
+}

@@ -1,14 +1,18 @@
 //! Words of the program: notes by level, ends of processes, failures, and what only a newer version understands.
 
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
 use crate::protocol::{Level, ProcessId};
+
+use crate::tui::text::{Break, Prefix, Text, columns, plain::plain};
 
 use super::{
     output,
     view::{View, headline},
 };
 
+/// Columns that the last one of a table takes at least.
+const LAST_COLUMN: usize = 20;
 /// Lines of a failure that are shown.
 const SHOWN: usize = 8;
 
@@ -60,11 +64,25 @@ impl Notice {
                 let what = ("back to before: ".to_owned(), theme.dim);
                 vec![view.row(vec![mark, what, (headline(said), theme.plain)])]
             }
-            Self::Said(lines) => {
-                lines.iter().flat_map(|line| view.prose("  ", theme.plain, line, theme.plain)).collect()
-            }
+            Self::Said(lines) => lines.iter().flat_map(|line| columned(line, view)).collect(),
         }
     }
+}
+
+/// A line, its last column wrapped below itself if there is room for that.
+fn columned(line: &str, view: &View<'_>) -> Vec<Line<'static>> {
+    let style = view.theme.plain;
+    let line = plain(line.trim_end());
+    let Some((above, last)) = line.rfind("  ").map(|at| line.split_at(at + 2)) else {
+        return view.prose("  ", style, &line, style);
+    };
+    let mark = format!("  {above}");
+    if columns(&mark) + LAST_COLUMN <= usize::from(view.width) {
+        return Text::of(last, style).rows(view.width, Break::Words, &Prefix::hanging(&mark, style));
+    }
+    let prefix = Prefix { first: vec![Span::raw("  ")], rest: vec![Span::raw("      ")] };
+    let line = format!("{}  {last}", above.trim_end());
+    Text::of(&line, style).rows(view.width, Break::Words, &prefix)
 }
 
 /// That it did not work, and why.

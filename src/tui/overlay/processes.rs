@@ -64,6 +64,13 @@ impl Processes {
         chosen.or(listed.first()).copied()
     }
 
+    /// One that is listed no longer is not looked at: what is typed goes to no other.
+    fn look_away(&mut self, session: &Session) {
+        if self.looking && self.current(session).map(|(id, _)| id) != self.selected {
+            (self.looking, self.line) = (false, String::new());
+        }
+    }
+
     fn step(&mut self, back: bool, session: &Session) {
         let listed = listed(session);
         let now = self.current(session).map(|(id, _)| id);
@@ -252,6 +259,7 @@ impl Overlay for Processes {
             // The key was meant for a question that is gone: it says nothing about another process.
             return Reaction::Consumed;
         }
+        self.look_away(look.session);
         let reaction = match (self.ending, current) {
             (Some(id), _) => self.ending_key(key, id),
             (None, Some(id)) if self.looking => self.typing_key(key, id),
@@ -294,6 +302,7 @@ impl Overlay for Processes {
 
     fn draw(&mut self, size: Size, look: &Look<'_>) -> Page {
         self.ending = self.ending.filter(|id| runs(look.session, *id));
+        self.look_away(look.session);
         match self.current(look.session) {
             Some((id, process)) if self.looking => self.one(id, process, size, look),
             _ => self.list(size, look),
@@ -449,6 +458,19 @@ mod tests {
         stage.fact(gone);
         assert!(stage.draw(&mut view, 40, 12).ends_with("\nEnd process 815? y yes · n no"));
         assert_eq!(stage.press(&mut view, "y"), [Action::Send(Command::Kill { process: ProcessId(815) })]);
+    }
+
+    #[test]
+    fn what_is_typed_goes_to_no_other_process_when_one_leaves_the_list() {
+        let mut stage = stage();
+        let mut view = Processes::new();
+        says(&mut view, 4711, "", true);
+        says(&mut view, 815, "", true);
+        stage.press(&mut view, "↓⏎s3c");
+        stage.fact(json!({"type": "process_exited", "process": 815, "exit": 0}));
+        stage.session.processes.remove(&ProcessId(815));
+        assert_eq!(stage.press(&mut view, "s3⏎"), []);
+        assert_eq!(view.line, "");
     }
 
     #[test]

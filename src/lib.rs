@@ -23,7 +23,7 @@
 //! 3. **Three pure functions and one task.** `decide(command) -> facts`, `apply(fact)` and `next() -> step` on a
 //!    plain [`session::Session`]; one task in [`harness`] owns it and does the work. A pending approval is a
 //!    state folded from the log, so that it survives a restart.
-//! 4. **One door.** Only `Harness::record` makes something true: on disk, then folded, then shown.
+//! 4. **One door.** Only `Harness::record` makes something true: written, then folded, then shown.
 //! 5. **A sandbox turns one command line into another** ([`sandbox::Sandbox::wrap`]), so that all backends share
 //!    one path for terminals, output and signals.
 //! 6. **A tool says what it would do before it does it** ([`tools::Tool::intent`]), and never asks for permission.

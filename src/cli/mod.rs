@@ -11,6 +11,7 @@ mod exec;
 mod feedback;
 mod login;
 mod models;
+mod opening;
 mod permissions;
 mod person;
 mod prompts;

@@ -142,13 +142,6 @@ impl Screen {
         Ok(Answer::Blob { blob: blob.clone(), from, bytes, total })
     }
 
-    fn rules(&self) -> Result<Vec<Rule>, String> {
-        let config = self.start.config_now().map_err(|error| error.to_string())?;
-        Ok(config.rules(&self.start.workspace))
-    }
-}
-
-impl Screen {
     fn process(&self, process: ProcessId) -> Result<Answer, String> {
         let shell = self.shell.as_ref().ok_or("there is no session yet")?;
         let Peek { tty, hidden, latest } = shell.peek(process).map_err(|error| error.to_string())?;
@@ -289,7 +282,7 @@ impl Host for Screen {
             Question::Themes => Ok(Answer::Themes(themes::read(&self.start.home.themes()))),
             Question::Models => Ok(Answer::Models(models::choices(&self.start))),
             Question::Model { name, like } => models::named(&self.start, name, like).map(Answer::Model),
-            Question::Rules => self.rules().map(Answer::Rules),
+            Question::Rules => self.start.rules_now().map(Answer::Rules).map_err(|error| error.to_string()),
             Question::Process { process } => self.process(*process),
             Question::WorkTree { folder } => worktree::changes(folder).await.map(Answer::WorkTree),
             Question::Sessions

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -11,14 +11,14 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use crate::config::{self, Backend, Config, ConfigError, Home, Inputs, trust::Verdict};
-use crate::context::{self, Network, Opening, Permissions, Person, hidden, instructions};
+use crate::config::{self, Backend, Config, ConfigError, Home, Inputs};
+use crate::context::Person;
 use crate::harness::{self, Handle, OpenedModel, Parts};
 use crate::model::auth::{self, AuthFile};
 use crate::model::catalog::{self, Catalog, Resolved};
 use crate::model::{ModelError, ModelErrorKind};
 use crate::protocol::{
-    Approval, Command, Effort, Event, FORMAT_VERSION, Fact, Level, ModelRef, SandboxMode, SessionId,
+    Approval, Command, Effort, Event, FORMAT_VERSION, Fact, Level, ModelRef, Rule, SandboxMode, SessionId,
     Settings, Time, TurnId, Verbosity,
 };
 use crate::sandbox::{self, SharedSandbox};
@@ -342,10 +342,15 @@ impl Start {
         config::load(&self.inputs)
     }
 
+    /// The rules that are kept now: only the person's own settings hold any.
+    pub(super) fn rules_now(&self) -> Result<Vec<Rule>, ConfigError> {
+        config::own(&self.inputs).map(|config| config.rules(&self.workspace))
+    }
+
     /// The rules that are kept, if the session knows of others.
     fn rules_read(&self, session: &Session) -> Vec<Fact> {
-        let (rules, note) = match self.config_now() {
-            Ok(config) => (config.rules(&self.workspace), None),
+        let (rules, note) = match self.rules_now() {
+            Ok(rules) => (rules, None),
             Err(error) => (
                 self.config.rules(&self.workspace),
                 Some(Fact::Noted {
@@ -532,82 +537,6 @@ impl Start {
         })
     }
 
-    /// What may be done, as the model is told it.
-    pub(super) fn permissions(&self, settings: &Settings, sandbox: &SharedSandbox) -> Permissions {
-        Permissions {
-            sandbox: settings.sandbox,
-            approval: settings.approval,
-            network: match settings.sandbox {
-                SandboxMode::DangerFullAccess => Network::On,
-                SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => Network::Off,
-            },
-            backend: sandbox.describe(),
-            person: self.person,
-        }
-    }
-
-    /// What the model is told at the beginning, and what of it the person should know.
-    fn opening(
-        &self,
-        settings: &Settings,
-        sandbox: &SharedSandbox,
-    ) -> (Vec<crate::protocol::Item>, Vec<String>) {
-        let user = [self.home.config.clone()];
-        let trust = &self.config.trust;
-        let places = instructions::candidates(Some(&trust.root), &self.workspace, &user);
-        let read = |path: &Path| {
-            let own = path.starts_with(&self.home.config);
-            read_text(path, (!own).then_some(trust.root.as_path()))
-        };
-        let (files, mut said) = instructions::gather(&places, read);
-        let (files, left) = self.trusted(files);
-        said.extend(left);
-        let instructions = instructions::build(&files, self.config.instructions.max_bytes);
-        said.extend(instructions.left_out.iter().map(|left_out| left_out.to_string()));
-        let now = jiff::Zoned::now();
-        let opening = context::opening(&Opening {
-            cwd: self.workspace.clone(),
-            shell: shell().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-            date: now.strftime("%Y-%m-%d").to_string(),
-            timezone: now.time_zone().iana_name().unwrap_or("UTC").to_owned(),
-            permissions: self.permissions(settings, sandbox),
-            writable: self.writable_roots(),
-            instructions,
-        });
-        (opening, said)
-    }
-
-    /// The instruction files that may be read, and what is to be said about the repository's.
-    fn trusted(&self, files: Vec<instructions::File>) -> (Vec<instructions::File>, Vec<String>) {
-        let trust = &self.config.trust;
-        let mut said = Vec::new();
-        let mut kept = Vec::new();
-        for file in files {
-            let name = file.path.display();
-            if !file.path.starts_with(&trust.root) || file.path.starts_with(&self.home.config) {
-                kept.push(file);
-                continue;
-            }
-            match (trust.verdict(&file.path, file.text.as_bytes()), self.person) {
-                (Verdict::Read, _) => kept.push(file),
-                (Verdict::Leave, _) => said.push(format!("{name} is not read: the project is not trusted")),
-                (Verdict::Unasked, Person::Present) => {
-                    said.push(format!("{name} is not read: nobody was asked about it as it is now"));
-                }
-                // Where nobody can be asked, whoever starts it has chosen the directory. What hides is said.
-                (Verdict::Unasked, Person::Absent) => {
-                    let hidden: Vec<String> =
-                        hidden::find(&file.text).iter().map(ToString::to_string).collect();
-                    if !hidden.is_empty() {
-                        said.push(format!("{name} has text that people don't see: {}", hidden.join(", ")));
-                    }
-                    kept.push(file);
-                }
-            }
-        }
-        (kept, said)
-    }
-
     #[expect(
         clippy::too_many_arguments,
         reason = "the two callers have each of them at hand, and nobody else"
@@ -716,34 +645,4 @@ pub(super) fn shell() -> PathBuf {
     });
     let standard = ["/bin/bash", "/usr/bin/bash", "/bin/sh"].map(PathBuf::from);
     own.into_iter().chain(standard).find(|path| path.is_file()).unwrap_or_else(|| PathBuf::from("/bin/sh"))
-}
-
-/// More than this is no instruction file. 1 MiB.
-const LONGEST_INSTRUCTIONS: u64 = 1 << 20;
-const NO_INSTRUCTIONS: &str = "it is not a text file of at most 1 MiB";
-
-/// Reads a text file, if there is one. What a repository has must lie in it: a link of its to somewhere else would
-/// show the model a file that the person did not choose.
-fn read_text(path: &Path, within: Option<&Path>) -> io::Result<Option<String>> {
-    let path = match path.canonicalize() {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
-        path => path?,
-    };
-    if let Some(root) = within
-        && !path.starts_with(root.canonicalize()?)
-    {
-        return Err(io::Error::other("it is a link to a place outside of the repository"));
-    }
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::other(NO_INSTRUCTIONS));
-    }
-    let mut text = String::new();
-    // Not by its size alone: special files have none.
-    fs::File::open(path)?.take(LONGEST_INSTRUCTIONS + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LONGEST_INSTRUCTIONS {
-        return Err(io::Error::other(NO_INSTRUCTIONS));
-    }
-    Ok(Some(text))
 }

@@ -84,21 +84,11 @@ impl Inputs {
 /// # Errors
 /// When a file can't be read, or a layer holds what it should not; the error names the place and the way out.
 pub fn load(inputs: &Inputs) -> Result<Config, ConfigError> {
-    let user_file = inputs.home.config_file();
-    let user = layer::read(&user_file)?.map(|text| Layer::file(&user_file, &text)).transpose()?;
-    let overrides =
-        inputs.overrides.iter().map(|text| Layer::of_override(text)).collect::<Result<Vec<_>, _>>()?;
-
     // Only the person says which projects are trusted, and how far a project may go.
-    let mut own = Merged::default();
-    user.iter().for_each(|layer| own.add(layer));
+    let Own { file: own, overrides } = Own::read(inputs)?;
     let limits = own.config()?;
-    let trust: BTreeMap<PathBuf, Project> = {
-        let mut with_overrides = own.clone();
-        overrides.iter().for_each(|layer| with_overrides.add(layer));
-        with_overrides.config()?.projects
-    };
-    let trust = trust::Trust::find(&inputs.home.trust_file(), &inputs.cwd, &trust);
+    let projects = own.with(&overrides).config()?.projects;
+    let trust = trust::Trust::find(&inputs.home.trust_file(), &inputs.cwd, &projects);
     let project = project::layers(&inputs.cwd, &trust, &limits)?;
 
     let mut all = own;
@@ -120,6 +110,36 @@ pub fn load(inputs: &Inputs) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
+/// Reads what only the person says: their file, and what was typed. Nothing of a project is looked at.
+///
+/// # Errors
+/// As [`load`].
+pub fn own(inputs: &Inputs) -> Result<Config, ConfigError> {
+    let Own { file, overrides } = Own::read(inputs)?;
+    let all = file.with(&overrides);
+    let config = all.config()?;
+    Ok(Config { origins: all.origins, ..config })
+}
+
+/// The layers of the person.
+struct Own {
+    file: Merged,
+    overrides: Vec<Layer>,
+}
+
+impl Own {
+    fn read(inputs: &Inputs) -> Result<Self, ConfigError> {
+        let path = inputs.home.config_file();
+        let mut file = Merged::default();
+        if let Some(text) = layer::read(&path)? {
+            file.add(&Layer::file(&path, &text)?);
+        }
+        let overrides =
+            inputs.overrides.iter().map(|text| Layer::of_override(text)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { file, overrides })
+    }
+}
+
 /// Layers laid over each other, with the place that each value came from.
 #[derive(Debug, Clone, Default)]
 struct Merged {
@@ -133,6 +153,13 @@ impl Merged {
         for (path, place) in layer.places() {
             self.origins.insert(path, place);
         }
+    }
+
+    /// The same with further layers.
+    fn with(&self, layers: &[Layer]) -> Self {
+        let mut all = self.clone();
+        layers.iter().for_each(|layer| all.add(layer));
+        all
     }
 
     fn config(&self) -> Result<Config, ConfigError> {

@@ -84,7 +84,7 @@ struct Progress {
 
 /// A terminal of which we want to know who waits there.
 struct Terminal {
-    ours: OwnedFd,
+    ours: Arc<OwnedFd>,
     helper: Pid,
     /// What was told of it, with no output since.
     told: Option<Waiting>,
@@ -155,7 +155,7 @@ impl Process {
 
     /// Has it known who waits for input at its terminal.
     pub(super) fn watch(&self, ours: OwnedFd, helper: Pid) {
-        lock(&self.progress).terminal = Some(Terminal { ours, helper, told: None });
+        lock(&self.progress).terminal = Some(Terminal { ours: Arc::new(ours), helper, told: None });
     }
 
     /// Output has come.
@@ -252,9 +252,13 @@ impl Process {
         if self.control.is_typing() {
             return None;
         }
-        let progress = lock(&self.progress);
-        let Terminal { ours, helper, .. } = progress.terminal.as_ref()?;
-        waiting::observe(ours.as_fd(), *helper)
+        // Not under the lock: the thread that reads must not wait for a look at many processes.
+        let (ours, helper) = {
+            let progress = lock(&self.progress);
+            let Terminal { ours, helper, .. } = progress.terminal.as_ref()?;
+            (Arc::clone(ours), *helper)
+        };
+        waiting::observe(ours.as_fd(), helper)
     }
 
     /// Whether what is typed into it is not to be seen.

@@ -368,9 +368,10 @@ async fn a_person_types_looks_and_ends_and_takes_no_output_from_the_model() {
     let command = "read line; echo got $line; exec sleep 600";
     let id = world.stay(Launch { tty: true, ..world.launch(command) }).await;
     world.shell.type_in(id, "hello\r").unwrap();
+    // Nothing tells of output to those who only peek.
     let heard = async {
         while !world.shell.peek(id).unwrap().latest.contains("got hello") {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(MINUTE, heard).await.unwrap();
@@ -388,19 +389,12 @@ async fn a_person_types_looks_and_ends_and_takes_no_output_from_the_model() {
 #[tokio::test]
 async fn people_are_told_whether_what_they_type_is_to_be_seen() {
     let world = world();
-    let command = "stty -echo; read secret; stty echo; exec sleep 600";
-    let id = world.stay(Launch { tty: true, ..world.launch(command) }).await;
-    let until = async |hidden: bool| {
-        let turns = async {
-            while world.shell.peek(id).unwrap().hidden != hidden {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(MINUTE, turns).await.unwrap();
-    };
-    until(true).await;
+    let command = "stty -echo; echo silent; read secret; stty echo; echo heard; exec sleep 600";
+    let id = world.stay_until(world.on_tty(command), "silent").await;
+    assert!(world.shell.peek(id).unwrap().hidden);
     world.shell.type_in(id, "s3cret\r").unwrap();
-    until(false).await;
+    world.until(id, String::new(), "heard").await;
+    assert!(!world.shell.peek(id).unwrap().hidden);
     let deaf = world.stay(world.launch("exec sleep 600")).await;
     assert!(!world.shell.peek(deaf).unwrap().hidden);
 }

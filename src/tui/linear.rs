@@ -17,8 +17,10 @@ use crate::protocol::{Delta, Event, Fact, Intent, Update, printable};
 
 use super::{
     action::{Action, Input},
+    ends::Ends,
     host::Host,
-    run::{Abilities, Ends, Face, Flow, Options, Surface, next_update, now_ms},
+    run::{Face, Flow, Options, next_update, now_ms},
+    surface::{Abilities, Surface},
     term::gate,
     text::link::Follow,
 };

@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     io,
-    os::fd::AsFd as _,
     sync::{Arc, Mutex},
     task::Poll,
     time::Duration,
@@ -12,8 +11,7 @@ use std::{
 use crossterm::event::{Event as TermEvent, EventStream};
 use futures::StreamExt as _;
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     time::{Instant, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -27,6 +25,7 @@ use super::{
         self, Composer, Message,
         files::{self, Listing},
     },
+    ends::Ends,
     host::{Answer, Connection, Host, Offer, Question, Switch},
     linear,
     overlay::Trust,
@@ -34,7 +33,8 @@ use super::{
     settings::{NotifyBy, Settings, When},
     slash,
     status::Ground,
-    term::{Caps, Late, Notices, Screen, Session as Terminal, Size, Tty, gone, is_dark},
+    surface::{Abilities, Glass, Surface},
+    term::{Caps, Late, Notices, Screen, Session as Terminal, Size, is_dark},
     text::link::Follow,
     theme::Theme,
 };
@@ -115,75 +115,6 @@ pub async fn run<H: Host>(host: H, options: Options) -> anyhow::Result<(Option<S
     let Face { host, surface, .. } = face;
     drop(surface);
     result.map(|()| (farewell, host)).map_err(Into::into)
-}
-
-/// What the conversation is shown on.
-pub(super) trait Surface {
-    /// Gives the terminal to somebody else for a while.
-    fn hand_over(&mut self) -> io::Result<()>;
-
-    /// Takes it again.
-    fn take_back(&mut self) -> io::Result<()>;
-
-    /// Stops the program as Ctrl-Z does, and goes on when the shell lets it.
-    fn stop(&mut self) -> io::Result<()>;
-
-    /// Puts a text into the clipboard; says what came of it.
-    fn copy(&mut self, text: &str) -> io::Result<&'static str>;
-
-    /// Forgets what is shown, so that it is drawn anew.
-    fn clear(&mut self) -> io::Result<()>;
-
-    /// What it can do, for a report.
-    fn describe(&self) -> String;
-}
-
-/// A terminal that rows are repainted on.
-struct Glass {
-    terminal: Terminal,
-    screen: Screen<Tty>,
-    /// The title that the window has.
-    titled: String,
-}
-
-impl Surface for Glass {
-    fn hand_over(&mut self) -> io::Result<()> {
-        self.screen.finish()?;
-        self.terminal.suspend();
-        Ok(())
-    }
-
-    fn take_back(&mut self) -> io::Result<()> {
-        self.titled.clear();
-        self.terminal.resume()
-    }
-
-    fn stop(&mut self) -> io::Result<()> {
-        self.titled.clear();
-        self.screen.finish()?;
-        self.terminal.stop()
-    }
-
-    fn copy(&mut self, text: &str) -> io::Result<&'static str> {
-        Ok(if self.terminal.copy(text)? { "copied" } else { "too long for the clipboard" })
-    }
-
-    fn clear(&mut self) -> io::Result<()> {
-        self.screen.clear_live()
-    }
-
-    fn describe(&self) -> String {
-        let Size { columns, rows } = self.screen.size();
-        format!("{columns}x{rows}\n{:#?}", self.terminal.caps())
-    }
-}
-
-/// What the terminal is like.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Abilities {
-    pub colours: bool,
-    pub dark: Option<bool>,
-    pub links: Follow,
 }
 
 /// The conversation, and everything that it is held with.
@@ -705,31 +636,5 @@ pub(super) async fn next_update(connection: &mut Option<Connection>) -> Option<U
     match connection {
         Some(connection) => connection.updates.next().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Signals that end the program in order.
-pub(super) struct Ends {
-    terminate: Signal,
-    hangup: Signal,
-    /// The terminal is gone, whoever was told.
-    gone: oneshot::Receiver<()>,
-}
-
-impl Ends {
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-            gone: gone(io::stdin().as_fd().try_clone_to_owned()?)?,
-        })
-    }
-
-    pub(super) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-            Ok(()) = &mut self.gone => {}
-        }
     }
 }

@@ -19,6 +19,8 @@ pub(super) enum Run {
     Do(Vec<Action>),
     /// Lines for the transcript.
     Print(Vec<String>),
+    /// Begin a new session.
+    New,
     Help,
     Keys,
     Vim,
@@ -100,7 +102,7 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
         "keys" => Run::Keys,
         "model" => Run::Models(args.trim().to_owned()),
         "permissions" => Run::Permissions,
-        "new" => Run::Do(vec![Action::New]),
+        "new" => Run::New,
         "ps" => Run::Open(View::Processes),
         "quit" | "exit" => Run::Do(vec![Action::Quit]),
         "rename" if args.trim().is_empty() => Run::Print(vec!["/rename NAME".to_owned()]),

@@ -17,8 +17,9 @@ use super::App;
 impl App {
     pub(super) fn command(&mut self, name: &str, args: &str) -> Vec<Action> {
         match slash::run(name, args, &self.session, &self.ground) {
-            slash::Run::Do(actions) if actions == [Action::New] && self.is_busy() => Vec::new(),
             slash::Run::Do(actions) => actions,
+            slash::Run::New if self.is_busy() => Vec::new(),
+            slash::Run::New => vec![Action::New],
             slash::Run::Print(lines) => {
                 self.transcript.say(lines);
                 Vec::new()

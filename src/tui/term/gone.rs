@@ -3,20 +3,21 @@
 //! A window that is closed sends SIGHUP only to those whose controlling terminal it was. For everybody else the
 //! end of the terminal is something that one has to look for: reading it then neither blocks nor ends.
 
-use std::{io, os::fd::OwnedFd, thread};
+use std::{io, os::fd::OwnedFd, sync::Arc, thread};
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::Errno,
 };
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 
 /// Tells when nobody has the other end of this terminal any more. The thread that looks ends with the program.
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn gone(terminal: OwnedFd) -> io::Result<oneshot::Receiver<()>> {
-    let (told, hung_up) = oneshot::channel();
+pub fn gone(terminal: OwnedFd) -> io::Result<Arc<Notify>> {
+    let hung_up = Arc::<Notify>::default();
+    let told = Arc::clone(&hung_up);
     let look = move || {
         let over = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
         loop {
@@ -28,8 +29,7 @@ pub fn gone(terminal: OwnedFd) -> io::Result<oneshot::Receiver<()>> {
                 Err(_) => return,
             }
         }
-        // Nobody listens any more when the screen has been left.
-        let _ = told.send(());
+        told.notify_one();
     };
     thread::Builder::new().name("hang-up".into()).stack_size(64 << 10).spawn(look)?;
     Ok(hung_up)
@@ -37,6 +37,7 @@ pub fn gone(terminal: OwnedFd) -> io::Result<oneshot::Receiver<()>> {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
     use super::*;
@@ -48,9 +49,9 @@ mod tests {
         unlockpt(&ours).unwrap();
         let name = ptsname(&ours, Vec::new()).unwrap();
         let theirs = std::fs::File::open(name.to_str().unwrap()).unwrap();
-        let mut hung_up = gone(theirs.into()).unwrap();
-        assert!(hung_up.try_recv().is_err());
+        let hung_up = gone(theirs.into()).unwrap();
+        assert_eq!(hung_up.notified().now_or_never(), None);
         drop(ours);
-        hung_up.await.unwrap();
+        hung_up.notified().await;
     }
 }

@@ -129,6 +129,7 @@ impl Scripted {
                 return;
             }
             assert!(since.elapsed() < GONE, "{when}: {} processes are left: {left:#?}", left.len());
+            // Nobody is told of the end of processes that are not known by number; a look costs a walk over /proc.
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -192,6 +193,7 @@ pub fn signal_when(child: &mut Child, signal: Signal, mut now: impl FnMut() -> b
             return false;
         }
         assert!(since.elapsed() < LONGEST, "the moment did not come");
+        // A moment is what a file holds just then, looked at more often than a fact takes to be written.
         thread::sleep(Duration::from_micros(300));
     }
     let alive = child.try_wait().unwrap().is_none();

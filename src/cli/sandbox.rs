@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io,
+    io::{self, Write as _},
     os::unix::process::ExitStatusExt as _,
     process::{Command, ExitCode},
 };
@@ -27,15 +27,19 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
         // It has the terminal of whoever called, and does not get one of its own.
         tty: false,
     };
-    let wrapped = sandbox
-        .wrap(line)
-        .map_err(|error| CliError::new(Kind::Sandbox, format!("no sandbox, so not run: {error}")))?;
+    let none = |error| CliError::new(Kind::Sandbox, format!("no sandbox, so not run: {error}"));
+    sandbox.refresh().await.map_err(none)?;
+    let wrapped = sandbox.wrap(line).map_err(none)?;
     let status = Command::new(&wrapped.program)
         .args(&wrapped.args)
         .env_clear()
         .envs(wrapped.env)
         .current_dir(&wrapped.cwd)
         .status();
+    for warning in sandbox.publish().await.warnings {
+        // A closed stream is nobody's concern: the command ran.
+        let _ = writeln!(io::stderr(), "! {warning}");
+    }
     sandbox.stop().await;
     match status {
         Ok(status) => {

@@ -60,13 +60,29 @@ pub trait Sandbox: Send + Sync {
     /// In one line, what holds: for the status line, `doctor`, and the model.
     fn describe(&self) -> String;
 
-    /// What commands put where git obeys it, since this was asked last.
-    fn planted(&self) -> Vec<PathBuf> {
-        Vec::new()
+    /// Brings in what the person changed since the last command. Called before each command.
+    ///
+    /// # Errors
+    /// When it can't be brought in; the command must then not run.
+    async fn refresh(&self) -> Result<(), SandboxError> {
+        Ok(())
+    }
+
+    /// Brings out what commands changed, as far as it is theirs to change. Called when a command has ended, before
+    /// anyone hears of it, and after each look at one that goes on.
+    async fn publish(&self) -> Published {
+        Published::default()
     }
 
     /// Ends everything inside.
     async fn stop(&self);
+}
+
+/// What came of bringing out what commands changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Published {
+    /// What was kept back or is to be looked at first: a sentence each, for the model and the person.
+    pub warnings: Vec<String>,
 }
 
 /// Why there is no sandbox.

@@ -144,6 +144,8 @@ pub struct Seen {
     pub output: Captured,
     /// Processes that were ended to make room for this one.
     pub pruned: Vec<ProcessId>,
+    /// What the sandbox kept back of what it changed, or wants to be looked at.
+    pub warnings: Vec<String>,
 }
 
 /// Whether a process still runs.
@@ -377,8 +379,12 @@ impl Shell {
             false => Arc::clone(&place.env),
         };
         let line = launch::command_line(launch, program, &env);
+        if !launch.outside {
+            place.sandbox.refresh().await?;
+        }
         let born = self.spawn(&place, line, launch.outside).await?;
         let (control, bell) = control(launch.tty)?;
+        let sandbox = (!launch.outside).then(|| Arc::clone(&place.sandbox));
         let (process, pruned) = {
             let mut table = lock(&inner.table);
             if table.closed {
@@ -390,7 +396,7 @@ impl Shell {
                 workdir: launch.workdir.clone(),
                 tty: launch.tty,
             };
-            let process = Arc::new(Process::new(about, control));
+            let process = Arc::new(Process::new(about, control, sandbox));
             let pruned = table.insert(Arc::clone(&process), inner.settings.max_processes);
             (process, pruned)
         };
@@ -401,12 +407,6 @@ impl Shell {
         self.attend(&process, born, bell, spill)
             .inspect_err(|_| lock(&inner.table).remove(process.about.id))?;
         Ok((process, pruned.iter().map(|victim| victim.about.id).collect()))
-    }
-
-    /// What commands put where git obeys it, since this was asked last.
-    #[must_use]
-    pub fn planted(&self) -> Vec<PathBuf> {
-        self.place().sandbox.planted()
     }
 
     async fn spawn(&self, place: &Place, line: CommandLine, outside: bool) -> Result<Born, ShellError> {
@@ -455,7 +455,7 @@ impl Shell {
         let born = self.spawn(place, line, outside).await.ok()?;
         let (control, bell) = control(false).ok()?;
         let about = About { id: ProcessId(0), command: "login".into(), workdir, tty: false };
-        let process = Arc::new(Process::new(about, control));
+        let process = Arc::new(Process::new(about, control, None));
         self.attend(&process, born, bell, Spill::new(None)).ok()?;
         let _unfinished = Unfinished { inner, process: &process, finished: false };
         let look = Look {
@@ -469,13 +469,13 @@ impl Shell {
     }
 
     fn seen(&self, process: &Process, since: Instant, glimpse: Glimpse, pruned: Vec<ProcessId>) -> Seen {
-        let Glimpse { state, output, waiting } = glimpse;
+        let Glimpse { state, output, waiting, warnings } = glimpse;
         match state {
             State::Running(_) => {}
             State::Exited(_) | State::Killed => lock(&self.inner.table).remove(process.about.id),
         }
         let About { command, workdir, .. } = process.about.clone();
-        Seen { command, workdir, wall: since.elapsed(), state, waiting, output, pruned }
+        Seen { command, workdir, wall: since.elapsed(), state, waiting, output, pruned, warnings }
     }
 }
 

@@ -26,7 +26,10 @@ use super::{
     wait::{self, Moment, Verdict},
     waiting::{self, Waiting},
 };
-use crate::protocol::ProcessId;
+use crate::{
+    protocol::ProcessId,
+    sandbox::{Published, SharedSandbox},
+};
 
 /// Between two pieces of live output.
 const LIVE_EVERY: Duration = Duration::from_millis(50);
@@ -63,6 +66,8 @@ pub(super) struct Process {
     more: Notify,
     ended: watch::Sender<bool>,
     kill: watch::Sender<Kill>,
+    /// Where it runs, if what it changes is to be brought out from there.
+    sandbox: Option<SharedSandbox>,
 }
 
 struct Progress {
@@ -80,6 +85,8 @@ struct Progress {
     last_look: Instant,
     /// What is known of the terminal, while it lives.
     terminal: Option<Terminal>,
+    /// What the sandbox said of what was changed, and nobody was told.
+    warnings: Vec<String>,
 }
 
 /// A terminal of which we want to know who waits there.
@@ -126,10 +133,12 @@ pub(super) struct Glimpse {
     pub output: Captured,
     /// What a process that runs waits for somebody to type.
     pub waiting: Option<Waiting>,
+    /// What the sandbox said of what was changed.
+    pub warnings: Vec<String>,
 }
 
 impl Process {
-    pub(super) fn new(about: About, control: Control) -> Self {
+    pub(super) fn new(about: About, control: Control, sandbox: Option<SharedSandbox>) -> Self {
         let now = Instant::now();
         let progress = Progress {
             buffer: Buffer::new(BUDGET, about.tty),
@@ -141,6 +150,7 @@ impl Process {
             looks: 0,
             last_look: now,
             terminal: None,
+            warnings: Vec::new(),
         };
         Self {
             about,
@@ -150,6 +160,7 @@ impl Process {
             more: Notify::new(),
             ended: watch::Sender::new(false),
             kill: watch::Sender::new(Kill::Not),
+            sandbox,
         }
     }
 
@@ -244,7 +255,18 @@ impl Process {
                 }
             }
         }
+        if !self.is_ended() {
+            self.publish().await;
+        }
         self.take(look.max_bytes, cancelled.is_some() && on_cancel == OnCancel::Kill)
+    }
+
+    /// Has what commands changed brought out of the sandbox.
+    async fn publish(&self) {
+        if let Some(sandbox) = &self.sandbox {
+            let Published { warnings } = sandbox.publish().await;
+            lock(&self.progress).warnings.extend(warnings);
+        }
     }
 
     /// What is waited for at the terminal just now, once all that was typed has been taken.
@@ -297,7 +319,7 @@ impl Process {
             }
         };
         let waiting = waiting.filter(|_| matches!(state, State::Running(_)));
-        Glimpse { state, output: captured, waiting }
+        Glimpse { state, output: captured, waiting, warnings: std::mem::take(&mut progress.warnings) }
     }
 
     /// Waits for the end of the process, and brings it about when that is wanted. Runs once, as a task.
@@ -349,6 +371,7 @@ impl Process {
         let killed = *kill.borrow() != Kill::Not;
         let code = status.ok().and_then(code).filter(|_| !killed);
         let kept = reader.finish(DRAIN).await;
+        self.publish().await;
         if let Some(exit) = self.end(code, kept) {
             // Nobody listens any more when the session is over.
             drop(exits.send(exit));
@@ -413,7 +436,7 @@ mod tests {
     #[test]
     fn what_a_look_has_brought_does_not_come_live_again() {
         let about = About { id: ProcessId(1), command: String::new(), workdir: PathBuf::new(), tty: false };
-        let process = Process::new(about, Control::new(false).unwrap().0);
+        let process = Process::new(about, Control::new(false).unwrap().0, None);
         process.arrived(b"one\xE2\x82");
         assert_eq!(process.take(100, false).output.head, "one");
         process.arrived(b"\xACtwo");

@@ -2,7 +2,7 @@
 //!
 //! The texts are those that models know, to the letter.
 
-use std::{fmt::Write as _, path::PathBuf, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
 use super::{Output, ToolCx};
 use crate::{
@@ -72,21 +72,6 @@ pub(super) fn output(seen: Seen, call: &CallId) -> Output {
     Output { content, shown, blobs: Vec::new() }
 }
 
-/// With a warning about what commands put where git obeys it.
-pub(super) fn warned(mut output: Output, planted: &[PathBuf]) -> Output {
-    for path in planted {
-        if let Some(Content::Text { text }) = output.content.first_mut() {
-            let warning = format!(
-                "Warning: {} is new, or another one than before. It is read-only to commands from now on; outside of the \
-                 sandbox git obeys what its configuration says, so tell the user to look at it first\n",
-                path.display()
-            );
-            text.insert_str(0, &warning);
-        }
-    }
-    output
-}
-
 fn text(seen: &Seen, call: &CallId) -> String {
     let chunk = BlobId::of(call.as_str().as_bytes()).0;
     let state = match seen.state {
@@ -94,7 +79,13 @@ fn text(seen: &Seen, call: &CallId) -> String {
         State::Exited(code) => format!("Process exited with code {code}"),
         State::Killed => "Process was killed".to_owned(),
     };
-    let mut text = format!(
+    let mut text = String::new();
+    for warning in &seen.warnings {
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "Warning: {warning}");
+    }
+    let _ = write!(
+        text,
         "Chunk ID: {chunk:.6}\nWall time: {:.4} seconds\n{state}\nOriginal token count: {}\n",
         seen.wall.as_secs_f64(),
         tokens(seen.output.bytes),
@@ -152,6 +143,7 @@ mod tests {
             waiting: None,
             output,
             pruned: vec![],
+            warnings: vec![],
         }
     }
 

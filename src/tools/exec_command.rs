@@ -117,7 +117,7 @@ impl Tool for ExecCommand {
         };
         let seen = cx.shell.exec(launch, look).await;
         let seen = seen.map_err(|error| ToolError(format!("exec_command failed: {error}")))?;
-        Ok(command::warned(command::output(seen, &cx.call), &cx.shell.planted()))
+        Ok(command::output(seen, &cx.call))
     }
 }
 

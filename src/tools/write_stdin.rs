@@ -47,7 +47,7 @@ impl Tool for WriteStdin {
         let look = command::look(&cx, wait.of(params.yield_time_ms), params.max_output_tokens);
         let seen = cx.shell.write(ProcessId(params.session_id), &chars, look).await;
         let seen = seen.map_err(|error| ToolError(format!("write_stdin failed: {error}")))?;
-        Ok(command::warned(command::output(seen, &cx.call), &cx.shell.planted()))
+        Ok(command::output(seen, &cx.call))
     }
 }
 

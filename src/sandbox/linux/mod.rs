@@ -47,7 +47,7 @@ use self::{
     plan::{Entry, Plan},
     report::Report,
 };
-use super::{CommandLine, Sandbox, SandboxError, Settings, env};
+use super::{CommandLine, Published, Sandbox, SandboxError, Settings, env};
 use crate::protocol::SandboxMode;
 
 /// How long the end of a session's sandbox is waited for.
@@ -158,8 +158,15 @@ impl Sandbox for Linux {
         )
     }
 
-    fn planted(&self) -> Vec<PathBuf> {
-        self.git.planted()
+    async fn publish(&self) -> Published {
+        let warning = |path: PathBuf| {
+            format!(
+                "{} is new, or another one than before. It is read-only to commands from now on; outside of the sandbox \
+                 git obeys what its configuration says, so tell the user to look at it first",
+                path.display()
+            )
+        };
+        Published { warnings: self.git.planted().into_iter().map(warning).collect() }
     }
 
     async fn stop(&self) {

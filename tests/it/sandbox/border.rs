@@ -240,18 +240,19 @@ fn a_repository_that_is_new_is_protected_from_the_next_command_on_and_told_of() 
     use agent::protocol::SandboxMode;
     let Some(world) = super::world::World::new(SandboxMode::WorkspaceWrite) else { return };
     let git = world.settings.workspace.join(".git");
+    let told = vec![format!("{} is new", git.display())];
     let writes = "echo x > .git/config 2>/dev/null && echo wrote";
-    assert_eq!((world.run(writes).out.as_str(), world.sandbox.planted()), ("", vec![]));
+    assert_eq!((world.run(writes).out.as_str(), world.published()), ("", vec![]));
     // By the user, during the session.
     fs::remove_dir_all(&git).unwrap();
     assert_eq!(world.run("ls -d .git").out, "");
     fs::create_dir(&git).unwrap();
-    assert_eq!((world.run(writes).out.as_str(), world.sandbox.planted()), ("", vec![git.clone()]));
+    assert_eq!((world.run(writes).out.as_str(), world.published()), ("", told.clone()));
     // By a command.
     fs::remove_dir_all(&git).unwrap();
     assert_eq!(world.run("mkdir .git && echo x > .git/config && echo wrote").out, "wrote\n");
-    assert_eq!(world.sandbox.planted(), std::slice::from_ref(&git));
-    assert_eq!((world.run(writes).out.as_str(), world.sandbox.planted()), ("", vec![]));
+    assert_eq!(world.published(), told);
+    assert_eq!((world.run(writes).out.as_str(), world.published()), ("", vec![]));
 }
 
 #[tokio::test]

@@ -71,6 +71,14 @@ impl World {
         gave(self.spawn(&outside(program()), script))
     }
 
+    /// What is said of what commands changed: the beginning of each sentence.
+    pub fn published(&self) -> Vec<String> {
+        let published =
+            tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(self.sandbox.publish());
+        let begun = |warning: String| warning.split(',').next().unwrap_or_default().to_owned();
+        published.warnings.into_iter().map(begun).collect()
+    }
+
     /// Starts a script in the sandbox.
     pub fn start(&self, script: &str) -> Child {
         self.spawn(&self.sandbox, script)

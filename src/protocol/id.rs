@@ -68,6 +68,11 @@ text_id! {
     BlobId
 }
 
+text_id! {
+    /// A state of the workspace, named by the BLAKE3 hash of it (64 hex digits). The same state is the same snapshot.
+    SnapshotId
+}
+
 impl BlobId {
     /// The name of this content.
     #[must_use]

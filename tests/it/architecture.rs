@@ -17,11 +17,12 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("sandbox", "protocol"),
     ("shell", "protocol sandbox"),
     ("store", "protocol"),
+    ("snapshot", "protocol"),
     ("tools", "protocol patch shell sandbox"),
-    ("harness", "protocol session policy patch context model sandbox shell store tools"),
+    ("harness", "protocol session policy patch context model sandbox shell store snapshot tools"),
     ("headless", "protocol session"),
     ("tui", "protocol session patch"),
-    ("config", "protocol session policy patch context model sandbox shell store tools harness tui"),
+    ("config", "protocol session policy patch context model sandbox shell store snapshot tools harness tui"),
     ("cli", "*"),
 ];
 

@@ -1,0 +1,146 @@
+//! Where each object is: the lists of all packs, sorted. Most of them stand together in one file, so that a store of
+//! many packs is opened as fast as one of few. That file can be lost: the packs are the truth.
+
+use std::{fs, io, io::Write as _, path::Path, sync::Arc};
+
+use super::{
+    bytes::{Malformed, Put, Take},
+    hash::Hash,
+    pack::{LINE, Line, SUFFIX, UNFINISHED, read_list},
+};
+
+const FILE: &str = "index";
+const MAGIC: &[u8] = b"agntidx1";
+/// Packs beside the common file at most.
+const BESIDE: usize = 16;
+
+/// The lists of all packs.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Index {
+    /// Names of packs.
+    pub(super) packs: Vec<String>,
+    lists: Vec<Arc<List>>,
+}
+
+#[derive(Debug)]
+struct List {
+    lines: Vec<u8>,
+    /// Which pack each number of its lines is.
+    packs: Vec<u32>,
+}
+
+impl Index {
+    /// Reads what is in a folder of packs.
+    pub(super) fn load(folder: &Path, names: &[String]) -> io::Result<Self> {
+        let mut index = Self::default();
+        if let Some((known, lines)) = common(folder)
+            && known.iter().all(|name| names.contains(name))
+        {
+            let packs = (0..u32::try_from(known.len()).map_err(io::Error::other)?).collect();
+            index.packs = known;
+            index.lists.push(Arc::new(List { lines, packs }));
+        }
+        for name in names {
+            if !index.packs.contains(name) {
+                index.add(name.clone(), read_list(&folder.join(name))?);
+            }
+        }
+        Ok(index)
+    }
+
+    pub(super) fn add(&mut self, name: String, lines: Vec<u8>) {
+        let number = u32::try_from(self.packs.len()).unwrap_or(u32::MAX);
+        self.packs.push(name);
+        self.lists.push(Arc::new(List { lines, packs: vec![number] }));
+    }
+
+    /// Where an object is; the newest place.
+    pub(super) fn find(&self, hash: &Hash) -> Option<Line> {
+        self.lists.iter().rev().find_map(|list| list.find(hash))
+    }
+
+    /// Puts all lists together into the common file, if there are many.
+    pub(super) fn settle(&mut self, folder: &Path) -> io::Result<()> {
+        if self.lists.len() <= BESIDE {
+            return Ok(());
+        }
+        let mut lines: Vec<Line> = Vec::new();
+        for list in &self.lists {
+            lines.extend(list.lines());
+        }
+        lines.sort_by_key(|line| (line.hash, line.pack));
+        lines.dedup_by_key(|line| line.hash);
+        let mut all = Vec::with_capacity(lines.len() * LINE);
+        lines.iter().for_each(|line| line.write(&mut all));
+        let mut head = MAGIC.to_vec();
+        head.number(self.packs.len() as u64);
+        self.packs.iter().for_each(|name| head.string(name.as_bytes()));
+        let mut sum = blake3::Hasher::new();
+        sum.update(&head).update(&all);
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
+        for part in [&head, &all, &sum.finalize().as_bytes().to_vec()] {
+            file.write_all(part)?;
+        }
+        file.persist(folder.join(FILE))?;
+        let packs = (0..u32::try_from(self.packs.len()).map_err(io::Error::other)?).collect();
+        self.lists = vec![Arc::new(List { lines: all, packs })];
+        Ok(())
+    }
+}
+
+impl List {
+    fn find(&self, hash: &Hash) -> Option<Line> {
+        let (mut low, mut high) = (0, self.lines.len() / LINE);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            let line = self.lines.get(middle * LINE..)?;
+            match line.get(..32)?.cmp(&hash.0[..]) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return self.line(line),
+            }
+        }
+        None
+    }
+
+    fn line(&self, bytes: &[u8]) -> Option<Line> {
+        let line = Line::read(bytes)?;
+        Some(Line { pack: *self.packs.get(line.pack as usize)?, ..line })
+    }
+
+    fn lines(&self) -> impl Iterator<Item = Line> {
+        self.lines.chunks_exact(LINE).filter_map(|bytes| self.line(bytes))
+    }
+}
+
+/// The packs of a folder, by name.
+pub(super) fn packs(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        if let Ok(name) = entry?.file_name().into_string()
+            && name.ends_with(SUFFIX)
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// What the common file says, if it is whole.
+fn common(folder: &Path) -> Option<(Vec<String>, Vec<u8>)> {
+    let bytes = fs::read(folder.join(FILE)).ok()?;
+    let (content, sum) = bytes.split_last_chunk::<32>()?;
+    if Hash::of(content).0 != *sum {
+        return None;
+    }
+    let read = || -> Result<(Vec<String>, Vec<u8>), Malformed> {
+        let mut take = Take(content.strip_prefix(MAGIC).ok_or(Malformed)?);
+        let mut names = Vec::new();
+        for _ in 0..take.number()? {
+            names.push(String::from_utf8(take.string()?.to_vec()).map_err(|_| Malformed)?);
+        }
+        Ok((names, take.0.to_vec()))
+    };
+    read().ok()
+}

@@ -1,0 +1,234 @@
+//! States of the workspace, kept outside of it: taken, compared, put back.
+//!
+//! A snapshot is a tree of objects named by their content, in a store that all sessions of a workspace share. Nothing
+//! is ever written into the repository's own database, and no other program is asked. What is put back is put back
+//! file by file: only what differs, each whole or not at all, and never through a link.
+
+mod at;
+mod bytes;
+mod cache;
+mod compare;
+mod hash;
+mod ignored;
+mod index;
+mod journal;
+#[cfg(test)]
+mod kill_tests;
+mod node;
+mod pack;
+mod plan;
+#[cfg(test)]
+mod property_tests;
+mod restore;
+#[cfg(test)]
+mod room_tests;
+mod scan;
+mod store;
+mod take;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::io::Errno;
+
+use crate::protocol::SnapshotId;
+
+use self::{
+    hash::Hash,
+    node::Root,
+    store::{Lock, Store},
+};
+
+pub use node::Why;
+pub use plan::{Change, Plan, What};
+pub use restore::{Done, Which};
+
+/// What is snapshotted, and where that is kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the stores of all workspaces are.
+    pub folder: PathBuf,
+    /// Absolute, links resolved.
+    pub workspace: PathBuf,
+    /// Directories of this program. They are part of no snapshot.
+    pub own: Vec<PathBuf>,
+    pub limits: Limits,
+}
+
+/// What is too much.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct Limits {
+    /// Bytes of a file that the repository ignores, above which it is left out.
+    pub ignored_file: u64,
+    /// Bytes of a directory that the repository ignores, above which it is left out.
+    pub ignored_folder: u64,
+    /// Bytes of any file, above which it is left out. Holes do not count.
+    pub file: u64,
+    /// Files of a workspace, above which no snapshots are taken.
+    pub files: u64,
+    /// Bytes of a workspace, above which no snapshots are taken.
+    pub bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            ignored_file: 10 << 20,
+            ignored_folder: 256 << 20,
+            file: 2 << 30,
+            files: 500_000,
+            bytes: 16 << 30,
+        }
+    }
+}
+
+/// The snapshots of a workspace.
+pub struct Snapshots {
+    settings: Settings,
+    store: Store,
+    root: OwnedFd,
+    own: Vec<(u64, u64)>,
+}
+
+/// A snapshot that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    pub id: SnapshotId,
+    pub files: u64,
+    /// Of all files.
+    pub bytes: u64,
+    /// Bytes that the store has grown by.
+    pub stored: u64,
+    /// Files that had to be read.
+    pub read: u64,
+    /// What is there and is not part of it.
+    pub left: Vec<(PathBuf, Why)>,
+}
+
+/// Why a snapshot could not be taken or put back.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error("{}: {error}", path.display())]
+    Io { path: PathBuf, error: io::Error },
+    #[error("the workspace can't be read: {0}")]
+    Walk(io::Error),
+    #[error(
+        "the workspace has more than {0} files (`snapshots.files` in the configuration says how many are too many)"
+    )]
+    Files(u64),
+    #[error(
+        "the workspace has more than {} GB (`snapshots.bytes` in the configuration says how much is too much)",
+        .0 / 1_000_000_000
+    )]
+    Bytes(u64),
+    #[error("the workspace is a directory of this program itself")]
+    Own,
+    #[error("nothing was put back: {0}")]
+    Write(io::Error),
+    #[error("there is no snapshot {0} in the store")]
+    Missing(SnapshotId),
+    #[error("the store has lost object {0}")]
+    Lost(String),
+    #[error("{} is damaged", .0.display())]
+    Damaged(PathBuf),
+    #[error("a file is too large to be stored")]
+    Unfit,
+    #[error("taking it crashed; this is a bug of the agent")]
+    Crashed,
+}
+
+impl SnapshotError {
+    fn io(path: &Path, error: impl Into<io::Error>) -> Self {
+        Self::Io { path: path.to_owned(), error: error.into() }
+    }
+
+    fn walk(error: Errno) -> Self {
+        Self::Walk(error.into())
+    }
+}
+
+impl Snapshots {
+    /// Opens the store of a workspace, which is made if there is none.
+    ///
+    /// # Errors
+    /// When it can't be made, or the workspace can't be opened.
+    pub fn open(settings: Settings) -> Result<Self, SnapshotError> {
+        let store = Store::open(&settings.folder.join(key(&settings.workspace)))?;
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+        let root = rustix::fs::open(&settings.workspace, flags, rustix::fs::Mode::empty())
+            .map_err(|error| SnapshotError::io(&settings.workspace, error))?;
+        let places = settings.own.iter().chain([&settings.folder]);
+        let own = places.filter_map(|place| place.metadata().ok()).map(|meta| number(&meta)).collect();
+        Ok(Self { settings, store, root, own })
+    }
+
+    /// Takes a snapshot. The same state is the same snapshot.
+    ///
+    /// # Errors
+    /// When the workspace can't be read, is too large, or the store can't be written. Nothing has changed then.
+    pub fn take(&self) -> Result<Taken, SnapshotError> {
+        let lock = self.store.lock()?;
+        self.finish(&lock)?;
+        self.take_locked(&lock)
+    }
+
+    fn take_locked(&self, lock: &Lock) -> Result<Taken, SnapshotError> {
+        take::take(&self.store, lock, &self.root, &self.settings, &self.own)
+    }
+
+    fn root_of(&self, snapshot: &SnapshotId) -> Result<Root, SnapshotError> {
+        let missing = || SnapshotError::Missing(snapshot.clone());
+        let hash = Hash::parse(snapshot.as_str()).ok_or_else(missing)?;
+        match self.store.root(&hash) {
+            Err(SnapshotError::Lost(lost)) if lost == hash.to_string() => Err(missing()),
+            root => root,
+        }
+    }
+
+    /// Bytes that the store takes on the disk.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.store.size()
+    }
+}
+
+/// The name of a workspace's store: for people its last name, for the program all of it.
+fn key(workspace: &Path) -> String {
+    let name = workspace.file_name().unwrap_or_default().to_string_lossy();
+    let plain = |char: char| if char.is_ascii_alphanumeric() || "-_".contains(char) { char } else { '_' };
+    let name: String = name.chars().take(40).map(plain).collect();
+    let hash = Hash::of(workspace.as_os_str().as_encoded_bytes()).to_string();
+    format!("{name}-{}", hash.chars().take(16).collect::<String>())
+}
+
+#[cfg(target_os = "linux")]
+fn number(meta: &fs::Metadata) -> (u64, u64) {
+    let dev = meta.dev();
+    let (major, minor) = (rustix::fs::major(dev), rustix::fs::minor(dev));
+    ((u64::from(major) << 32) | u64::from(minor), meta.ino())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn number(meta: &fs::Metadata) -> (u64, u64) {
+    (meta.dev(), meta.ino())
+}
+
+fn id(hash: &Hash) -> SnapshotId {
+    SnapshotId(hash.to_string())
+}
+
+fn path(bytes: &[u8]) -> PathBuf {
+    OsString::from_vec(bytes.to_vec()).into()
+}

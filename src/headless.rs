@@ -176,6 +176,10 @@ impl<D: Write, N: Write> Headless<D, N> {
                 let said = self.session.said_at(*to).map(words).unwrap_or_default();
                 self.note(&format!("‹ back to before: {}", said.lines().next().unwrap_or_default()))
             }
+            Fact::Restored { restore, count, .. } => {
+                let what = if restore.turn.is_some() { "undone" } else { "redone" };
+                self.note(&format!("‹ {what}: {count} paths"))
+            }
             _ => Ok(()),
         }
     }

@@ -70,6 +70,19 @@ pub(super) enum CommandArgs {
         /// What to say.
         prompt: Option<String>,
     },
+    /// Put files back as they were before the last turn that changed any. Shows what would change, and asks.
+    Undo {
+        #[command(flatten)]
+        which: WhichArgs,
+        /// Back to before this turn, which was the first one if it is 1.
+        #[arg(long, value_name = "TURN")]
+        to: Option<u32>,
+    },
+    /// Take back the last undo.
+    Redo {
+        #[command(flatten)]
+        which: WhichArgs,
+    },
     /// Look at the sessions that are kept.
     Sessions {
         #[command(subcommand)]
@@ -116,6 +129,19 @@ pub(super) enum CommandArgs {
     /// Print completions for a shell.
     #[command(hide = true)]
     Completions { shell: clap_complete::Shell },
+}
+
+/// Whose changes are undone.
+#[derive(Debug, Args)]
+pub(super) struct WhichArgs {
+    /// The session's id, or its beginning. Nothing: the last session of this directory.
+    pub(super) id: Option<String>,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    /// Also what you have changed since. Without it, --yes leaves that as it is.
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 #[derive(Debug, Args)]

@@ -21,6 +21,7 @@ mod sessions;
 mod start;
 mod stdin;
 mod themes;
+mod undo;
 mod worktree;
 
 use std::{
@@ -33,7 +34,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use crate::config::{self, Inputs};
 use crate::context::Person;
-use crate::protocol::{Approval, ModelRef, SandboxMode};
+use crate::protocol::{Approval, ModelRef, SandboxMode, TurnId};
 
 use self::{
     args::{Cli, CommandArgs, Common, ConfigArgs},
@@ -102,6 +103,10 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             let start = start(&common)?;
             runtime()?.block_on(exec::run(&start, &args))
         }
+        Some(CommandArgs::Undo { which, to }) => {
+            undo::run(&start(&common)?, &which, undo::Way::Back(to.map(TurnId)))
+        }
+        Some(CommandArgs::Redo { which }) => undo::run(&start(&common)?, &which, undo::Way::Forth),
         Some(CommandArgs::Sessions { command }) => {
             sessions::run(&start(&common)?.sessions(), &command).map(|()| ExitCode::SUCCESS)
         }

@@ -156,7 +156,7 @@ fn find(sessions: &Sessions, id: &str) -> Result<SessionId, CliError> {
     sessions.find(id).map_err(CliError::usage)
 }
 
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     match bytes {
         0..=999_999 => format!("{} kB", bytes.div_ceil(1000)),
         1_000_000..=999_999_999 => format!("{} MB", bytes / 1_000_000),

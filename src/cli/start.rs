@@ -24,6 +24,7 @@ use crate::protocol::{
 use crate::sandbox::{self, SharedSandbox};
 use crate::session::Session;
 use crate::shell::{self, Shell};
+use crate::snapshot::{self, Snapshots};
 use crate::store::{Blobs, Log, LogError, Sessions, remove_tree};
 use crate::tools::{Toolbox, Workspace};
 
@@ -90,8 +91,8 @@ pub(super) enum Place {
 /// A session as it was left. Nobody else can write it meanwhile.
 pub(super) struct Kept {
     id: SessionId,
-    log: Log,
-    history: Vec<Event>,
+    pub(super) log: Log,
+    pub(super) history: Vec<Event>,
     pub(super) session: Session,
     /// What it ran with last.
     settings: Settings,
@@ -378,6 +379,7 @@ impl Start {
             sandbox: self.config.sandbox,
             backend: self.config.backend.to_string(),
             limits,
+            snapshots: self.config.snapshots.mode,
             output_schema,
         };
         let notes = self.config.notices.iter().cloned().chain(notes).collect();
@@ -395,6 +397,7 @@ impl Start {
                 sandbox: self.config.sandbox,
                 backend: self.config.backend.to_string(),
                 limits: catalog::UNKNOWN_LIMITS,
+                snapshots: self.config.snapshots.mode,
                 output_schema: None,
             },
             |(settings, _)| settings,
@@ -425,6 +428,7 @@ impl Start {
         settings.limits.window = typed.context_window.unwrap_or(settings.limits.window);
         settings.sandbox = typed.sandbox.unwrap_or(settings.sandbox);
         settings.approval = typed.approval.unwrap_or(settings.approval);
+        settings.snapshots = self.config.snapshots.mode;
         if let Some(backend) = &typed.backend {
             settings.backend = backend.to_string();
         }
@@ -495,6 +499,17 @@ impl Start {
     pub(super) fn writable_roots(&self) -> Vec<PathBuf> {
         let roots = self.config.writable_roots.iter();
         roots.map(|root| root.canonicalize().unwrap_or_else(|_| root.clone())).collect()
+    }
+
+    /// The snapshots of the workspace, or why there can be none.
+    pub(super) fn snapshots(&self) -> Result<Arc<Snapshots>, String> {
+        let settings = snapshot::Settings {
+            folder: self.home.snapshots(),
+            workspace: self.workspace.clone(),
+            own: self.own_places(),
+            limits: self.config.snapshots.limits.clone(),
+        };
+        Snapshots::open(settings).map(Arc::new).map_err(|error| error.to_string())
     }
 
     /// Where this program keeps its settings, keys and sessions: for neither commands nor file tools.
@@ -584,11 +599,13 @@ impl Start {
             settings.sandbox,
             self.workspace.display()
         );
+        let snapshots = if settings.snapshots.is_off() { None } else { Some(self.snapshots()) };
         let handle = harness::start(Parts {
             log,
             session: Session::replay(&history),
             begin,
             blobs: blobs.clone(),
+            snapshots,
             models: self.models(),
             tools: Toolbox::builtin(),
             workspace,

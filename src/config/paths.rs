@@ -83,6 +83,12 @@ impl Home {
         self.data.join("sessions")
     }
 
+    /// States of workspaces, a store for each.
+    #[must_use]
+    pub fn snapshots(&self) -> PathBuf {
+        self.data.join("snapshots")
+    }
+
     /// What was decided about repositories.
     #[must_use]
     pub fn trust_file(&self) -> PathBuf {

@@ -23,6 +23,7 @@ const FORBIDDEN: &[&[&str]] = &[
     &["notify"],
     &["tui"],
     &["writable_roots"],
+    &["snapshots"],
     &["shell", "env_allow"],
 ];
 

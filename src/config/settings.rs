@@ -6,7 +6,8 @@ use serde::{Deserialize, de};
 
 use crate::context::instructions;
 use crate::model::catalog::{ModelSettings, ProviderSettings};
-use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Verbosity};
+use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Snapshots, Verbosity};
+use crate::snapshot;
 use crate::tui;
 
 use super::rules::{self, Allow};
@@ -47,6 +48,8 @@ pub struct Config {
     pub shell: ShellSettings,
     /// Instruction files (`AGENTS.md`).
     pub instructions: InstructionSettings,
+    /// States of the workspace, kept before and after each turn that may change files: what an undo puts back.
+    pub snapshots: SnapshotSettings,
     /// The screen.
     pub tui: tui::Settings,
     /// Providers of models, by name.
@@ -77,6 +80,23 @@ pub struct ShellSettings {
     /// Names of environment variables that commands get beside the usual ones.
     #[serde(deserialize_with = "names")]
     pub env_allow: Vec<String>,
+}
+
+/// States of the workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct SnapshotSettings {
+    /// Whether they are kept: `off`, `on`, or `required`, which does nothing that may change files without them.
+    pub mode: Snapshots,
+    /// What is too much for them.
+    #[serde(flatten)]
+    pub limits: snapshot::Limits,
+}
+
+impl Default for SnapshotSettings {
+    fn default() -> Self {
+        Self { mode: Snapshots::On, limits: snapshot::Limits::default() }
+    }
 }
 
 /// Instruction files.
@@ -131,6 +151,7 @@ impl Default for Config {
             idle_timeout: 300,
             shell: ShellSettings::default(),
             instructions: InstructionSettings::default(),
+            snapshots: SnapshotSettings::default(),
             tui: tui::Settings::default(),
             providers: BTreeMap::new(),
             models: BTreeMap::new(),

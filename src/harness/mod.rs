@@ -9,12 +9,14 @@ mod hand;
 mod record;
 mod respond;
 mod retry;
+mod snapshot;
 mod surroundings;
 mod window;
 mod work;
 
 use std::{
     collections::{HashMap, HashSet},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -29,12 +31,14 @@ use crate::model::{Model, ModelError};
 use crate::protocol::{CallId, Command, Fact, Item, ModelRef, ProcessId, Rejection, Settings, Time};
 use crate::session::{Session, Step};
 use crate::shell::{Exit, Shell};
+use crate::snapshot::Snapshots;
 use crate::store::{Blobs, Log, LogError};
 use crate::tools::{Toolbox, Workspace};
 
 use self::{fanout::Fanout, surroundings::Lasting, work::Work};
 
 pub use fanout::Updates;
+pub use snapshot::restored;
 pub use surroundings::{Place, Surroundings};
 
 /// What a harness is made of.
@@ -45,6 +49,8 @@ pub struct Parts {
     /// What is recorded first, after what a dead process left open has been closed.
     pub begin: Vec<Fact>,
     pub blobs: Blobs,
+    /// Where states of the workspace are kept, or why they can't be; nothing, if they are not wanted.
+    pub snapshots: Option<Result<Arc<Snapshots>, String>>,
     /// Opens the model that the settings name.
     pub models: OpenModel,
     pub tools: Toolbox,
@@ -87,6 +93,9 @@ struct Harness {
     /// Why nothing more can be recorded.
     unwritable: Option<String>,
     blobs: Blobs,
+    snapshots: Option<Result<Arc<Snapshots>, String>>,
+    /// What a person was told that no snapshot holds.
+    told: HashSet<PathBuf>,
     models: OpenModel,
     model: Option<(ModelRef, OpenedModel)>,
     tools: Toolbox,
@@ -129,6 +138,8 @@ pub fn start(parts: Parts) -> Handle {
         log: parts.log,
         unwritable: None,
         blobs: parts.blobs,
+        snapshots: parts.snapshots,
+        told: HashSet::new(),
         models: parts.models,
         model: None,
         tools: parts.tools,
@@ -162,6 +173,7 @@ impl Harness {
         mut exits: mpsc::UnboundedReceiver<Exit>,
     ) -> Result<(), LogError> {
         self.record(self.session.reconcile());
+        self.finish_restore().await;
         self.record(begin);
         loop {
             while self.unwritable.is_none()
@@ -190,6 +202,7 @@ impl Harness {
     fn begin(&mut self, step: Step) {
         match step {
             Step::Judge(call) => self.judge(&call),
+            Step::Snapshot(turn, moment) => self.take_snapshot(turn, moment),
             Step::Run(call) => self.run_call(&call),
             Step::Refuse(call, reason) => self.record(vec![work::refusal(&call, reason)]),
             Step::AskModel(response) => self.ask_model(response),
@@ -230,6 +243,10 @@ impl Harness {
             return self.fanout.rejected(Rejection::NoSandbox(problem));
         }
         let rewind = matches!(command, Command::Rewind { .. });
+        let restore = match &command {
+            Command::Restore { restore } => Some(restore.clone()),
+            _ => None,
+        };
         match self.session.decide(command, (self.clock)()) {
             Err(rejection) => self.fanout.rejected(rejection),
             Ok(facts) => {
@@ -241,6 +258,9 @@ impl Harness {
                     return self.fanout.rejected(Rejection::Unfit(why));
                 }
                 self.keep_rules(lasting);
+                if let Some(restore) = restore {
+                    self.put_back(restore);
+                }
                 if rewind {
                     // There is room again, which may be filled again.
                     self.window_mark = 0;

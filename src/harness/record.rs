@@ -64,6 +64,8 @@ fn is_promise(fact: &Fact) -> bool {
         Fact::ToolStarted { .. } | Fact::ApprovalRequested { .. } => true,
         Fact::CallAllowed { by, .. } | Fact::CallRefused { by, .. } => matches!(by, By::Person { .. }),
         Fact::Revoked { .. } | Fact::Rewound { .. } => true,
+        // What it is about is about to be changed, or was.
+        Fact::RestoreStarted { .. } | Fact::Restored { .. } => true,
         Fact::TurnFinished { .. } => true,
         _ => false,
     }

@@ -4,10 +4,12 @@ use tokio::task::{Id, JoinError};
 
 use crate::model::ModelError;
 use crate::protocol::{
-    BlobId, CallId, Content, Delta, Fact, Item, Level, ProcessId, ResponseId, ResponseOutcome, Shown, Usage,
+    BlobId, CallId, Content, Delta, Fact, Item, Level, Moment, ProcessId, ResponseId, ResponseOutcome,
+    Restore, Shown, TurnId, Usage,
 };
 use crate::session::ProcessState;
 use crate::shell::Exit;
+use crate::snapshot::{Done, Taken};
 use crate::tools::{Output, ToolError};
 
 use super::Harness;
@@ -37,6 +39,17 @@ pub(super) enum Work {
     Ran {
         call: CallId,
         result: Result<Output, ToolError>,
+    },
+    /// A state of the workspace was kept.
+    Snapped {
+        turn: TurnId,
+        moment: Moment,
+        result: Result<Taken, String>,
+    },
+    /// Files were put back.
+    PutBack {
+        restore: Restore,
+        result: Result<(Done, Taken), String>,
     },
 }
 
@@ -72,6 +85,8 @@ impl Harness {
             }
             Work::Answered { response, ending } if self.awaits(response) => self.answered(response, ending),
             Work::Ran { call, result } => self.ran(&call, result),
+            Work::Snapped { turn, moment, result } => self.snapped(turn, moment, result),
+            Work::PutBack { restore, result } => self.was_put_back(&restore, result),
             // Of an answer that was interrupted meanwhile: it has been closed already.
             Work::Item { .. } | Work::Retrying { .. } | Work::Answered { .. } => {}
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallId, Content, Delta, Event, Grant, InputId, ProcessId, Rule, Scope, Seq, Settings};
+use super::{CallId, Content, Delta, Event, Grant, InputId, ProcessId, Restore, Rule, Scope, Seq, Settings};
 
 /// A wish of a person. It is refused, or becomes facts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,10 @@ pub enum Command {
     /// Go on as if this message of the person, and all that came after it, had not been said.
     Rewind {
         to: Seq,
+    },
+    /// Put files back as they were. `from` is what they are now.
+    Restore {
+        restore: Restore,
     },
     /// End the session's process. Nothing is lost: what was going on goes on with the next resume.
     Shutdown,
@@ -106,6 +110,10 @@ pub enum Rejection {
     Busy,
     #[error("fact {} is not a message that the conversation can go back to", .0.0)]
     NoMessage(Seq),
+    #[error("there is nothing to put back: no turn has changed files, or all of them are undone")]
+    NothingToUndo,
+    #[error("there is no undo to take back")]
+    NothingToRedo,
     #[error("it can't be recorded: {0}")]
     Unfit(String),
     #[error("the session can't be written, and takes no more work: {0}")]

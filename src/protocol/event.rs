@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     BlobId, CallId, Content, Delivery, Grant, InputId, Intent, Item, ProcessId, ResponseId, Rule, Scope, Seq,
-    SessionId, Settings, TurnId, settings::known,
+    SessionId, Settings, SnapshotId, TurnId, settings::known,
 };
 
 /// Version of the log format, carried by the first line.
@@ -132,9 +132,81 @@ pub enum Fact {
     Rewound {
         to: Seq,
     },
+    /// A snapshot of the workspace is about to be taken.
+    SnapshotStarted {
+        turn: TurnId,
+        moment: Moment,
+    },
+    SnapshotTaken {
+        turn: TurnId,
+        moment: Moment,
+        snapshot: SnapshotId,
+        #[serde(default)]
+        files: u64,
+        /// Of all files.
+        #[serde(default)]
+        bytes: u64,
+        /// Bytes that are kept because of it, and were not before.
+        #[serde(default)]
+        stored: u64,
+    },
+    SnapshotFailed {
+        turn: TurnId,
+        moment: Moment,
+        reason: String,
+    },
+    /// A person wants files to be as they were. On disk before the first of them is changed.
+    RestoreStarted {
+        restore: Restore,
+    },
+    /// Files were put back.
+    Restored {
+        restore: Restore,
+        /// What came of it.
+        result: SnapshotId,
+        /// How many paths were changed.
+        count: u64,
+        /// The first of them, below the workspace.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        paths: Vec<String>,
+        /// What stayed as it was, and why.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<(String, String)>,
+    },
+    /// Nothing was put back.
+    RestoreFailed {
+        reason: String,
+    },
     /// Written by a newer version: kept, and folded to nothing.
     #[serde(untagged)]
     Unknown(serde_json::Map<String, serde_json::Value>),
+}
+
+/// When a snapshot is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// Before the first call of a turn that may change files.
+    Before,
+    /// After the turn.
+    After,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Files that are put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restore {
+    /// What they were just before: what a redo puts back.
+    pub from: SnapshotId,
+    pub to: SnapshotId,
+    /// The turn that is undone, with all that came after it. None: an undo is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<TurnId>,
+    /// What a person changed in between as well.
+    #[serde(default, skip_serializing_if = "super::item::is_false")]
+    pub all: bool,
 }
 
 /// How loud a note is.

@@ -18,12 +18,14 @@ mod tool;
 
 pub use command::{Command, Delivery, Rejection, Update, Verdict};
 pub use delta::Delta;
-pub use event::{By, Event, FORMAT_VERSION, Fact, Level, Outcome, ResponseOutcome, Time, Usage};
+pub use event::{
+    By, Event, FORMAT_VERSION, Fact, Level, Moment, Outcome, ResponseOutcome, Restore, Time, Usage,
+};
 pub use id::{BlobId, CallId, InputId, ProcessId, ResponseId, Seq, SessionId, SnapshotId, TurnId};
 pub use intent::{FileChange, FileOperation, Grant, Intent, Rule, Scope};
 pub use item::{Args, Content, Context, Item, words};
 pub use obeyed::{obeyed_by, obeyed_names};
 pub use printable::{printable, printable_speech};
-pub use settings::{Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Verbosity};
+pub use settings::{Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Snapshots, Verbosity};
 pub use shown::{Excerpt, PatchedFile, PlanStep, Shown, StepStatus};
 pub use tool::{ToolForm, ToolSpec};

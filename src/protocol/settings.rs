@@ -22,9 +22,33 @@ pub struct Settings {
     /// `local`, `docker` or `docker:IMAGE`.
     pub backend: String,
     pub limits: Limits,
+    /// Whether the state of the workspace is kept before and after each turn that may change it.
+    #[serde(default, deserialize_with = "snapshots", skip_serializing_if = "Snapshots::is_off")]
+    pub snapshots: Snapshots,
     /// JSON Schema that the last answer must follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<serde_json::Value>,
+}
+
+/// Whether snapshots of the workspace are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Snapshots {
+    /// None.
+    #[default]
+    Off,
+    /// One that can't be taken is told, and the turn goes on.
+    On,
+    /// Without one, nothing is done that may change files.
+    Required,
+}
+
+impl Snapshots {
+    /// Whether none are taken.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
 }
 
 /// What the model can take, in tokens.
@@ -96,6 +120,10 @@ pub(super) fn known<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> 
 
 fn approval<'de, D: Deserializer<'de>>(from: D) -> Result<Approval, D::Error> {
     Ok(known(from)?.unwrap_or(Approval::Never))
+}
+
+fn snapshots<'de, D: Deserializer<'de>>(from: D) -> Result<Snapshots, D::Error> {
+    Ok(known(from)?.unwrap_or(Snapshots::On))
 }
 
 fn sandbox<'de, D: Deserializer<'de>>(from: D) -> Result<SandboxMode, D::Error> {

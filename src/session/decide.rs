@@ -35,6 +35,17 @@ impl Session {
             Command::WriteStdin { process, .. } => self.by_hand(process, "typed into"),
             Command::Kill { process } => self.by_hand(process, "ended"),
             Command::Rewind { to } => self.rewind(to),
+            Command::Restore { .. } if !self.idle() => Err(Rejection::Busy),
+            Command::Restore { restore } => {
+                let known = match restore.turn {
+                    Some(turn) => self.undo.undo(Some(turn))?,
+                    None => self.undo.redo()?,
+                };
+                if known.to != restore.to {
+                    return Err(Rejection::NothingToUndo);
+                }
+                Ok(vec![Fact::RestoreStarted { restore }])
+            }
             // The state stays as it is: that is what makes it resumable.
             Command::Shutdown => Ok(Vec::new()),
         }

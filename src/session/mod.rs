@@ -10,6 +10,7 @@ mod rewind;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod undo;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -24,6 +25,7 @@ use crate::protocol::{
 
 pub use next::Step;
 pub use turn::{Call, CallState, Turn};
+pub use undo::{Undo, Undoable};
 
 /// Everything that the facts so far have made true.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -51,6 +53,8 @@ pub struct Session {
     /// What people allowed for longer than one call.
     pub rules: Vec<Rule>,
     pub plan: Vec<PlanStep>,
+    /// The states of the workspace that were kept.
+    pub undo: Undo,
     /// Tokens of the whole session.
     pub usage: Usage,
     /// What the provider counted last, and how many items it had then seen.
@@ -134,6 +138,7 @@ impl Session {
                 self.turns = *turn;
                 self.outcome = None;
                 self.turn = Some(Turn::new(*turn, event.at));
+                self.undo.begin(*turn);
             }
             Fact::TurnFinished { outcome, .. } => {
                 self.turn = None;
@@ -189,6 +194,12 @@ impl Session {
                 }
             }
             Fact::Rewound { to } => self.rewound(*to),
+            Fact::SnapshotStarted { .. }
+            | Fact::SnapshotTaken { .. }
+            | Fact::SnapshotFailed { .. }
+            | Fact::RestoreStarted { .. }
+            | Fact::Restored { .. }
+            | Fact::RestoreFailed { .. } => self.undo.apply(&event.fact),
             Fact::Noted { .. } | Fact::Unknown(_) => {}
         }
         if !self.answering() {
@@ -206,7 +217,7 @@ impl Session {
     /// Whether nothing is going on and nothing waits to be started.
     #[must_use]
     pub fn idle(&self) -> bool {
-        self.turn.is_none() && self.queue.is_empty()
+        self.turn.is_none() && self.queue.is_empty() && self.undo.restoring.is_none()
     }
 
     /// The calls that wait for a person, in the order in which the model made them.
@@ -218,6 +229,7 @@ impl Session {
     #[must_use]
     pub fn waits_for_person(&self) -> bool {
         self.next().is_none()
+            && self.undo.going.is_none()
             && self.asked().next().is_some()
             && self.turn.as_ref().is_some_and(|turn| turn.response.is_none())
             && !self.calls().any(|call| matches!(call.state, CallState::Running { .. }))

@@ -1,14 +1,18 @@
 //! What is due. Computed from what is true, never remembered, so that a crash loses no intention.
 
-use crate::protocol::{Args, CallId, Delivery, InputId, Intent, Outcome, ResponseId, TurnId};
+use crate::protocol::{
+    Args, CallId, Delivery, InputId, Intent, Moment, Outcome, ResponseId, SandboxMode, Snapshots, TurnId,
+};
 
-use super::{Call, CallState, Session};
+use super::{Call, CallState, Session, undo::Kept};
 
 /// The next thing to do. Starting it records a fact that makes it not due.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Find out what a call would do, and whether it may.
     Judge(CallId),
+    /// Keep the state of the workspace.
+    Snapshot(TurnId, Moment),
     /// Let an allowed call begin.
     Run(CallId),
     /// Tell the model that a call may not run.
@@ -28,6 +32,12 @@ impl Session {
     #[must_use]
     pub fn next(&self) -> Option<Step> {
         let Some(turn) = &self.turn else {
+            if self.undo.restoring.is_some() {
+                return None;
+            }
+            if let Some(turn) = self.undo.after_due() {
+                return Some(Step::Snapshot(turn, Moment::After));
+            }
             return self.queue.front().map(|queued| Step::StartQueued(queued.input));
         };
         if turn.response.is_some() {
@@ -37,6 +47,13 @@ impl Session {
             return Some(step);
         }
         if turn.open().next().is_some() {
+            return None;
+        }
+        let ends = turn.failed.is_some() || !turn.due && !self.steered();
+        if ends && let Some(turn) = self.undo.after_due() {
+            return Some(Step::Snapshot(turn, Moment::After));
+        }
+        if ends && self.undo.going.is_some() {
             return None;
         }
         if let Some((kind, message)) = &turn.failed {
@@ -56,9 +73,35 @@ impl Session {
         match &call.state {
             CallState::Proposed => self.may_judge(at, call).then(|| Step::Judge(call.id.clone())),
             CallState::Refused { reason } => Some(Step::Refuse(call.id.clone(), reason.clone())),
-            CallState::Allowed { .. } => self.may_start(at, call).then(|| Step::Run(call.id.clone())),
+            CallState::Allowed { intent } if self.may_start(at, call) => self.due_of_allowed(call, intent),
+            CallState::Allowed { .. } => None,
             CallState::Asked { .. } | CallState::Running { .. } | CallState::Done { .. } => None,
         }
+    }
+
+    /// Before anything changes files in a turn, what they are is kept.
+    fn due_of_allowed(&self, call: &Call, intent: &Intent) -> Option<Step> {
+        let run = Some(Step::Run(call.id.clone()));
+        let (Some(settings), Some(turn)) = (&self.settings, &self.turn) else { return run };
+        let sandboxed = matches!(intent, Intent::Command { escalated: false, .. } | Intent::Input { .. });
+        let harmless = sandboxed && settings.sandbox == SandboxMode::ReadOnly;
+        if settings.snapshots == Snapshots::Off || !intent.mutates() || harmless {
+            return run;
+        }
+        match self.undo.before() {
+            Kept::Not if self.undo.going.is_some() => None,
+            Kept::Not => Some(Step::Snapshot(turn.id, Moment::Before)),
+            Kept::Failed(reason) if settings.snapshots == Snapshots::Required => {
+                let why = format!("not done: the state of the files before it could not be kept ({reason})");
+                Some(Step::Refuse(call.id.clone(), why))
+            }
+            Kept::Failed(_) | Kept::As => run,
+        }
+    }
+
+    /// Whether a message waits that belongs into this turn.
+    fn steered(&self) -> bool {
+        self.queue.iter().any(|queued| queued.delivery == Delivery::Steer)
     }
 
     /// What a call would do can't be said before the files are as it will find them: after a change to files,

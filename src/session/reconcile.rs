@@ -36,6 +36,7 @@ impl Session {
                 facts.push(Fact::ProcessExited { process: *process, exit: None, output: None });
             }
         }
+        facts.extend(self.undo.reconcile());
         facts
     }
 }

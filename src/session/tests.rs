@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::{
-    Approval, Args, CallId, Command, Context, Grant, Intent, Limits, Rejection, ResponseId, ResponseOutcome,
-    SandboxMode, StepStatus, Time, Verdict,
+    Approval, Args, CallId, Command, Context, Grant, Intent, Limits, Moment, Rejection, ResponseId,
+    ResponseOutcome, SandboxMode, SnapshotId, Snapshots, StepStatus, Time, Verdict,
 };
 
 /// A whole world that follows the contract of the harness, with chance as its only input.
@@ -83,8 +83,18 @@ impl World {
                 1 => Fact::CallRefused { call, by: By::Policy, reason: "no".into() },
                 _ => Fact::CallAllowed { call, by: By::Policy, intent },
             }]),
+            Step::Snapshot(turn, moment) => {
+                let snapshot = SnapshotId(format!("s{chance}"));
+                let taken = Fact::SnapshotTaken { turn, moment, snapshot, files: 0, bytes: 0, stored: 0 };
+                let failed = Fact::SnapshotFailed { turn, moment, reason: "full".into() };
+                let started = Fact::SnapshotStarted { turn, moment };
+                self.record(vec![started, if chance.is_multiple_of(5) { failed } else { taken }]);
+            }
             Step::Run(call) => {
-                let alone = self.session.call(&call).unwrap().intent().unwrap().exclusive();
+                let intent = self.session.call(&call).unwrap().intent().unwrap();
+                let kept = *self.session.undo.before() != super::undo::Kept::Not;
+                assert!(kept || !intent.mutates(), "files may change before their state is kept");
+                let alone = intent.exclusive();
                 assert!(!alone || self.running.is_empty(), "an exclusive call was started beside others");
                 self.running.push(call.clone());
                 self.record(vec![Fact::ToolStarted { call }]);
@@ -207,6 +217,7 @@ fn settings() -> Settings {
         sandbox: SandboxMode::WorkspaceWrite,
         backend: "local".into(),
         limits: Limits { window: 1000, tool_output: 100 },
+        snapshots: Snapshots::On,
         output_schema: None,
     }
 }
@@ -446,6 +457,8 @@ fn all_steps_that_can_be_due_are_seen_by_the_random_world() {
                 *seen
                     .entry(match step {
                         Step::Judge(_) => "judge",
+                        Step::Snapshot(_, Moment::Before) => "before",
+                        Step::Snapshot(..) => "after",
                         Step::Run(_) => "run",
                         Step::Refuse(..) => "refuse",
                         Step::Deliver(_) => "deliver",
@@ -462,7 +475,7 @@ fn all_steps_that_can_be_due_are_seen_by_the_random_world() {
             *seen.entry("rewound").or_default() += 1;
         }
     }
-    assert_eq!(seen.len(), 8, "{seen:?}");
+    assert_eq!(seen.len(), 10, "{seen:?}");
 }
 
 fn rule(word: &str, scope: Scope) -> Rule {

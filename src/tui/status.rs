@@ -160,6 +160,7 @@ impl Ground {
                 sandbox: SandboxMode::WorkspaceWrite,
                 backend: "local".into(),
                 limits: Limits { window: 100_000, tool_output: 10_000 },
+                snapshots: crate::protocol::Snapshots::Off,
                 output_schema: None,
             },
             workspace: "/home/me/project".into(),

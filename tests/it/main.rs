@@ -14,6 +14,7 @@ mod readme;
 mod resume;
 mod sandbox;
 mod screen;
+mod snapshots;
 mod steering;
 mod storage;
 mod support;

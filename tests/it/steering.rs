@@ -113,6 +113,7 @@ impl Talk {
             sandbox: SandboxMode::DangerFullAccess,
             backend: "local".into(),
             limits: Limits { window: 100_000, tool_output: 10_000 },
+            snapshots: agent::protocol::Snapshots::Off,
             output_schema: None,
         };
         let providers = format!("mock.base_url = '{}'", world.mock.base_url());
@@ -131,6 +132,7 @@ impl Talk {
                 Fact::Configured { settings },
             ],
             blobs: Blobs::new(folder.join("blobs")),
+            snapshots: None,
             models: Arc::new(move |settings| {
                 let resolved = catalog.resolve(&settings.model).unwrap();
                 Ok(OpenedModel { model: catalog::open(&resolved, None)?, name: settings.model.model.clone() })

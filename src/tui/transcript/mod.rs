@@ -165,6 +165,20 @@ impl Transcript {
                 self.turn = None;
                 self.notice(Notice::Rewound(self.messages.get(to).cloned().unwrap_or_default()));
             }
+            // What came of them is told by a notice, or by the fact that follows.
+            Fact::SnapshotStarted { .. }
+            | Fact::SnapshotTaken { .. }
+            | Fact::SnapshotFailed { .. }
+            | Fact::RestoreStarted { .. }
+            | Fact::RestoreFailed { .. } => {}
+            Fact::Restored { restore, count, paths, left, .. } => {
+                let what = if restore.turn.is_some() { "Undone" } else { "Redone" };
+                let list = |lines: Vec<String>| lines.into_iter().map(|line| format!("  {line}"));
+                let mut lines = vec![format!("{what}: {count} paths changed.")];
+                lines.extend(list(paths.clone()));
+                lines.extend(list(left.iter().map(|(path, why)| format!("{path}: {why}")).collect()));
+                self.say(lines);
+            }
             Fact::ResponseStarted { response } => {
                 self.close_answer();
                 self.answer.response = *response;

@@ -1,0 +1,207 @@
+//! `agent undo` and `agent redo`: files back as they were before a turn, and forth again.
+//!
+//! First it shows what would change. What somebody else has changed since is asked about by itself.
+
+use std::{
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    process::ExitCode,
+};
+
+use crate::harness;
+use crate::protocol::{Event, Fact, Item, Restore, TurnId, printable, words};
+use crate::session::Session;
+use crate::snapshot::{Change, Done, Plan, SnapshotError, Snapshots, What, Which};
+
+use super::{
+    args::WhichArgs,
+    error::CliError,
+    sessions::size,
+    start::{Kept, Start, now},
+};
+
+/// Lines of a list at most.
+const LINES: usize = 40;
+
+/// Where to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Before this turn; nothing: before the last one that can be undone.
+    Back(Option<TurnId>),
+    /// What the last undo took away.
+    Forth,
+}
+
+pub(super) fn run(start: &Start, args: &WhichArgs, way: Way) -> Result<ExitCode, CliError> {
+    let mut kept = start.reopen(start.find(args.id.as_deref())?)?;
+    let snapshots = start.of(&kept)?.snapshots().map_err(CliError::failed)?;
+    settle(&mut kept, &snapshots)?;
+    let undo = &kept.session.undo;
+    let known = match way {
+        Way::Back(turn) => undo.undo(turn),
+        Way::Forth => undo.redo(),
+    };
+    let known = known.map_err(|error| CliError::usage(format!("session {}: {error}", kept.id())))?;
+    let taken = snapshots.take().map_err(failed)?;
+    let plan = snapshots.plan(&taken.id, &known.to, &known.between(&taken.id)).map_err(failed)?;
+    let mut out = io::stdout().lock();
+    if plan.shown().next().is_none() {
+        left(&mut out, &plan).map_err(CliError::failed)?;
+        return told(&mut out, "nothing to put back: the files are as they were");
+    }
+    show(&mut out, &plan, &heading(known.turn, &kept.history)).map_err(CliError::failed)?;
+    let Some(which) = chosen(&plan, args)? else {
+        return told(&mut out, "nothing was changed");
+    };
+    let restore = Restore { from: taken.id, to: known.to, turn: known.turn, all: which == Which::All };
+    record(&mut kept, vec![Fact::RestoreStarted { restore: restore.clone() }])?;
+    let done = match snapshots.restore(&plan, which) {
+        Ok((done, result)) => {
+            record(&mut kept, harness::restored(&restore, &done, &result))?;
+            done
+        }
+        Err(error) => {
+            record(&mut kept, vec![Fact::RestoreFailed { reason: error.to_string() }])?;
+            return Err(failed(error));
+        }
+    };
+    report(&mut out, &done, way).map_err(CliError::failed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Finishes what a killed run has begun.
+fn settle(kept: &mut Kept, snapshots: &Snapshots) -> Result<(), CliError> {
+    let done = snapshots.recover().map_err(failed)?;
+    if let Some(restore) = kept.session.undo.restoring.clone() {
+        let taken = snapshots.take().map_err(failed)?;
+        record(kept, harness::restored(&restore, &done.unwrap_or_default(), &taken))?;
+    }
+    Ok(())
+}
+
+fn record(kept: &mut Kept, facts: Vec<Fact>) -> Result<(), CliError> {
+    let told = |error| CliError::failed(format!("it can't be recorded: {error}"));
+    let events = kept.log.append(facts, now()).map_err(told)?;
+    kept.log.sync().map_err(told)?;
+    events.iter().for_each(|event| kept.session.apply(event));
+    Ok(())
+}
+
+fn failed(error: SnapshotError) -> CliError {
+    CliError::failed(error)
+}
+
+/// What is undone, by what was said when it began.
+fn heading(turn: Option<TurnId>, history: &[Event]) -> String {
+    let Some(turn) = turn else { return "Take back the last undo:".to_owned() };
+    let mut since = history.iter().skip_while(|event| event.fact != Fact::TurnStarted { turn });
+    let said = since.find_map(|event| match &event.fact {
+        Fact::ItemAdded { item } => match &**item {
+            Item::User { content, .. } => Some(words(content)),
+            _ => None,
+        },
+        _ => None,
+    });
+    let last = Session::replay(history).undo.turns().next_back();
+    let more = if last == Some(turn) { "" } else { " and what came after it" };
+    let said: String = said.unwrap_or_default().lines().next().unwrap_or_default().chars().take(60).collect();
+    format!("Undo turn {turn}{more}: {}", printable(&said))
+}
+
+/// Whose changes are undone; nothing when nobody wants it.
+fn chosen(plan: &Plan, args: &WhichArgs) -> Result<Option<Which>, CliError> {
+    let theirs = plan.shown().filter(|change| change.theirs).count();
+    let ours = plan.shown().count() - theirs;
+    if !args.yes && !io::stdin().is_terminal() {
+        return Err(CliError::usage("nothing was changed: nobody is there to be asked")
+            .hint("agent undo --yes does not ask; with --all, also what was changed since is put back"));
+    }
+    if args.yes && ours == 0 && !args.all {
+        return Err(CliError::usage("nothing was changed: all of it was changed since by somebody else")
+            .hint("--all puts that back as well"));
+    }
+    if ours > 0 && !args.yes && !ask(&format!("Put {} back?", paths(ours)))? {
+        return Ok(None);
+    }
+    if theirs == 0 {
+        return Ok(Some(Which::Ours));
+    }
+    let question = format!(
+        "{} changed by you since. Put that back as well? `agent redo` brings your changes back.",
+        if theirs == 1 { "1 path was".to_owned() } else { format!("{theirs} paths were") }
+    );
+    if args.all && args.yes || !args.yes && ask(&question)? {
+        return Ok(Some(Which::All));
+    }
+    Ok((ours > 0).then_some(Which::Ours))
+}
+
+fn ask(question: &str) -> Result<bool, CliError> {
+    write!(io::stderr(), "{question} [y/N] ").map_err(CliError::failed)?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(CliError::failed)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn show(out: &mut impl io::Write, plan: &Plan, heading: &str) -> io::Result<()> {
+    writeln!(out, "{heading}")?;
+    let part = |theirs| plan.shown().filter(move |change| change.theirs == theirs).collect::<Vec<_>>();
+    list(out, &part(false))?;
+    let theirs = part(true);
+    if !theirs.is_empty() {
+        writeln!(out, "Changed since by you, or by a process that ran on:")?;
+        list(out, &theirs)?;
+    }
+    left(out, plan)
+}
+
+fn list(out: &mut impl io::Write, changes: &[&Change]) -> io::Result<()> {
+    for change in changes.iter().take(LINES) {
+        let path = printable(&change.path.to_string_lossy()).replace('\n', "\\n");
+        let (now, then) = change.bytes;
+        match change.what {
+            What::Add => writeln!(out, "  + {path}  {}", size(then))?,
+            What::Remove => writeln!(out, "  - {path}  {}", size(now))?,
+            What::Replace => writeln!(out, "  ~ {path}  {} -> {}", size(now), size(then))?,
+            What::Touch => writeln!(out, "  ~ {path}  permissions or times")?,
+            What::AddFolder => writeln!(out, "  + {path}/")?,
+            What::RemoveFolder => writeln!(out, "  - {path}/")?,
+            What::TouchFolder => {}
+        }
+    }
+    match changes.len().saturating_sub(LINES) {
+        0 => Ok(()),
+        more => writeln!(out, "  and {more} more"),
+    }
+}
+
+fn left(out: &mut impl io::Write, plan: &Plan) -> io::Result<()> {
+    for (path, why) in plan.left.iter().take(LINES) {
+        writeln!(out, "  ! {}: {why}", printable(&path.to_string_lossy()))?;
+    }
+    Ok(())
+}
+
+fn report(out: &mut impl io::Write, done: &Done, way: Way) -> io::Result<()> {
+    for (path, why) in &done.left {
+        writeln!(out, "  ! {}: {why}", printable(&path.to_string_lossy()))?;
+    }
+    let count = done.paths.len();
+    let again = match way {
+        Way::Back(_) => "`agent redo` takes this back",
+        Way::Forth => "`agent undo` takes this back",
+    };
+    writeln!(
+        out,
+        "{} as before; {again}",
+        if count == 1 { "1 path is".to_owned() } else { format!("{count} paths are") }
+    )
+}
+
+fn told(out: &mut impl io::Write, text: &str) -> Result<ExitCode, CliError> {
+    writeln!(out, "{text}").map_err(CliError::failed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn paths(count: usize) -> String {
+    if count == 1 { "1 path".to_owned() } else { format!("{count} paths") }
+}

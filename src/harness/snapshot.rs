@@ -1,0 +1,180 @@
+//! Keeping the state of the workspace before and after a turn, and putting one back.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::Arc,
+};
+
+use crate::protocol::{Context, Fact, Item, Level, Moment, Restore, TurnId};
+use crate::snapshot::{Done, SnapshotError, Snapshots, Taken, Which, Why};
+
+use super::{Harness, work::Work};
+
+/// Paths that a fact and the model are told of. How many there were is told as well.
+const NAMED: usize = 50;
+
+impl Harness {
+    /// Begins to take a snapshot.
+    pub(super) fn take_snapshot(&mut self, turn: TurnId, moment: Moment) {
+        self.record(vec![Fact::SnapshotStarted { turn, moment }]);
+        let work = self.work.clone();
+        self.with_snapshots(move |snapshots| {
+            let result = snapshots.and_then(|snapshots| whole(|| snapshots.take()));
+            // A harness that has ended needs no answer.
+            let _ = work.send(Work::Snapped { turn, moment, result });
+        });
+    }
+
+    /// Begins to put files back, which was recorded.
+    pub(super) fn put_back(&mut self, restore: Restore) {
+        if self.unwritable.is_some() {
+            return;
+        }
+        let known = match restore.turn {
+            Some(turn) => self.session.undo.undo(Some(turn)),
+            None => self.session.undo.redo(),
+        };
+        let between = known.map(|known| known.between(&restore.from)).unwrap_or_default();
+        let which = if restore.all { Which::All } else { Which::Ours };
+        let work = self.work.clone();
+        self.with_snapshots(move |snapshots| {
+            let result = snapshots.and_then(|snapshots| {
+                whole(|| snapshots.restore(&snapshots.plan(&restore.from, &restore.to, &between)?, which))
+            });
+            // As above.
+            let _ = work.send(Work::PutBack { restore, result });
+        });
+    }
+
+    /// Does something that takes its time with the snapshots, or with the reason why there are none.
+    fn with_snapshots(&self, act: impl FnOnce(Result<Arc<Snapshots>, String>) + Send + 'static) {
+        let none = || Err("they are switched off".to_owned());
+        let snapshots = self.snapshots.clone().unwrap_or_else(none);
+        tokio::task::spawn_blocking(move || act(snapshots));
+    }
+
+    pub(super) fn snapped(&mut self, turn: TurnId, moment: Moment, result: Result<Taken, String>) {
+        let taken = match result {
+            Ok(taken) => taken,
+            Err(reason) => {
+                let text = match moment {
+                    Moment::Before => "the files were not kept as they are, and this turn can't be undone",
+                    Moment::After | Moment::Unknown => "the end of this turn was not kept",
+                };
+                let note = Fact::Noted { level: Level::Warning, text: format!("{text}: {reason}") };
+                return self.record(vec![Fact::SnapshotFailed { turn, moment, reason }, note]);
+            }
+        };
+        let Taken { id: snapshot, files, bytes, stored, .. } = taken;
+        let mut facts = vec![Fact::SnapshotTaken { turn, moment, snapshot, files, bytes, stored }];
+        let capped = |why: &Why| matches!(why, Why::Ignored | Why::Large | Why::Unreadable);
+        let new: Vec<String> = taken
+            .left
+            .iter()
+            .filter(|(path, why)| capped(why) && !self.told.contains(path))
+            .map(|(path, why)| format!("{} ({})", shown(path), why.words()))
+            .collect();
+        if !new.is_empty() {
+            self.told.extend(taken.left.into_iter().map(|(path, _)| path));
+            let text = format!("an undo will not bring these back: {}", some(&new));
+            facts.push(Fact::Noted { level: Level::Info, text });
+        }
+        self.record(facts);
+    }
+
+    pub(super) fn was_put_back(&mut self, restore: &Restore, result: Result<(Done, Taken), String>) {
+        let facts = match result {
+            Ok((done, taken)) => restored(restore, &done, &taken),
+            Err(reason) => {
+                let text = format!("nothing was put back: {reason}");
+                vec![Fact::RestoreFailed { reason }, Fact::Noted { level: Level::Error, text }]
+            }
+        };
+        self.record(facts);
+    }
+
+    /// Finishes what a killed program has begun to put back.
+    pub(super) async fn finish_restore(&mut self) {
+        let Some(Ok(snapshots)) = self.snapshots.clone() else {
+            if self.session.undo.restoring.is_some() {
+                let reason = "the agent was stopped before it, and there are no snapshots now".to_owned();
+                self.record(vec![Fact::RestoreFailed { reason }]);
+            }
+            return;
+        };
+        let restoring = self.session.undo.restoring.clone();
+        let wanted = restoring.is_some();
+        let job = tokio::task::spawn_blocking(move || {
+            whole(|| {
+                let done = snapshots.recover()?;
+                Ok((done, if wanted { Some(snapshots.take()?) } else { None }))
+            })
+        });
+        let result = job.await.unwrap_or_else(|error| Err(error.to_string()));
+        match (restoring, result) {
+            (Some(restore), Ok((done, Some(taken)))) => {
+                self.record(restored(&restore, &done.unwrap_or_default(), &taken));
+            }
+            (Some(restore), Err(reason)) => self.was_put_back(&restore, Err(reason)),
+            (None, Ok((Some(done), _))) if !done.paths.is_empty() => {
+                let text = format!(
+                    "an undo that another run had begun was finished ({} changed)",
+                    number(done.paths.len(), "path")
+                );
+                self.record(vec![Fact::Noted { level: Level::Info, text }]);
+            }
+            // When one is wanted, it says what is wrong.
+            _ => {}
+        }
+    }
+}
+
+/// That files were put back, for the log and for the model.
+#[must_use]
+pub fn restored(restore: &Restore, done: &Done, taken: &Taken) -> Vec<Fact> {
+    let paths: Vec<String> = done.paths.iter().map(|path| shown(path)).collect();
+    let left = done.left.iter().take(NAMED).map(|(path, why)| (shown(path), why.clone())).collect();
+    let what = match restore.turn {
+        Some(turn) => format!("The user has undone what was done to files since turn {turn} began."),
+        None => "The user has taken back the last undo.".to_owned(),
+    };
+    let text = format!(
+        "{what} {} changed by that: {}. What you remember of them may be wrong: read them again before you rely on \
+         it, and do not bring back what was undone unless you are asked to.",
+        number(paths.len(), "path"),
+        some(&paths),
+    );
+    let count = paths.len() as u64;
+    let mut facts = vec![Fact::Restored {
+        restore: restore.clone(),
+        result: taken.id.clone(),
+        count,
+        paths: paths.into_iter().take(NAMED).collect(),
+        left,
+    }];
+    if count > 0 {
+        facts.push(Fact::item(Item::Context { context: Context::Notice, text }));
+    }
+    facts
+}
+
+/// A bug costs the snapshot, and not the session.
+fn whole<T>(act: impl FnOnce() -> Result<T, SnapshotError>) -> Result<T, String> {
+    let done = catch_unwind(AssertUnwindSafe(act)).unwrap_or(Err(SnapshotError::Crashed));
+    done.map_err(|error| error.to_string())
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn some(names: &[String]) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let list = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if more == 0 { list } else { format!("{list} and {more} more") }
+}
+
+fn number(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

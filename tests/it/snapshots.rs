@@ -1,0 +1,199 @@
+//! Undo and redo with the real program: what a turn did to files goes back, and what a person did stays.
+
+use std::{fs, process::Command as Process};
+
+use serde_json::Value;
+
+use crate::support::{
+    mock::{Step, custom_call},
+    world::{World, shell},
+};
+
+fn patch(text: &str) -> Value {
+    custom_call("apply_patch", &format!("*** Begin Patch\n{text}\n*** End Patch"))
+}
+
+/// A world with a file, whose model changes it and makes another one, in two ways.
+async fn changed() -> World {
+    let world = World::new([
+        Step::items([patch("*** Update File: old.txt\n@@\n-one\n+two")]),
+        Step::items([shell("mkdir made && echo new > made/new.txt && rm gone.txt")]),
+        Step::text("done"),
+        Step::text("I see"),
+    ])
+    .await;
+    world.write("old.txt", "one\n");
+    world.write("gone.txt", "precious\n");
+    world.write("mine.txt", "mine\n");
+    world.exec(&["change it"]).await.expect(0);
+    assert_eq!((world.read("old.txt"), world.read("made/new.txt")), ("two\n".into(), "new\n".into()));
+    assert!(!world.workspace.join("gone.txt").exists());
+    world
+}
+
+fn is_before(world: &World) -> bool {
+    world.read("old.txt") == "one\n"
+        && world.read("gone.txt") == "precious\n"
+        && !world.workspace.join("made").exists()
+}
+
+#[tokio::test]
+async fn a_turn_is_undone_and_redone_and_the_model_is_told() {
+    let world = changed().await;
+    let undone = world.agent(["undo", "--yes"]).await.expect(0);
+    for line in
+        ["Undo turn 1: change it", "  ~ old.txt", "  + gone.txt", "  - made/new.txt", "4 paths are as before"]
+    {
+        assert!(undone.stdout.contains(line), "{line}: {undone:#?}");
+    }
+    assert!(is_before(&world));
+    let again = world.agent(["undo", "--yes"]).await.expect(2);
+    assert!(again.stderr.contains("nothing to put back"), "{again:#?}");
+    world.agent(["redo", "--yes"]).await.expect(0);
+    assert_eq!((world.read("old.txt"), world.read("made/new.txt")), ("two\n".into(), "new\n".into()));
+    assert!(!world.workspace.join("gone.txt").exists());
+    world.agent(["redo", "--yes"]).await.expect(2);
+    world.agent(["undo", "--yes"]).await.expect(0);
+    assert!(is_before(&world));
+    world.exec(&["resume", "--last", "look"]).await.expect(0);
+    let told = serde_json::to_string(&world.sent(4)).unwrap();
+    assert!(
+        told.contains("undone what was done to files since turn 1 began") && told.contains("made/new.txt"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_person_changed_since_is_not_overwritten_unasked() {
+    let world = changed().await;
+    world.write("old.txt", "three\n");
+    world.write("mine.txt", "still mine\n");
+    world.write("made/mine.txt", "mine as well\n");
+    let undone = world.agent(["undo", "--yes"]).await.expect(0);
+    assert!(undone.stdout.contains("Changed since by you"), "{undone:#?}");
+    assert_eq!(world.read("old.txt"), "three\n");
+    assert_eq!(world.read("mine.txt"), "still mine\n");
+    assert_eq!(world.read("made/mine.txt"), "mine as well\n");
+    assert_eq!(world.read("gone.txt"), "precious\n");
+    assert!(!world.workspace.join("made/new.txt").exists());
+    world.agent(["redo", "--yes"]).await.expect(0);
+    world.agent(["undo", "--yes", "--all"]).await.expect(0);
+    assert!(is_before(&world));
+    assert_eq!(world.read("mine.txt"), "mine\n");
+    world.agent(["redo", "--yes"]).await.expect(0);
+    assert_eq!((world.read("old.txt"), world.read("mine.txt")), ("three\n".into(), "still mine\n".into()));
+}
+
+#[tokio::test]
+async fn nothing_is_changed_where_nobody_can_be_asked() {
+    let world = changed().await;
+    let run = world.agent(["undo"]).await.expect(2);
+    assert!(run.stdout.contains("~ old.txt") && run.stderr.contains("agent undo --yes"), "{run:#?}");
+    assert_eq!(world.read("old.txt"), "two\n");
+    let none = world.agent(["undo", "--to", "9", "--yes"]).await.expect(2);
+    assert!(none.stderr.contains("nothing to put back"), "{none:#?}");
+}
+
+#[tokio::test]
+async fn several_turns_go_back_together() {
+    let step =
+        |text: &str| Step::items([shell(&format!("echo {text} > file.txt; echo {text} > {text}.txt"))]);
+    let world = World::new([step("a"), Step::text("1"), Step::text("2"), step("b"), Step::text("3")]).await;
+    world.exec(&["first"]).await.expect(0);
+    for task in ["a question", "second"] {
+        world.exec(&["resume", "--last", task]).await.expect(0);
+    }
+    assert_eq!((world.read("file.txt"), world.read("b.txt")), ("b\n".into(), "b\n".into()));
+    let facts = world.log();
+    let snapshots: Vec<_> = facts.iter().filter(|fact| fact["type"] == "snapshot_taken").collect();
+    let said: Vec<_> =
+        snapshots.iter().map(|fact| (fact["turn"].as_u64(), fact["moment"].as_str())).collect();
+    let expected = [(1, "before"), (1, "after"), (3, "before"), (3, "after")];
+    assert_eq!(
+        said,
+        expected.map(|(turn, moment)| (Some(turn), Some(moment))),
+        "a turn without changes has none"
+    );
+    world.agent(["undo", "--yes"]).await.expect(0);
+    assert_eq!((world.read("file.txt"), world.read("b.txt")), ("a\n".into(), String::new()));
+    world.agent(["redo", "--yes"]).await.expect(0);
+    world.agent(["undo", "--to", "1", "--yes"]).await.expect(0);
+    assert_eq!(fs::read_dir(&world.workspace).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_fails_is_told_and_stops_only_who_wants_that() {
+    let steps = || [Step::items([shell("echo x > made.txt")]), Step::text("done")];
+    let world = World::new(steps()).await;
+    fs::write(world.home.join("snapshots"), "in the way").unwrap();
+    let run = world.exec(&["--json", "go"]).await.expect(0);
+    assert_eq!(world.read("made.txt"), "x\n");
+    assert!(run.notes().iter().any(|note| note.contains("this turn can't be undone")), "{run:#?}");
+    let undo = world.agent(["undo", "--yes"]).await;
+    assert!(undo.code != 0 && undo.stderr.contains("snapshots"), "{undo:#?}");
+
+    let world = World::new(steps()).await;
+    world.configure("snapshots.mode = 'required'");
+    fs::write(world.home.join("snapshots"), "in the way").unwrap();
+    world.exec(&["go"]).await.expect(0);
+    assert!(!world.workspace.join("made.txt").exists());
+    assert!(world.result(2).contains("could not be kept"), "{}", world.result(2));
+
+    let world = World::new(steps()).await;
+    world.configure("snapshots.mode = 'off'");
+    world.exec(&["go"]).await.expect(0);
+    assert_eq!(world.read("made.txt"), "x\n");
+    assert!(!world.home.join("snapshots").exists());
+}
+
+#[tokio::test]
+async fn what_was_built_counts_as_built_after_an_undo() {
+    let world = World::new([
+        Step::items([shell("echo changed > in.txt; make >&2; echo more > other.txt")]),
+        Step::text("done"),
+    ])
+    .await;
+    world.write("Makefile", "out.txt: in.txt\n\tcp in.txt out.txt\n");
+    world.write("in.txt", "first\n");
+    let make = |args: &[&str]| Process::new("make").args(args).current_dir(&world.workspace).output();
+    let Ok(built) = make(&[]) else {
+        eprintln!("SKIPPED: there is no make here");
+        return;
+    };
+    assert!(built.status.success(), "{built:?}");
+    world.exec(&["go"]).await.expect(0);
+    assert_eq!(world.read("in.txt"), "changed\n");
+    world.agent(["undo", "--yes"]).await.expect(0);
+    assert_eq!((world.read("in.txt"), world.read("out.txt")), ("first\n".into(), "first\n".into()));
+    assert!(make(&["-q"]).unwrap().status.success(), "make has something to do");
+}
+
+#[tokio::test]
+async fn a_commit_that_was_thrown_away_comes_back() {
+    let git = |world: &World, args: &[&str]| {
+        let who = ["-c", "user.name=a", "-c", "user.email=a@b.c"];
+        let run = Process::new("git").args(who).args(args).current_dir(&world.workspace).output().unwrap();
+        String::from_utf8(run.stdout).unwrap()
+    };
+    let world = World::new([
+        Step::items([shell("git -c user.name=a -c user.email=a@b.c reset --hard HEAD~1")]),
+        Step::text("done"),
+    ])
+    .await;
+    git(&world, &["init", "-q"]);
+    for text in ["one\n", "two\n"] {
+        world.write("file.txt", text);
+        git(&world, &["add", "file.txt"]);
+        git(&world, &["commit", "-qm", text]);
+    }
+    world.write("file.txt", "not committed\n");
+    let before = git(&world, &["rev-parse", "HEAD"]);
+    // Inside a sandbox the repository can't be written.
+    world.exec(&["-s", "danger-full-access", "go"]).await.expect(0);
+    assert_eq!(world.read("file.txt"), "one\n");
+    world.agent(["undo", "--yes"]).await.expect(0);
+    assert_eq!(world.read("file.txt"), "not committed\n");
+    assert_eq!(git(&world, &["rev-parse", "HEAD"]), before);
+    assert_eq!(git(&world, &["status", "--porcelain"]), " M file.txt\n");
+    assert!(git(&world, &["fsck", "--no-dangling"]).is_empty());
+}

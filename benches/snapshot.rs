@@ -121,7 +121,7 @@ fn main() {
         stored = taken.stored;
         seconds
     });
-    report(&format!("a line changed: {line:.4} s, {} bytes stored", stored));
+    report(&format!("a line changed: {line:.4} s, {stored} bytes stored"));
     let whole = snapshots.take().expect("a snapshot");
     let gone = work.join("d1");
     let many = walk(&gone);

@@ -28,7 +28,7 @@ use super::{
     error::CliError,
     feedback, models, person, prompts, sessions,
     start::{Kept, Open, Place, Start},
-    themes, worktree,
+    themes, undo, worktree,
 };
 
 /// What the screen begins with.
@@ -285,6 +285,12 @@ impl Host for Screen {
             Question::Rules => self.start.rules_now().map(Answer::Rules).map_err(|error| error.to_string()),
             Question::Process { process } => self.process(*process),
             Question::WorkTree { folder } => worktree::changes(folder).await.map(Answer::WorkTree),
+            Question::WouldRestore(known) => {
+                let (snapshots, known) = (self.start.snapshots(), known.clone());
+                let look = move || undo::prospect(&*snapshots?, known).map_err(|error| error.to_string());
+                let looked = tokio::task::spawn_blocking(look).await;
+                looked.unwrap_or_else(|error| Err(error.to_string())).map(Answer::WouldRestore)
+            }
             Question::Sessions
             | Question::Words(_)
             | Question::Rename { .. }

@@ -4,13 +4,15 @@
 
 use std::{
     io::{self, BufRead as _, IsTerminal as _, Write as _},
+    path::Path,
     process::ExitCode,
 };
 
 use crate::harness;
 use crate::protocol::{Event, Fact, Item, Restore, TurnId, printable, words};
-use crate::session::Session;
+use crate::session::{Session, Undoable};
 use crate::snapshot::{Change, Done, Plan, SnapshotError, Snapshots, What, Which};
+use crate::tui::Prospect;
 
 use super::{
     args::WhichArgs,
@@ -45,10 +47,11 @@ pub(super) fn run(start: &Start, args: &WhichArgs, way: Way) -> Result<ExitCode,
     let plan = snapshots.plan(&taken.id, &known.to, &known.between(&taken.id)).map_err(failed)?;
     let mut out = io::stdout().lock();
     if plan.shown().next().is_none() {
-        left(&mut out, &plan).map_err(CliError::failed)?;
+        write(&mut out, &left(&plan))?;
         return told(&mut out, "nothing to put back: the files are as they were");
     }
-    show(&mut out, &plan, &heading(known.turn, &kept.history)).map_err(CliError::failed)?;
+    write(&mut out, &[heading(known.turn, &kept.history)])?;
+    write(&mut out, &lines(&plan))?;
     let Some(which) = chosen(&plan, args)? else {
         return told(&mut out, "nothing was changed");
     };
@@ -142,48 +145,61 @@ fn ask(question: &str) -> Result<bool, CliError> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn show(out: &mut impl io::Write, plan: &Plan, heading: &str) -> io::Result<()> {
-    writeln!(out, "{heading}")?;
+/// All that would change and all that stays, in lines.
+fn lines(plan: &Plan) -> Vec<String> {
     let part = |theirs| plan.shown().filter(move |change| change.theirs == theirs).collect::<Vec<_>>();
-    list(out, &part(false))?;
+    let mut lines = list(&part(false));
     let theirs = part(true);
     if !theirs.is_empty() {
-        writeln!(out, "Changed since by you, or by a process that ran on:")?;
-        list(out, &theirs)?;
+        lines.push("Changed since by you, or by a process that ran on:".to_owned());
+        lines.extend(list(&theirs));
     }
-    left(out, plan)
+    lines.extend(left(plan));
+    lines
 }
 
-fn list(out: &mut impl io::Write, changes: &[&Change]) -> io::Result<()> {
-    for change in changes.iter().take(LINES) {
-        let path = printable(&change.path.to_string_lossy()).replace('\n', "\\n");
-        let (now, then) = change.bytes;
-        match change.what {
-            What::Add => writeln!(out, "  + {path}  {}", size(then))?,
-            What::Remove => writeln!(out, "  - {path}  {}", size(now))?,
-            What::Replace => writeln!(out, "  ~ {path}  {} -> {}", size(now), size(then))?,
-            What::Touch => writeln!(out, "  ~ {path}  permissions or times")?,
-            What::AddFolder => writeln!(out, "  + {path}/")?,
-            What::RemoveFolder => writeln!(out, "  - {path}/")?,
-            What::TouchFolder => {}
-        }
+fn list(changes: &[&Change]) -> Vec<String> {
+    let mut lines: Vec<String> = changes.iter().take(LINES).map(|change| line(change)).collect();
+    if let more @ 1.. = changes.len().saturating_sub(LINES) {
+        lines.push(format!("  and {more} more"));
     }
-    match changes.len().saturating_sub(LINES) {
-        0 => Ok(()),
-        more => writeln!(out, "  and {more} more"),
+    lines
+}
+
+fn line(change: &Change) -> String {
+    let path = shown(&change.path);
+    let (now, then) = change.bytes;
+    match change.what {
+        What::Add => format!("  + {path}  {}", size(then)),
+        What::Remove => format!("  - {path}  {}", size(now)),
+        What::Replace => format!("  ~ {path}  {} -> {}", size(now), size(then)),
+        What::Touch | What::TouchFolder => format!("  ~ {path}  permissions or times"),
+        What::AddFolder => format!("  + {path}/"),
+        What::RemoveFolder => format!("  - {path}/"),
     }
 }
 
-fn left(out: &mut impl io::Write, plan: &Plan) -> io::Result<()> {
-    for (path, why) in plan.left.iter().take(LINES) {
-        writeln!(out, "  ! {}: {why}", printable(&path.to_string_lossy()))?;
-    }
-    Ok(())
+fn left(plan: &Plan) -> Vec<String> {
+    plan.left.iter().take(LINES).map(|(path, why)| format!("  ! {}: {why}", shown(path))).collect()
+}
+
+/// A name on one line, with nothing that a terminal would act on.
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy()).replace('\n', "\\n")
+}
+
+/// What the screen asks for: what an undo or a redo would come to.
+pub(super) fn prospect(snapshots: &Snapshots, known: Undoable) -> Result<Prospect, SnapshotError> {
+    let taken = snapshots.take()?;
+    let plan = snapshots.plan(&taken.id, &known.to, &known.between(&taken.id))?;
+    let theirs = plan.shown().filter(|change| change.theirs).count();
+    let ours = plan.shown().count() - theirs;
+    Ok(Prospect { lines: lines(&plan), from: taken.id, known, ours, theirs })
 }
 
 fn report(out: &mut impl io::Write, done: &Done, way: Way) -> io::Result<()> {
     for (path, why) in &done.left {
-        writeln!(out, "  ! {}: {why}", printable(&path.to_string_lossy()))?;
+        writeln!(out, "  ! {}: {why}", shown(path))?;
     }
     let count = done.paths.len();
     let again = match way {
@@ -198,8 +214,12 @@ fn report(out: &mut impl io::Write, done: &Done, way: Way) -> io::Result<()> {
 }
 
 fn told(out: &mut impl io::Write, text: &str) -> Result<ExitCode, CliError> {
-    writeln!(out, "{text}").map_err(CliError::failed)?;
+    write(out, &[text.to_owned()])?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn write(out: &mut impl io::Write, lines: &[String]) -> Result<(), CliError> {
+    lines.iter().try_for_each(|line| writeln!(out, "{line}")).map_err(CliError::failed)
 }
 
 fn paths(count: usize) -> String {

@@ -14,13 +14,23 @@ pub struct Undo {
     pub restoring: Option<Restore>,
     /// Turns that can be undone, the last one last, with the place of the state before each.
     turns: Vec<(TurnId, usize)>,
-    /// What was undone last, last: what a redo puts back, the place of what came of the undo, and the turns.
-    undone: Vec<(SnapshotId, usize, Vec<(TurnId, usize)>)>,
+    /// What was undone last, last.
+    undone: Vec<Undone>,
     /// All states, and whether others than the agent worked towards them.
     trail: Vec<(SnapshotId, Worker)>,
     turn: Option<TurnId>,
     before: Kept,
     after: Kept,
+}
+
+/// An undo that can be taken back.
+#[derive(Debug, Clone, PartialEq)]
+struct Undone {
+    /// What a redo puts back.
+    to: SnapshotId,
+    /// The place of what came of the undo.
+    at: usize,
+    turns: Vec<(TurnId, usize)>,
 }
 
 /// Who worked towards a state.
@@ -100,7 +110,7 @@ impl Undo {
     /// # Errors
     /// When there is none.
     pub fn redo(&self) -> Result<Undoable, Rejection> {
-        let (to, at, _) = self.undone.last().ok_or(Rejection::NothingToRedo)?;
+        let Undone { to, at, .. } = self.undone.last().ok_or(Rejection::NothingToRedo)?;
         self.undoable(None, to.clone(), *at).ok_or(Rejection::NothingToRedo)
     }
 
@@ -143,10 +153,10 @@ impl Undo {
                     Some(turn) => {
                         let first = self.turns.iter().position(|(known, _)| *known >= turn);
                         let turns = self.turns.split_off(first.unwrap_or(self.turns.len()));
-                        self.undone.push((restore.from.clone(), at, turns));
+                        self.undone.push(Undone { to: restore.from.clone(), at, turns });
                     }
                     None => {
-                        let turns = self.undone.pop().map(|(_, _, turns)| turns);
+                        let turns = self.undone.pop().map(|undone| undone.turns);
                         self.turns.extend(turns.into_iter().flatten());
                     }
                 }

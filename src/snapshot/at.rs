@@ -11,7 +11,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::node::{Meta, Moment};
+use super::node::{Extended, Meta, Moment};
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
@@ -59,7 +59,7 @@ impl Stat {
     }
 
     /// What a snapshot keeps of it. A file that lends somebody's rights is put back without doing so.
-    pub(super) fn meta(&self, extended: Vec<(Vec<u8>, Vec<u8>)>) -> Meta {
+    pub(super) fn meta(&self, extended: Extended) -> Meta {
         let kept = match self.kind() {
             Kind::File => 0o1777,
             Kind::Folder => 0o3777,
@@ -164,7 +164,7 @@ fn of(found: &fs::Stat) -> Stat {
 }
 
 /// The extended attributes that a user may set, and access lists.
-pub(super) fn extended(file: impl AsFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+pub(super) fn extended(file: impl AsFd) -> Result<Extended, Errno> {
     let file = file.as_fd();
     let length = match fs::flistxattr_query(file) {
         Ok(0) | Err(Errno::NOTSUP | Errno::NOSYS | Errno::PERM | Errno::ACCESS) => return Ok(Vec::new()),

@@ -7,7 +7,7 @@ use std::{collections::HashMap, fs, io, io::Write as _, ops::Range, path::Path};
 
 use super::{
     at::Stat,
-    bytes::{Malformed, Put, Take},
+    bytes::{Malformed, Put as _, Take},
     hash::Hash,
     node::{Content, Moment},
     pack::UNFINISHED,

@@ -36,14 +36,14 @@ pub(super) fn differences(
 ) -> Result<Vec<Difference>, SnapshotError> {
     let mut found = Vec::new();
     let top = |root: &Root| Some(Node::Folder { meta: root.meta.clone(), tree: root.tree });
-    node(store, Vec::new(), top(before), top(after), &mut found)?;
+    node(store, b"", top(before), top(after), &mut found)?;
     links(store, before, after, &mut found)?;
     Ok(found)
 }
 
 fn node(
     store: &Store,
-    path: Vec<u8>,
+    path: &[u8],
     before: Option<Node>,
     after: Option<Node>,
     found: &mut Vec<Difference>,
@@ -62,10 +62,10 @@ fn node(
     };
     let both = one.is_some() && other.is_some();
     if !both || meta(&before) != meta(&after) {
-        found.push(Difference { path: path.clone(), before, after });
+        found.push(Difference { path: path.to_vec(), before, after });
     }
     // What a repository is made of is not in snapshots: as a whole it neither comes nor goes.
-    let repository = at::split(&path).1 == b".git";
+    let repository = at::split(path).1 == b".git";
     if one == other || repository && !both {
         return Ok(());
     }
@@ -81,8 +81,8 @@ fn node(
         let left = if order.is_le() { one.next() } else { None };
         let right = if order.is_ge() { other.next() } else { None };
         let name = left.as_ref().or(right.as_ref()).map(|(name, _)| name.clone()).unwrap_or_default();
-        let below = at::join(&path, &name);
-        node(store, below, left.map(|(_, node)| node), right.map(|(_, node)| node), found)?;
+        let below = at::join(path, &name);
+        node(store, &below, left.map(|(_, node)| node), right.map(|(_, node)| node), found)?;
     }
 }
 

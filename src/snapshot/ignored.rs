@@ -22,7 +22,7 @@ const MOST: u64 = 1 << 20;
 /// The rules that hold in a directory.
 #[derive(Default)]
 pub(super) struct Ignored {
-    above: Option<Arc<Ignored>>,
+    above: Option<Arc<Self>>,
     rules: Option<Gitignore>,
 }
 

@@ -4,7 +4,7 @@
 use std::{fs, io, io::Write as _, path::Path, sync::Arc};
 
 use super::{
-    bytes::{Malformed, Put, Take},
+    bytes::{Malformed, Put as _, Take},
     hash::Hash,
     pack::{LINE, Line, SUFFIX, UNFINISHED, read_list},
 };

@@ -14,7 +14,7 @@ use crate::protocol::SnapshotId;
 
 use super::{
     SnapshotError, at,
-    bytes::{Malformed, Put, Take},
+    bytes::{Malformed, Put as _, Take},
     hash::Hash,
     pack::UNFINISHED,
     plan::Change,

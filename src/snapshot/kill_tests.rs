@@ -19,6 +19,7 @@ const WORK: &str = "AGENT_TEST_WORK";
 
 /// What the child does until it is killed.
 #[test]
+#[expect(clippy::print_stdout, reason = "the other process waits for it")]
 #[ignore = "the child that the other tests kill"]
 fn child() {
     let folder = PathBuf::from(std::env::var_os(FOLDER).expect("started by another test"));

@@ -5,7 +5,7 @@
 //! tells when or by whom it was stored.
 
 use super::{
-    bytes::{Malformed, Put, Take},
+    bytes::{Malformed, Put as _, Take},
     hash::Hash,
 };
 
@@ -47,8 +47,11 @@ pub(super) struct Meta {
     pub(super) uid: u32,
     pub(super) gid: u32,
     /// Extended attributes, sorted by name.
-    pub(super) extended: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) extended: Extended,
 }
+
+/// Names and values.
+pub(super) type Extended = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Seconds since 1970, and nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -514,10 +514,7 @@ impl Restore<'_> {
         }
         folders.extend(self.made.drain(..));
         for key in folders.into_iter().rev() {
-            let meta = match self.store.lookup(self.to, &key) {
-                Ok(Some(Node::Folder { meta, .. })) => meta,
-                _ => continue,
-            };
+            let Ok(Some(Node::Folder { meta, .. })) = self.store.lookup(self.to, &key) else { continue };
             let Ok(folder) = at::below(self.root, &key) else { continue };
             if let Err(error) = apply(&folder, &meta) {
                 self.done.left.push((path(&key), said(error)));

@@ -15,6 +15,7 @@ use super::{Limits, Settings, SnapshotError, Snapshots, Which, testing::look};
 struct Small(PathBuf);
 
 impl Small {
+    #[expect(clippy::print_stderr, reason = "tests say what they could not test")]
     fn new(path: PathBuf, kilobytes: u32) -> Option<Self> {
         fs::create_dir_all(&path).unwrap();
         let options = CString::new(format!("size={kilobytes}k")).unwrap();

@@ -315,10 +315,7 @@ impl Walk<'_> {
             };
             entries.push((name, found));
         }
-        let extended = match at::extended(opened.as_fd()) {
-            Err(_) => Vec::new(),
-            Ok(extended) => extended,
-        };
+        let extended = at::extended(opened.as_fd()).unwrap_or_default();
         queue.push(below);
         let meta = stat.meta(extended);
         Ok(Outcome::Folder(Folder { id: task.id, path: task.path, meta, known: tree, entries }))

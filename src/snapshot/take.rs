@@ -205,9 +205,8 @@ impl Reader<'_> {
             if before.kind() != Kind::File {
                 return Ok(Found::Gone);
             }
-            let (content, size) = match self.content(&mut file, &before)? {
-                Ok(content) => content,
-                Err(_) => return Ok(Found::Left(Why::Unreadable)),
+            let Ok((content, size)) = self.content(&mut file, &before)? else {
+                return Ok(Found::Left(Why::Unreadable));
             };
             let extended = at::extended(file.as_fd()).unwrap_or_default();
             let same =

@@ -391,7 +391,7 @@ fn damage_is_found_and_named() {
         match read {
             Ok(bytes) => assert!(bytes.starts_with(b"content that"), "{at}"),
             Err(error) => {
-                assert!(error.to_string().contains("pack") || error.to_string().contains("lost"), "{error}")
+                assert!(error.to_string().contains("pack") || error.to_string().contains("lost"), "{error}");
             }
         }
     }

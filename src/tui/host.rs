@@ -7,8 +7,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::protocol::{
     BlobId, Command, Content, Effort, Event, Limits, ModelRef, PatchedFile, ProcessId, Rule, SessionId,
-    Settings, Update, Verbosity,
+    Settings, SnapshotId, Update, Verbosity,
 };
+use crate::session::Undoable;
 
 use super::status::Ground;
 
@@ -123,6 +124,8 @@ pub enum Question {
     Process { process: ProcessId },
     /// What differs in a work tree, below this directory, from what was committed.
     WorkTree { folder: PathBuf },
+    /// What an undo or a redo would come to.
+    WouldRestore(Undoable),
     /// The sessions that are kept.
     Sessions,
     /// The last messages of a session.
@@ -160,6 +163,7 @@ pub enum Answer {
         hidden: bool,
     },
     WorkTree(WorkTree),
+    WouldRestore(Prospect),
     Sessions {
         /// The one that was written to last comes first.
         known: Vec<Known>,
@@ -175,6 +179,20 @@ pub enum Answer {
         question: Question,
         problem: String,
     },
+}
+
+/// What an undo or a redo would come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prospect {
+    pub known: Undoable,
+    /// What the files are now.
+    pub from: SnapshotId,
+    /// What would change and what would not, for the person.
+    pub lines: Vec<String>,
+    /// Paths that would change, and that nobody else has changed since.
+    pub ours: usize,
+    /// Paths that would change, and that somebody else has changed since.
+    pub theirs: usize,
 }
 
 /// A model to choose, with what a session would run it with.

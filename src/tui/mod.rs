@@ -32,7 +32,8 @@ mod screens_tests;
 mod stage_tests;
 
 pub use host::{
-    Answer, Connection, Host, Known, ModelChoice, News, Offer, Offered, Question, Switch, Updates, WorkTree,
+    Answer, Connection, Host, Known, ModelChoice, News, Offer, Offered, Prospect, Question, Switch, Updates,
+    WorkTree,
 };
 pub use run::{Begin, Options, run};
 pub use settings::Settings;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::protocol::{Command, Effort, ProcessId, Settings};
-use crate::session::{ProcessState, Session};
+use crate::protocol::{Command, Effort, ProcessId, Rejection, Settings, TurnId};
+use crate::session::{ProcessState, Session, Undoable};
 
 use super::{
     action::Action,
@@ -35,6 +35,8 @@ pub(super) enum Run {
     /// Write the conversation to a file, if one is named.
     Export(Option<PathBuf>),
     Rewind,
+    /// Put files back, if there is anything to put back.
+    Restore(Result<Undoable, Rejection>),
     Sessions,
     Fork,
     Unknown,
@@ -62,12 +64,14 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("permissions", "what may happen without asking, and its rules", &[]),
     ("ps", "commands that go on: look, type, end", &[]),
     ("quit", "leave; the session is kept", &[]),
+    ("redo", "take back the last undo", &[]),
     ("rename", "give this session a name", &[]),
     ("resume", "go on with another session", &[]),
     ("rewind", "go back to before an earlier message", &[]),
     ("status", "model, permissions, tokens, session", &[]),
     ("stop", "end a command that goes on, or all of them", &[]),
     ("theme", "colours", &["ansi", "light", "dark", "contrast", "auto"]),
+    ("undo", "put files back as they were before the last turn that changed any", &[]),
     ("vim", "Vim's keys where you write, on or off", &[]),
 ];
 
@@ -109,6 +113,14 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
         "rename" => Run::Do(vec![Action::Send(Command::Rename { title: args.trim().to_owned() })]),
         "resume" => Run::Sessions,
         "rewind" => Run::Rewind,
+        "redo" => Run::Restore(session.undo.redo()),
+        "undo" if args.trim().is_empty() => Run::Restore(session.undo.undo(None)),
+        "undo" => match args.trim().parse() {
+            Ok(turn) => Run::Restore(session.undo.undo(Some(TurnId(turn)))),
+            Err(_) => {
+                Run::Print(vec!["/undo, or /undo TURN: back to before that turn, such as 1".to_owned()])
+            }
+        },
         "status" => Run::Print(state(session, ground)),
         "stop" => stop(args.trim(), session),
         "theme" => Run::Theme(args.trim().to_owned()),

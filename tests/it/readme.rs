@@ -15,6 +15,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("./install.sh --test", "it is what runs this"),
     ("agent login", "the key is in the environment already"),
     ("cd my-project", "the directory is given already"),
+    ("agent undo", "no task here changes files; snapshots.rs undoes one that does"),
+    ("agent redo", "as above"),
 ];
 
 /// What the model answers to each task that the README gives, and how the command then ends.

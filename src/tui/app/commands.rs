@@ -6,8 +6,8 @@ use crate::protocol::{Command, Content, Delivery, TurnId, printable};
 
 use crate::tui::{
     action::Action,
-    host::{Question, Switch},
-    overlay::{Changes, Models, Overlay, Permissions, Processes, Rewind, Sessions, Themes},
+    host::{Prospect, Question, Switch},
+    overlay::{Changes, Models, Overlay, Permissions, Processes, Rewind, Sessions, Themes, Undo},
     slash,
     theme::{self, Theme},
 };
@@ -68,6 +68,15 @@ impl App {
             slash::Run::Rewind => {
                 self.rewind();
                 Vec::new()
+            }
+            slash::Run::Restore(_) if self.is_busy() => Vec::new(),
+            slash::Run::Restore(Err(nothing)) => {
+                self.said = Some(nothing.to_string());
+                Vec::new()
+            }
+            slash::Run::Restore(Ok(known)) => {
+                self.said = Some("looking at what would change".to_owned());
+                vec![Action::Ask(Question::WouldRestore(known))]
             }
             slash::Run::Sessions if self.is_busy() => Vec::new(),
             slash::Run::Sessions => self.sessions(false),
@@ -140,6 +149,21 @@ impl App {
         let (sessions, action) = Sessions::open(only, self.session.id);
         self.open(Box::new(sessions));
         vec![action]
+    }
+
+    /// Shows what an undo or a redo would change, and asks.
+    pub(super) fn would_restore(&mut self, prospect: &Prospect) {
+        self.said = None;
+        if prospect.ours + prospect.theirs == 0 {
+            self.said = Some("nothing to put back: the files are as they were".to_owned());
+            return;
+        }
+        let what = match prospect.known.turn {
+            Some(turn) => format!("Undo what was done to files since turn {turn} began:"),
+            None => "Take back the last undo:".to_owned(),
+        };
+        self.transcript.say([vec![what], prospect.lines.clone()].concat());
+        self.open(Box::new(Undo::new(prospect)));
     }
 
     pub(super) fn rewind(&mut self) {

@@ -17,7 +17,7 @@ use crate::tui::{
     action::{Action, Input},
     approval::Approval,
     composer::{Composer, Message},
-    host::Answer,
+    host::{Answer, Question},
     keymap::Keymap,
     overlay::{Look, Overlay},
     prompts::{self, Prompt},
@@ -219,8 +219,13 @@ impl App {
                 Vec::new()
             }
             Input::Answer(answer) => {
-                if let Answer::Themes(themes) = &answer {
-                    self.themes_read(themes);
+                match &answer {
+                    Answer::Themes(themes) => self.themes_read(themes),
+                    Answer::WouldRestore(prospect) => self.would_restore(prospect),
+                    Answer::Failed { question: Question::WouldRestore(_), problem } => {
+                        self.said = Some(problem.clone());
+                    }
+                    _ => {}
                 }
                 self.overlays.iter_mut().for_each(|overlay| overlay.answer(&answer));
                 Vec::new()

@@ -18,6 +18,7 @@ mod tests;
 mod themes;
 mod transcript;
 mod trust;
+mod undo;
 
 use std::path::Path;
 
@@ -47,6 +48,7 @@ pub(super) use sessions::Sessions;
 pub(super) use themes::Themes;
 pub(super) use transcript::Pager;
 pub(super) use trust::Trust;
+pub(super) use undo::Undo;
 
 /// What an overlay may look at.
 pub(super) struct Look<'a> {

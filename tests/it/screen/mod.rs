@@ -15,6 +15,7 @@ mod sizes;
 mod terminal;
 mod tmux;
 mod trust;
+mod undo;
 mod vocabulary;
 mod waiting;
 

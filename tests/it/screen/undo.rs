@@ -1,0 +1,53 @@
+//! Undo and redo on the screen.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{call, say, terminal::Screen};
+use crate::support::has_sandbox;
+
+#[test]
+fn an_undo_shows_what_would_change_and_asks_first() {
+    if !has_sandbox() {
+        return;
+    }
+    let command = json!({"cmd": "echo new > new.txt; echo two > old.txt"});
+    let mut screen = Screen::new(&[call("c1", &command), say("done with it"), say("I see")]);
+    let workspace = screen.place.workspace.clone();
+    let read = |name: &str| fs::read_to_string(workspace.join(name)).unwrap_or_default();
+    fs::write(workspace.join("old.txt"), "one\n").unwrap();
+    screen.shows("›");
+    screen.say("/undo");
+    screen.shows("there is nothing to put back");
+    screen.say("go");
+    screen.shows("done with it");
+    screen.until("the end of the turn", |screen| screen.log().contains("turn_finished"));
+    screen.say("/undo");
+    screen.shows("Put these files back?");
+    screen.shows("- new.txt");
+    screen.press("\r");
+    screen.say("/undo 9");
+    screen.shows("there is nothing to put back");
+    assert_eq!(
+        (read("new.txt"), read("old.txt")),
+        ("new\n".into(), "two\n".into()),
+        "Enter alone changes nothing"
+    );
+    screen.say("/undo");
+    screen.shows("Put 2 paths back");
+    screen.press("\x1b[B\r");
+    screen.shows("Undone: 2 paths changed.");
+    assert_eq!((read("new.txt"), read("old.txt")), (String::new(), "one\n".into()));
+    fs::write(workspace.join("old.txt"), "three\n").unwrap();
+    screen.say("/redo");
+    screen.shows("Put 1 path back");
+    screen.press("\x1b[B\x1b[B\r");
+    screen.shows("Redone: 2 paths changed.");
+    assert_eq!((read("new.txt"), read("old.txt")), ("new\n".into(), "two\n".into()));
+    screen.say("what now?");
+    screen.shows("I see");
+    let log = screen.log();
+    assert!(log.contains("The user has taken back the last undo."), "{log}");
+    screen.leave();
+}

@@ -2,6 +2,8 @@
 //!
 //! It knows nothing of terminals, tools or sessions, so that every backend shares one path for output and input.
 
+#[cfg(target_os = "linux")]
+mod docker;
 pub mod env;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -12,6 +14,8 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use crate::protocol::SandboxMode;
 
+#[cfg(target_os = "linux")]
+pub use docker::DockerSettings;
 pub use program::itself;
 
 /// A program to start, whole: nothing is inherited.
@@ -59,6 +63,16 @@ pub trait Sandbox: Send + Sync {
 
     /// In one line, what holds: for the status line, `doctor`, and the model.
     fn describe(&self) -> String;
+
+    /// The environment of commands there, from what it would be on this machine.
+    fn environment(&self, env: env::Vars) -> env::Vars {
+        env
+    }
+
+    /// The shell that commands have there, when it is not the user's own.
+    fn shell(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// Brings in what the person changed since the last command. Called before each command.
     ///
@@ -119,6 +133,19 @@ pub fn pick(settings: Settings) -> Result<SharedSandbox, SandboxError> {
     }
 }
 
+/// The same in a container. `say` is told of what takes long.
+///
+/// # Errors
+/// As [`pick`]; and when there is no engine, or no image.
+#[cfg(target_os = "linux")]
+pub fn contain(
+    settings: Settings,
+    docker: DockerSettings,
+    say: &(dyn Fn(&str) + Send + Sync),
+) -> Result<SharedSandbox, SandboxError> {
+    Ok(Arc::new(docker::Docker::start(settings, docker, say)?))
+}
+
 /// No sandbox: for what a person let out. Processes still end with the agent.
 #[must_use]
 pub fn outside(helper: PathBuf) -> SharedSandbox {
@@ -156,7 +183,10 @@ fn local(_: Settings) -> Result<SharedSandbox, SandboxError> {
 #[must_use]
 pub fn helper(args: &[OsString]) -> Option<ExitCode> {
     #[cfg(target_os = "linux")]
-    return linux::helper(args.get(1..)?);
+    return {
+        let args = args.get(1..)?;
+        linux::helper(args).or_else(|| docker::helper(args))
+    };
     #[cfg(not(target_os = "linux"))]
     {
         let _ = args;

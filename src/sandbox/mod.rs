@@ -7,6 +7,7 @@ pub mod env;
 mod linux;
 mod none;
 mod program;
+mod publish;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 

@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use futures::future::BoxFuture;
+use futures::future::{self, BoxFuture};
 
 use crate::config::trust::{Brought, Change, Standing, Trust};
 use crate::config::{project_root, rules};
@@ -232,9 +232,11 @@ impl Host for Screen {
         view_image::recognize(&self.start.workspace.join(path)).map_err(|error| error.to_string())
     }
 
-    async fn clipboard(&mut self) -> Result<PathBuf, String> {
+    fn clipboard(&mut self) -> BoxFuture<'static, Result<PathBuf, String>> {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        clipboard::image(&self.start.home.state.join("clipboard"), set).await
+        let (folder, tool) = (self.start.home.state.join("clipboard"), clipboard::tool(set));
+        let hidden = self.start.key_names();
+        Box::pin(async move { clipboard::image(&folder, tool?, &hidden).await })
     }
 
     fn keep_draft(&mut self, text: &str) {
@@ -276,22 +278,28 @@ impl Host for Screen {
         Box::pin(person::run(command.to_owned(), workspace, hidden))
     }
 
-    async fn answer(&mut self, question: Question) -> Answer {
+    fn answer(&mut self, question: Question) -> BoxFuture<'static, Answer> {
         let answered = match &question {
+            Question::WorkTree { folder } => {
+                let folder = folder.clone();
+                return Box::pin(async move {
+                    let found = worktree::changes(&folder).await.map(Answer::WorkTree);
+                    found.unwrap_or_else(|problem| Answer::Failed { question, problem })
+                });
+            }
             Question::Blob { blob, from, length } => self.part(blob, *from, *length),
             Question::Themes => Ok(Answer::Themes(themes::read(&self.start.home.themes()))),
             Question::Models => Ok(Answer::Models(models::choices(&self.start))),
             Question::Model { name, like } => models::named(&self.start, name, like).map(Answer::Model),
             Question::Rules => self.start.rules_now().map(Answer::Rules).map_err(|error| error.to_string()),
             Question::Process { process } => self.process(*process),
-            Question::WorkTree { folder } => worktree::changes(folder).await.map(Answer::WorkTree),
             Question::Sessions
             | Question::Words(_)
             | Question::Rename { .. }
             | Question::Archive { .. }
             | Question::Delete(_) => sessions::answer(&self.start, &question),
         };
-        answered.unwrap_or_else(|problem| Answer::Failed { question, problem })
+        Box::pin(future::ready(answered.unwrap_or_else(|problem| Answer::Failed { question, problem })))
     }
 
     fn start_with(&mut self, settings: &Settings) {
@@ -300,6 +308,10 @@ impl Host for Screen {
 
     fn keep_model(&mut self, settings: &Settings) -> Result<String, String> {
         models::keep(&self.start, settings)
+    }
+
+    fn keep_theme(&mut self, name: &str) -> Result<String, String> {
+        themes::keep(&self.start, name)
     }
 
     fn forget_rule(&mut self, rule: &Rule) -> Result<(), String> {

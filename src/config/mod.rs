@@ -13,6 +13,7 @@ pub mod rules;
 pub mod save;
 mod schema;
 mod settings;
+mod stamp;
 pub mod trust;
 
 use std::{
@@ -24,6 +25,7 @@ pub use error::ConfigError;
 pub use paths::Home;
 pub use project::project_root;
 pub use schema::schema;
+pub use stamp::Stamp;
 pub use settings::{Backend, Config, InstructionSettings, PermissionSettings, Project, ShellSettings};
 
 use layer::Layer;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crossterm::event::{Event as TermEvent, EventStream};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -134,6 +134,10 @@ pub(super) struct Face<H, S> {
     found: mpsc::UnboundedSender<Input>,
     /// The command that the person runs.
     shell: Option<AbortOnDropHandle<()>>,
+    /// A question that takes its time: the next one takes its place.
+    asked: Option<AbortOnDropHandle<()>>,
+    /// The clipboard is being asked for a picture.
+    picture: Option<AbortOnDropHandle<()>>,
     /// The files of the workspace, walked anew for each `@` that is begun.
     listing: Arc<Mutex<Option<Arc<Listing>>>>,
     /// What comes first, and what is said first.
@@ -172,6 +176,8 @@ impl<H: Host, S: Surface> Face<H, S> {
             save: None,
             found,
             shell: None,
+            asked: None,
+            picture: None,
             listing: Arc::default(),
             begin: (begin, say),
         };
@@ -262,12 +268,8 @@ impl<H: Host, S: Surface> Face<H, S> {
             }
             Action::Files(query) => self.find(query),
             Action::Shell(command) => {
-                let (running, found) = (self.host.shell(&command), self.found.clone());
-                let task = tokio::spawn(async move {
-                    // The screen has been left meanwhile.
-                    let _ = found.send(Input::Ran(running.await));
-                });
-                self.shell = Some(AbortOnDropHandle::new(task));
+                let running = self.host.shell(&command);
+                self.shell = Some(self.later(running, Input::Ran));
             }
             Action::StopShell => self.shell = None,
             Action::Copy(text) => {
@@ -282,8 +284,12 @@ impl<H: Host, S: Surface> Face<H, S> {
                 drop(self.app.update(Input::Said(said), now_ms()));
             }
             Action::Ask(question) => {
-                let answer = self.host.answer(question).await;
-                then.extend(self.app.update(Input::Answer(answer), now_ms()));
+                let mut answer = self.host.answer(question);
+                match (&mut answer).now_or_never() {
+                    Some(answer) => then.extend(self.app.update(Input::Answer(answer), now_ms())),
+                    // The view says that it waits, and goes on hearing keys.
+                    None => self.asked = Some(self.later(answer, Input::Answer)),
+                }
             }
             Action::Recognize(paths) => {
                 for path in paths {
@@ -293,10 +299,10 @@ impl<H: Host, S: Surface> Face<H, S> {
                     }
                 }
             }
-            Action::Clipboard => match self.host.clipboard().await {
-                Ok(path) => self.app.composer.attach_image(path),
-                Err(problem) => drop(self.app.update(Input::Said(problem), now_ms())),
-            },
+            Action::Clipboard => {
+                let picture = self.host.clipboard();
+                self.picture = Some(self.later(picture, Input::Clipboard));
+            }
             Action::Feedback => {
                 let error = self.app.last_error();
                 let said = match self.host.feedback(&self.surface.describe(), error.as_deref()) {
@@ -306,7 +312,11 @@ impl<H: Host, S: Surface> Face<H, S> {
                 drop(self.app.update(Input::Said(said), now_ms()));
             }
             Action::Redraw => self.surface.clear()?,
-            Action::Wear(name, theme) => self.app.put_on(name, *theme),
+            Action::Wear(name, theme) => then.extend(self.app.put_on(name, *theme)),
+            Action::KeepTheme(name) => {
+                let said = self.host.keep_theme(&name).unwrap_or_else(|problem| problem);
+                drop(self.app.update(Input::Said(said), now_ms()));
+            }
             Action::Prepare(settings) => {
                 self.host.start_with(&settings);
                 self.app.ground.settings = *settings;
@@ -346,6 +356,19 @@ impl<H: Host, S: Surface> Face<H, S> {
             },
         }
         Ok(Flow::Go)
+    }
+
+    /// Waits for something beside the screen. It ends when the handle is dropped.
+    fn later<T: 'static>(
+        &self,
+        work: BoxFuture<'static, T>,
+        input: impl FnOnce(T) -> Input + Send + 'static,
+    ) -> AbortOnDropHandle<()> {
+        let found = self.found.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            // The screen has been left meanwhile.
+            let _ = found.send(input(work.await));
+        }))
     }
 
     async fn send(&mut self, command: Command) {

@@ -49,8 +49,8 @@ pub(super) struct App {
     status_line: Vec<StatusItem>,
     /// The name of the theme in use.
     theme_name: String,
-    /// A theme that is being read.
-    theme_wanted: Option<String>,
+    /// A theme that is being read, and whether it is to be kept.
+    theme_wanted: Option<(String, bool)>,
     /// Whether the terminal's background is dark, if it said so.
     dark: Option<bool>,
     /// Colours are welcome.
@@ -219,10 +219,19 @@ impl App {
                 Vec::new()
             }
             Input::Answer(answer) => {
-                if let Answer::Themes(themes) = &answer {
-                    self.themes_read(themes);
-                }
                 self.overlays.iter_mut().for_each(|overlay| overlay.answer(&answer));
+                match &answer {
+                    Answer::Themes(themes) => self.themes_read(themes),
+                    _ => Vec::new(),
+                }
+            }
+            Input::Clipboard(Ok(picture)) => {
+                self.said = None;
+                self.composer.attach_image(picture);
+                Vec::new()
+            }
+            Input::Clipboard(Err(problem)) => {
+                self.said = Some(problem);
                 Vec::new()
             }
             // It was ended just when it had ended by itself.

@@ -84,9 +84,6 @@ fn rows_of(parser: &mut vt100::Parser) -> Vec<String> {
     lines.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// How many stories each property is told.
-const CASES: u32 = 40;
-
 struct World {
     screen: Screen<Vec<u8>>,
     under: Under,
@@ -315,7 +312,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_line_stands_once_in_vt100(at in sizes(), steps in steps(), sync: bool) {

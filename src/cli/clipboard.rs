@@ -42,9 +42,11 @@ pub(super) fn tool(set: impl Fn(&str) -> bool) -> Result<Tool, String> {
         () if cfg!(target_os = "macos") => Ok(MACOS),
         () if set("WAYLAND_DISPLAY") => Ok(WAYLAND),
         () if set("DISPLAY") => Ok(X11),
-        () => Err("there is no clipboard with pictures here (no WAYLAND_DISPLAY, no DISPLAY); paste the path of a \
+        () => Err(
+            "there is no clipboard with pictures here (no WAYLAND_DISPLAY, no DISPLAY); paste the path of a \
                    file instead"
-            .to_owned()),
+                .to_owned(),
+        ),
     }
 }
 

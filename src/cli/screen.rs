@@ -19,7 +19,7 @@ use crate::store::Blobs;
 use crate::tools::view_image;
 use crate::tui::{
     self, Answer, Begin, Connection, Ground, Host, News, Offer, Offered, Question, Switch, Updates,
-    composer::history,
+    composer::history, prompts::Prompt,
 };
 
 use super::{
@@ -69,7 +69,6 @@ pub(super) async fn show(
     let options = tui::Options {
         ground: ground(&start),
         settings: start.config.tui.clone(),
-        prompts: prompts::read(&[start.home.prompts()]),
         draft: drafts.take(),
         history: history::decode(&fs::read(&history_file).unwrap_or_default()),
         begin,
@@ -185,6 +184,14 @@ impl Host for Screen {
         self.open = Some(Rest { ended: handle.ended });
         let ground = ground(&self.start);
         Ok(Connection { ground, history, commands: handle.commands, updates: Box::new(Live(handle.updates)) })
+    }
+
+    fn prompts(&mut self) -> (Vec<Prompt>, Vec<String>) {
+        prompts::here(&self.start)
+    }
+
+    fn branch(&mut self) -> Option<String> {
+        branch(&self.start.workspace)
     }
 
     fn pressed(&mut self) {
@@ -387,15 +394,53 @@ fn offer(trust: &Trust) -> Option<Offer> {
 
 /// The branch, read from the file that names it: no program is run for it.
 fn branch(workspace: &Path) -> Option<String> {
-    let root = workspace.ancestors().find(|dir| dir.join(".git").exists())?;
-    let mut head = String::new();
-    fs::File::open(root.join(".git/HEAD")).ok()?.take(4096).read_to_string(&mut head).ok()?;
-    head.trim().strip_prefix("ref: refs/heads/").map(str::to_owned)
+    let read = |file: &Path| {
+        let mut text = String::new();
+        // A pipe would be waited for.
+        let file = fs::metadata(file).ok()?.is_file().then_some(file)?;
+        fs::File::open(file).ok()?.take(4096).read_to_string(&mut text).ok()?;
+        Some(text)
+    };
+    let git = workspace.ancestors().map(|dir| dir.join(".git")).find(|git| git.exists())?;
+    // In a further work tree it is a file that says where the rest is.
+    let git = match read(&git) {
+        Some(text) => git.parent()?.join(text.trim().strip_prefix("gitdir: ")?),
+        None => git,
+    };
+    let head = read(&git.join("HEAD"))?;
+    match head.trim().strip_prefix("ref: refs/heads/") {
+        Some(branch) => Some(branch.to_owned()),
+        // Detached: what is checked out.
+        None => head
+            .trim()
+            .get(..8)
+            .filter(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            .map(str::to_owned),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_branch_is_read_where_git_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir_all(at("p/.git/worktrees/w")).unwrap();
+        fs::create_dir_all(at("p/sub")).unwrap();
+        fs::create_dir(at("w")).unwrap();
+        assert_eq!(branch(&at("w")), None);
+        fs::write(at("p/.git/HEAD"), "ref: refs/heads/fix/dates\n").unwrap();
+        assert_eq!(branch(&at("p/sub")).as_deref(), Some("fix/dates"));
+        fs::write(at("p/.git/HEAD"), "0123456789abcdef0123456789abcdef01234567\n").unwrap();
+        assert_eq!(branch(&at("p")).as_deref(), Some("01234567"));
+        fs::write(at("p/.git/worktrees/w/HEAD"), "ref: refs/heads/other\n").unwrap();
+        fs::write(at("w/.git"), format!("gitdir: {}\n", at("p/.git/worktrees/w").display())).unwrap();
+        assert_eq!(branch(&at("w")).as_deref(), Some("other"));
+        fs::write(at("w/.git"), "what is this?").unwrap();
+        assert_eq!(branch(&at("w")), None);
+    }
 
     #[test]
     fn what_is_written_out_never_replaces_a_file() {

@@ -37,7 +37,9 @@ pub(super) fn keep(start: &Start, name: &str) -> Result<String, String> {
     let file = short(&start.home.config_file());
     let now = start.config_now().map_err(|error| error.to_string())?;
     match now.origin("tui.theme") {
-        Some(origin) if now.tui.theme != name => Ok(format!("kept in {file}, but {origin} sets another one here")),
+        Some(origin) if now.tui.theme != name => {
+            Ok(format!("kept in {file}, but {origin} sets another one here"))
+        }
         _ => Ok(format!("kept in {file}: theme = \"{name}\"")),
     }
 }

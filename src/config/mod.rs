@@ -25,8 +25,8 @@ pub use error::ConfigError;
 pub use paths::Home;
 pub use project::project_root;
 pub use schema::schema;
-pub use stamp::Stamp;
 pub use settings::{Backend, Config, InstructionSettings, PermissionSettings, Project, ShellSettings};
+pub use stamp::Stamp;
 
 use layer::Layer;
 

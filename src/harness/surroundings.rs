@@ -76,7 +76,8 @@ impl Harness {
                         Lasting::Kept(_) => {}
                     }
                 }
-                let known: Vec<&Rule> = self.session.rules.iter().filter(|rule| rule.scope.is_kept()).collect();
+                let known: Vec<&Rule> =
+                    self.session.rules.iter().filter(|rule| rule.scope.is_kept()).collect();
                 let same = known.len() == rules.len() && rules.iter().all(|rule| known.contains(&rule));
                 if same { Vec::new() } else { vec![Fact::RulesRead { rules }] }
             }

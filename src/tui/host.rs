@@ -10,7 +10,7 @@ use crate::protocol::{
     Settings, Update, Verbosity,
 };
 
-use super::status::Ground;
+use super::{prompts::Prompt, status::Ground};
 
 /// The program around the screen.
 #[async_trait::async_trait]
@@ -38,6 +38,12 @@ pub trait Host: Send {
     /// Forgets the session that was asked for: the next one is new. Something comes back when the repository has
     /// changed meanwhile, and is to be asked about.
     fn forget(&mut self) -> Option<Offer>;
+
+    /// The texts that are commands where it works, and what the person should know of files that are none.
+    fn prompts(&mut self) -> (Vec<Prompt>, Vec<String>);
+
+    /// The branch that is checked out where it works.
+    fn branch(&mut self) -> Option<String>;
 
     /// A key was pressed, whatever it is for. For a host that plays something and can be hurried.
     fn pressed(&mut self) {}

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use crate::protocol::{Command, Content, Delivery, Time, Update};
+use crate::protocol::{Command, Content, Delivery, Event, Fact, Time, Update};
 
 use super::{
     action::{Action, Input},
@@ -29,7 +29,6 @@ use super::{
     host::{Answer, Connection, Host, Offer, Question, Switch},
     linear,
     overlay::Trust,
-    prompts::Prompt,
     settings::{NotifyBy, Settings, When},
     slash,
     status::Ground,
@@ -61,8 +60,6 @@ pub struct Options {
     /// What to say first.
     pub say: Option<String>,
     pub settings: Settings,
-    /// Texts that are commands, and what the person should know of files that are none.
-    pub prompts: (Vec<Prompt>, Vec<String>),
     /// What was being written when the program ended.
     pub draft: Option<String>,
     /// Colours are welcome (`NO_COLOR` is not set).
@@ -161,7 +158,7 @@ impl<H: Host, S: Surface> Face<H, S> {
         abilities: Abilities,
         surface: S,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Input>)> {
-        let Options { ground, history, begin, offer, say, settings, prompts, draft, .. } = options;
+        let Options { ground, history, begin, offer, say, settings, draft, .. } = options;
         let composer = Composer::new(composer::Options { history, commands: slash::specs(), vim: false });
         let (found, matches) = mpsc::unbounded_channel();
         let mut face = Self {
@@ -183,7 +180,6 @@ impl<H: Host, S: Surface> Face<H, S> {
         };
         let actions = face.app.configure(&face.settings, abilities.colours, abilities.dark);
         face.perform(actions).await?;
-        face.app.add_prompts(prompts.0, prompts.1);
         match offer {
             Some(offer) => face.app.open(Box::new(Trust::new(offer))),
             None => face.begin().await?,
@@ -195,7 +191,14 @@ impl<H: Host, S: Surface> Face<H, S> {
         Ok((face, matches))
     }
 
+    /// Makes commands of the texts that are there now.
+    fn read_prompts(&mut self) {
+        let (prompts, notices) = self.host.prompts();
+        self.app.set_prompts(prompts, notices);
+    }
+
     async fn begin(&mut self) -> io::Result<()> {
+        self.read_prompts();
         match self.begin.0 {
             Begin::New => {}
             Begin::Resume => self.connect().await,
@@ -340,8 +343,9 @@ impl<H: Host, S: Surface> Face<H, S> {
                     drop(self.app.update(Input::Said(said), now_ms()));
                 }
                 self.begin.0 = Begin::New;
-                if let Some(offer) = offer {
-                    self.app.open(Box::new(Trust::new(offer)));
+                match offer {
+                    Some(offer) => self.app.open(Box::new(Trust::new(offer))),
+                    None => self.read_prompts(),
                 }
             }
             Action::Switch(next) => self.switch(next).await?,
@@ -582,6 +586,9 @@ impl<H: Host> Face<H, Glass> {
         let mut next = Some(first);
         while let Some(update) = next {
             let notice = notice(&update);
+            if let Update::Event(Event { fact: Fact::TurnFinished { .. }, .. }) = &update {
+                self.app.ground.branch = self.host.branch();
+            }
             // What an update changes asks for nothing to be done.
             drop(self.app.update(Input::Update(update), now_ms()));
             let wanted = match self.settings.notifications {

@@ -353,6 +353,24 @@ proptest! {
     }
 }
 
+/// Found by the property above, once in some thousand stories.
+#[test]
+fn a_cursor_does_not_go_down_over_rows_that_may_have_been_wrapped() {
+    let at = size(80, 24);
+    let mut world = World::new(Under::model(at, Kind::Wraps), at, true).settled(false);
+    world.screen = Screen::new(Vec::new(), at, Caps { sync: true, ..Caps::default() });
+    world.left_some = true;
+    let rows = vec![(3, '-'), (42, '-'), (3, '-')];
+    let steps = [
+        Step::Print(vec![6; 5]),
+        Step::Draw(rows.clone(), None),
+        Step::ResizeUntold(10, 7),
+        Step::Draw(rows, Some((0, 2))),
+        Step::Resize(11, 4),
+    ];
+    run(world.settled(false), &steps, Story { untold: true, parked: None });
+}
+
 /// Found by the property above, once in a thousand stories.
 #[test]
 fn a_row_that_gets_shorter_is_not_joined_with_the_next_one() {

@@ -11,7 +11,9 @@ const CONTROL_V: &str = "\x16";
 
 fn png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
-    image::RgbImage::new(width, height).write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png).unwrap();
+    image::RgbImage::new(width, height)
+        .write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png)
+        .unwrap();
     bytes
 }
 
@@ -86,7 +88,7 @@ fn what_is_no_picture_is_said_and_nothing_is_attached() {
         screen.until("the word is gone", |screen| !screen.terminal.screen().contents().contains(told));
         assert!(!screen.terminal.screen().contents().contains("[Image"), "{script}");
     }
-    let kept = screen.place.home.join("clipboard");
+    let kept = screen.place.home.join("state/clipboard");
     assert_eq!(fs::read_dir(kept).map_or(0, Iterator::count), 0, "something was kept");
     fs::remove_file(screen.place.root.join("bin/wl-paste")).unwrap();
     screen.press(CONTROL_V);

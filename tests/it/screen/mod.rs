@@ -20,6 +20,7 @@ mod trust;
 mod vocabulary;
 mod waiting;
 mod worktree;
+mod writing;
 
 use serde_json::{Value, json};
 

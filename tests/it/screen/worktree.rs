@@ -7,7 +7,8 @@ use super::terminal::{Place, Screen};
 #[test]
 fn a_git_that_does_not_answer_holds_nobody_up() {
     let mut place = Place::new(&[]);
-    place.program("git", "case $* in *get-regexp*) read line < held;; esac; echo 'fatal: broken' >&2; exit 1");
+    place
+        .program("git", "case $* in *get-regexp*) read line < held;; esac; echo 'fatal: broken' >&2; exit 1");
     // Open at both ends: nobody waits for the other one, and what is written waits for whoever reads.
     let held = fs::OpenOptions::new().read(true).write(true).open(place.fifo("held")).unwrap();
     fs::create_dir(place.workspace.join(".git")).unwrap();

@@ -20,8 +20,8 @@ use crate::patch::{DIFF_LIMIT, Diff};
 use crate::protocol::{FileOperation, PatchedFile};
 use crate::tui::WorkTree;
 
-/// How long git may take. The screen waits for it.
-const LIMIT: Duration = Duration::from_secs(5);
+/// How long git may take. Whoever waits can leave the view.
+const LIMIT: Duration = Duration::from_secs(30);
 /// Files that are shown.
 const FILES: usize = 500;
 /// A file that is longer is not compared.

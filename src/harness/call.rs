@@ -15,6 +15,7 @@ use super::{Harness, work::Work};
 impl Harness {
     /// Finds out what a call would do, and whether it may.
     pub(super) fn judge(&mut self, id: &CallId) {
+        self.read_rules();
         let Some(call) = self.session.call(id) else { return };
         // A bug of a tool costs its call, and not the session.
         let judged = catch_unwind(AssertUnwindSafe(|| self.judgement(call)));

@@ -13,7 +13,7 @@ fn a_theme_is_kept_in_the_settings_and_what_else_is_there_stays() {
     fs::create_dir(place.home.join("themes")).unwrap();
     fs::write(place.home.join("themes/mine.toml"), "accent = 'red'\n").unwrap();
     let kept = |name: &str| {
-        assert_eq!(fs::read_to_string(&config).unwrap(), format!("{before}\n[tui]\ntheme = \"{name}\"\n"))
+        assert_eq!(fs::read_to_string(&config).unwrap(), format!("{before}\n[tui]\ntheme = \"{name}\"\n"));
     };
 
     let mut screen = Screen::start(place, &[]);

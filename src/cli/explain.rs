@@ -2,16 +2,21 @@
 
 use std::process::ExitCode;
 
+use ratatui::{style::Style, text::Span};
+
+use crate::context::Person;
 use crate::policy::{self, Judgement, Policy};
-use crate::protocol::{Approval, By, Intent, Rule, SandboxMode, obeyed_names, printable, quoted};
+use crate::protocol::{Approval, By, Intent, Rule, SandboxMode, printable, quoted};
 use crate::sandbox;
+use crate::tui::text::{Break, Prefix, Text};
 
 use super::{
     error::{CliError, Kind},
     selftest::{Trial, Tried, print},
     start::{self, Start},
 };
-use crate::context::Person;
+/// Columns of a page.
+const WIDTH: u16 = 100;
 
 /// Says what the policy is, and tries each promise of it.
 pub(super) async fn policy(start: &Start, json: bool) -> Result<ExitCode, CliError> {
@@ -19,8 +24,11 @@ pub(super) async fn policy(start: &Start, json: bool) -> Result<ExitCode, CliErr
     let (settings, mode) = (start.prospect(), start.config.sandbox);
     let parts = start.sandbox_settings(mode, scratch.path())?;
     let none = |error: sandbox::SandboxError| CliError::new(Kind::Sandbox, error);
-    let mut articles: Vec<(&str, String)> =
-        sandbox::policy(&parts).map_err(none)?.into_iter().map(|article| (article.about, article.text)).collect();
+    let mut articles: Vec<(&str, String)> = sandbox::policy(&parts)
+        .map_err(none)?
+        .into_iter()
+        .map(|article| (article.about, article.text))
+        .collect();
     articles.push(("environment", environment(start, mode)));
     articles.push(("asked", asked(start)));
     let sandbox = start.sandbox(&settings, scratch.path())?;
@@ -29,11 +37,10 @@ pub(super) async fn policy(start: &Start, json: bool) -> Result<ExitCode, CliErr
         Trial { start, mode, sandbox: std::sync::Arc::clone(&sandbox), attacker: sandbox::attacker(&parts) };
     let tried = trial.run().await;
     sandbox.stop().await;
-    let tried = tried.map_err(|error| {
-        CliError::new(Kind::Sandbox, format!("whether it holds can't be tried: {error}"))
-    })?;
+    let tried = tried
+        .map_err(|error| CliError::new(Kind::Sandbox, format!("whether it holds can't be tried: {error}")))?;
     let promised = mode != SandboxMode::DangerFullAccess;
-    let broken = promised && tried.iter().any(|tried| tried.holds == Some(false));
+    let broken = broken(&tried, promised);
     if json {
         let policy: Vec<_> =
             articles.iter().map(|(about, text)| serde_json::json!({"about": about, "text": text})).collect();
@@ -48,14 +55,37 @@ pub(super) async fn policy(start: &Start, json: bool) -> Result<ExitCode, CliErr
     Ok(ExitCode::from(u8::from(broken)))
 }
 
+/// Whether a promise does not hold.
+fn broken(tried: &[Tried], promised: bool) -> bool {
+    promised && tried.iter().any(|tried| tried.holds == Some(false))
+}
+
 fn page(described: &str, articles: &[(&str, String)], tried: &[Tried], promised: bool) -> Vec<String> {
-    let line = |text: String| printable(&text).into_owned();
-    let mut lines = vec![line(described.to_owned()), String::new(), "Commands of the model".to_owned()];
-    lines.extend(articles.iter().map(|(about, text)| line(format!("  {about:<12} {text}"))));
-    let head = if promised { "Tried just now, from inside" } else { "Tried just now; nothing of it is promised" };
+    let mut lines = hanging("", described);
+    lines.extend([String::new(), "Commands of the model".to_owned()]);
+    lines.extend(articles.iter().flat_map(|(about, text)| hanging(&format!("  {about:<12} "), text)));
+    let head =
+        if promised { "Tried just now, from inside" } else { "Tried just now; nothing of it is promised" };
     lines.extend([String::new(), head.to_owned()]);
-    lines.extend(tried.iter().map(|tried| line(tried.line(promised))));
+    lines.extend(tried.iter().flat_map(|tried| {
+        let mark = match (tried.holds, promised) {
+            (Some(true), _) => "✓",
+            (Some(false), true) => "✗",
+            // Without a sandbox it is only told what succeeds.
+            (Some(false), false) => "!",
+            (None, _) => "·",
+        };
+        hanging(&format!("  {mark} {:<43} ", tried.promise), &tried.detail)
+    }));
     lines
+}
+
+/// A text behind a head, under which nothing else stands.
+fn hanging(head: &str, text: &str) -> Vec<String> {
+    let blank = " ".repeat(head.chars().count());
+    let prefix = Prefix { first: vec![Span::raw(head.to_owned())], rest: vec![Span::raw(blank)] };
+    let rows = Text::of(&printable(text), Style::default()).rows(WIDTH, Break::Words, &prefix);
+    rows.iter().map(|row| row.to_string().trim_end().to_owned()).collect()
 }
 
 fn environment(start: &Start, mode: SandboxMode) -> String {
@@ -96,7 +126,7 @@ pub(super) fn command(start: &Start, words: &[String], json: bool) -> Result<Exi
         command: text.clone(),
         workdir: start.workspace.clone(),
         escalated,
-        justification: None,
+        justification: Some("why, in the model's words".to_owned()),
         prefix: Vec::new(),
     };
     let mut lines = vec![format!("$ {}", printable(&text))];
@@ -117,8 +147,8 @@ pub(super) fn command(start: &Start, words: &[String], json: bool) -> Result<Exi
                 Judgement::Allow(_) | Judgement::Refuse { .. } => Vec::new(),
             };
             let offered: Vec<String> = offered.iter().map(ToString::to_string).collect();
-            lines.push(format!("{name}, {place}: {verdict}{}", printable(&why)));
-            lines.extend(offered.iter().map(|rule| format!("  a rule to choose: {}", printable(rule))));
+            lines.extend(hanging("  ", &format!("{name}, {place}: {verdict}{why}")));
+            lines.extend(offered.iter().flat_map(|rule| hanging("    a rule to choose: ", rule)));
             cases.push(serde_json::json!({
                 "escalated": escalated, "person": person == Person::Present, "verdict": verdict,
                 "why": why.trim_start_matches(": "), "rules": offered,
@@ -126,11 +156,9 @@ pub(super) fn command(start: &Start, words: &[String], json: bool) -> Result<Exi
         }
     }
     if start.config.sandbox != SandboxMode::DangerFullAccess {
-        let names: Vec<&str> = obeyed_names().take(3).collect();
-        lines.push(format!(
-            "What it touches in the sandbox is decided by the kernel, not by its words: `agent sandbox explain` says what \
-             that is ({} and the like are kept from it).",
-            names.join(", ")
+        lines.extend(hanging(
+            "",
+            "What it can touch in the sandbox is decided by the kernel, and not by its words: see agent sandbox explain.",
         ));
     }
     if json {
@@ -151,5 +179,32 @@ fn said(judgement: &Judgement) -> (&'static str, String) {
         Judgement::Allow(_) => ("runs", " without a question".to_owned()),
         Judgement::Ask { reason } => ("asks", format!(": {reason}")),
         Judgement::Refuse { reason } => ("is refused", format!(": {reason}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_hold_is_marked_where_it_was_promised() {
+        let tried =
+            |holds| Tried { promise: "reaches no network", holds, detail: "tried: \x1b[2J".to_owned() };
+        for (holds, promised, mark) in
+            [(Some(true), true, '✓'), (Some(false), true, '✗'), (Some(false), false, '!'), (None, true, '·')]
+        {
+            let lines = page("a sandbox", &[("network", "none ".repeat(30))], &[tried(holds)], promised);
+            assert_eq!(lines.last().unwrap().trim_start().chars().next(), Some(mark), "{lines:#?}");
+            assert!(
+                lines.iter().all(|line| line.chars().count() <= 100 && !line.contains('\x1b')),
+                "{lines:#?}"
+            );
+            assert_eq!(
+                lines[3..5].iter().map(|line| line.find("none")).collect::<Vec<_>>(),
+                [Some(15), Some(15)]
+            );
+        }
+        assert!(broken(&[tried(Some(true)), tried(Some(false))], true));
+        assert!(!broken(&[tried(Some(true)), tried(None)], true) && !broken(&[tried(Some(false))], false));
     }
 }

@@ -11,6 +11,7 @@ mod exec;
 mod explain;
 mod feedback;
 mod login;
+mod machine;
 mod models;
 mod opening;
 mod permissions;

@@ -92,10 +92,12 @@ impl Trial<'_> {
             ("in your home directory", home),
             ("beside this program's sessions", Some(self.start.home.state.clone())),
         ];
-        let roots: Vec<PathBuf> = self.start.writable_roots().into_iter().chain([self.start.workspace.clone()]).collect();
+        let roots: Vec<PathBuf> =
+            self.start.writable_roots().into_iter().chain([self.start.workspace.clone()]).collect();
         let mut folders = Vec::new();
         for (place, folder) in places {
-            let Some(folder) = folder.filter(|folder| !roots.iter().any(|root| folder.starts_with(root))) else {
+            let Some(folder) = folder.filter(|folder| !roots.iter().any(|root| folder.starts_with(root)))
+            else {
                 continue;
             };
             // One that can't be written by the person either is no place to look at.
@@ -138,7 +140,9 @@ impl Trial<'_> {
             .kill_on_drop(true)
             .spawn()?;
         match timeout(LIMIT, running.wait_with_output()).await {
-            Ok(output) => output.map(|output| Said { succeeded: output.status.success(), output: output.stdout }),
+            Ok(output) => {
+                output.map(|output| Said { succeeded: output.status.success(), output: output.stdout })
+            }
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "an attempt did not end")),
         }
     }
@@ -157,10 +161,18 @@ impl Trial<'_> {
         self.attempt("write", &system).await?;
         if system.exists() {
             // It is refused to take away what should not have been made: then it is named.
-            changed.push(if fs::remove_file(&system).is_ok() { "in /usr" } else { "in /usr, where it stays" });
+            changed.push(if fs::remove_file(&system).is_ok() {
+                "in /usr"
+            } else {
+                "in /usr, where it stays"
+            });
         }
         let places: Vec<&str> = canaries.folders.iter().map(|(place, _)| *place).chain(["in /usr"]).collect();
-        Ok(judged("changes nothing outside of the workspace", &changed, &format!("files {}", places.join(", "))))
+        Ok(judged(
+            "changes nothing outside of the workspace",
+            &changed,
+            &format!("files {}", places.join(", ")),
+        ))
     }
 
     async fn reads(&self, canaries: &Canaries) -> io::Result<Tried> {
@@ -193,7 +205,8 @@ impl Trial<'_> {
 
     async fn obeyed(&self, word: &str) -> io::Result<Tried> {
         let promise = "changes nothing that others obey later";
-        let there: Vec<&str> = obeyed_names().filter(|name| self.start.workspace.join(name).is_dir()).collect();
+        let there: Vec<&str> =
+            obeyed_names().filter(|name| self.start.workspace.join(name).is_dir()).collect();
         let mut changed = Vec::new();
         for name in &there {
             let file = self.start.workspace.join(name).join(word);
@@ -328,19 +341,6 @@ fn abstract_name(word: &str) -> io::Result<Option<SocketAddr>> {
 #[cfg(not(target_os = "linux"))]
 fn abstract_name(_: &str) -> io::Result<Option<SocketAddr>> {
     Ok(None)
-}
-
-impl Tried {
-    /// A line for a person. Without a sandbox nothing is promised, and what succeeds is only told.
-    pub(super) fn line(&self, promised: bool) -> String {
-        let mark = match (self.holds, promised) {
-            (Some(true), _) => "✓",
-            (Some(false), true) => "✗",
-            (Some(false), false) => "!",
-            (None, _) => "·",
-        };
-        format!("  {mark} {:<44} {}", self.promise, self.detail)
-    }
 }
 
 /// Prints lines; a closed stream is nobody's concern.

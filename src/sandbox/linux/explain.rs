@@ -23,7 +23,8 @@ pub(in crate::sandbox) fn policy(settings: &Settings) -> Result<Vec<Article>, Sa
         (format!(", {}", list(&roots, usize::MAX)), format!("nothing but {private}"))
     };
     let tools: Vec<&Path> = plan.tools.iter().map(|path| path.as_path()).collect();
-    let tools = if tools.is_empty() { String::new() } else { format!(", your tools ({})", list(&tools, NAMED)) };
+    let tools =
+        if tools.is_empty() { String::new() } else { format!(", your tools ({})", list(&tools, NAMED)) };
     let mut articles = vec![
         article("read", format!("the system ({}){tools}{read}", list(&mounts::shown(), usize::MAX))),
         article("write", write),

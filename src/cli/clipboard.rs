@@ -21,10 +21,10 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// A program that prints the picture on the clipboard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tool {
-    name: &'static str,
+    pub(super) name: &'static str,
     args: &'static [&'static str],
     /// What brings it.
-    package: &'static str,
+    pub(super) package: &'static str,
 }
 
 const WAYLAND: Tool =

@@ -18,7 +18,7 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
     let [program, args @ ..] = command else { return Err(CliError::usage("no command was given")) };
     let scratch = tempfile::tempdir().map_err(CliError::failed)?;
     let mode = start.config.sandbox;
-    let sandbox = start.local_sandbox(mode, scratch.path())?;
+    let sandbox = start.sandbox(&start.prospect(), scratch.path())?;
     let line = CommandLine {
         program: program.clone(),
         args: args.to_vec(),

@@ -6,7 +6,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::{style::Style, text::Line};
 
-use crate::protocol::{CallId, FileOperation, Grant, Intent, Rule, Scope, Verdict, printable};
+use crate::protocol::{CallId, Effects, FileOperation, Grant, Intent, Rule, Scope, Verdict, printable};
 use crate::session::{Call, CallState};
 
 use super::{
@@ -44,6 +44,7 @@ pub(super) struct Approval {
     intent: Intent,
     reason: String,
     grants: Vec<Grant>,
+    effects: Effects,
     /// Which of them a longer yes gives.
     grant: usize,
     /// The project, and the file that rules are kept in, for a person to read.
@@ -65,12 +66,13 @@ pub(super) struct Approval {
 impl Approval {
     /// The question that a call asks, which appears at `now_ms`. A key was pressed at `typed_ms` before that.
     pub(super) fn of(call: &Call, ground: &Ground, typed_ms: u64, now_ms: u64) -> Option<Self> {
-        let CallState::Asked { intent, reason, grants } = &call.state else { return None };
+        let CallState::Asked { intent, reason, grants, effects } = &call.state else { return None };
         Some(Self {
             call: call.id.clone(),
             intent: intent.clone(),
             reason: reason.clone(),
             grants: grants.clone(),
+            effects: effects.as_deref().cloned().unwrap_or_default(),
             grant: 0,
             project: ground.project.clone(),
             config: ground.config.clone(),
@@ -241,6 +243,9 @@ impl Approval {
                     page.say(&format!("Asked because: {}", self.reason), theme.dim);
                 }
                 page.quote(command, "$ ", theme.accent);
+                for line in self.effects.lines() {
+                    page.say(&line, theme.warning);
+                }
             }
             Intent::Write { files } => {
                 page.say("Make these changes?", theme.strong);
@@ -381,7 +386,8 @@ mod tests {
             justification: Some("May I?".into()),
             prefix: vec![],
         };
-        let state = CallState::Asked { intent, reason: "it leaves the sandbox".into(), grants };
+        let state =
+            CallState::Asked { intent, reason: "it leaves the sandbox".into(), grants, effects: None };
         let call = Call { id: "c1".into(), tool: "t".into(), args: Args::Json("{}".into()), state };
         Approval::of(&call, &Ground::sample(), 0, 101_000).unwrap()
     }

@@ -205,8 +205,13 @@ mod tests {
         prop::collection::vec(part, 0..20).prop_map(|parts| parts.concat())
     }
 
+    /// The long form is for before a release: `AGENT_TEST_LONG=1`.
+    fn cases() -> u32 {
+        if std::env::var_os("AGENT_TEST_LONG").is_some() { 10_000 } else { 1_500 }
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(10_000) })]
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
 
         #[test]
         fn what_is_shown_is_read_back_to_the_byte(text in hostile()) {

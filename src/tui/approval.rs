@@ -6,12 +6,14 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::{style::Style, text::Line};
 
-use crate::protocol::{CallId, Effects, FileOperation, Grant, Intent, Rule, Scope, Verdict, printable};
+use crate::protocol::{
+    CallId, Effects, FileOperation, Grant, Intent, Rule, Scope, Verdict, exact as exactly, printable,
+};
 use crate::session::{Call, CallState};
 
 use super::{
     status::Ground,
-    text::{Break, Prefix, Text, diff},
+    text::{Break, Prefix, Text, diff, exact},
     theme::Theme,
 };
 
@@ -192,7 +194,7 @@ impl Approval {
         let short = self.choices(width, theme, more, (true, false)).len() + LEAST > most;
         let all_choices = self.choices(width, theme, more, (true, short)).len();
         let room = most.saturating_sub(all_choices + 1);
-        if room == 0 {
+        if room == 0 || width < exact::LEAST_COLUMNS {
             // What can't be seen can't be allowed.
             self.read = false;
             let text = "Make the terminal larger to answer; Esc interrupts";
@@ -237,14 +239,15 @@ impl Approval {
                 if let Some(why) = justification {
                     page.say(&format!("Why: {why}"), theme.plain);
                 }
-                page.say(&format!("In: {}", workdir.display()), theme.dim);
+                page.say_exactly(&format!("In: {}", workdir.display()), theme.dim);
                 // What the model gave as its reason is not said twice.
                 if justification.as_deref().is_none_or(|why| why.trim() != self.reason.trim()) {
                     page.say(&format!("Asked because: {}", self.reason), theme.dim);
                 }
-                page.quote(command, "$ ", theme.accent);
+                let look = exact::Look { plain: theme.accent, spelled: theme.warning, mark: theme.dim };
+                page.rows.extend(exact::quoted(command, '$', width, look));
                 for line in self.effects.lines() {
-                    page.say(&line, theme.warning);
+                    page.say_exactly(&line, theme.warning);
                 }
             }
             Intent::Write { files } => {
@@ -261,7 +264,7 @@ impl Approval {
                     let outside = if file.outside { " (outside the workspace)" } else { "" };
                     let to =
                         file.moved_to.as_ref().map(|to| format!(" → {}", to.display())).unwrap_or_default();
-                    page.say(&format!("{verb} {}{to}{outside}", file.path.display()), theme.accent);
+                    page.say_exactly(&format!("{verb} {}{to}{outside}", file.path.display()), theme.accent);
                     page.rows.extend(diff::rows(&file.diff, usize::MAX, width, theme).0);
                 }
             }
@@ -269,7 +272,7 @@ impl Approval {
                 page.say("Read these files?", theme.strong);
                 page.say(&format!("Asked because: {}", self.reason), theme.dim);
                 for path in paths {
-                    page.say(&path.to_string_lossy(), theme.accent);
+                    page.say_exactly(&path.to_string_lossy(), theme.accent);
                 }
             }
             Intent::Input { .. } | Intent::None | Intent::Unknown => {
@@ -282,7 +285,7 @@ impl Approval {
                 1 => String::new(),
                 count => format!(" {} of {count} (Tab: another)", self.grant + 1),
             };
-            page.say(&format!("Rule{which}: {grant}"), theme.warning);
+            page.say_exactly(&format!("Rule{which}: {grant}"), theme.warning);
         }
         page.rows
     }
@@ -364,12 +367,9 @@ impl Page {
         ));
     }
 
-    /// Text that is passed on to the byte: every space is kept, and nothing is cut.
-    fn quote(&mut self, text: &str, mark: &str, style: Style) {
-        let prefix = Prefix::hanging(&format!("  {mark}"), style);
-        // A carriage return before a line end is part of what runs, too.
-        let text = text.replace("\r\n", "\\u{d}\n");
-        self.rows.extend(Text::of(&printable(&text), style).rows(self.width, Break::Anywhere, &prefix));
+    /// A sentence with a name in it that is decided about.
+    fn say_exactly(&mut self, text: &str, style: Style) {
+        self.say(&exactly(text).replace('\n', "\\u{a}"), style);
     }
 }
 

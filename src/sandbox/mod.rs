@@ -4,6 +4,7 @@
 
 pub mod attempt;
 pub mod env;
+mod git;
 #[cfg(target_os = "linux")]
 mod linux;
 mod none;
@@ -14,6 +15,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use crate::protocol::SandboxMode;
 
+pub use git::Git;
 pub use program::itself;
 
 /// A program to start, whole: nothing is inherited.

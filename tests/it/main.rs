@@ -6,6 +6,7 @@
 mod approvals;
 mod architecture;
 mod cli;
+mod effects;
 mod faults;
 mod fuzz;
 mod kills;

@@ -228,6 +228,16 @@ pub(super) fn with_programs(mut env: Vars, programs: &Path) -> Vars {
     env
 }
 
+/// Variables of this process, by name: those that are set.
+pub(super) fn kept(names: &[&'static str]) -> Vec<(&'static str, OsString)> {
+    names.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))).collect()
+}
+
+/// Where this process looks for programs.
+pub(super) fn search_path() -> Vec<PathBuf> {
+    std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect()
+}
+
 /// Where HOME is inside the sandbox: at the user's own path, so that the same environment is right inside and
 /// outside; at a neutral one when the user has none, or a system directory.
 #[must_use]
@@ -244,7 +254,7 @@ pub(super) fn tools() -> Vec<PathBuf> {
     if let Some(cargo) = var(&"CARGO_HOME") {
         found.extend(["bin", "env", "git", "registry"].map(|part| cargo.join(part)));
     }
-    found.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+    found.extend(search_path());
     found.retain(|path| {
         path.is_absolute() && path.parent().is_some() && !home.starts_with(path) && path.exists()
     });

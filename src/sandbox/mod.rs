@@ -2,18 +2,22 @@
 //!
 //! It knows nothing of terminals, tools or sessions, so that every backend shares one path for output and input.
 
+pub mod attempt;
 #[cfg(target_os = "linux")]
 mod docker;
 pub mod env;
+mod git;
 #[cfg(target_os = "linux")]
 mod linux;
 mod none;
 mod program;
+mod publish;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use crate::protocol::SandboxMode;
 
+pub use git::Git;
 #[cfg(target_os = "linux")]
 pub use docker::DockerSettings;
 pub use program::itself;
@@ -119,6 +123,42 @@ pub struct Layer {
     pub detail: String,
 }
 
+/// A sentence of the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Article {
+    /// What it is about, in a word or two.
+    pub about: &'static str,
+    pub text: String,
+}
+
+/// What commands may do under these settings, in words.
+///
+/// # Errors
+/// When there can be no such sandbox.
+pub fn policy(settings: &Settings) -> Result<Vec<Article>, SandboxError> {
+    if settings.mode == SandboxMode::DangerFullAccess {
+        let text = "everything that you may: there is no sandbox".to_owned();
+        return Ok(vec![Article { about: "do", text }]);
+    }
+    #[cfg(target_os = "linux")]
+    return linux::explain::policy(settings);
+    #[cfg(target_os = "macos")]
+    return Ok(seatbelt::policy(settings));
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    local(settings.clone()).map(|_| Vec::new())
+}
+
+/// What starts this program inside, to make an [`attempt`].
+#[must_use]
+pub fn attacker(settings: &Settings) -> PathBuf {
+    match settings.mode {
+        SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite if cfg!(target_os = "linux") => {
+            PathBuf::from(env::PROGRAMS).join("apply_patch")
+        }
+        _ => settings.program.clone(),
+    }
+}
+
 /// The sandbox that `settings` ask for, started and tried. Never a weaker one.
 ///
 /// # Errors
@@ -182,14 +222,10 @@ fn local(_: Settings) -> Result<SharedSandbox, SandboxError> {
 /// runs once for every command, without threads and without a runtime.
 #[must_use]
 pub fn helper(args: &[OsString]) -> Option<ExitCode> {
+    let args = args.get(1..)?;
     #[cfg(target_os = "linux")]
-    return {
-        let args = args.get(1..)?;
-        linux::helper(args).or_else(|| docker::helper(args))
-    };
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = args;
-        None
+    if let Some(code) = linux::helper(args).or_else(|| docker::helper(args)) {
+        return Some(code);
     }
+    attempt::main(args)
 }

@@ -11,6 +11,7 @@
 //! Nothing here reads the command: what it may touch is decided by what it can see.
 
 mod enter;
+pub(super) mod explain;
 pub(super) mod filter;
 pub(super) mod guard;
 mod hold;

@@ -36,7 +36,12 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
         .envs(wrapped.env)
         .current_dir(&wrapped.cwd)
         .status();
-    for warning in sandbox.publish().await.warnings {
+    let warnings = sandbox.publish().await.warnings;
+    if !warnings.is_empty() {
+        // What a warning names lies there.
+        let _ = scratch.keep();
+    }
+    for warning in warnings {
         // A closed stream is nobody's concern: the command ran.
         let _ = writeln!(io::stderr(), "! {warning}");
     }

@@ -307,6 +307,14 @@ pub(super) fn elsewhere(env: Vars, image: &[(String, String)], shell: &Path) -> 
     env
 }
 
+/// What `ssh` needs to know to find its keys, and nothing else.
+pub(super) fn for_ssh() -> Vars {
+    ["HOME", "LANG", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "USER"]
+        .iter()
+        .filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
+        .collect()
+}
+
 /// Where container engines of the user's own listen.
 pub(super) fn runtime_sockets() -> Vec<PathBuf> {
     let Some(folder) = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) else { return Vec::new() };

@@ -17,9 +17,9 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use crate::protocol::SandboxMode;
 
-pub use git::Git;
 #[cfg(target_os = "linux")]
 pub use docker::DockerSettings;
+pub use git::Git;
 pub use program::itself;
 
 /// A program to start, whole: nothing is inherited.
@@ -184,6 +184,13 @@ pub fn contain(
     say: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<SharedSandbox, SandboxError> {
     Ok(Arc::new(docker::Docker::start(settings, docker, say)?))
+}
+
+/// What there is of a container engine, found by asking it.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn engine(docker: DockerSettings) -> Vec<Layer> {
+    docker::probe::layers(docker)
 }
 
 /// No sandbox: for what a person let out. Processes still end with the agent.

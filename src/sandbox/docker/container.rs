@@ -88,6 +88,11 @@ impl Container {
         begun
     }
 
+    /// One that runs already.
+    pub(super) fn again(docker: &Docker, id: String) -> Self {
+        Self::watched(docker, id, None)
+    }
+
     fn watched(docker: &Docker, id: String, line: Option<Attached>) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let watch = tokio::spawn(watch(docker.clone(), id.clone(), line, Arc::clone(&ended)));

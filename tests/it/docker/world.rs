@@ -88,7 +88,7 @@ impl World {
         let settings = settings(&root, mode);
         std::fs::create_dir(&settings.workspace).unwrap();
         prepare(&settings.workspace);
-        let docker = DockerSettings { image: Some(image.to_owned()), host: None };
+        let docker = DockerSettings { image: Some(image.to_owned()), host: None, keep: false };
         let sandbox = contain(settings.clone(), docker, &|_| {}).unwrap();
         Some(Self { directory, settings, sandbox })
     }

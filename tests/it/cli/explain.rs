@@ -71,7 +71,7 @@ async fn the_policy_is_told_in_words_with_what_is_configured() {
     let words = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     let write =
         format!("write {}, {}, /tmp, /var/tmp and HOME", world.workspace.display(), further.display());
-    for part in [&write[..], "network none but", "in `agent exec`, never", "✓ reaches no network"] {
+    for part in [write.as_str(), "network none but", "in `agent exec`, never", "✓ reaches no network"] {
         assert!(words.contains(part), "{part}: {}", run.stdout);
     }
     // Where nothing of that kind is, nothing is said to hold.

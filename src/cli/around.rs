@@ -46,7 +46,7 @@ impl Surroundings for Around {
         let sandbox = self.sandbox(settings)?;
         Ok(Place {
             permissions: self.start.permissions(settings, &sandbox),
-            env: self.start.environment(settings.sandbox),
+            env: sandbox.environment(self.start.environment(settings.sandbox)),
             sandbox,
         })
     }

@@ -4,6 +4,7 @@ mod args;
 mod around;
 mod clipboard;
 mod demo;
+mod docker;
 mod doctor;
 mod drafts;
 mod error;

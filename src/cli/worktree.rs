@@ -4,8 +4,6 @@
 //! committed, with hooks, monitors, filters and external programs off; the files are read and compared here.
 
 use std::{
-    env,
-    ffi::OsString,
     fs,
     io::Read as _,
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
@@ -18,6 +16,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 
 use crate::patch::{DIFF_LIMIT, Diff};
 use crate::protocol::{FileOperation, PatchedFile};
+use crate::sandbox;
 use crate::tui::WorkTree;
 
 /// How long git may take. Whoever waits can leave the view.
@@ -161,59 +160,24 @@ fn content(path: &Path) -> Content {
     if read.is_ok() { Content::Bytes(bytes) } else { Content::Not("it can't be read") }
 }
 
-/// Git, with everything off that a repository could have run.
+/// Git, as it is asked here.
 struct Git {
-    program: PathBuf,
+    git: sandbox::Git,
     workspace: PathBuf,
-    /// Programs that the repository's configuration names for content, switched off by name.
-    off: Vec<(OsString, OsString)>,
 }
 
 impl Git {
     async fn find(workspace: &Path) -> Result<Self, String> {
-        let folders = env::var_os("PATH").unwrap_or_default();
-        // A program that the workspace brings is not the git of this machine.
-        let own = |folder: &PathBuf| folder.is_absolute() && !folder.starts_with(workspace);
-        let program = env::split_paths(&folders).filter(own).map(|folder| folder.join("git"));
-        let program = program.into_iter().find(|git| git.is_file()).ok_or("git is not installed")?;
-        let mut git = Self { program, workspace: workspace.to_owned(), off: Vec::new() };
+        let git = sandbox::Git::find(workspace).ok_or("git is not installed")?;
+        let asked = Self { git, workspace: workspace.to_owned() };
         // Fails when there is none.
-        let filters = git.output(&["config", "--name-only", "-z", "--get-regexp", r"^filter\."]).await;
-        for name in filters.unwrap_or_default().split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-            let off: &[u8] = if name.ends_with(b".required") { b"false" } else { b"" };
-            git.off.push((OsString::from_vec(name.to_vec()), OsString::from_vec(off.to_vec())));
-        }
-        Ok(git)
+        let filters = asked.output(sandbox::Git::FILTERS).await.unwrap_or_default();
+        Ok(Self { git: asked.git.without_filters(&filters), ..asked })
     }
 
     fn command(&self, args: &[&str]) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new(&self.program);
-        command.args(["--no-pager", "--no-optional-locks", "--literal-pathspecs"]);
-        for setting in [
-            "core.fsmonitor=false",
-            "core.hooksPath=/dev/null",
-            "core.untrackedCache=false",
-            "protocol.ext.allow=never",
-            "safe.bareRepository=explicit",
-        ] {
-            command.args(["-c", setting]);
-        }
-        command.args(args).current_dir(&self.workspace).env_clear();
-        for name in ["HOME", "XDG_CONFIG_HOME", "TMPDIR"] {
-            command.envs(env::var_os(name).map(|value| (name, value)));
-        }
-        command.envs([
-            ("LC_ALL", "C"),
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_TERMINAL_PROMPT", "0"),
-            ("GIT_NO_LAZY_FETCH", "1"),
-            ("GIT_NO_REPLACE_OBJECTS", "1"),
-        ]);
-        command.env("GIT_CONFIG_COUNT", self.off.len().to_string());
-        for (at, (name, value)) in self.off.iter().enumerate() {
-            command.env(format!("GIT_CONFIG_KEY_{at}"), name).env(format!("GIT_CONFIG_VALUE_{at}"), value);
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut command = tokio::process::Command::from(self.git.command(&self.workspace, args));
+        command.kill_on_drop(true);
         command
     }
 

@@ -4,6 +4,7 @@
 //! prints and never waits for a person: whoever is owed something is told by a fact.
 
 mod call;
+mod disk;
 mod fanout;
 mod hand;
 mod record;
@@ -34,6 +35,7 @@ use crate::tools::{Toolbox, Workspace};
 
 use self::{fanout::Fanout, surroundings::Lasting, work::Work};
 
+pub use disk::Disk;
 pub use fanout::Updates;
 pub use surroundings::{Place, Surroundings};
 

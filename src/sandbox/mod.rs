@@ -3,7 +3,10 @@
 //! It knows nothing of terminals, tools or sessions, so that every backend shares one path for output and input.
 
 pub mod attempt;
+#[cfg(target_os = "linux")]
+mod docker;
 pub mod env;
+mod git;
 #[cfg(target_os = "linux")]
 mod linux;
 mod none;
@@ -16,6 +19,9 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use crate::protocol::SandboxMode;
 
+pub use git::Git;
+#[cfg(target_os = "linux")]
+pub use docker::DockerSettings;
 pub use program::itself;
 
 /// A program to start, whole: nothing is inherited.
@@ -63,6 +69,16 @@ pub trait Sandbox: Send + Sync {
 
     /// In one line, what holds: for the status line, `doctor`, and the model.
     fn describe(&self) -> String;
+
+    /// The environment of commands there, from what it would be on this machine.
+    fn environment(&self, env: env::Vars) -> env::Vars {
+        env
+    }
+
+    /// The shell that commands have there, when it is not the user's own.
+    fn shell(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// Brings in what the person changed since the last command. Called before each command.
     ///
@@ -159,6 +175,19 @@ pub fn pick(settings: Settings) -> Result<SharedSandbox, SandboxError> {
     }
 }
 
+/// The same in a container. `say` is told of what takes long.
+///
+/// # Errors
+/// As [`pick`]; and when there is no engine, or no image.
+#[cfg(target_os = "linux")]
+pub fn contain(
+    settings: Settings,
+    docker: DockerSettings,
+    say: &(dyn Fn(&str) + Send + Sync),
+) -> Result<SharedSandbox, SandboxError> {
+    Ok(Arc::new(docker::Docker::start(settings, docker, say)?))
+}
+
 /// No sandbox: for what a person let out. Processes still end with the agent.
 #[must_use]
 pub fn outside(helper: PathBuf) -> SharedSandbox {
@@ -202,7 +231,7 @@ fn local(_: Settings) -> Result<SharedSandbox, SandboxError> {
 pub fn helper(args: &[OsString]) -> Option<ExitCode> {
     let args = args.get(1..)?;
     #[cfg(target_os = "linux")]
-    if let Some(code) = linux::helper(args) {
+    if let Some(code) = linux::helper(args).or_else(|| docker::helper(args)) {
         return Some(code);
     }
     attempt::main(args)

@@ -12,23 +12,23 @@
 
 mod enter;
 pub(super) mod explain;
-mod filter;
+pub(super) mod filter;
 pub(super) mod guard;
 mod hold;
 mod identity;
 mod init;
 mod landlock;
-mod launch;
+pub(super) mod launch;
 mod mounts;
 mod obeyed;
 mod place;
 mod plan;
 mod probe;
-mod relay;
+pub(super) mod relay;
 mod report;
-mod seccomp;
+pub(super) mod seccomp;
 mod supervise;
-mod sys;
+pub(super) mod sys;
 
 use std::{
     ffi::{OsStr, OsString},

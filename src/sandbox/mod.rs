@@ -19,9 +19,9 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use crate::protocol::SandboxMode;
 
-pub use git::Git;
 #[cfg(target_os = "linux")]
 pub use docker::DockerSettings;
+pub use git::Git;
 pub use program::itself;
 
 /// A program to start, whole: nothing is inherited.

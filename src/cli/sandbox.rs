@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::sandbox::CommandLine;
+use crate::store::remove_tree;
 
 use super::{
     error::{CliError, Kind},
@@ -41,6 +42,9 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
         let _ = writeln!(io::stderr(), "! {warning}");
     }
     sandbox.stop().await;
+    drop(sandbox);
+    // Directories that commands closed for themselves are opened for that.
+    remove_tree(scratch.path()).map_err(CliError::failed)?;
     match status {
         Ok(status) => {
             let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);

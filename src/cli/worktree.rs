@@ -4,7 +4,6 @@
 //! committed, with hooks, monitors, filters and external programs off; the files are read and compared here.
 
 use std::{
-    env,
     ffi::OsString,
     fs,
     io::Read as _,
@@ -18,6 +17,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 
 use crate::patch::{DIFF_LIMIT, Diff};
 use crate::protocol::{FileOperation, PatchedFile};
+use crate::sandbox::hardened;
 use crate::tui::WorkTree;
 
 /// How long git may take. The screen waits for it.
@@ -158,7 +158,6 @@ fn content(path: &Path) -> Content {
 
 /// Git, with everything off that a repository could have run.
 struct Git {
-    program: PathBuf,
     workspace: PathBuf,
     /// Programs that the repository's configuration names for content, switched off by name.
     off: Vec<(OsString, OsString)>,
@@ -166,12 +165,10 @@ struct Git {
 
 impl Git {
     async fn find(workspace: &Path) -> Result<Self, String> {
-        let folders = env::var_os("PATH").unwrap_or_default();
-        // A program that the workspace brings is not the git of this machine.
-        let own = |folder: &PathBuf| folder.is_absolute() && !folder.starts_with(workspace);
-        let program = env::split_paths(&folders).filter(own).map(|folder| folder.join("git"));
-        let program = program.into_iter().find(|git| git.is_file()).ok_or("git is not installed")?;
-        let mut git = Self { program, workspace: workspace.to_owned(), off: Vec::new() };
+        if hardened(workspace, &[]).is_none() {
+            return Err("git is not installed".to_owned());
+        }
+        let mut git = Self { workspace: workspace.to_owned(), off: Vec::new() };
         // Fails when there is none.
         let filters = git.output(&["config", "--name-only", "-z", "--get-regexp", r"^filter\."]).await;
         for name in filters.unwrap_or_default().split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
@@ -181,39 +178,19 @@ impl Git {
         Ok(git)
     }
 
-    fn command(&self, args: &[&str]) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new(&self.program);
-        command.args(["--no-pager", "--no-optional-locks", "--literal-pathspecs"]);
-        for setting in [
-            "core.fsmonitor=false",
-            "core.hooksPath=/dev/null",
-            "core.untrackedCache=false",
-            "protocol.ext.allow=never",
-            "safe.bareRepository=explicit",
-        ] {
-            command.args(["-c", setting]);
-        }
-        command.args(args).current_dir(&self.workspace).env_clear();
-        for name in ["HOME", "XDG_CONFIG_HOME", "TMPDIR"] {
-            command.envs(env::var_os(name).map(|value| (name, value)));
-        }
-        command.envs([
-            ("LC_ALL", "C"),
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_TERMINAL_PROMPT", "0"),
-            ("GIT_NO_LAZY_FETCH", "1"),
-            ("GIT_NO_REPLACE_OBJECTS", "1"),
-        ]);
+    fn command(&self, args: &[&str]) -> Result<tokio::process::Command, String> {
+        let command = hardened(&self.workspace, args).ok_or("git is not installed any more")?;
+        let mut command = tokio::process::Command::from(command);
         command.env("GIT_CONFIG_COUNT", self.off.len().to_string());
         for (at, (name, value)) in self.off.iter().enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{at}"), name).env(format!("GIT_CONFIG_VALUE_{at}"), value);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        command
+        command.kill_on_drop(true);
+        Ok(command)
     }
 
     async fn output(&self, args: &[&str]) -> Result<Vec<u8>, String> {
-        let output = self.command(args).output().await.map_err(failed)?;
+        let output = self.command(args)?.output().await.map_err(failed)?;
         if output.status.success() {
             return Ok(output.stdout);
         }
@@ -224,7 +201,7 @@ impl Git {
     /// What was committed of each file.
     async fn committed(&self, files: &[Differs]) -> Result<Vec<Content>, String> {
         let mut child =
-            self.command(&["cat-file", "--batch"]).stdin(Stdio::piped()).spawn().map_err(failed)?;
+            self.command(&["cat-file", "--batch"])?.stdin(Stdio::piped()).spawn().map_err(failed)?;
         let (Some(mut ask), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err("git has no input".to_owned());
         };

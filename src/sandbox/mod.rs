@@ -3,6 +3,7 @@
 //! It knows nothing of terminals, tools or sessions, so that every backend shares one path for output and input.
 
 pub mod env;
+mod git;
 #[cfg(target_os = "linux")]
 mod linux;
 mod none;
@@ -13,6 +14,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use crate::protocol::SandboxMode;
 
+pub use git::hardened;
 pub use program::itself;
 
 /// A program to start, whole: nothing is inherited.

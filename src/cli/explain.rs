@@ -24,7 +24,6 @@ pub(super) async fn policy(start: &Start, json: bool) -> Result<ExitCode, CliErr
     let scratch = tempfile::tempdir().map_err(CliError::failed)?;
     let (settings, mode) = (start.prospect(), start.config.sandbox);
     let parts = start.sandbox_settings(mode, scratch.path())?;
-    let local = start.config.backend == Backend::Local;
     let none = |error: sandbox::SandboxError| CliError::new(Kind::Sandbox, error);
     let contained = start.config.backend != Backend::Local;
     let policy = if contained { Ok(Vec::new()) } else { sandbox::policy(&parts) };

@@ -24,20 +24,22 @@ pub(super) async fn policy(start: &Start, json: bool) -> Result<ExitCode, CliErr
     let scratch = tempfile::tempdir().map_err(CliError::failed)?;
     let (settings, mode) = (start.prospect(), start.config.sandbox);
     let parts = start.sandbox_settings(mode, scratch.path())?;
-    let local = start.config.backend == Backend::Local;
     let none = |error: sandbox::SandboxError| CliError::new(Kind::Sandbox, error);
-    // A container says all that is to be said of it by itself.
-    let words = if local { sandbox::policy(&parts).map_err(none)? } else { Vec::new() };
+    let contained = start.config.backend != Backend::Local;
+    let policy = if contained { Ok(Vec::new()) } else { sandbox::policy(&parts) };
     let mut articles: Vec<(&str, String)> =
-        words.into_iter().map(|article| (article.about, article.text)).collect();
+        policy.map_err(none)?.into_iter().map(|article| (article.about, article.text)).collect();
     articles.push(("environment", environment(start, mode)));
     articles.push(("asked", asked(start)));
     let sandbox = start.sandbox(&settings, scratch.path())?;
     let described = sandbox.describe();
-    let trial =
-        Trial { start, mode, sandbox: std::sync::Arc::clone(&sandbox), attacker: sandbox::attacker(&parts) };
-    // What tries it is a program of this machine, which is not in a container.
-    let tried = if local { trial.run().await } else { Ok(Vec::new()) };
+    let trial = Trial {
+        start,
+        mode,
+        sandbox: std::sync::Arc::clone(&sandbox),
+        attacker: (!contained).then(|| sandbox::attacker(&parts)),
+    };
+    let tried = trial.run().await;
     sandbox.stop().await;
     let tried = tried
         .map_err(|error| CliError::new(Kind::Sandbox, format!("whether it holds can't be tried: {error}")))?;

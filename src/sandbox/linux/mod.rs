@@ -11,13 +11,14 @@
 //! Nothing here reads the command: what it may touch is decided by what it can see.
 
 mod enter;
-mod filter;
+pub(super) mod explain;
+pub(super) mod filter;
 pub(super) mod guard;
 mod hold;
 mod identity;
 mod init;
 mod landlock;
-mod launch;
+pub(super) mod launch;
 mod limits;
 mod mounts;
 mod obeyed;
@@ -25,13 +26,13 @@ mod overlay;
 mod place;
 mod plan;
 mod probe;
-mod relay;
+pub(super) mod relay;
 mod report;
 mod repositories;
-mod seccomp;
+pub(super) mod seccomp;
 mod secrets;
 mod supervise;
-mod sys;
+pub(super) mod sys;
 
 use std::{
     ffi::{OsStr, OsString},

@@ -14,7 +14,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::sandbox::hardened;
+use crate::sandbox::Git;
 
 /// What stands in the place of a secret, in a form that its readers take for a comment.
 pub(super) const TEXT: &str = "# This file is hidden from commands, because it may hold secrets. The user can show it: \
@@ -154,7 +154,8 @@ fn tracked(root: &Path, found: &[PathBuf]) -> Vec<PathBuf> {
     if found.is_empty() {
         return Vec::new();
     }
-    let Some(mut command) = hardened(root, &["ls-files", "-z", "--"]) else { return Vec::new() };
+    let Some(git) = Git::find(root) else { return Vec::new() };
+    let mut command = git.command(root, &["ls-files", "-z", "--"]);
     let output = command.args(found).output();
     let names = output.map(|output| output.stdout).unwrap_or_default();
     let path = |name: &[u8]| root.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name));

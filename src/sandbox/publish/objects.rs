@@ -11,7 +11,7 @@ use std::{
 use rustix::fs::{AtFlags, chownat, fdatasync, syncfs};
 
 use super::{
-    super::git,
+    super::Git,
     filter::{Kind, Verdict},
     object,
     outside::Outside,
@@ -169,7 +169,8 @@ pub(super) fn missing<'a>(
 
 /// Git, for the repository at `git`.
 fn at(git: &Path) -> Option<Command> {
-    let mut command = git::hardened(git.parent()?, &[])?;
+    let folder = git.parent()?;
+    let mut command = Git::find(folder)?.command(folder, &[]);
     command.arg("--git-dir").arg(git);
     Some(command)
 }

@@ -9,5 +9,5 @@ mod git;
 mod limits;
 mod missing;
 mod ordinary;
-mod terminal;
+pub mod terminal;
 pub mod world;

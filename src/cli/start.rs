@@ -536,6 +536,7 @@ impl Start {
             mode,
             workspace: self.workspace.clone(),
             writable,
+            reveal: self.config.reveal.clone(),
             scratch: scratch.join("scratch"),
             own: self.own_places(),
             helper: sandbox::itself(&program, &written).map_err(lost)?,

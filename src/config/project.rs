@@ -23,6 +23,7 @@ const FORBIDDEN: &[&[&str]] = &[
     &["notify"],
     &["tui"],
     &["writable_roots"],
+    &["reveal"],
     &["shell", "env_allow"],
 ];
 

@@ -35,6 +35,8 @@ pub struct Config {
     /// Directories beside the workspace that may be written. Absolute, or from the home directory with `~/`.
     #[serde(deserialize_with = "directories")]
     pub writable_roots: Vec<PathBuf>,
+    /// Files that commands may see although they look like secrets, such as `.env`: absolute, or below the workspace.
+    pub reveal: Vec<PathBuf>,
     /// Tokens that the model's window holds, instead of what the catalogue says.
     #[serde(deserialize_with = "window")]
     #[schemars(range(min = 4096))]
@@ -137,6 +139,7 @@ impl Default for Config {
             sandbox: SandboxMode::WorkspaceWrite,
             backend: Backend::Local,
             writable_roots: Vec::new(),
+            reveal: Vec::new(),
             context_window: None,
             idle_timeout: 300,
             docker: DockerSettings::default(),

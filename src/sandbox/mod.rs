@@ -47,6 +47,8 @@ pub struct Settings {
     pub writable: Vec<PathBuf>,
     /// A directory of this session's own, made on first use and removed by whoever made the session's folder.
     pub scratch: PathBuf,
+    /// Files that commands may see although they look like secrets: absolute, or below any of the directories.
+    pub reveal: Vec<PathBuf>,
     /// Directories of this program: its settings, keys and sessions. Commands neither read nor write them.
     pub own: Vec<PathBuf>,
     /// What starts this program again, as the sandbox's helper: see [`itself`].

@@ -21,7 +21,7 @@ use super::{
     landlock,
     launch::{Launch, eprint_raw},
     limits,
-    mounts::proc_flags,
+    mounts::{self, proc_flags},
     obeyed, overlay,
     plan::Entry,
     seccomp,
@@ -35,6 +35,7 @@ pub(super) fn run(entry: &Entry, launch: &Launch<'_>, lifeline: &OwnedFd) -> i32
         .map_err(|error| Failure { layer: "mounts", reason: format!("/proc: {error}") })
         .and_then(|()| overlay::hide().map_err(failed("mounts")))
         .and_then(|()| obeyed::protect(&entry.repositories).map_err(failed("mounts")))
+        .and_then(|()| mounts::mask(&entry.hidden).map_err(failed("mounts")))
         .and_then(|()| limits::confine(!entry.groups.is_empty()).map_err(failed("limits")))
         .and_then(|()| confine(entry.user, &entry.written));
     if let Err(Failure { layer, reason }) = prepared {

@@ -30,6 +30,7 @@ pub(super) mod relay;
 mod report;
 mod repositories;
 pub(super) mod seccomp;
+mod secrets;
 mod supervise;
 pub(super) mod sys;
 
@@ -52,6 +53,7 @@ use self::{
     plan::{Entry, Plan},
     report::Report,
     repositories::Repositories,
+    secrets::Secrets,
 };
 use super::{CommandLine, Published, Sandbox, SandboxError, Settings, env};
 use crate::protocol::SandboxMode;
@@ -83,6 +85,7 @@ pub(super) struct Linux {
     settings: Settings,
     plan: Plan,
     known: Arc<Mutex<Known>>,
+    secrets: Mutex<Secrets>,
     /// Those that have a layer for commands; nothing where there can be none, or none is needed.
     repositories: Option<Arc<Mutex<Repositories>>>,
     holder: Mutex<Option<Holder>>,
@@ -117,8 +120,11 @@ impl Linux {
         let layered = plan.write && holder.ready.layers.is_ok();
         let mut repositories = layered.then(|| Repositories::new(plan.repositories(), &plan.scratch));
         let said = repositories.as_mut().map(Repositories::refresh).unwrap_or_default();
+        let roots = plan.shared().map(Path::to_owned).collect();
+        let secrets = Secrets::of(roots, settings.reveal.clone());
         Ok(Self {
             settings,
+            secrets: Mutex::new(secrets),
             known: Arc::new(Mutex::new(Known::of(plan.repositories()))),
             plan,
             repositories: repositories.map(|all| Arc::new(Mutex::new(all))),
@@ -161,6 +167,7 @@ impl Sandbox for Linux {
         let ready = self.ready()?;
         lock(&self.known).ran = true;
         let entry = Entry {
+            hidden: lock(&self.secrets).paths(),
             groups: self.group.as_ref().map(limits::Group::directories).unwrap_or_default(),
             layers: overlay::place(&self.plan.scratch),
             overlays: self.repositories.as_ref().map(|all| lock(all).overlays()).unwrap_or_default(),
@@ -203,10 +210,16 @@ impl Sandbox for Linux {
         };
         let limits =
             if self.group.is_ok() { "" } else { ", with limits of each process alone (no control group)" };
-        format!("{} (local sandbox): {writes}{git}, no network{notes}{limits}", self.settings.mode)
+        format!(
+            "{} (local sandbox): {writes}{git}, files with secrets there (such as .env) are hidden, no network{notes}{limits}",
+            self.settings.mode
+        )
     }
 
     async fn refresh(&self) -> Result<(), SandboxError> {
+        if !lock(&self.known).ran {
+            lock(&self.secrets).look();
+        }
         let said = self
             .with_repositories(|repositories, known| {
                 let mut said = known.look();

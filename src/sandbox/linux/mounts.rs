@@ -26,6 +26,7 @@ use rustix::{
 use super::{
     place::{self, at, kind, open_plain},
     plan::Plan,
+    secrets,
     sys::{MountChange, set_mount},
 };
 use crate::sandbox::env;
@@ -66,6 +67,9 @@ const SECRETS: &[&str] = &[
     "/etc/sudoers.d",
     "/etc/wireguard",
 ];
+
+/// What stands in the place of files that hold secrets.
+const MASK: &str = "/.hidden-file";
 
 /// Sizes of what lives in memory.
 const SHM_SIZE: &str = "1g";
@@ -279,6 +283,7 @@ fn cover(plan: &Plan) -> io::Result<()> {
     let empty = (Path::new("/.empty-directory"), Path::new("/.empty-file"));
     std::fs::DirBuilder::new().mode(0o500).create(empty.0)?;
     place::make(empty.1, false, &[])?;
+    std::fs::write(MASK, secrets::TEXT)?;
     for own in &plan.own {
         pin(plan, own)?;
     }
@@ -302,6 +307,14 @@ fn cover(plan: &Plan) -> io::Result<()> {
             Err(_) => continue,
         };
         Source::plain(nothing, &path, RO | NODEV)?.mount(&[])?;
+    }
+    Ok(())
+}
+
+/// Shows a line of text in the place of each of these files. In a command's own mount namespace.
+pub(super) fn mask(paths: &[PathBuf]) -> io::Result<()> {
+    for path in paths {
+        Source::plain(Path::new(MASK), path, RO | NODEV)?.mount(&[])?;
     }
     Ok(())
 }

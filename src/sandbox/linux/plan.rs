@@ -286,6 +286,8 @@ pub(super) struct Entry {
     pub(super) overlays: Vec<(PathBuf, PathBuf)>,
     /// The control groups of the session.
     pub(super) groups: Vec<PathBuf>,
+    /// Files that the command must not read.
+    pub(super) hidden: Vec<PathBuf>,
 }
 
 impl Entry {
@@ -304,6 +306,8 @@ impl Entry {
         args.push("-".into());
         args.extend(self.groups.iter().map(|path| path.clone().into_os_string()));
         args.push("-".into());
+        args.extend(self.hidden.iter().map(|path| path.clone().into_os_string()));
+        args.push("-".into());
         args.push(self.layers.clone().into_os_string());
         args.extend(
             self.overlays
@@ -319,9 +323,9 @@ impl Entry {
         let end = args.iter().position(|arg| arg == "--")?;
         let (entry, command) = (args.get(..end)?, args.get(end + 1..)?);
         let [holder, started, user, streams, cwd, paths @ ..] = entry else { return None };
-        let mut lists = paths.splitn(4, |arg| arg == "-");
+        let mut lists = paths.splitn(5, |arg| arg == "-");
         let mut list = || Some(lists.next()?.iter().map(PathBuf::from).collect::<Vec<_>>());
-        let (written, repositories, groups) = (list()?, list()?, list()?);
+        let (written, repositories, groups, hidden) = (list()?, list()?, list()?, list()?);
         let [layers, pairs @ ..] = lists.next()? else { return None };
         let pair = |pair: &[OsString]| Some((pair.first()?.into(), pair.get(1)?.into()));
         let entry = Self {
@@ -333,6 +337,7 @@ impl Entry {
             written,
             repositories,
             groups,
+            hidden,
             layers: layers.into(),
             overlays: pairs.chunks(2).map(pair).collect::<Option<_>>()?,
         };
@@ -382,11 +387,12 @@ mod tests {
             written in prop::collection::vec(path(), 0..3),
             repositories in prop::collection::vec(path(), 0..3),
             groups in prop::collection::vec(path(), 0..3),
+            hidden in prop::collection::vec(path(), 0..3),
             layers in path(),
             overlays in prop::collection::vec((path(), path()), 0..3),
             command in prop::collection::vec("[-a-z ]{0,4}", 1..4),
         ) {
-            let entry = Entry { holder, started, user, tty, cwd, written, repositories, layers, overlays, groups };
+            let entry = Entry { holder, started, user, tty, cwd, written, repositories, layers, overlays, groups, hidden };
             let command: Vec<OsString> = command.into_iter().map(OsString::from).collect();
             let mut args = entry.to_args();
             args.push("--".into());

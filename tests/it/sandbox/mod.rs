@@ -7,6 +7,7 @@ mod border;
 mod ends;
 mod git;
 mod limits;
+mod missing;
 mod ordinary;
 pub mod terminal;
 pub mod world;

@@ -7,6 +7,7 @@
 mod command;
 mod delta;
 mod event;
+mod hidden;
 mod id;
 mod intent;
 mod item;
@@ -18,7 +19,10 @@ mod tool;
 
 pub use command::{Command, Delivery, Rejection, Update, Verdict};
 pub use delta::Delta;
-pub use event::{By, Event, FORMAT_VERSION, Fact, Level, Outcome, ResponseOutcome, Time, Usage};
+pub use event::{
+    By, Event, FORMAT_VERSION, Fact, Level, Outcome, ResponseOutcome, SecretAnswer, Time, Usage,
+};
+pub use hidden::Hidden;
 pub use id::{BlobId, CallId, InputId, ProcessId, ResponseId, Seq, SessionId, TurnId};
 pub use intent::{FileChange, FileOperation, Grant, Intent, Rule, Scope};
 pub use item::{Args, Content, Context, Item, words};

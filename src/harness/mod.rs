@@ -5,6 +5,7 @@
 
 mod border;
 mod call;
+mod disk;
 mod fanout;
 mod hand;
 mod record;
@@ -35,6 +36,7 @@ use crate::tools::{Toolbox, Workspace};
 
 use self::{fanout::Fanout, surroundings::Lasting, work::Work};
 
+pub use disk::Disk;
 pub use fanout::Updates;
 pub use surroundings::{Place, Surroundings};
 
@@ -98,6 +100,8 @@ struct Harness {
     clock: Clock,
     permissions: Permissions,
     surroundings: Arc<dyn Surroundings>,
+    /// Changes of rules that could not be written.
+    unkept: Vec<Lasting>,
     deltas: bool,
     fanout: Fanout,
     /// All ids of calls so far: a provider that uses one twice must not confuse two calls.
@@ -140,6 +144,7 @@ pub fn start(parts: Parts) -> Handle {
         clock: parts.clock,
         permissions: parts.permissions,
         surroundings: parts.surroundings,
+        unkept: Vec::new(),
         deltas: parts.deltas,
         fanout,
         seen,

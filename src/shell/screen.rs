@@ -127,7 +127,8 @@ impl Screen {
                 self.full = Some(Full { terminal, how });
             }
         }
-        let end = open.unwrap_or(text.len());
+        // The model of a terminal takes whole characters only.
+        let end = open.unwrap_or(text.len() - super::text::unfinished(&text, false));
         self.draw(text.get(done..end).unwrap_or_default(), &mut plain);
         self.held = text.get(end..).unwrap_or_default().to_vec();
         Cow::Owned(plain)
@@ -164,8 +165,16 @@ impl Screen {
 
     fn draw(&mut self, bytes: &[u8], plain: &mut Vec<u8>) {
         let Some(full) = &mut self.full else { return plain.extend_from_slice(bytes) };
+        // The terminal's output processing is off, see `pty`; a carriage return more does no harm.
+        let mut lines = Vec::with_capacity(bytes.len() + bytes.len() / 32);
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            match line.strip_suffix(b"\n") {
+                Some(start) => lines.extend_from_slice(&[start, b"\r\n"].concat()),
+                None => lines.extend_from_slice(line),
+            }
+        }
         // Whatever a program writes: the worst is that it is shown as it came.
-        if catch_unwind(AssertUnwindSafe(|| full.terminal.process(bytes))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| full.terminal.process(&lines))).is_err() {
             (self.full, self.broken) = (None, true);
             plain.extend_from_slice(bytes);
         }
@@ -260,9 +269,9 @@ mod tests {
     #[test]
     fn a_program_that_places_the_cursor_and_reads_keys_leaves_what_it_drew() {
         let mut screen = screen();
-        assert_eq!(pushed(&mut screen, "\u{1b}[Htop - 12:00\r\n\u{1b}[6;1H  PID", true), "");
-        assert_eq!(screen.shot().unwrap().text, "top - 12:00\n\n\n\n\n  PID\n");
-        assert_eq!(pushed(&mut screen, "done\r\n", false), "top - 12:00\n\n\n\n\n  PID\ndone\r\n");
+        assert_eq!(pushed(&mut screen, "\u{1b}[Htop - 12:00\nTasks\n\u{1b}[6;1H  PID", true), "");
+        assert_eq!(screen.shot().unwrap().text, "top - 12:00\nTasks\n\n\n\n  PID\n");
+        assert_eq!(pushed(&mut screen, "done\r\n", false), "top - 12:00\nTasks\n\n\n\n  PID\ndone\r\n");
     }
 
     #[test]

@@ -116,7 +116,7 @@ async fn another_directory_model_and_setting_are_taken_from_the_command_line() {
         (["-c", "effort=hig"], "did you mean `high`?"),
         (["-c", "effort"], "KEY=VALUE"),
         (["-s", "everything"], "possible values"),
-        (["--backend", "docker"], "not there yet"),
+        (["--backend", "elsewhere"], "local"),
     ] {
         let run = world.exec(&[&args[..], &["go"]].concat()).await.expect(2);
         assert!(run.stderr.contains(problem), "{args:?}: {run:#?}");

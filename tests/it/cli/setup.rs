@@ -242,8 +242,10 @@ async fn what_is_typed_goes_before_what_a_session_ran_with() {
     assert_eq!(now, ["read-only", "untrusted", "high", "low"]);
     assert_eq!(settings["limits"]["window"], 50_000);
     assert_eq!(world.mock.requests()[2].body["model"], "other");
-    let run = world.exec(&["--backend", "docker", "resume", &id, "on"]).await.expect(2);
-    assert!(run.stderr.contains("backend `docker`"), "{run:#?}");
+    let mut command = world.command(["exec", "--backend", "docker", "resume", &id, "on"]);
+    command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let run = crate::support::world::Running::spawn(command).end().await.expect(6);
+    assert!(run.stderr.contains("in a container"), "{run:#?}");
     let run = world.exec(&["--ephemeral", "resume", &id, "on"]).await.expect(2);
     assert!(run.stderr.contains("--ephemeral is for new ones"), "{run:#?}");
 }

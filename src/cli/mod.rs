@@ -38,6 +38,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::config::{self, Inputs};
 use crate::context::Person;
 use crate::protocol::{Approval, ModelRef, SandboxMode};
+use crate::secrets::Secrets;
 
 use self::{
     args::{Cli, CommandArgs, Common, ConfigArgs, SandboxArgs},
@@ -177,7 +178,8 @@ fn start(common: &Common) -> Result<Start, CliError> {
     let typed = Typed::of(&config);
     let approval = start::approval(&config, Person::Absent);
     let home = inputs.home.clone();
-    Ok(Start { config, inputs, home, workspace, typed, approval, person: Person::Absent, models: None })
+    let (person, models, secrets) = (Person::Absent, None, Secrets::default());
+    Ok(Start { config, inputs, home, workspace, typed, approval, person, models, secrets })
 }
 
 /// The same where somebody sits before a screen.

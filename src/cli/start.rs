@@ -22,6 +22,7 @@ use crate::protocol::{
     Settings, Time, TurnId, Verbosity,
 };
 use crate::sandbox::{self, SharedSandbox};
+use crate::secrets::Secrets;
 use crate::session::Session;
 use crate::shell::{self, Shell};
 use crate::store::{Blobs, Log, LogError, Sessions, remove_tree};
@@ -50,6 +51,8 @@ pub(super) struct Start {
     pub(super) person: Person,
     /// Models that answer in the place of those of the catalog.
     pub(super) models: Option<harness::OpenModel>,
+    /// What is to stay out of transcripts, and what was taken out of those of this run.
+    pub(super) secrets: Secrets,
 }
 
 /// What was typed on the command line for this run. It goes before what a resumed session ran with.
@@ -460,12 +463,15 @@ impl Start {
         }
         let catalog = self.catalog();
         let keys = self.keys();
+        let secrets = self.secrets.clone();
         Arc::new(move |settings: &Settings| {
             let resolved = catalog
                 .resolve(&settings.model)
                 .map_err(|error| ModelError::new(ModelErrorKind::Request, error.to_string()))?;
             let key: Option<SecretString> =
                 auth::key(&resolved.provider, |name| std::env::var(name).ok(), &keys)?;
+            // It may have been kept since the session began.
+            secrets.know(key.clone());
             Ok(OpenedModel {
                 model: catalog::open(&resolved, key.as_ref())?,
                 name: settings.model.model.clone(),
@@ -516,6 +522,16 @@ impl Start {
             sandbox::env::with_allowed(sandbox::env::for_commands(mode), &self.config.shell.env_allow);
         env.retain(|(name, _)| keys.iter().all(|key| *name != **key));
         env
+    }
+
+    /// What this program knows and no transcript may hold: keys, and the credentials in headers and variables.
+    fn know_secrets(&self) {
+        let catalog = self.catalog();
+        let keys = catalog.key_names().filter_map(|name| std::env::var(name).ok());
+        // A file that can't be read is told of when a key of it is wanted.
+        let kept = self.keys().all().unwrap_or_default();
+        let others = keys.chain(sandbox::env::secret_values()).chain(catalog.header_secrets());
+        self.secrets.know(others.map(SecretString::from).chain(kept));
     }
 
     /// The variables that hold the keys of providers.
@@ -570,12 +586,16 @@ impl Start {
         let outside = sandbox::pick(self.sandbox_settings(SandboxMode::DangerFullAccess, &folder)?)
             .map_err(|error| CliError::new(Kind::Sandbox, error.to_string()))?;
         let (exits_told, exits) = mpsc::unbounded_channel();
+        let (person, asks) = mpsc::unbounded_channel();
+        self.know_secrets();
         let shell = Shell::new(
             shell::Settings {
                 blobs: folder.join("blobs"),
                 workspace: self.workspace.clone(),
                 env: sandbox.environment(self.environment(settings.sandbox)),
                 forbidden: self.key_names(),
+                secrets: self.secrets.clone(),
+                person: (self.person == Person::Present).then_some(person),
                 shell: sandbox.shell().unwrap_or_else(shell),
                 sandbox: SharedSandbox::clone(&sandbox),
                 outside,
@@ -604,6 +624,7 @@ impl Start {
             workspace,
             shell: shell.clone(),
             exits,
+            asks,
             clock: Arc::new(now),
             permissions: self.permissions(settings, &sandbox),
             surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox)),

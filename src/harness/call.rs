@@ -11,7 +11,7 @@ use crate::protocol::{By, CallId, Delta, Effects, Fact, Intent, Limits};
 use crate::session::{Call, CallState};
 use crate::tools::{OutputSink, ToolCx};
 
-use super::{Harness, disk::Disk, work::Work};
+use super::{Harness, border, disk::Disk, work::Work};
 
 impl Harness {
     /// Finds out what a call would do, and whether it may.
@@ -33,15 +33,19 @@ impl Harness {
 
     fn judgement(&self, call: &Call) -> Fact {
         let id = &call.id;
+        let secrets = self.shell.secrets();
         match self.tools.get(&call.tool).map(|tool| tool.intent(&call.args, &self.workspace)) {
             None => refused(id, format!("unsupported call: {}", call.tool)),
-            Some(Err(error)) => refused(id, error.0),
+            Some(Err(error)) => refused(id, border::clean(secrets, error.0)),
             Some(Ok(intent)) => match policy::judge(&intent, &self.policy(), &self.session.rules) {
-                Judgement::Allow(by) => Fact::CallAllowed { call: id.clone(), by, intent },
+                Judgement::Allow(by) => {
+                    Fact::CallAllowed { call: id.clone(), by, intent: border::intent(secrets, intent) }
+                }
                 Judgement::Ask { reason } => {
                     let policy = self.policy();
                     let grants = policy::proposals(&intent, &policy);
                     let effects = self.effects(&intent, &policy.roots);
+                    let intent = border::intent(secrets, intent);
                     Fact::ApprovalRequested { call: id.clone(), intent, reason, grants, effects }
                 }
                 Judgement::Refuse { reason } => refused(id, reason),

@@ -3,6 +3,7 @@
 //! It owns the session, asks it what is due, does that, and records what came of it. It never draws, never
 //! prints and never waits for a person: whoever is owed something is told by a fact.
 
+mod border;
 mod call;
 mod disk;
 mod fanout;
@@ -29,7 +30,7 @@ use crate::context::Permissions;
 use crate::model::{Model, ModelError};
 use crate::protocol::{CallId, Command, Fact, Item, ModelRef, ProcessId, Rejection, Settings, Time};
 use crate::session::{Session, Step};
-use crate::shell::{Exit, Shell};
+use crate::shell::{Ask, Exit, Shell};
 use crate::store::{Blobs, Log, LogError};
 use crate::tools::{Toolbox, Workspace};
 
@@ -54,6 +55,8 @@ pub struct Parts {
     pub shell: Shell,
     /// Ends of the shell's processes.
     pub exits: mpsc::UnboundedReceiver<Exit>,
+    /// What the shell's processes want a person to be asked.
+    pub asks: mpsc::UnboundedReceiver<Ask>,
     pub clock: Clock,
     /// What the model is to know of what it may do.
     pub permissions: Permissions,
@@ -127,7 +130,7 @@ pub fn start(parts: Parts) -> Handle {
     let (fanout, updates) = Fanout::new();
     let (work, outcomes) = mpsc::unbounded_channel();
     let seen = parts.session.items.iter().filter_map(|item| item.call().cloned()).collect();
-    let exits = parts.exits;
+    let (exits, asks) = (parts.exits, parts.asks);
     let harness = Harness {
         session: parts.session,
         log: parts.log,
@@ -154,7 +157,7 @@ pub fn start(parts: Parts) -> Handle {
         early: HashMap::new(),
         window_mark: 0,
     };
-    let ended = tokio::spawn(harness.run(parts.begin, inbox, outcomes, exits));
+    let ended = tokio::spawn(harness.run(parts.begin, inbox, outcomes, exits, asks));
     Handle { commands, updates, ended }
 }
 
@@ -165,6 +168,7 @@ impl Harness {
         mut inbox: mpsc::UnboundedReceiver<Command>,
         mut outcomes: mpsc::UnboundedReceiver<Work>,
         mut exits: mpsc::UnboundedReceiver<Exit>,
+        mut asks: mpsc::UnboundedReceiver<Ask>,
     ) -> Result<(), LogError> {
         self.record(self.session.reconcile());
         self.record(begin);
@@ -183,6 +187,7 @@ impl Harness {
                 Some(work) = outcomes.recv() => self.take(work),
                 Some(job) = self.jobs.join_next_with_id() => self.joined(job),
                 Some(exit) = exits.recv() => self.exited(exit),
+                Some(ask) = asks.recv() => self.asks_person(ask),
             }
         }
         self.turn.cancel();
@@ -227,6 +232,9 @@ impl Harness {
         }
         if matches!(command, Command::WriteStdin { .. } | Command::Kill { .. }) {
             return self.by_hand(command);
+        }
+        if let Command::AnswerSecret { process, line } = command {
+            return self.answer_secret(process, line.as_ref());
         }
         let submit = matches!(command, Command::Submit { .. });
         if let Command::Configure { settings } = &command

@@ -10,7 +10,7 @@ use crate::session::ProcessState;
 use crate::shell::Exit;
 use crate::tools::{Output, ToolError};
 
-use super::Harness;
+use super::{Harness, border};
 
 /// What a job tells the harness.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl Harness {
             }
             return;
         }
-        let output = result.unwrap_or_else(|ToolError(text)| Output {
+        let output = border::result(self.shell.secrets(), result).unwrap_or_else(|ToolError(text)| Output {
             content: vec![Content::text(text.clone())],
             shown: Shown::failure(text),
             blobs: Vec::new(),

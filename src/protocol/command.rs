@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallId, Content, Delta, Event, Grant, InputId, ProcessId, Rule, Scope, Seq, Settings};
+use super::{CallId, Content, Delta, Event, Grant, Hidden, InputId, ProcessId, Rule, Scope, Seq, Settings};
 
 /// A wish of a person. It is refused, or becomes facts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,11 @@ pub enum Command {
     WriteStdin {
         process: ProcessId,
         text: String,
+    },
+    /// Give a process the line that it asks for and does not echo, or leave it to the model. The line is kept nowhere.
+    AnswerSecret {
+        process: ProcessId,
+        line: Option<Hidden>,
     },
     /// End a process, and all that it started.
     Kill {
@@ -102,6 +107,8 @@ pub enum Rejection {
     NotRunning(ProcessId),
     #[error("process {0} has no terminal to type into")]
     NoTerminal(ProcessId),
+    #[error("process {0} does not ask for a line any more")]
+    NotAsking(ProcessId),
     #[error("a turn is running, or waits to; interrupt it first")]
     Busy,
     #[error("fact {} is not a message that the conversation can go back to", .0.0)]

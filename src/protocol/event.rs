@@ -131,6 +131,18 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output: Option<BlobId>,
     },
+    /// A process reads a line that is not echoed, such as a password, and a person is asked for it.
+    SecretAsked {
+        process: ProcessId,
+        command: String,
+        /// What the process said last.
+        prompt: String,
+    },
+    /// It is not asked for any more. What was typed is kept nowhere.
+    SecretAnswered {
+        process: ProcessId,
+        answer: SecretAnswer,
+    },
     /// The conversation goes on from before a message, which was fact `to`. Files and processes stay as they are.
     Rewound {
         to: Seq,
@@ -147,6 +159,21 @@ pub enum Level {
     Info,
     Warning,
     Error,
+}
+
+/// What came of asking a person for a line that is not echoed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretAnswer {
+    /// They typed it.
+    Typed,
+    /// They left it to the model.
+    Left,
+    /// The process did not wait for it any more.
+    Gone,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// How a turn ended.

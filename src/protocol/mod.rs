@@ -9,6 +9,7 @@ mod delta;
 mod effects;
 mod event;
 mod exact;
+mod hidden;
 mod id;
 mod intent;
 mod item;
@@ -21,8 +22,11 @@ mod tool;
 pub use command::{Command, Delivery, Rejection, Update, Verdict};
 pub use delta::Delta;
 pub use effects::{Bound, Effects, Tally, Touched, Verb};
-pub use event::{By, Event, FORMAT_VERSION, Fact, Level, Outcome, ResponseOutcome, Time, Usage};
+pub use event::{
+    By, Event, FORMAT_VERSION, Fact, Level, Outcome, ResponseOutcome, SecretAnswer, Time, Usage,
+};
 pub use exact::{Exact, exact, exact_parts};
+pub use hidden::Hidden;
 pub use id::{BlobId, CallId, InputId, ProcessId, ResponseId, Seq, SessionId, TurnId};
 pub use intent::{FileChange, FileOperation, Grant, Intent, Rule, Scope, quoted};
 pub use item::{Args, Content, Context, Item, words};

@@ -382,6 +382,23 @@ pub fn may_be_secret(name: &str) -> bool {
     NEVER.iter().any(|word| upper.contains(word))
 }
 
+/// Values of this process's environment that are to stay out of what commands say: those of variables whose names
+/// say so. Paths, words of people and switches are none.
+#[must_use]
+pub fn secret_values() -> Vec<String> {
+    let all = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    all.filter(|(name, value)| holds_secret(name, value)).map(|(_, value)| value).collect()
+}
+
+fn holds_secret(name: &str, value: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let named = may_be_secret(&upper.replace("AUTHOR", ""))
+        && !["_FILE", "_PATH", "_DIR"].iter().any(|end| upper.ends_with(end));
+    let plain = value.bytes().all(|byte| byte.is_ascii_lowercase()) || value.contains(char::is_whitespace);
+    named && !plain && !value.starts_with("/") && !value.starts_with("./") && !value.starts_with("~/")
+}
+
 /// Without empty and relative entries: they would run what a repository brings.
 fn absolute_only(path: &OsStr) -> OsString {
     let kept: Vec<&[u8]> =
@@ -415,6 +432,23 @@ mod tests {
 
     fn get<'a>(env: &'a Vars, name: &str) -> Option<&'a str> {
         env.iter().find(|(n, _)| n == name).map(|(_, v)| v.to_str().unwrap())
+    }
+
+    #[test]
+    fn values_of_variables_with_secret_names_stay_out_of_what_is_said_and_words_do_not() {
+        for (name, value, secret) in [
+            ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG", true),
+            ("github_token", "0123456789abcdef", true),
+            ("GIT_AUTHOR_NAME", "Ada2Lovelace", false),
+            ("GIT_AUTHOR_TOKEN", "Ada2Lovelace", true),
+            ("SSH_AUTH_SOCK", "/run/user/1000/agent", false),
+            ("POSTGRES_PASSWORD", "postgres", false),
+            ("KEY_FILE", "keys2.json", false),
+            ("AUTH_HINT", "ask Ada 2", false),
+            ("PATH", "Q1w2E3r4", false),
+        ] {
+            assert_eq!(holds_secret(name, value), secret, "{name}");
+        }
     }
 
     #[test]

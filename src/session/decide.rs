@@ -2,7 +2,7 @@
 
 use crate::protocol::{
     By, CallId, Command, Content, Context, Delivery, Fact, InputId, Item, Outcome, ProcessId, Rejection,
-    ResponseOutcome, Scope, Shown, Time, TurnId, Verdict,
+    ResponseOutcome, Scope, SecretAnswer, Shown, Time, TurnId, Verdict,
 };
 
 use super::{CallState, ProcessState, Session};
@@ -33,6 +33,13 @@ impl Session {
                 self.by_hand(process, "pressed Ctrl-C in")
             }
             Command::WriteStdin { process, .. } => self.by_hand(process, "typed into"),
+            Command::AnswerSecret { process, .. } if !self.secrets.contains_key(&process) => {
+                Err(Rejection::NotAsking(process))
+            }
+            Command::AnswerSecret { process, line } => {
+                let answer = if line.is_some() { SecretAnswer::Typed } else { SecretAnswer::Left };
+                Ok(vec![Fact::SecretAnswered { process, answer }])
+            }
             Command::Kill { process } => self.by_hand(process, "ended"),
             Command::Rewind { to } => self.rewind(to),
             // The state stays as it is: that is what makes it resumable.
@@ -206,6 +213,32 @@ mod tests {
             let expected = expected.map(|text| vec![Fact::item(notice(text))]);
             assert_eq!(session.decide(command.clone(), Time::UNIX_EPOCH), expected, "{command:?}");
         }
+    }
+
+    #[test]
+    fn a_line_that_is_not_echoed_is_given_once_and_only_where_it_is_asked_for() {
+        let asked = || Fact::SecretAsked {
+            process: ProcessId(1),
+            command: "sudo true".into(),
+            prompt: "Password:".into(),
+        };
+        let answered = |answer| Fact::SecretAnswered { process: ProcessId(1), answer };
+        let answer = |line: Option<&str>| Command::AnswerSecret {
+            process: ProcessId(1),
+            line: line.map(|line| line.to_owned().into()),
+        };
+        let typed = told([asked()]).decide(answer(Some("hunter2")), Time::UNIX_EPOCH);
+        assert_eq!(typed, Ok(vec![answered(SecretAnswer::Typed)]));
+        assert!(!format!("{typed:?} {:?}", answer(Some("hunter2"))).contains("hunter2"));
+        let left = told([asked()]).decide(answer(None), Time::UNIX_EPOCH);
+        assert_eq!(left, Ok(vec![answered(SecretAnswer::Left)]));
+        for over in
+            [vec![], vec![asked(), answered(SecretAnswer::Typed)], vec![started(1, "x"), asked(), exited(1)]]
+        {
+            let refused = told(over).decide(answer(Some("x")), Time::UNIX_EPOCH);
+            assert_eq!(refused, Err(Rejection::NotAsking(ProcessId(1))));
+        }
+        assert_eq!(told([asked()]).reconcile(), [answered(SecretAnswer::Gone)]);
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct Session {
     pub queue: VecDeque<Queued>,
     /// Commands that outlived their call, by the number that the model knows.
     pub processes: BTreeMap<ProcessId, Process>,
+    /// Processes for which a person is asked to type what is not echoed.
+    pub secrets: BTreeMap<ProcessId, SecretAsked>,
     /// What people allowed for longer than one call.
     pub rules: Vec<Rule>,
     pub plan: Vec<PlanStep>,
@@ -77,6 +79,14 @@ pub struct Process {
     pub command: String,
     pub started: Time,
     pub state: ProcessState,
+}
+
+/// A line that a person is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretAsked {
+    pub command: String,
+    /// What the process said last.
+    pub prompt: String,
 }
 
 /// Whether it still runs.
@@ -184,7 +194,15 @@ impl Session {
                 let (command, state) = (command.clone(), ProcessState::Running);
                 self.processes.insert(*process, Process { command, started: event.at, state });
             }
+            Fact::SecretAsked { process, command, prompt } => {
+                let asked = SecretAsked { command: command.clone(), prompt: prompt.clone() };
+                self.secrets.insert(*process, asked);
+            }
+            Fact::SecretAnswered { process, .. } => {
+                self.secrets.remove(process);
+            }
             Fact::ProcessExited { process, exit, output } => {
+                self.secrets.remove(process);
                 if let Some(process) = self.processes.get_mut(process) {
                     process.state = ProcessState::Ended { exit: *exit, output: output.clone(), at: event.at };
                 }

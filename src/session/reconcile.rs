@@ -1,6 +1,6 @@
 //! Closing what a dead process left open. Once, after replay, before anything else is done.
 
-use crate::protocol::{Fact, Outcome, ResponseOutcome};
+use crate::protocol::{Fact, Outcome, ResponseOutcome, SecretAnswer};
 
 use super::{CallState, ProcessState, Session, decide::result};
 
@@ -30,6 +30,9 @@ impl Session {
                             some or none of its effects: look before you do it again.";
                 facts.push(result(&call.id, text.to_owned()));
             }
+        }
+        for process in self.secrets.keys() {
+            facts.push(Fact::SecretAnswered { process: *process, answer: SecretAnswer::Gone });
         }
         for (process, known) in &self.processes {
             if known.state == ProcessState::Running {

@@ -12,17 +12,11 @@ use crate::protocol::{
 use crate::session::{Call, CallState};
 
 use super::{
+    settle::Settle,
     status::Ground,
     text::{Break, Prefix, Text, diff, exact},
     theme::Theme,
 };
-
-/// Milliseconds without a key before one counts.
-const SETTLE_MS: u64 = 300;
-/// The same for somebody who was writing when it appeared: the next word of a sentence is no answer.
-const SETTLE_WRITER_MS: u64 = 1_000;
-/// Who pressed a key so many milliseconds ago, or fewer, is writing.
-const WRITING_MS: u64 = 2_000;
 
 /// Rows for what would happen, at least; with fewer the choices are told in short.
 const LEAST: usize = 5;
@@ -52,9 +46,7 @@ pub(super) struct Approval {
     /// The project, and the file that rules are kept in, for a person to read.
     project: String,
     config: String,
-    /// Since when nothing was pressed, or it is to be seen.
-    since_ms: u64,
-    settle_ms: u64,
+    settle: Settle,
     /// Rows of what would happen that were shown last.
     page: usize,
     /// The note for a no, once the person has said that it is a no.
@@ -78,12 +70,7 @@ impl Approval {
             grant: 0,
             project: ground.project.clone(),
             config: ground.config.clone(),
-            since_ms: now_ms,
-            settle_ms: if now_ms.saturating_sub(typed_ms) < WRITING_MS {
-                SETTLE_WRITER_MS
-            } else {
-                SETTLE_MS
-            },
+            settle: Settle::new(typed_ms, now_ms),
             page: 1,
             note: None,
             top: 0,
@@ -93,20 +80,16 @@ impl Approval {
 
     /// It can be seen only now: what was pressed before was meant for something else.
     pub(super) fn appear(&mut self, now_ms: u64) {
-        self.since_ms = now_ms;
+        self.settle.appear(now_ms);
     }
 
     pub(super) fn key(&mut self, key: KeyEvent, now_ms: u64) -> Reaction {
         if key.code == KeyCode::Esc && self.note.is_none() {
             return Reaction::Interrupt;
         }
-        let quiet = now_ms.saturating_sub(self.since_ms);
-        if self.note.is_none() && quiet < self.settle_ms {
-            // Whoever goes on typing has not seen it yet.
-            self.since_ms = now_ms;
+        if self.note.is_none() && self.settle.is_early(now_ms) {
             return Reaction::Consumed;
         }
-        self.settle_ms = SETTLE_MS;
         // A letter that follows Esc at once arrives as Alt and that letter: it is no letter.
         if matches!(key.code, KeyCode::Char(_))
             && key.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER)
@@ -429,7 +412,7 @@ mod tests {
         assert_eq!(press(&mut approval, KeyCode::Char('y'), 2_449), allowed);
 
         // Somebody was writing when it came: a slow typist is one, too.
-        let mut approval = Approval { settle_ms: SETTLE_WRITER_MS, ..question("rm -rf /", vec![]) };
+        let mut approval = Approval { settle: Settle::new(101_000, 101_000), ..question("rm -rf /", vec![]) };
         text(&mut approval, 80, 24);
         for at in [1_400, 2_300, 3_299] {
             assert_eq!(press(&mut approval, KeyCode::Char('y'), at), Reaction::Consumed, "{at}");

@@ -18,6 +18,7 @@ mod overlay;
 pub mod prompts;
 mod run;
 pub mod settings;
+mod settle;
 mod slash;
 mod status;
 mod surface;

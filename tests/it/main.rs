@@ -13,6 +13,7 @@ mod fuzz;
 mod kills;
 mod permissions;
 mod readme;
+mod redaction;
 mod resume;
 mod sandbox;
 mod screen;

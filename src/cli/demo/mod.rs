@@ -16,6 +16,7 @@ use crate::config::{self, Backend, Home, Inputs};
 use crate::context::Person;
 use crate::harness::OpenedModel;
 use crate::protocol::Approval;
+use crate::secrets::Secrets;
 
 use super::{
     args::RunArgs,
@@ -128,5 +129,6 @@ fn prepare(folder: &Path) -> anyhow::Result<Start> {
         approval: Approval::Never,
         person: Person::Absent,
         models: None,
+        secrets: Secrets::default(),
     })
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crossterm::event::KeyEventKind;
 use ratatui::text::Line;
 
-use crate::protocol::{Command, Content, Delivery, Event, Fact, Outcome, Rejection, Update};
+use crate::protocol::{Command, Content, Delivery, Event, Fact, Outcome, ProcessId, Rejection, Update};
 use crate::session::Session;
 
 use crate::tui::{
@@ -19,7 +19,7 @@ use crate::tui::{
     composer::{Composer, Message},
     host::Answer,
     keymap::Keymap,
-    overlay::{Look, Overlay},
+    overlay::{Look, Overlay, Secret},
     prompts::{self, Prompt},
     settings::{self, StatusItem},
     slash,
@@ -40,6 +40,8 @@ pub(super) struct App {
     pub(super) transcript: Transcript,
     pub(super) composer: Composer,
     approval: Option<Approval>,
+    /// The process whose question for what is not echoed is shown.
+    secret: Option<ProcessId>,
     /// The last one has the keys.
     overlays: Vec<Box<dyn Overlay>>,
     pub(super) ground: Ground,
@@ -82,6 +84,7 @@ impl App {
             transcript: Transcript::new(),
             composer,
             approval: None,
+            secret: None,
             overlays: Vec::new(),
             ground,
             theme,
@@ -164,6 +167,7 @@ impl App {
         self.session = Session::default();
         self.transcript = self.transcript.anew();
         self.approval = None;
+        self.secret = None;
         self.overlays.clear();
     }
 
@@ -286,6 +290,26 @@ impl App {
         if asked.map(|call| &call.id) != shown {
             self.approval = asked.and_then(|call| Approval::of(call, &self.ground, self.typed_ms, now_ms));
         }
+        self.ask_secret(now_ms);
+    }
+
+    /// Shows the question of a process for what is not echoed, for as long as there is one.
+    fn ask_secret(&mut self, now_ms: u64) {
+        let asked = &self.session.secrets;
+        if self.secret.is_some_and(|process| !asked.contains_key(&process)) {
+            self.overlays.retain(|overlay| !overlay.is_over(&self.session));
+            self.secret = None;
+            if self.overlays.is_empty() {
+                self.appear(now_ms);
+            }
+        }
+        if self.secret.is_none()
+            && let Some((process, asked)) = self.session.secrets.first_key_value()
+        {
+            self.secret = Some(*process);
+            let view = Secret::new(*process, asked.clone(), self.typed_ms, now_ms);
+            self.overlays.push(Box::new(view));
+        }
     }
 
     fn rejected(&mut self, rejection: &Rejection) {
@@ -328,6 +352,7 @@ pub(super) fn notice(update: &Update) -> Option<&'static str> {
     let Update::Event(event) = update else { return None };
     match &event.fact {
         Fact::ApprovalRequested { .. } => Some("needs your approval"),
+        Fact::SecretAsked { .. } => Some("needs a password"),
         Fact::TurnFinished { outcome: Outcome::Interrupted, .. } => None,
         Fact::TurnFinished { outcome: Outcome::Failed { .. }, .. } => Some("failed"),
         Fact::TurnFinished { .. } => Some("finished"),

@@ -71,6 +71,7 @@ impl App {
     /// The title of the window: the name, and what goes on.
     pub(in crate::tui) fn title(&self) -> String {
         let state = match (&self.approval, &self.session.turn) {
+            _ if self.secret.is_some() => "needs a password",
             (Some(_), _) => "needs approval",
             (None, Some(_)) => "working",
             (None, None) => "ready",

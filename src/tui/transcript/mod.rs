@@ -189,6 +189,8 @@ impl Transcript {
                 let command = self.processes.remove(process).unwrap_or_default();
                 self.notice(Notice::ProcessEnded { process: *process, exit: *exit, command });
             }
+            // A view asks, and the result of the call says what came of it.
+            Fact::SecretAsked { .. } | Fact::SecretAnswered { .. } => {}
             Fact::Unknown(fields) => {
                 let name = fields.get("type").and_then(|name| name.as_str()).unwrap_or("something");
                 self.notice(Notice::Unknown(name.to_owned()));

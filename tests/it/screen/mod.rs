@@ -11,6 +11,7 @@ mod picture;
 mod plain;
 mod processes;
 mod rules;
+mod secrets;
 mod sessions;
 mod sizes;
 mod terminal;

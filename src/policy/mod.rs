@@ -9,12 +9,19 @@ pub mod destructive;
 pub mod effects;
 mod grants;
 pub mod harmless;
+mod likeness;
+mod limits;
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+};
 
 use crate::protocol::{Approval, By, FileChange, Intent, Rule, SandboxMode, obeyed_by};
 
-pub use grants::{proposals, too_broad};
+pub use grants::{own_programs, proposals, too_broad};
+pub use likeness::{alike, killed};
+pub use limits::limited;
 
 /// What the models know to be told when they ask for more and nobody may be asked.
 pub const ESCALATION_REFUSED: &str = "approval policy is Never; reject command — you cannot ask for escalated \
@@ -33,6 +40,8 @@ pub struct Policy {
     pub sandbox: SandboxMode,
     /// The workspace and the further directories that may be written. Absolute, links resolved.
     pub roots: Vec<PathBuf>,
+    /// The BLAKE3 hashes of programs in the workspace that rules may be bound to. One that is not here has no rule.
+    pub scripts: BTreeMap<PathBuf, String>,
 }
 
 /// What becomes of a call.

@@ -136,6 +136,7 @@ impl Run<'_> {
             Some(name) => self.named(name, rest, state, stdin),
             None => {
                 self.unknown(format!("{}, which names what is run", first.shown()));
+                self.calls.push(vec![None]);
                 None
             }
         }

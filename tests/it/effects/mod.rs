@@ -43,7 +43,8 @@ fn verdicts(command: &str, ground: &Ground, escalated: bool) -> String {
             justification: None,
             prefix: Vec::new(),
         };
-        let policy = Policy { approval, sandbox, roots: vec![ground.workspace.clone()] };
+        let policy =
+            Policy { approval, sandbox, roots: vec![ground.workspace.clone()], scripts: Default::default() };
         match policy::judge(&intent, &policy, &[]) {
             Judgement::Allow(By::Policy) => 'a',
             Judgement::Allow(_) => '!',

@@ -65,13 +65,23 @@ impl Harness {
         } else {
             policy::judge(&intent, &policy, &self.session.rules)
         };
+        let mut effects = None;
+        let judgement = match judgement {
+            // Without a sandbox nothing else keeps what is lost from being lost.
+            Judgement::Allow(By::Policy) if policy.watches() => {
+                effects = self.effects(&intent, &policy.roots);
+                let lost = effects.as_deref().and_then(|effects| policy.loss(effects));
+                lost.map_or(Judgement::Allow(By::Policy), |reason| Judgement::Ask { reason })
+            }
+            judgement => judgement,
+        };
         match judgement {
             Judgement::Allow(by) => Fact::CallAllowed { call: id.clone(), by, intent },
             Judgement::Refuse { reason } => refused(id, reason),
             Judgement::Ask { .. } if self.refused_before(&intent) => refused(id, ASKED_ENOUGH),
             Judgement::Ask { reason } => {
                 let grants = policy::proposals(&intent, &policy);
-                let effects = self.effects(&intent, &policy.roots);
+                let effects = effects.or_else(|| self.effects(&intent, &policy.roots));
                 Fact::ApprovalRequested { call: id.clone(), intent, reason, grants, effects }
             }
         }
@@ -79,12 +89,11 @@ impl Harness {
 
     /// What the rules that limit say of a command.
     fn limited(&self, intent: &Intent, policy: &Policy) -> Option<Judgement> {
-        let Intent::Command { command, workdir, escalated, .. } = intent else { return None };
+        let Intent::Command { command, workdir, .. } = intent else { return None };
         if !self.session.rules.iter().any(|rule| rule.grant.limits()) {
             return None;
         }
-        let disk = Disk::new(self.shell.surroundings(*escalated), &self.workspace.root);
-        let calls = policy::effects::calls(command, workdir, &disk);
+        let calls = policy::effects::calls(command, workdir, &self.disk(intent));
         policy::limited(&calls, &self.session.rules, policy)
     }
 
@@ -95,10 +104,20 @@ impl Harness {
         alike.take_while(|(_, allowed)| !allowed).count() >= MOST_DENIALS
     }
 
+    /// The disk as a command would find it.
+    fn disk(&self, intent: &Intent) -> Disk {
+        let escalated = matches!(intent, Intent::Command { escalated: true, .. });
+        let mut around = self.shell.surroundings(escalated);
+        if let Intent::Command { shell: Some(shell), .. } = intent {
+            around.shell.clone_from(shell);
+        }
+        Disk::new(around, &self.workspace.root)
+    }
+
     /// What a command would touch, for the person who is asked.
     fn effects(&self, intent: &Intent, roots: &[PathBuf]) -> Option<Box<Effects>> {
-        let Intent::Command { command, workdir, escalated, .. } = intent else { return None };
-        let disk = Disk::new(self.shell.surroundings(*escalated), &self.workspace.root);
+        let Intent::Command { command, workdir, .. } = intent else { return None };
+        let disk = self.disk(intent);
         Some(Box::new(policy::effects::of(command, workdir, roots, &disk)))
     }
 

@@ -107,6 +107,7 @@ mod tests {
             escalated,
             justification: None,
             prefix: vec![],
+            shell: None,
         }
     }
 

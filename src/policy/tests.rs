@@ -15,6 +15,7 @@ fn command(text: &str, escalated: bool) -> Intent {
         escalated,
         justification: escalated.then(|| "May I?".to_owned()),
         prefix: Vec::new(),
+        shell: None,
     }
 }
 
@@ -125,6 +126,7 @@ fn a_grant_that_runs_a_file_that_commands_write_is_none() {
             escalated: true,
             justification: None,
             prefix: Vec::new(),
+            shell: None,
         };
         proposals(&intent, &policy(OnRequest, WorkspaceWrite)).len()
     };
@@ -156,6 +158,7 @@ fn a_grant_that_runs_a_file_that_commands_write_is_none() {
             escalated: true,
             justification: None,
             prefix: Vec::new(),
+            shell: None,
         };
         let judged =
             judge(&intent, &policy(OnRequest, WorkspaceWrite), &rules(&[Grant::CommandPrefix { words }]));
@@ -189,6 +192,34 @@ fn a_rule_for_a_program_of_the_workspace_holds_as_long_as_that_is_what_it_was() 
         assert_eq!(letter(&judged), verdict, "{text} {content:?}");
     }
     assert!(!script.fits(Scope::Everywhere) && script.fits(Scope::Project));
+}
+
+#[test]
+fn without_a_sandbox_a_loss_is_asked_for_by_what_it_is() {
+    use crate::protocol::{Tally, Touched};
+    let open = policy(OnRequest, DangerFullAccess);
+    assert!(
+        open.watches()
+            && !policy(Never, DangerFullAccess).watches()
+            && !policy(OnRequest, WorkspaceWrite).watches()
+    );
+    for (verb, path, outside, uncommitted, asked) in [
+        (Verb::Remove, "/ws/f", 0, 1, false),
+        (Verb::Remove, "/ws/d", 0, 2, true),
+        (Verb::Remove, "/ws/target", 0, 0, false),
+        (Verb::Overwrite, "/ws/f", 0, 1, false),
+        (Verb::Overwrite, "/home/me/f", 1, 1, true),
+        (Verb::Remove, "/tmp/f", 1, 1, false),
+        (Verb::Remove, "/tmp/d", 2, 2, true),
+        (Verb::Discard, "/ws", 0, 3, true),
+        (Verb::Change, "/home/me/f", 1, 1, false),
+        (Verb::Create, "/home/me/f", 1, 0, false),
+    ] {
+        let tally = Tally { files: 2, outside, uncommitted, ..Tally::default() };
+        let touched = vec![Touched { verb, path: path.into(), tally }];
+        let effects = Effects { touched, ..Effects::default() };
+        assert_eq!(open.loss(&effects).is_some(), asked, "{verb:?} {path}");
+    }
 }
 
 #[test]
@@ -383,6 +414,7 @@ fn only_rules_that_mean_something_are_offered() {
             escalated: true,
             justification: None,
             prefix,
+            shell: None,
         };
         let words = |grant: Grant| match grant {
             Grant::CommandPrefix { words } => words.join(" "),

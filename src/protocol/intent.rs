@@ -29,6 +29,9 @@ pub enum Intent {
         /// The argv prefix that the model proposes to allow from now on.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         prefix: Vec<String>,
+        /// The shell that reads it, where the model wants another one than the user's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shell: Option<PathBuf>,
     },
     /// Type into a process that was allowed before, or look at it.
     Input { process: ProcessId, text: String },

@@ -525,7 +525,7 @@ impl Run<'_> {
     }
 
     /// A shell that reads a script: from its arguments, or from what it is fed.
-    pub(super) fn shell(&mut self, name: &str, args: &[Arg], state: &State, stdin: Output) -> Output {
+    pub(super) fn shell(&mut self, name: &str, args: &[Arg], state: &State, stdin: &Output) -> Output {
         let dialect = match name {
             "bash" => Dialect::Bash,
             "zsh" => Dialect::Zsh,
@@ -569,7 +569,7 @@ impl Run<'_> {
         // The first is the name of the shell.
         let parameters = given.get(1..).unwrap_or_default().to_vec();
         let mut child = state.child(dialect, parameters);
-        self.script(&script, &mut child, &stdin)
+        self.script(&script, &mut child, stdin)
     }
 }
 

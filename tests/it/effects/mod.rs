@@ -42,6 +42,7 @@ fn verdicts(command: &str, ground: &Ground, escalated: bool) -> String {
             escalated,
             justification: None,
             prefix: Vec::new(),
+            shell: None,
         };
         let policy =
             Policy { approval, sandbox, roots: vec![ground.workspace.clone()], scripts: Default::default() };

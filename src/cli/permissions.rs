@@ -54,7 +54,7 @@ fn revoke(start: &Start, kept: &[Kept], number: usize) -> Result<(), CliError> {
     }
     let _ = writeln!(
         io::stdout(),
-        "{}: {}\nSessions that are open now keep it until they end.",
+        "{}: {}\nSessions that are open now go by that from their next call on.",
         if chosen.grant.limits() { "no longer a rule" } else { "no longer allowed" },
         said(chosen)
     );

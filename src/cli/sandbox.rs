@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::sandbox::CommandLine;
+use crate::store::remove_tree;
 
 use super::{
     error::{CliError, Kind},
@@ -18,11 +19,11 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
     let [program, args @ ..] = command else { return Err(CliError::usage("no command was given")) };
     let scratch = tempfile::tempdir().map_err(CliError::failed)?;
     let mode = start.config.sandbox;
-    let sandbox = start.local_sandbox(mode, scratch.path())?;
+    let sandbox = start.sandbox_in(&start.config.backend, mode, scratch.path())?;
     let line = CommandLine {
         program: program.clone(),
         args: args.to_vec(),
-        env: start.environment(mode),
+        env: sandbox.environment(start.environment(mode)),
         cwd: start.workspace.clone(),
         // It has the terminal of whoever called, and does not get one of its own.
         tty: false,
@@ -36,11 +37,21 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
         .envs(wrapped.env)
         .current_dir(&wrapped.cwd)
         .status();
-    for warning in sandbox.publish().await.warnings {
+    let warnings = sandbox.publish().await.warnings;
+    for warning in &warnings {
         // A closed stream is nobody's concern: the command ran.
         let _ = writeln!(io::stderr(), "! {warning}");
     }
     sandbox.stop().await;
+    drop(sandbox);
+    // What was kept aside lies there, and a warning names it.
+    let there = scratch.path().to_string_lossy();
+    if warnings.iter().any(|warning| warning.contains(&*there)) {
+        let _ = scratch.keep();
+    } else {
+        // Directories that commands closed for themselves are opened for that.
+        remove_tree(scratch.path()).map_err(CliError::failed)?;
+    }
     match status {
         Ok(status) => {
             let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);

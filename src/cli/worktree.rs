@@ -19,8 +19,8 @@ use crate::protocol::{FileOperation, PatchedFile};
 use crate::sandbox;
 use crate::tui::WorkTree;
 
-/// How long git may take. The screen waits for it.
-const LIMIT: Duration = Duration::from_secs(5);
+/// How long git may take. Whoever waits can leave the view.
+const LIMIT: Duration = Duration::from_secs(30);
 /// Files that are shown.
 const FILES: usize = 500;
 /// A file that is longer is not compared.
@@ -40,6 +40,8 @@ struct Differs {
     path: PathBuf,
     /// What was committed of it; nothing for a file that is new.
     old: Option<String>,
+    /// It may be run now and could not, or the other way round, or it is of another kind.
+    mode: bool,
 }
 
 async fn compare(workspace: &Path) -> Result<WorkTree, String> {
@@ -68,7 +70,7 @@ async fn compare(workspace: &Path) -> Result<WorkTree, String> {
         .await?;
     let new = git.output(&["ls-files", "--others", "--exclude-standard", "-z", "--", "."]).await?;
     let untracked = new.split(|byte| *byte == 0).filter(|name| !name.is_empty() && !name.ends_with(b"/"));
-    let untracked = untracked.map(|name| Differs { path: path(name), old: None });
+    let untracked = untracked.map(|name| Differs { path: path(name), old: None, mode: false });
     let mut differs: Vec<Differs> = read_raw(&raw).into_iter().chain(untracked).collect();
     differs.sort_by(|a, b| a.path.cmp(&b.path));
     let left_out = differs.len().saturating_sub(FILES);
@@ -93,7 +95,8 @@ fn read_raw(raw: &[u8]) -> Vec<Differs> {
         let submodule = modes.0 == Some(":160000") || modes.1 == Some("160000");
         if !submodule {
             let old = old.bytes().any(|byte| byte != b'0').then(|| old.to_owned());
-            files.push(Differs { path: path(name), old });
+            let mode = modes.0.map(|mode| mode.trim_start_matches(':')) != modes.1;
+            files.push(Differs { path: path(name), old, mode });
         }
     }
     files
@@ -104,6 +107,8 @@ fn one(workspace: &Path, file: Differs, old: &Content) -> Option<PatchedFile> {
     let new = content(&workspace.join(&file.path));
     let operation = match (old, &new) {
         (Content::Missing, Content::Missing) => return None,
+        // Git goes by when it was written, and does not look into it before it is asked to write that down.
+        (Content::Bytes(old), Content::Bytes(new)) if old == new && !file.mode => return None,
         (Content::Missing, _) => FileOperation::Add,
         (_, Content::Missing) => FileOperation::Delete,
         _ => FileOperation::Update,
@@ -113,7 +118,7 @@ fn one(workspace: &Path, file: Differs, old: &Content) -> Option<PatchedFile> {
             Diff { text: format!("\\ {why}\n"), ..Diff::default() }
         }
         (old, new) if old.bytes() == new.bytes() && operation == FileOperation::Update => {
-            Diff { text: "\\ only its mode differs, or nothing\n".to_owned(), ..Diff::default() }
+            Diff { text: "\\ only its mode differs\n".to_owned(), ..Diff::default() }
         }
         (old, new) => Diff::between(old.bytes(), new.bytes(), 4 * DIFF_LIMIT),
     };
@@ -239,7 +244,10 @@ fn path(name: &[u8]) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::symlink, process::Command};
+    use std::{
+        os::unix::fs::{PermissionsExt as _, symlink},
+        process::Command,
+    };
 
     use super::*;
 
@@ -311,6 +319,15 @@ mod tests {
                 ("sub/näme \n\"x\"".into(), Update, 0, 1),
             ]
         );
+        // What was only written again differs in nothing, and what may be run now does.
+        write("same", "one\ntwo\n");
+        let mtime = std::time::SystemTime::UNIX_EPOCH;
+        fs::File::options().write(true).open(root.join("same")).unwrap().set_modified(mtime).unwrap();
+        assert_eq!(short(&changes(root).await.unwrap()), short(&tree));
+        fs::set_permissions(root.join("same"), fs::Permissions::from_mode(0o755)).unwrap();
+        let run = changes(root).await.unwrap();
+        assert_eq!((run.files.len(), run.files[5].diff.as_str()), (8, "\\ only its mode differs\n"));
+        fs::set_permissions(root.join("same"), fs::Permissions::from_mode(0o644)).unwrap();
         assert!(tree.files[3].diff.contains("+/etc/passwd"), "a link is its text: {}", tree.files[3].diff);
         assert_eq!(
             short(&changes(&root.join("sub")).await.unwrap()),

@@ -27,6 +27,7 @@ const ASKED_ENOUGH: &str = "The user has refused calls like this one three times
 impl Harness {
     /// Finds out what a call would do, and whether it may.
     pub(super) fn judge(&mut self, id: &CallId) {
+        self.read_rules();
         let Some(call) = self.session.call(id) else { return };
         // A bug of a tool costs its call, and not the session.
         let judged = catch_unwind(AssertUnwindSafe(|| self.judgement(call)));

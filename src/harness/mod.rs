@@ -97,6 +97,8 @@ struct Harness {
     clock: Clock,
     permissions: Permissions,
     surroundings: Arc<dyn Surroundings>,
+    /// Changes of rules that could not be written.
+    unkept: Vec<Lasting>,
     deltas: bool,
     fanout: Fanout,
     /// All ids of calls so far: a provider that uses one twice must not confuse two calls.
@@ -139,6 +141,7 @@ pub fn start(parts: Parts) -> Handle {
         clock: parts.clock,
         permissions: parts.permissions,
         surroundings: parts.surroundings,
+        unkept: Vec::new(),
         deltas: parts.deltas,
         fanout,
         seen,

@@ -188,7 +188,9 @@ fn line(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
-fn quoted(word: &str) -> String {
+/// A word as a shell has to be told it.
+#[must_use]
+pub fn quoted(word: &str) -> String {
     let bare = |c: char| c.is_alphanumeric() || "_-./=:,@%+".contains(c);
     if !word.is_empty() && word.chars().all(bare) {
         return word.to_owned();

@@ -6,6 +6,7 @@
 mod approvals;
 mod architecture;
 mod cli;
+mod docker;
 mod effects;
 mod faults;
 mod fuzz;

@@ -20,8 +20,9 @@ use super::{
     hold::{Failure, become_user},
     landlock,
     launch::{Launch, eprint_raw},
+    limits,
     mounts::proc_flags,
-    obeyed,
+    obeyed, overlay,
     plan::Entry,
     seccomp,
     supervise::{Watched, supervise},
@@ -32,7 +33,9 @@ use crate::sandbox::env;
 pub(super) fn run(entry: &Entry, launch: &Launch<'_>, lifeline: &OwnedFd) -> i32 {
     let prepared = mount("proc", "/proc", "proc", proc_flags(), c"subset=pid")
         .map_err(|error| Failure { layer: "mounts", reason: format!("/proc: {error}") })
+        .and_then(|()| overlay::hide().map_err(failed("mounts")))
         .and_then(|()| obeyed::protect(&entry.repositories).map_err(failed("mounts")))
+        .and_then(|()| limits::confine(!entry.groups.is_empty()).map_err(failed("limits")))
         .and_then(|()| confine(entry.user, &entry.written));
     if let Err(Failure { layer, reason }) = prepared {
         eprint_raw(&format!("agent: cannot enter the sandbox: {layer}: {reason}\n"));

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::overlay;
 use crate::{
     protocol::SandboxMode,
     sandbox::{SandboxError, Settings, env},
@@ -125,12 +126,14 @@ impl Plan {
         std::iter::once(self.workspace.as_path()).chain(self.writable.iter().map(PathBuf::as_path))
     }
 
-    /// The host directories behind HOME, /tmp and /var/tmp, with their places inside.
-    pub(super) fn private(&self) -> [(PathBuf, PathBuf); 3] {
+    /// The host directories behind HOME, /tmp and /var/tmp, with their places inside; and that of the layers, which
+    /// commands don't see.
+    pub(super) fn private(&self) -> [(PathBuf, PathBuf); 4] {
         [
             (self.scratch.join("home"), self.home.clone()),
             (self.scratch.join("tmp"), "/tmp".into()),
             (self.scratch.join("var-tmp"), "/var/tmp".into()),
+            (overlay::place(&self.scratch), overlay::LAYERS.into()),
         ]
     }
 
@@ -277,6 +280,12 @@ pub(super) struct Entry {
     pub(super) written: Vec<PathBuf>,
     /// Directories whose `.git` is kept from the command.
     pub(super) repositories: Vec<PathBuf>,
+    /// Where the layers of repositories are on the host.
+    pub(super) layers: PathBuf,
+    /// Each `.git` that has a layer, and the name of that.
+    pub(super) overlays: Vec<(PathBuf, PathBuf)>,
+    /// The control groups of the session.
+    pub(super) groups: Vec<PathBuf>,
 }
 
 impl Entry {
@@ -292,6 +301,15 @@ impl Entry {
         args.extend(self.written.iter().map(|path| path.clone().into_os_string()));
         args.push("-".into());
         args.extend(self.repositories.iter().map(|path| path.clone().into_os_string()));
+        args.push("-".into());
+        args.extend(self.groups.iter().map(|path| path.clone().into_os_string()));
+        args.push("-".into());
+        args.push(self.layers.clone().into_os_string());
+        args.extend(
+            self.overlays
+                .iter()
+                .flat_map(|(git, layer)| [git, layer].map(|path| path.clone().into_os_string())),
+        );
         args
     }
 
@@ -301,16 +319,22 @@ impl Entry {
         let end = args.iter().position(|arg| arg == "--")?;
         let (entry, command) = (args.get(..end)?, args.get(end + 1..)?);
         let [holder, started, user, streams, cwd, paths @ ..] = entry else { return None };
-        let between = paths.iter().position(|arg| arg == "-")?;
-        let (written, repositories) = (paths.get(..between)?, paths.get(between + 1..)?);
+        let mut lists = paths.splitn(4, |arg| arg == "-");
+        let mut list = || Some(lists.next()?.iter().map(PathBuf::from).collect::<Vec<_>>());
+        let (written, repositories, groups) = (list()?, list()?, list()?);
+        let [layers, pairs @ ..] = lists.next()? else { return None };
+        let pair = |pair: &[OsString]| Some((pair.first()?.into(), pair.get(1)?.into()));
         let entry = Self {
             holder: number(holder)?,
             started: number(started)?,
             user: if user == "-" { None } else { Some(number(user)?) },
             tty: streams == "tty",
             cwd: cwd.into(),
-            written: written.iter().map(PathBuf::from).collect(),
-            repositories: repositories.iter().map(PathBuf::from).collect(),
+            written,
+            repositories,
+            groups,
+            layers: layers.into(),
+            overlays: pairs.chunks(2).map(pair).collect::<Option<_>>()?,
         };
         Some((entry, command))
     }
@@ -357,9 +381,12 @@ mod tests {
             cwd in path(),
             written in prop::collection::vec(path(), 0..3),
             repositories in prop::collection::vec(path(), 0..3),
+            groups in prop::collection::vec(path(), 0..3),
+            layers in path(),
+            overlays in prop::collection::vec((path(), path()), 0..3),
             command in prop::collection::vec("[-a-z ]{0,4}", 1..4),
         ) {
-            let entry = Entry { holder, started, user, tty, cwd, written, repositories };
+            let entry = Entry { holder, started, user, tty, cwd, written, repositories, layers, overlays, groups };
             let command: Vec<OsString> = command.into_iter().map(OsString::from).collect();
             let mut args = entry.to_args();
             args.push("--".into());

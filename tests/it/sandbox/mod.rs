@@ -5,6 +5,8 @@
 mod attacks;
 mod border;
 mod ends;
+mod git;
+mod limits;
 mod ordinary;
-mod terminal;
+pub mod terminal;
 pub mod world;

@@ -1,0 +1,134 @@
+//! What commands may bring out of a container: nothing that somebody obeys later, and of a repository only what
+//! [`publish`] lets out, after a look at what it holds.
+
+use std::{os::unix::ffi::OsStrExt as _, path::Path};
+
+use crate::{
+    protocol::{obeyed_by, printable},
+    sandbox::publish::{
+        content,
+        filter::{self, Keep, Kind},
+    },
+};
+
+/// What becomes of a path that was changed inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Out,
+    /// Out, if its content is what its name says.
+    OutIf(Form),
+    /// New ones come out; none is changed or removed.
+    OutOnce,
+    /// It stays inside, and nobody needs to know: it is nothing that would be missed.
+    Quiet,
+    /// It stays inside, and that is told: who obeys it.
+    Kept(&'static str),
+    /// It stays inside, because of its name.
+    Odd,
+}
+
+/// What a file of git must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Head,
+    Reference,
+    PackedReferences,
+    Log,
+    Note,
+}
+
+/// Files that are looked at are not longer.
+pub(super) const LONGEST: u64 = 64 << 20;
+
+/// What becomes of `path`, which was changed inside to something of this `kind`. `repository`: the workspace has a
+/// `.git` directory outside.
+pub(super) fn verdict(path: &Path, kind: Kind, repository: bool) -> Verdict {
+    let text = path.to_string_lossy();
+    if path.as_os_str().as_bytes().iter().any(u8::is_ascii_control) || printable(&text) != text {
+        return Verdict::Odd;
+    }
+    match path.strip_prefix(".git") {
+        Ok(below) if repository => of_git(below, kind),
+        _ => obeyed_by(path).map_or(Verdict::Out, Verdict::Kept),
+    }
+}
+
+fn of_git(path: &Path, kind: Kind) -> Verdict {
+    // A pack is of no use without its index, which git checks against it.
+    if kind == Kind::File
+        && path.parent() == Some(Path::new("objects/pack"))
+        && path.extension().is_some_and(|ending| ending == "idx" || ending == "rev")
+        && filter::judge(&path.with_extension("pack"), kind) == filter::Verdict::Pack
+    {
+        return Verdict::OutOnce;
+    }
+    match filter::judge(path, kind) {
+        filter::Verdict::Into | filter::Verdict::Index => Verdict::Out,
+        filter::Verdict::Object | filter::Verdict::Pack => Verdict::OutOnce,
+        filter::Verdict::Ref => Verdict::OutIf(Form::Reference),
+        filter::Verdict::PackedRefs => Verdict::OutIf(Form::PackedReferences),
+        filter::Verdict::Log => Verdict::OutIf(Form::Log),
+        filter::Verdict::Head => Verdict::OutIf(Form::Head),
+        filter::Verdict::Note => Verdict::OutIf(Form::Note),
+        filter::Verdict::Keep(Keep::Passing) => Verdict::Quiet,
+        filter::Verdict::Keep(Keep::Obeyed | Keep::Unlisted) => Verdict::Kept("git"),
+    }
+}
+
+/// Whether the content of the file at `path` has its form.
+pub(super) fn is_formed(form: Form, path: &Path, content: &[u8]) -> bool {
+    match form {
+        Form::Head => content::is_head(content),
+        Form::Reference => content::id(content).is_some(),
+        Form::PackedReferences => content::packed(content).is_some(),
+        Form::Log => content::is_log(content),
+        Form::Note => {
+            let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            content::is_note(&name, content)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OBJECT: &str = "23456789abcdef0123456789abcdef01234567ab";
+
+    #[test]
+    fn of_a_repository_only_its_history_comes_out_and_of_the_rest_nothing_that_is_obeyed() {
+        let object = ".git/objects/ab/0123456789abcdef0123456789abcdef012345".to_owned();
+        let [pack, index] = ["pack", "idx"].map(|end| format!(".git/objects/pack/pack-{OBJECT}.{end}"));
+        let git = Verdict::Kept("git");
+        for (path, expected) in [
+            ("src/main.rs", Verdict::Out),
+            (".gitignore", Verdict::Out),
+            (".git/index", Verdict::Out),
+            (".git/HEAD", Verdict::OutIf(Form::Head)),
+            (".git/refs/heads/a/b", Verdict::OutIf(Form::Reference)),
+            (".git/logs/refs/heads/main", Verdict::OutIf(Form::Log)),
+            (".git/MERGE_MSG", Verdict::OutIf(Form::Note)),
+            (object.as_str(), Verdict::OutOnce),
+            (pack.as_str(), Verdict::OutOnce),
+            (index.as_str(), Verdict::OutOnce),
+            (".git/objects/pack/other.idx", Verdict::Quiet),
+            (".git/index.lock", Verdict::Quiet),
+            (".git/config", git),
+            (".git/hooks/pre-commit", git),
+            (".git/commondir", git),
+            (".GIT/config", git),
+            ("sub/.git/HEAD", git),
+            (".envrc", Verdict::Kept("direnv")),
+            ("a/.vscode/tasks.json", Verdict::Kept("editors")),
+            ("a\nb", Verdict::Odd),
+            ("a\u{202e}b", Verdict::Odd),
+        ] {
+            assert_eq!(verdict(Path::new(path), Kind::File, true), expected, "{path}");
+        }
+        for path in [".git/HEAD", object.as_str()] {
+            assert_eq!(verdict(Path::new(path), Kind::File, false), git, "{path}: there was no repository");
+        }
+        assert_eq!(verdict(Path::new(".git/refs/heads/x"), Kind::Other, true), git, "a link");
+        assert_eq!(verdict(Path::new(".git"), Kind::Directory, true), Verdict::Out);
+    }
+}

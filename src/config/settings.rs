@@ -9,7 +9,7 @@ use crate::model::catalog::{ModelSettings, ProviderSettings};
 use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Verbosity};
 use crate::tui;
 
-use super::rules::{self, Allow};
+use super::rules::{self, Allow, Ask, Deny};
 
 use super::layer::ON_COMMAND_LINE;
 
@@ -57,7 +57,7 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderSettings>,
     /// What is known of models, by the name that their provider gives them.
     pub models: BTreeMap<String, ModelSettings>,
-    /// What is allowed everywhere without asking.
+    /// Rules that hold everywhere: what is allowed without asking, what is asked for, what is refused.
     pub permissions: PermissionSettings,
     /// What is known of projects, by absolute directory.
     #[schemars(with = "BTreeMap<String, Project>")]
@@ -109,15 +109,27 @@ pub struct Project {
     /// What is allowed in this project without asking.
     #[schemars(with = "Vec<rules::Keys>")]
     pub allow: Vec<Allow>,
+    /// Before which commands a person is asked in this project, whatever else is allowed.
+    #[schemars(with = "Vec<rules::Keys>")]
+    pub ask: Vec<Ask>,
+    /// Which commands are refused in this project, whatever else is allowed.
+    #[schemars(with = "Vec<rules::Keys>")]
+    pub deny: Vec<Deny>,
 }
 
-/// What is allowed everywhere without asking.
+/// Rules that hold everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct PermissionSettings {
     /// Rules, one of `{ command = ["WORD", …] }` and `{ write = "/PATH" }` each.
     #[schemars(with = "Vec<rules::Keys>")]
     pub allow: Vec<Allow>,
+    /// Rules `{ command = ["WORD", …] }`: a person is asked before such commands, whatever else is allowed.
+    #[schemars(with = "Vec<rules::Keys>")]
+    pub ask: Vec<Ask>,
+    /// Rules `{ command = ["WORD", …] }`: such commands are refused, whatever else is allowed.
+    #[schemars(with = "Vec<rules::Keys>")]
+    pub deny: Vec<Deny>,
 }
 
 /// Where commands run.

@@ -177,12 +177,14 @@ impl Session {
                 self.call_becomes(call, CallState::Asked { intent, reason, grants, effects });
             }
             Fact::CallAllowed { call, by, intent } => {
+                self.was_decided(call, by, true);
                 if let By::Person { grant: Some(grant), scope } = by {
                     self.rules.push(Rule { grant: grant.clone(), scope: *scope });
                 }
                 self.call_becomes(call, CallState::Allowed { intent: intent.clone() });
             }
-            Fact::CallRefused { call, reason, .. } => {
+            Fact::CallRefused { call, by, reason } => {
+                self.was_decided(call, by, false);
                 self.call_becomes(call, CallState::Refused { reason: reason.clone() });
             }
             Fact::ToolStarted { call } => {
@@ -264,6 +266,14 @@ impl Session {
     #[must_use]
     pub fn last_answer(&self) -> Option<&str> {
         self.items.iter().rev().find_map(said)
+    }
+
+    /// Keeps what a person said of a call, for as long as the turn goes on.
+    fn was_decided(&mut self, call: &crate::protocol::CallId, by: &By, allowed: bool) {
+        let intent = self.call(call).and_then(Call::intent).cloned();
+        if let (By::Person { .. }, Some(intent), Some(turn)) = (by, intent, &mut self.turn) {
+            turn.decided.push((intent, allowed));
+        }
     }
 
     fn call_becomes(&mut self, call: &crate::protocol::CallId, state: CallState) {

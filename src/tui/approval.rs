@@ -216,13 +216,16 @@ impl Approval {
     fn body(&self, width: u16, theme: &Theme) -> Vec<Line<'static>> {
         let mut page = Page { rows: Vec::new(), width };
         match &self.intent {
-            Intent::Command { command, workdir, escalated, justification, .. } => {
+            Intent::Command { command, workdir, escalated, justification, shell, .. } => {
                 let place = if *escalated { " outside the sandbox" } else { "" };
                 page.say(&format!("Run this command{place}?"), theme.strong);
                 if let Some(why) = justification {
                     page.say(&format!("Why: {why}"), theme.plain);
                 }
                 page.say_exactly(&format!("In: {}", workdir.display()), theme.dim);
+                if let Some(shell) = shell {
+                    page.say_exactly(&format!("Read by: {}", shell.display()), theme.dim);
+                }
                 // What the model gave as its reason is not said twice.
                 if justification.as_deref().is_none_or(|why| why.trim() != self.reason.trim()) {
                     page.say(&format!("Asked because: {}", self.reason), theme.dim);
@@ -368,6 +371,7 @@ mod tests {
             escalated: true,
             justification: Some("May I?".into()),
             prefix: vec![],
+            shell: None,
         };
         let state =
             CallState::Asked { intent, reason: "it leaves the sandbox".into(), grants, effects: None };

@@ -6,8 +6,8 @@
 use std::io::{self, Write};
 
 use crate::protocol::{
-    Content, Delta, Event, Excerpt, Fact, FileOperation, Item, Level, Outcome, PatchedFile, Rejection, Shown,
-    StepStatus, Update, printable, words,
+    Connection, Content, Delta, Event, Excerpt, Fact, FileOperation, Item, Level, Outcome, Passage,
+    PatchedFile, Rejection, Shown, StepStatus, Update, printable, words,
 };
 use crate::session::Session;
 
@@ -156,6 +156,9 @@ impl<D: Write, N: Write> Headless<D, N> {
             Fact::ApprovalRequested { call, reason, .. } => {
                 self.note(&format!("? call {call} waits for your approval: {reason}"))
             }
+            Fact::ConnectionEnded(Connection {
+                host, port, passage: Passage::Refused { reason }, ..
+            }) => self.note(&format!("! {host}:{port} was refused: {reason}")),
             Fact::TurnFinished { outcome, duration_ms, .. } => {
                 let usage = self.session.turn.as_ref().map(|turn| turn.usage).unwrap_or_default();
                 let how = match outcome {

@@ -37,6 +37,9 @@ pub(super) struct Common {
     /// Where commands run.
     #[arg(long, global = true, value_name = "local|docker|docker:IMAGE")]
     pub(super) backend: Option<String>,
+    /// Let commands reach this host, too: crates.io, *.pypi.org, 127.0.0.1:8080, @package-registries. May be repeated.
+    #[arg(long, global = true, value_name = "HOST")]
+    pub(super) allow_host: Vec<String>,
     /// Plain lines in the place of a screen that is repainted: for screen readers and simple terminals.
     #[arg(long, global = true)]
     pub(super) plain: bool,

@@ -18,7 +18,7 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
     let [program, args @ ..] = command else { return Err(CliError::usage("no command was given")) };
     let scratch = tempfile::tempdir().map_err(CliError::failed)?;
     let mode = start.config.sandbox;
-    let sandbox = start.local_sandbox(mode, scratch.path())?;
+    let sandbox = start.local_sandbox(mode, scratch.path(), start.listed_network())?;
     let line = CommandLine {
         program: program.clone(),
         args: args.to_vec(),
@@ -30,13 +30,19 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
     let none = |error| CliError::new(Kind::Sandbox, format!("no sandbox, so not run: {error}"));
     sandbox.refresh().await.map_err(none)?;
     let wrapped = sandbox.wrap(line).map_err(none)?;
-    let status = Command::new(&wrapped.program)
+    let child = Command::new(&wrapped.program)
         .args(&wrapped.args)
         .env_clear()
         .envs(wrapped.env)
         .current_dir(&wrapped.cwd)
-        .status();
-    for warning in sandbox.publish().await.warnings {
+        .spawn();
+    // Not waited for where the proxy is served.
+    let status = match child {
+        Ok(mut child) => tokio::task::spawn_blocking(move || child.wait()).await.map_err(CliError::failed)?,
+        Err(error) => Err(error),
+    };
+    let published = sandbox.publish().await.warnings;
+    for warning in published.into_iter().chain(sandbox.refusals(None)) {
         // A closed stream is nobody's concern: the command ran.
         let _ = writeln!(io::stderr(), "! {warning}");
     }

@@ -21,7 +21,7 @@ use crate::protocol::{
     Approval, Command, Effort, Event, FORMAT_VERSION, Fact, Level, ModelRef, Rule, SandboxMode, SessionId,
     Settings, Time, TurnId, Verbosity,
 };
-use crate::sandbox::{self, SharedSandbox};
+use crate::sandbox::{self, SharedSandbox, network::Network};
 use crate::session::Session;
 use crate::shell::{self, Shell};
 use crate::store::{Blobs, Log, LogError, Sessions, remove_tree};
@@ -30,6 +30,7 @@ use crate::tools::{Toolbox, Workspace};
 use super::{
     around::Around,
     error::{CliError, Kind},
+    online::Online,
 };
 
 /// Live processes of a session at most.
@@ -50,6 +51,8 @@ pub(super) struct Start {
     pub(super) person: Person,
     /// Models that answer in the place of those of the catalog.
     pub(super) models: Option<harness::OpenModel>,
+    /// Hosts that were allowed on the command line, beside those of the configuration.
+    pub(super) allow_hosts: Vec<String>,
 }
 
 /// What was typed on the command line for this run. It goes before what a resumed session ran with.
@@ -200,7 +203,8 @@ impl Start {
         let folder = sessions.folder(id);
         fs::create_dir_all(&folder)
             .map_err(|error| log_error(id, &LogError::Io { path: folder.clone(), error }))?;
-        let sandbox = self.sandbox(&settings, &folder).inspect_err(|_| {
+        let online = self.online();
+        let sandbox = self.sandbox(&settings, &folder, &online.network).inspect_err(|_| {
             // The error counts; an empty folder that stays harms nobody.
             let _ = fs::remove_dir_all(&folder);
         })?;
@@ -220,7 +224,7 @@ impl Start {
         let (opening, said) = self.opening(&settings, &sandbox);
         begin.extend(opening.into_iter().map(Fact::item));
         begin.extend(said.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
-        self.open(id, &sessions, log, Vec::new(), begin, &settings, sandbox, deltas, ephemeral)
+        self.open(id, &sessions, log, Vec::new(), begin, &settings, (sandbox, online), deltas, ephemeral)
     }
 
     /// A new session that begins with the conversation of another one.
@@ -327,14 +331,15 @@ impl Start {
             CliError::failed(format!("session {id} can't be brought back from the archive: {error}"))
         })?;
         begin.extend(of_session.rules_read(&session));
-        let sandbox = of_session.sandbox(&settings, &sessions.folder(id))?;
+        let online = of_session.online();
+        let sandbox = of_session.sandbox(&settings, &sessions.folder(id), &online.network)?;
         if session.turns == TurnId::default() {
             // It may have been killed while this was written.
             let (opening, _) = of_session.opening(&settings, &sandbox);
             let missing = opening.into_iter().filter(|item| !session.items.iter().any(|had| **had == *item));
             begin.extend(missing.map(Fact::item));
         }
-        of_session.open(id, &sessions, log, history, begin, &settings, sandbox, deltas, None)
+        of_session.open(id, &sessions, log, history, begin, &settings, (sandbox, online), deltas, None)
     }
 
     /// The configuration as it stands now: it may have been changed since, by this program as well.
@@ -380,7 +385,7 @@ impl Start {
             limits,
             output_schema,
         };
-        let notes = self.config.notices.iter().cloned().chain(notes).collect();
+        let notes = self.config.notices.iter().cloned().chain(notes).chain(self.network_notes()).collect();
         Ok((settings, notes))
     }
 
@@ -474,17 +479,28 @@ impl Start {
     }
 
     /// Where the commands of a session run.
-    pub(super) fn sandbox(&self, settings: &Settings, folder: &Path) -> Result<SharedSandbox, CliError> {
+    pub(super) fn sandbox(
+        &self,
+        settings: &Settings,
+        folder: &Path,
+        network: &Network,
+    ) -> Result<SharedSandbox, CliError> {
         if settings.backend != Backend::Local.to_string() {
             return Err(CliError::usage(format!("backend `{}` is not there yet", settings.backend))
                 .hint("use --backend local"));
         }
-        self.local_sandbox(settings.sandbox, folder)
+        let network = self.has_network(settings).then(|| network.clone());
+        self.local_sandbox(settings.sandbox, folder, network)
     }
 
     /// A sandbox on this machine, or why there is none.
-    pub(super) fn local_sandbox(&self, mode: SandboxMode, folder: &Path) -> Result<SharedSandbox, CliError> {
-        sandbox::pick(self.sandbox_settings(mode, folder)?).map_err(|error| {
+    pub(super) fn local_sandbox(
+        &self,
+        mode: SandboxMode,
+        folder: &Path,
+        network: Option<Network>,
+    ) -> Result<SharedSandbox, CliError> {
+        sandbox::pick_with(self.sandbox_settings(mode, folder)?, network).map_err(|error| {
             CliError::new(Kind::Sandbox, format!("commands can't be run in a sandbox here: {error}")).hint(
                 "agent doctor says more; --sandbox danger-full-access runs without one, at your own risk",
             )
@@ -512,9 +528,9 @@ impl Start {
         env
     }
 
-    /// The variables that hold the keys of providers.
+    /// The variables that hold the keys of providers, and secrets that only the proxy knows.
     pub(super) fn key_names(&self) -> Vec<String> {
-        self.catalog().key_names().map(str::to_owned).collect()
+        self.catalog().key_names().chain(self.credential_names()).map(str::to_owned).collect()
     }
 
     pub(super) fn sandbox_settings(
@@ -549,7 +565,7 @@ impl Start {
         history: Vec<Event>,
         begin: Vec<Fact>,
         settings: &Settings,
-        sandbox: SharedSandbox,
+        (sandbox, online): (SharedSandbox, Online),
         deltas: bool,
         ephemeral: Option<Ephemeral>,
     ) -> Result<Open, CliError> {
@@ -594,9 +610,10 @@ impl Start {
             workspace,
             shell: shell.clone(),
             exits,
+            network: Some(online.reports),
             clock: Arc::new(now),
             permissions: self.permissions(settings, &sandbox),
-            surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox)),
+            surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox, online.network)),
             deltas,
         });
         Ok(Open { id, history, handle, blobs, shell, headline, ephemeral })

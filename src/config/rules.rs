@@ -12,6 +12,7 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, TableLike, Value};
 
 use crate::policy;
 use crate::protocol::{Grant, Rule, Scope};
+use crate::sandbox::network::{Host, Target};
 
 use super::{Config, ConfigError, Home, project_root, save};
 
@@ -28,6 +29,8 @@ pub struct Keys {
     command: Option<Vec<String>>,
     /// Changes to files at or below this absolute path.
     write: Option<PathBuf>,
+    /// Connections of commands to this host and port.
+    host: Option<String>,
 }
 
 /// A rule that is kept, and for which project.
@@ -45,16 +48,24 @@ impl TryFrom<Keys> for Allow {
 
     fn try_from(keys: Keys) -> Result<Self, Self::Error> {
         match keys {
-            Keys { command: Some(words), write: None } if !words.is_empty() => {
+            Keys { command: Some(words), write: None, host: None } if !words.is_empty() => {
                 Ok(Self(Grant::CommandPrefix { words }))
             }
-            Keys { command: None, write: Some(path) } if path.is_absolute() => {
+            Keys { command: None, write: Some(path), host: None } if path.is_absolute() => {
                 Ok(Self(Grant::WriteBelow { path }))
             }
-            Keys { command: None, write: Some(path) } => {
+            Keys { command: None, write: None, host: Some(host) } => match Target::parse(host.as_bytes()) {
+                Ok(Target { host: Host::Name(host), port }) => Ok(Self(Grant::Host { host, port })),
+                Ok(_) => Err(format!("`{host}` is an address, which only `network.allow` can list")),
+                Err(error) => Err(format!("`{host}` is no HOST:PORT: {error}")),
+            },
+            Keys { command: None, write: Some(path), host: None } => {
                 Err(format!("`{}` is not absolute; write it from /", path.display()))
             }
-            _ => Err("a rule is { command = [\"WORD\", …] } or { write = \"/PATH\" }".to_owned()),
+            _ => Err(
+                "a rule is { command = [\"WORD\", …] }, { write = \"/PATH\" } or { host = \"HOST:PORT\" }"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -98,7 +109,7 @@ impl Config {
     pub(super) fn rule_notices(&self) -> Vec<String> {
         let idle = |kept: &Kept| match &kept.grant {
             Grant::CommandPrefix { words } => policy::too_broad(words),
-            Grant::WriteBelow { .. } | Grant::Unknown => false,
+            Grant::WriteBelow { .. } | Grant::Host { .. } | Grant::Unknown => false,
         };
         let notice = |kept: Kept| {
             format!(
@@ -249,6 +260,7 @@ fn written(grant: &Grant) -> Result<InlineTable, ConfigError> {
             ("command", Value::Array(words.iter().map(String::as_str).collect()))
         }
         Grant::WriteBelow { path } => ("write", Value::from(path.to_str().ok_or_else(|| unwritable(path))?)),
+        Grant::Host { host, port } => ("host", Value::from(format!("{host}:{port}"))),
         Grant::Unknown => return Err(ConfigError::new("this version does not know how to keep that rule")),
     };
     Ok(InlineTable::from_iter([(key, value)]))
@@ -274,6 +286,10 @@ fn reads(table: &dyn TableLike, grant: &Grant) -> bool {
             })
         }
         Grant::WriteBelow { path } => table.get("write").and_then(Item::as_str).map(Path::new) == Some(path),
+        Grant::Host { .. } => table.get("host").and_then(Item::as_str).is_some_and(|text| {
+            let keys = Keys { host: Some(text.to_owned()), ..Keys::default() };
+            Allow::try_from(keys).is_ok_and(|Allow(kept)| kept == *grant)
+        }),
         Grant::Unknown => false,
     }
 }
@@ -362,6 +378,19 @@ mod tests {
     fn rule(words: &[&str], scope: Scope) -> Rule {
         let words = words.iter().map(|word| (*word).to_owned()).collect();
         Rule { grant: Grant::CommandPrefix { words }, scope }
+    }
+
+    #[test]
+    fn a_host_is_kept_with_its_port_and_taken_out_however_it_is_spelled() {
+        let world = World::new("");
+        let given = Rule { grant: Grant::Host { host: "a.b".into(), port: 443 }, scope: Scope::Everywhere };
+        world.keep(&given, "q");
+        assert_eq!(world.text(), "[permissions]\nallow = [\n    { host = \"a.b:443\" },\n]\n");
+        assert_eq!(world.rules("q"), std::slice::from_ref(&given));
+        fs::write(world.home.config_file(), "permissions.allow = [{ host = 'A.B.:443' }]\n").unwrap();
+        assert_eq!(world.rules("q"), std::slice::from_ref(&given));
+        world.forget(&given, "q");
+        assert_eq!(world.text(), "");
     }
 
     #[test]
@@ -490,6 +519,8 @@ mod tests {
         for (text, told) in [
             ("permissions.allow = [{ write = 'x' }]", "`x` is not absolute"),
             ("permissions.allow = [{}]", "a rule is { command"),
+            ("permissions.allow = [{ host = 'a.b' }]", "`a.b` is no HOST:PORT"),
+            ("permissions.allow = [{ host = '10.0.0.1:80' }]", "which only `network.allow` can list"),
             ("permissions.allow = [{ command = [] }]", "a rule is { command"),
             ("permissions.allow = [{ command = ['a'], write = '/' }]", "a rule is { command"),
             ("permissions.allow = [{ comand = ['a'] }]", "a rule is { command"),

@@ -7,6 +7,7 @@ use serde::{Deserialize, de};
 use crate::context::instructions;
 use crate::model::catalog::{ModelSettings, ProviderSettings};
 use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Verbosity};
+use crate::sandbox::network;
 use crate::tui;
 
 use super::rules::{self, Allow};
@@ -43,6 +44,8 @@ pub struct Config {
     #[serde(deserialize_with = "at_least_one")]
     #[schemars(range(min = 1, max = 86400))]
     pub idle_timeout: u64,
+    /// What commands reach of the network.
+    pub network: network::Settings,
     /// The shell that commands run in.
     pub shell: ShellSettings,
     /// Instruction files (`AGENTS.md`).
@@ -103,7 +106,7 @@ pub struct Project {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct PermissionSettings {
-    /// Rules, one of `{ command = ["WORD", …] }` and `{ write = "/PATH" }` each.
+    /// Rules, one of `{ command = ["WORD", …] }`, `{ write = "/PATH" }` and `{ host = "HOST:PORT" }` each.
     #[schemars(with = "Vec<rules::Keys>")]
     pub allow: Vec<Allow>,
 }
@@ -129,6 +132,7 @@ impl Default for Config {
             writable_roots: Vec::new(),
             context_window: None,
             idle_timeout: 300,
+            network: network::Settings::default(),
             shell: ShellSettings::default(),
             instructions: InstructionSettings::default(),
             tui: tui::Settings::default(),

@@ -231,6 +231,7 @@ pub fn proposals(intent: &Intent, policy: &Policy) -> Vec<Grant> {
                 _ => Vec::new(),
             }
         }
+        Intent::Connect { host, port } => vec![Grant::Host { host: host.clone(), port: *port }],
         Intent::None | Intent::Read { .. } | Intent::Input { .. } | Intent::Unknown => Vec::new(),
     }
 }
@@ -252,7 +253,7 @@ pub(super) fn for_command<'a>(
             Grant::CommandPrefix { words: prefix } => {
                 !too_broad(prefix) && words.starts_with(prefix) && !runs_own_file(words, workdir, policy)
             }
-            Grant::WriteBelow { .. } | Grant::Unknown => false,
+            Grant::WriteBelow { .. } | Grant::Host { .. } | Grant::Unknown => false,
         })?;
         first.get_or_insert(rule);
     }
@@ -266,8 +267,15 @@ pub(super) fn for_file<'a>(file: &FileChange, rules: &'a [Rule]) -> Option<&'a R
             let rest = path.strip_prefix(root);
             below(path, root) && rest.is_ok_and(|rest| obeyed_by(rest).is_none())
         }),
-        Grant::CommandPrefix { .. } | Grant::Unknown => false,
+        Grant::CommandPrefix { .. } | Grant::Host { .. } | Grant::Unknown => false,
     })
+}
+
+/// The grant under which commands may reach a host.
+pub(super) fn for_host<'a>(host: &str, port: u16, rules: &'a [Rule]) -> Option<&'a Rule> {
+    holding(rules).find(
+        |rule| matches!(&rule.grant, Grant::Host { host: known, port: at } if known == host && *at == port),
+    )
 }
 
 fn holding(rules: &[Rule]) -> impl Iterator<Item = &Rule> {

@@ -32,6 +32,8 @@ pub enum Intent {
     },
     /// Type into a process that was allowed before, or look at it.
     Input { process: ProcessId, text: String },
+    /// Reach another machine from inside the sandbox. No tool asks for it: a running command does.
+    Connect { host: String, port: u16 },
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
@@ -75,6 +77,8 @@ pub enum Grant {
     CommandPrefix { words: Vec<String> },
     /// Changes to files at or below this path.
     WriteBelow { path: PathBuf },
+    /// Connections to this host and port, from inside the sandbox.
+    Host { host: String, port: u16 },
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
@@ -152,6 +156,7 @@ impl fmt::Display for Grant {
                 write!(f, "commands that begin with `{}`, outside the sandbox too", words.join(" "))
             }
             Self::WriteBelow { path } => write!(f, "changes at or below {}", path.display()),
+            Self::Host { host, port } => write!(f, "connections to {host}:{port}"),
             Self::Unknown => f.write_str("nothing that this version knows"),
         }
     }
@@ -170,7 +175,7 @@ impl Intent {
     #[must_use]
     pub fn mutates(&self) -> bool {
         match self {
-            Self::None | Self::Read { .. } => false,
+            Self::None | Self::Read { .. } | Self::Connect { .. } => false,
             Self::Write { .. } | Self::Command { .. } | Self::Input { .. } | Self::Unknown => true,
         }
     }
@@ -180,9 +185,12 @@ impl Intent {
     pub fn exclusive(&self) -> bool {
         match self {
             Self::Write { .. } => true,
-            Self::None | Self::Read { .. } | Self::Command { .. } | Self::Input { .. } | Self::Unknown => {
-                false
-            }
+            Self::None
+            | Self::Read { .. }
+            | Self::Command { .. }
+            | Self::Input { .. }
+            | Self::Connect { .. }
+            | Self::Unknown => false,
         }
     }
 }

@@ -5,12 +5,15 @@
 pub mod env;
 #[cfg(target_os = "linux")]
 mod linux;
+pub mod network;
 mod none;
 mod program;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
-use crate::protocol::SandboxMode;
+use crate::protocol::{CallId, SandboxMode};
+
+use self::network::Network;
 
 pub use program::itself;
 
@@ -56,6 +59,21 @@ pub trait Sandbox: Send + Sync {
     /// # Errors
     /// When the sandbox can't be had; the command must then not run.
     fn wrap(&self, command: CommandLine) -> Result<CommandLine, SandboxError>;
+
+    /// The same for the command of a call, so that what it does with the network is told with that.
+    ///
+    /// # Errors
+    /// As [`Sandbox::wrap`].
+    fn wrap_for(&self, command: CommandLine, call: Option<&CallId>) -> Result<CommandLine, SandboxError> {
+        let _ = call;
+        self.wrap(command)
+    }
+
+    /// What the result of a call is to say of connections that its command did not get: a sentence each, said once.
+    fn refusals(&self, call: Option<&CallId>) -> Vec<String> {
+        let _ = call;
+        Vec::new()
+    }
 
     /// In one line, what holds: for the status line, `doctor`, and the model.
     fn describe(&self) -> String;
@@ -110,12 +128,20 @@ pub struct Layer {
 /// # Errors
 /// When a layer of it can't be had. The text says which, and how to get it.
 pub fn pick(settings: Settings) -> Result<SharedSandbox, SandboxError> {
+    pick_with(settings, None)
+}
+
+/// The same, whose commands reach what `network` lets them reach.
+///
+/// # Errors
+/// As [`pick`].
+pub fn pick_with(settings: Settings, network: Option<Network>) -> Result<SharedSandbox, SandboxError> {
     match settings.mode {
         SandboxMode::DangerFullAccess => {
             let links = Some((settings.program, settings.scratch.join("bin")));
             Ok(Arc::new(none::Unconfined { helper: settings.helper, links }))
         }
-        SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => local(settings),
+        SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => local(settings, network),
     }
 }
 
@@ -131,19 +157,19 @@ pub fn probe(settings: &Settings) -> Vec<Layer> {
     #[cfg(target_os = "linux")]
     return linux::layers(settings);
     #[cfg(not(target_os = "linux"))]
-    match local(settings.clone()) {
+    match local(settings.clone(), None) {
         Ok(_) => Vec::new(),
         Err(error) => vec![Layer { name: "local".into(), ok: false, detail: error.message }],
     }
 }
 
 #[cfg(target_os = "linux")]
-fn local(settings: Settings) -> Result<SharedSandbox, SandboxError> {
-    Ok(Arc::new(linux::Linux::start(settings)?))
+fn local(settings: Settings, network: Option<Network>) -> Result<SharedSandbox, SandboxError> {
+    Ok(Arc::new(linux::Linux::start(settings, network)?))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn local(_: Settings) -> Result<SharedSandbox, SandboxError> {
+fn local(_: Settings, _: Option<Network>) -> Result<SharedSandbox, SandboxError> {
     Err(SandboxError {
         message: "no sandbox: there is none for this system yet. To run without one, at your own risk: \
                   --sandbox danger-full-access"

@@ -48,7 +48,7 @@ use self::{
 pub use self::waiting::Waiting;
 
 use crate::{
-    protocol::{BlobId, Excerpt, ProcessId},
+    protocol::{BlobId, CallId, Excerpt, ProcessId},
     sandbox::{CommandLine, SandboxError, SharedSandbox},
 };
 
@@ -56,6 +56,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Shell {
     inner: Arc<Inner>,
+    /// The call that uses this handle: what its commands do with the network is told with it.
+    call: Option<CallId>,
 }
 
 struct Inner {
@@ -259,7 +261,13 @@ impl Shell {
             stop,
             settings,
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), call: None }
+    }
+
+    /// A handle for the commands of a call.
+    #[must_use]
+    pub fn of(&self, call: &CallId) -> Self {
+        Self { inner: Arc::clone(&self.inner), call: Some(call.clone()) }
     }
 
     /// Has commands run elsewhere from the next one on. What runs stays where it is: its sandbox must live on.
@@ -395,6 +403,7 @@ impl Shell {
                 command: launch.command.clone(),
                 workdir: launch.workdir.clone(),
                 tty: launch.tty,
+                call: self.call.clone(),
             };
             let process = Arc::new(Process::new(about, control, sandbox));
             let pruned = table.insert(Arc::clone(&process), inner.settings.max_processes);
@@ -411,7 +420,12 @@ impl Shell {
 
     async fn spawn(&self, place: &Place, line: CommandLine, outside: bool) -> Result<Born, ShellError> {
         let sandbox = if outside { &self.inner.settings.outside } else { &place.sandbox };
-        self.inner.spawner.as_ref().map_err(Clone::clone)?.spawn(line, Arc::clone(sandbox)).await
+        self.inner
+            .spawner
+            .as_ref()
+            .map_err(Clone::clone)?
+            .spawn(line, self.call.clone(), Arc::clone(sandbox))
+            .await
     }
 
     /// Has a process read and waited for.
@@ -454,7 +468,7 @@ impl Shell {
         let line = login::command_line(shell.to_owned(), &place.env, workdir.clone());
         let born = self.spawn(place, line, outside).await.ok()?;
         let (control, bell) = control(false).ok()?;
-        let about = About { id: ProcessId(0), command: "login".into(), workdir, tty: false };
+        let about = About { id: ProcessId(0), command: "login".into(), workdir, tty: false, call: None };
         let process = Arc::new(Process::new(about, control, None));
         self.attend(&process, born, bell, Spill::new(None)).ok()?;
         let _unfinished = Unfinished { inner, process: &process, finished: false };

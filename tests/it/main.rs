@@ -9,6 +9,7 @@ mod cli;
 mod faults;
 mod fuzz;
 mod kills;
+mod network;
 mod permissions;
 mod readme;
 mod resume;

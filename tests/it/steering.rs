@@ -139,6 +139,7 @@ impl Talk {
             workspace: Workspace { root: world.workspace.clone(), writable: Vec::new(), own: Vec::new() },
             shell,
             exits,
+            network: None,
             clock: Arc::new(Time::now),
             permissions: permissions(Approval::Never),
             surroundings: Arc::new(unconfined),

@@ -19,6 +19,7 @@ use rustix::{
 
 use super::{
     identity::{Identity, Idmap},
+    listener,
     mounts::{self, Mapped, Sources},
     plan::Plan,
     probe,
@@ -143,8 +144,8 @@ fn first_process(
     if rustix::io::read(go, &mut byte) != Ok(0) {
         return 1;
     }
-    super::relay::release_stdout();
     let built = build(plan, identity, mapped);
+    super::relay::release_stdout();
     let ready = match built {
         Ok(landlock) => Report::Ready { holder: 0, started: 0, user: None, landlock },
         Err(failure) => Report::Failed(failure),
@@ -162,6 +163,9 @@ fn build(plan: &Plan, identity: Identity, mapped: Option<Mapped>) -> Result<u32,
     become_user(identity.becomes()).map_err(failed("identity"))?;
     rustix::system::sethostname(b"localhost").map_err(|error| failed("uts namespace")(error.into()))?;
     sys::loopback_up().map_err(failed("network namespace"))?;
+    if plan.network {
+        listener::hand_over().map_err(failed("network namespace"))?;
+    }
     sources.mount(plan, identity.becomes()).map_err(failed("mounts"))?;
     probe::attempt(plan)
 }

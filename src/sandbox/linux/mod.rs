@@ -18,6 +18,7 @@ mod identity;
 mod init;
 mod landlock;
 mod launch;
+mod listener;
 mod mounts;
 mod obeyed;
 mod place;
@@ -31,7 +32,8 @@ mod sys;
 
 use std::{
     ffi::{OsStr, OsString},
-    io::Read as _,
+    net::TcpListener,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::{Mutex, PoisonError},
@@ -47,8 +49,11 @@ use self::{
     plan::{Entry, Plan},
     report::Report,
 };
-use super::{CommandLine, Published, Sandbox, SandboxError, Settings, env};
-use crate::protocol::SandboxMode;
+use super::{
+    CommandLine, Published, Sandbox, SandboxError, Settings, env,
+    network::{Network, Served},
+};
+use crate::protocol::{CallId, SandboxMode};
 
 /// How long the end of a session's sandbox is waited for.
 const STOP_LIMIT: Timespec = Timespec { tv_sec: 3, tv_nsec: 0 };
@@ -77,6 +82,7 @@ pub(super) struct Linux {
     settings: Settings,
     plan: Plan,
     git: obeyed::Known,
+    network: Option<Network>,
     holder: Mutex<Option<Holder>>,
 }
 
@@ -84,6 +90,8 @@ pub(super) struct Linux {
 struct Holder {
     child: Child,
     ready: Ready,
+    /// The proxy's end of the network inside.
+    served: Option<Served>,
 }
 
 /// What a holder said when it was ready.
@@ -97,30 +105,45 @@ struct Ready {
 
 impl Linux {
     /// The sandbox of a session, started and tried.
-    pub(super) fn start(settings: Settings) -> Result<Self, SandboxError> {
-        let plan = Plan::new(&settings)?;
-        let holder = Holder::start(&settings, &plan).map_err(|failure| explain(&failure))?;
+    pub(super) fn start(settings: Settings, network: Option<Network>) -> Result<Self, SandboxError> {
+        let plan = Plan { network: network.is_some(), ..Plan::new(&settings)? };
+        let holder =
+            Holder::start(&settings, &plan, network.as_ref()).map_err(|failure| explain(&failure))?;
         let git = obeyed::Known::of(plan.shared());
-        Ok(Self { settings, plan, git, holder: Mutex::new(Some(holder)) })
+        Ok(Self { settings, plan, git, network, holder: Mutex::new(Some(holder)) })
     }
 
     /// The holder, started again if somebody killed it.
-    fn ready(&self) -> Result<Ready, SandboxError> {
+    fn ready(&self) -> Result<(Ready, Option<u16>), SandboxError> {
         let mut slot = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(holder) = slot.as_mut()
             && matches!(holder.child.try_wait(), Ok(None))
         {
-            return Ok(holder.ready);
+            return Ok((holder.ready, holder.port()));
         }
-        let holder = Holder::start(&self.settings, &self.plan).map_err(|failure| explain(&failure))?;
-        Ok(slot.insert(holder).ready)
+        let holder = Holder::start(&self.settings, &self.plan, self.network.as_ref())
+            .map_err(|failure| explain(&failure))?;
+        let holder = slot.insert(holder);
+        Ok((holder.ready, holder.port()))
+    }
+
+    fn env(&self, vars: env::Vars, port: Option<u16>, call: Option<&CallId>) -> env::Vars {
+        let vars = env::with_programs(vars, Path::new(env::PROGRAMS));
+        match (&self.network, port) {
+            (Some(network), Some(port)) => network.vars(vars, (network.lease(call), port).into()),
+            _ => vars,
+        }
     }
 }
 
 #[async_trait::async_trait]
 impl Sandbox for Linux {
     fn wrap(&self, command: CommandLine) -> Result<CommandLine, SandboxError> {
-        let ready = self.ready()?;
+        self.wrap_for(command, None)
+    }
+
+    fn wrap_for(&self, command: CommandLine, call: Option<&CallId>) -> Result<CommandLine, SandboxError> {
+        let (ready, port) = self.ready()?;
         let entry = Entry {
             holder: ready.holder,
             started: ready.started,
@@ -138,7 +161,7 @@ impl Sandbox for Linux {
         Ok(CommandLine {
             program: self.settings.helper.clone().into(),
             args,
-            env: env::shielded(env::with_programs(command.env, Path::new(env::PROGRAMS))),
+            env: env::shielded(self.env(command.env, port, call)),
             cwd: "/".into(),
             tty: command.tty,
         })
@@ -153,9 +176,14 @@ impl Sandbox for Linux {
         let landlock = slot.as_ref().is_none_or(|holder| holder.ready.landlock > 0);
         let notes = if landlock { "" } else { ", without Landlock (not in this kernel)" };
         format!(
-            "{} (local sandbox): {writes}, the .git there is read-only, no network{notes}",
-            self.settings.mode
+            "{} (local sandbox): {writes}, the .git there is read-only, {}{notes}",
+            self.settings.mode,
+            self.network.as_ref().map_or_else(|| "no network".to_owned(), Network::describe),
         )
+    }
+
+    fn refusals(&self, call: Option<&CallId>) -> Vec<String> {
+        self.network.as_ref().map(|network| network.refusals(call)).unwrap_or_default()
     }
 
     async fn publish(&self) -> Published {
@@ -177,33 +205,53 @@ impl Sandbox for Linux {
 }
 
 impl Holder {
-    fn start(settings: &Settings, plan: &Plan) -> Result<Self, Failure> {
+    /// Where commands find the proxy.
+    fn port(&self) -> Option<u16> {
+        self.served.as_ref().map(|served| served.port)
+    }
+
+    fn start(settings: &Settings, plan: &Plan, network: Option<&Network>) -> Result<Self, Failure> {
         let process = |error: std::io::Error| Failure { layer: "process", reason: error.to_string() };
+        let (ours, theirs) = UnixStream::pair().map_err(process)?;
         let mut child = Command::new(&settings.helper)
             .args([OsStr::new(ROLE), OsStr::new("hold")])
             .args(plan.to_args())
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
             .stderr(Stdio::null())
             .spawn()
             .map_err(process)?;
-        let mut text = String::new();
-        let said = child.stdout.take().map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut text));
-        let failure = match (said, Report::parse(&text)) {
-            (Ok(_), Some(Report::Ready { holder, started, user, landlock })) => {
-                return Ok(Self { child, ready: Ready { holder, started, user, landlock } });
+        let heard = listener::hear(&ours).map(|(text, listener)| (Report::parse(&text), listener));
+        let failure = match heard {
+            Ok((Some(Report::Ready { holder, started, user, landlock }), listener)) => {
+                match serve(network, listener) {
+                    Ok(served) => {
+                        let ready = Ready { holder, started, user, landlock };
+                        return Ok(Self { child, ready, served });
+                    }
+                    Err(failure) => failure,
+                }
             }
-            (Ok(_), Some(Report::Failed(failure))) => failure,
-            (Ok(_), None) => Failure { layer: "process", reason: "the helper did not answer".into() },
-            (Err(error), _) => process(error),
+            Ok((Some(Report::Failed(failure)), _)) => failure,
+            Ok((None, _)) => Failure { layer: "process", reason: "the helper did not answer".into() },
+            Err(error) => process(error),
         };
         drop(child.stdin.take());
         // It has said its last word, or hears that nobody listens.
         let _ = child.wait();
         Err(failure)
     }
+}
+
+/// Has the proxy serve what was made inside for it.
+fn serve(network: Option<&Network>, listener: Option<TcpListener>) -> Result<Option<Served>, Failure> {
+    let Some(network) = network else { return Ok(None) };
+    let failed = |reason: String| Failure { layer: "network namespace", reason };
+    let listener =
+        listener.ok_or_else(|| failed("nothing was made for the proxy to listen on".to_owned()))?;
+    network.listen(listener).map(Some).map_err(|error| failed(error.to_string()))
 }
 
 impl Drop for Holder {
@@ -265,7 +313,7 @@ pub(super) fn layers(settings: &Settings) -> Vec<super::Layer> {
     let layer = |name: &str, ok: bool, detail: String| super::Layer { name: name.into(), ok, detail };
     match Plan::new(settings)
         .map_err(|error| Failure { layer: "workspace", reason: error.message })
-        .and_then(|plan| Holder::start(settings, &plan))
+        .and_then(|plan| Holder::start(settings, &plan, None))
     {
         Ok(holder) => {
             let Ready { landlock, user, .. } = holder.ready;

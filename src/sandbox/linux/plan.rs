@@ -45,6 +45,8 @@ const NEVER_WITHIN: &[&str] = &["/dev", "/proc", "/sys"];
 pub(super) struct Plan {
     /// Whether commands may write the workspace.
     pub(super) write: bool,
+    /// Whether there is a proxy for commands, which wants a listener inside.
+    pub(super) network: bool,
     pub(super) workspace: PathBuf,
     pub(super) writable: Vec<PathBuf>,
     /// Where HOME is inside.
@@ -92,6 +94,7 @@ impl Plan {
             .collect();
         Ok(Self {
             write: settings.mode != SandboxMode::ReadOnly,
+            network: false,
             workspace,
             writable,
             home,
@@ -136,7 +139,9 @@ impl Plan {
 
     /// As arguments for the helper.
     pub(super) fn to_args(&self) -> Vec<OsString> {
-        let mut args = vec![if self.write { "write" } else { "read" }.into()];
+        let mode = if self.write { "write" } else { "read" };
+        let network = if self.network { "proxy" } else { "alone" };
+        let mut args: Vec<OsString> = vec![mode.into(), network.into()];
         let mut add = |key: &str, path: &Path| {
             let mut arg = OsString::from(key);
             arg.push("=");
@@ -160,9 +165,10 @@ impl Plan {
 
     /// Back from arguments.
     pub(super) fn from_args(args: &[OsString]) -> Option<Self> {
-        let (mode, rest) = args.split_first()?;
+        let [mode, network, rest @ ..] = args else { return None };
         let mut plan = Self {
             write: mode == "write",
+            network: network == "proxy",
             workspace: PathBuf::new(),
             writable: Vec::new(),
             home: PathBuf::new(),
@@ -335,6 +341,7 @@ mod tests {
         #[test]
         fn a_plan_survives_the_way_through_arguments(
             write: bool,
+            network: bool,
             workspace in path(),
             home in path(),
             scratch in path(),
@@ -344,7 +351,7 @@ mod tests {
             own in prop::collection::vec(path(), 0..3),
             secrets in prop::collection::vec(path(), 0..3),
         ) {
-            let plan = Plan { write, workspace, writable, home, scratch, tools, program, own, secrets };
+            let plan = Plan { write, network, workspace, writable, home, scratch, tools, program, own, secrets };
             prop_assert_eq!(Plan::from_args(&plan.to_args()), Some(plan));
         }
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::config::rules;
+use crate::config::{Stamp, rules};
 use crate::harness::{Place, Surroundings};
 use crate::protocol::{Rule, SandboxMode, Settings};
 use crate::sandbox::{SharedSandbox, network::Network};
@@ -23,6 +23,8 @@ pub(super) struct Around {
     /// All that were started: what runs in one lives as long as it does.
     sandboxes: Mutex<Vec<(Kind, SharedSandbox)>>,
     network: Network,
+    /// The settings file as it was when rules were last read from it.
+    rules_of: Mutex<Stamp>,
 }
 
 impl Around {
@@ -35,7 +37,8 @@ impl Around {
         network: Network,
     ) -> Self {
         let kind = (settings.sandbox, start.has_network(settings));
-        Self { start, folder, sandboxes: Mutex::new(vec![(kind, sandbox)]), network }
+        let sandboxes = Mutex::new(vec![(kind, sandbox)]);
+        Self { start, folder, sandboxes, network, rules_of: Mutex::default() }
     }
 
     fn sandbox(&self, settings: &Settings) -> Result<SharedSandbox, String> {
@@ -56,7 +59,7 @@ impl Surroundings for Around {
         let sandbox = self.sandbox(settings)?;
         Ok(Place {
             permissions: self.start.permissions(settings, &sandbox),
-            env: self.start.environment(settings.sandbox),
+            env: sandbox.environment(self.start.environment(settings.sandbox)),
             sandbox,
         })
     }
@@ -67,5 +70,21 @@ impl Surroundings for Around {
 
     fn forget(&self, rule: &Rule) -> Result<(), String> {
         rules::forget(&self.start.home, rule, &self.start.workspace).map_err(|error| error.to_string())
+    }
+
+    fn rules(&self) -> Option<Result<Vec<Rule>, String>> {
+        let now = Stamp::of(&self.start.home.config_file());
+        let mut before = self.rules_of.lock().unwrap_or_else(PoisonError::into_inner);
+        if *before == now {
+            return None;
+        }
+        let first = *before == Stamp::default();
+        *before = now;
+        match self.start.rules_now() {
+            Ok(rules) => Some(Ok(rules)),
+            // The session began with saying so.
+            Err(_) if first => None,
+            Err(error) => Some(Err(error.to_string())),
+        }
     }
 }

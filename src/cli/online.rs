@@ -2,11 +2,12 @@
 
 use secrecy::SecretString;
 
+use crate::config::Backend;
 use crate::context::{self, Person};
 use crate::protocol::{Approval, Grant, Rule, SandboxMode, Settings};
 use crate::sandbox::network::{Credential, Network, Pattern, Reports, Rules, System, Target};
 
-use super::start::Start;
+use super::start::{self, Start};
 
 /// The network of one session, and what is told of it.
 pub(super) struct Online {
@@ -31,9 +32,13 @@ impl Start {
 
     /// Whether commands have any network under these settings: something is listed, or somebody can be asked.
     pub(super) fn has_network(&self, settings: &Settings) -> bool {
-        self.asks_for_hosts(settings)
-            || self.allowed_entries().next().is_some()
-            || self.kept_rules().iter().any(|rule| reached(rule).is_some())
+        let any = || {
+            self.asks_for_hosts(settings)
+                || self.allowed_entries().next().is_some()
+                || self.kept_rules().iter().any(|rule| reached(rule).is_some())
+        };
+        // Containers have none yet.
+        settings.backend == Backend::Local.to_string() && any()
     }
 
     /// What the model is told of it.
@@ -49,6 +54,32 @@ impl Start {
         let hosts = listed.iter().map(ToString::to_string);
         let hosts = hosts.chain(kept.iter().map(ToString::to_string)).collect();
         context::Network::Listed { hosts, asks: self.asks_for_hosts(settings) }
+    }
+
+    /// The same for the person; nothing where there is none whoever asks.
+    pub(super) fn network_in_words(&self, settings: &Settings) -> Option<String> {
+        if settings.backend != Backend::Local.to_string() {
+            return None;
+        }
+        let kept = self.kept_rules();
+        let listed: Vec<String> = self.network_rules().allow.iter().map(ToString::to_string).collect();
+        let hosts: Vec<String> = listed
+            .into_iter()
+            .chain(kept.iter().filter_map(reached).map(|target| target.to_string()))
+            .collect();
+        let asks =
+            self.config.network.ask && start::approval(&self.config, Person::Present) != Approval::Never;
+        let others = match asks {
+            true => "on the screen you are asked about others; `agent exec` refuses them",
+            false => "all others are refused",
+        };
+        match (hosts.is_empty(), asks) {
+            (true, false) => None,
+            (true, true) => {
+                Some(format!("none but a loopback of its own, and hosts that you allow: {others}"))
+            }
+            (false, _) => Some(format!("only through a proxy, and to {}; {others}", hosts.join(", "))),
+        }
     }
 
     /// The variables that hold secrets of the proxy.

@@ -18,11 +18,12 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
     let [program, args @ ..] = command else { return Err(CliError::usage("no command was given")) };
     let scratch = tempfile::tempdir().map_err(CliError::failed)?;
     let mode = start.config.sandbox;
-    let sandbox = start.local_sandbox(mode, scratch.path(), start.listed_network())?;
+    let network = start.listed_network();
+    let sandbox = start.sandbox_in(&start.config.backend, mode, scratch.path(), network)?;
     let line = CommandLine {
         program: program.clone(),
         args: args.to_vec(),
-        env: start.environment(mode),
+        env: sandbox.environment(start.environment(mode)),
         cwd: start.workspace.clone(),
         // It has the terminal of whoever called, and does not get one of its own.
         tty: false,

@@ -485,26 +485,28 @@ impl Start {
         folder: &Path,
         network: &Network,
     ) -> Result<SharedSandbox, CliError> {
-        if settings.backend != Backend::Local.to_string() {
-            return Err(CliError::usage(format!("backend `{}` is not there yet", settings.backend))
-                .hint("use --backend local"));
-        }
+        let backend = settings.backend.parse().map_err(CliError::usage)?;
         let network = self.has_network(settings).then(|| network.clone());
-        self.local_sandbox(settings.sandbox, folder, network)
+        self.sandbox_in(&backend, settings.sandbox, folder, network)
     }
 
-    /// A sandbox on this machine, or why there is none.
-    pub(super) fn local_sandbox(
+    /// A sandbox of one kind, or why there is none.
+    pub(super) fn sandbox_in(
         &self,
+        backend: &Backend,
         mode: SandboxMode,
         folder: &Path,
         network: Option<Network>,
     ) -> Result<SharedSandbox, CliError> {
-        sandbox::pick_with(self.sandbox_settings(mode, folder)?, network).map_err(|error| {
-            CliError::new(Kind::Sandbox, format!("commands can't be run in a sandbox here: {error}")).hint(
-                "agent doctor says more; --sandbox danger-full-access runs without one, at your own risk",
-            )
-        })
+        let settings = self.sandbox_settings(mode, folder)?;
+        match backend {
+            Backend::Local => sandbox::pick_with(settings, network).map_err(|error| {
+                CliError::new(Kind::Sandbox, format!("commands can't be run in a sandbox here: {error}")).hint(
+                    "agent doctor says more; --sandbox danger-full-access runs without one, at your own risk",
+                )
+            }),
+            Backend::Docker(image) => super::docker::start(settings, image.clone()),
+        }
     }
 
     /// Further directories that may be written, by their own names. What can't be resolved is told of by the sandbox.
@@ -583,9 +585,9 @@ impl Start {
             shell::Settings {
                 blobs: folder.join("blobs"),
                 workspace: self.workspace.clone(),
-                env: self.environment(settings.sandbox),
+                env: sandbox.environment(self.environment(settings.sandbox)),
                 forbidden: self.key_names(),
-                shell: shell(),
+                shell: sandbox.shell().unwrap_or_else(shell),
                 sandbox: SharedSandbox::clone(&sandbox),
                 outside,
                 max_processes: MAX_PROCESSES,
@@ -593,11 +595,14 @@ impl Start {
             },
             exits_told,
         );
+        let place = match settings.backend.as_str() {
+            "local" => settings.sandbox.to_string(),
+            backend => format!("{} in {backend}", settings.sandbox),
+        };
         let headline = format!(
-            "agent {} · {id} · {} · {} · {}",
+            "agent {} · {id} · {} · {place} · {}",
             env!("CARGO_PKG_VERSION"),
             settings.model,
-            settings.sandbox,
             self.workspace.display()
         );
         let handle = harness::start(Parts {

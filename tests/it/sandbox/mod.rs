@@ -6,5 +6,5 @@ mod attacks;
 mod border;
 mod ends;
 mod ordinary;
-mod terminal;
+pub mod terminal;
 pub mod world;

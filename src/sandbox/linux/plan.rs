@@ -140,8 +140,10 @@ impl Plan {
     /// As arguments for the helper.
     pub(super) fn to_args(&self) -> Vec<OsString> {
         let mode = if self.write { "write" } else { "read" };
-        let network = if self.network { "proxy" } else { "alone" };
-        let mut args: Vec<OsString> = vec![mode.into(), network.into()];
+        let mut args: Vec<OsString> = vec![mode.into()];
+        if self.network {
+            args.push("network=proxy".into());
+        }
         let mut add = |key: &str, path: &Path| {
             let mut arg = OsString::from(key);
             arg.push("=");
@@ -165,10 +167,10 @@ impl Plan {
 
     /// Back from arguments.
     pub(super) fn from_args(args: &[OsString]) -> Option<Self> {
-        let [mode, network, rest @ ..] = args else { return None };
+        let (mode, rest) = args.split_first()?;
         let mut plan = Self {
             write: mode == "write",
-            network: network == "proxy",
+            network: false,
             workspace: PathBuf::new(),
             writable: Vec::new(),
             home: PathBuf::new(),
@@ -187,6 +189,7 @@ impl Plan {
                 b"home" => plan.home = path,
                 b"scratch" => plan.scratch = path,
                 b"program" => plan.program = path,
+                b"network" => plan.network = true,
                 b"writable" => plan.writable.push(path),
                 b"tool" => plan.tools.push(path),
                 b"own" => plan.own.push(path),

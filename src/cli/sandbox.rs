@@ -19,7 +19,8 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
     let [program, args @ ..] = command else { return Err(CliError::usage("no command was given")) };
     let scratch = tempfile::tempdir().map_err(CliError::failed)?;
     let mode = start.config.sandbox;
-    let sandbox = start.sandbox_in(&start.config.backend, mode, scratch.path())?;
+    let network = start.listed_network();
+    let sandbox = start.sandbox_in(&start.config.backend, mode, scratch.path(), network)?;
     let line = CommandLine {
         program: program.clone(),
         args: args.to_vec(),
@@ -31,13 +32,19 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
     let none = |error| CliError::new(Kind::Sandbox, format!("no sandbox, so not run: {error}"));
     sandbox.refresh().await.map_err(none)?;
     let wrapped = sandbox.wrap(line).map_err(none)?;
-    let status = Command::new(&wrapped.program)
+    let child = Command::new(&wrapped.program)
         .args(&wrapped.args)
         .env_clear()
         .envs(wrapped.env)
         .current_dir(&wrapped.cwd)
-        .status();
-    let warnings = sandbox.publish().await.warnings;
+        .spawn();
+    // Not waited for where the proxy is served.
+    let status = match child {
+        Ok(mut child) => tokio::task::spawn_blocking(move || child.wait()).await.map_err(CliError::failed)?,
+        Err(error) => Err(error),
+    };
+    let mut warnings = sandbox.publish().await.warnings;
+    warnings.extend(sandbox.refusals(None));
     for warning in &warnings {
         // A closed stream is nobody's concern: the command ran.
         let _ = writeln!(io::stderr(), "! {warning}");

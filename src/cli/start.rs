@@ -21,7 +21,7 @@ use crate::protocol::{
     Approval, Command, Effort, Event, FORMAT_VERSION, Fact, Level, ModelRef, Rule, SandboxMode, SessionId,
     Settings, Time, TurnId, Verbosity,
 };
-use crate::sandbox::{self, SharedSandbox};
+use crate::sandbox::{self, SharedSandbox, network::Network};
 use crate::secrets::Secrets;
 use crate::session::Session;
 use crate::shell::{self, Shell};
@@ -31,6 +31,7 @@ use crate::tools::{Toolbox, Workspace};
 use super::{
     around::Around,
     error::{CliError, Kind},
+    online::Online,
 };
 
 /// Live processes of a session at most.
@@ -53,6 +54,8 @@ pub(super) struct Start {
     pub(super) models: Option<harness::OpenModel>,
     /// What is to stay out of transcripts, and what was taken out of those of this run.
     pub(super) secrets: Secrets,
+    /// Hosts that were allowed on the command line, beside those of the configuration.
+    pub(super) allow_hosts: Vec<String>,
 }
 
 /// What was typed on the command line for this run. It goes before what a resumed session ran with.
@@ -203,7 +206,8 @@ impl Start {
         let folder = sessions.folder(id);
         fs::create_dir_all(&folder)
             .map_err(|error| log_error(id, &LogError::Io { path: folder.clone(), error }))?;
-        let sandbox = self.sandbox(&settings, &folder).inspect_err(|_| {
+        let online = self.online();
+        let sandbox = self.sandbox(&settings, &folder, &online.network).inspect_err(|_| {
             // The error counts; an empty folder that stays harms nobody.
             let _ = fs::remove_dir_all(&folder);
         })?;
@@ -223,7 +227,7 @@ impl Start {
         let (opening, said) = self.opening(&settings, &sandbox);
         begin.extend(opening.into_iter().map(Fact::item));
         begin.extend(said.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
-        self.open(id, &sessions, log, Vec::new(), begin, &settings, sandbox, deltas, ephemeral)
+        self.open(id, &sessions, log, Vec::new(), begin, &settings, (sandbox, online), deltas, ephemeral)
     }
 
     /// A new session that begins with the conversation of another one.
@@ -330,14 +334,15 @@ impl Start {
             CliError::failed(format!("session {id} can't be brought back from the archive: {error}"))
         })?;
         begin.extend(of_session.rules_read(&session));
-        let sandbox = of_session.sandbox(&settings, &sessions.folder(id))?;
+        let online = of_session.online();
+        let sandbox = of_session.sandbox(&settings, &sessions.folder(id), &online.network)?;
         if session.turns == TurnId::default() {
             // It may have been killed while this was written.
             let (opening, _) = of_session.opening(&settings, &sandbox);
             let missing = opening.into_iter().filter(|item| !session.items.iter().any(|had| **had == *item));
             begin.extend(missing.map(Fact::item));
         }
-        of_session.open(id, &sessions, log, history, begin, &settings, sandbox, deltas, None)
+        of_session.open(id, &sessions, log, history, begin, &settings, (sandbox, online), deltas, None)
     }
 
     /// The configuration as it stands now: it may have been changed since, by this program as well.
@@ -383,7 +388,7 @@ impl Start {
             limits,
             output_schema,
         };
-        let notes = self.config.notices.iter().cloned().chain(notes).collect();
+        let notes = self.config.notices.iter().cloned().chain(notes).chain(self.network_notes()).collect();
         Ok((settings, notes))
     }
 
@@ -480,9 +485,15 @@ impl Start {
     }
 
     /// Where the commands of a session run.
-    pub(super) fn sandbox(&self, settings: &Settings, folder: &Path) -> Result<SharedSandbox, CliError> {
+    pub(super) fn sandbox(
+        &self,
+        settings: &Settings,
+        folder: &Path,
+        network: &Network,
+    ) -> Result<SharedSandbox, CliError> {
         let backend = settings.backend.parse().map_err(CliError::usage)?;
-        self.sandbox_in(&backend, settings.sandbox, folder)
+        let network = self.has_network(settings).then(|| network.clone());
+        self.sandbox_in(&backend, settings.sandbox, folder, network)
     }
 
     /// A sandbox of one kind, or why there is none.
@@ -491,10 +502,11 @@ impl Start {
         backend: &Backend,
         mode: SandboxMode,
         folder: &Path,
+        network: Option<Network>,
     ) -> Result<SharedSandbox, CliError> {
         let settings = self.sandbox_settings(mode, folder)?;
         match backend {
-            Backend::Local => sandbox::pick(settings).map_err(|error| {
+            Backend::Local => sandbox::pick_with(settings, network).map_err(|error| {
                 CliError::new(Kind::Sandbox, format!("commands can't be run in a sandbox here: {error}")).hint(
                     "agent doctor says more; --sandbox danger-full-access runs without one, at your own risk",
                 )
@@ -527,16 +539,17 @@ impl Start {
     /// What this program knows and no transcript may hold: keys, and the credentials in headers and variables.
     fn know_secrets(&self) {
         let catalog = self.catalog();
-        let keys = catalog.key_names().filter_map(|name| std::env::var(name).ok());
+        let keys =
+            catalog.key_names().chain(self.credential_names()).filter_map(|name| std::env::var(name).ok());
         // A file that can't be read is told of when a key of it is wanted.
         let kept = self.keys().all().unwrap_or_default();
         let others = keys.chain(sandbox::env::secret_values()).chain(catalog.header_secrets());
         self.secrets.know(others.map(SecretString::from).chain(kept));
     }
 
-    /// The variables that hold the keys of providers.
+    /// The variables that hold the keys of providers, and secrets that only the proxy knows.
     pub(super) fn key_names(&self) -> Vec<String> {
-        self.catalog().key_names().map(str::to_owned).collect()
+        self.catalog().key_names().chain(self.credential_names()).map(str::to_owned).collect()
     }
 
     pub(super) fn sandbox_settings(
@@ -572,7 +585,7 @@ impl Start {
         history: Vec<Event>,
         begin: Vec<Fact>,
         settings: &Settings,
-        sandbox: SharedSandbox,
+        (sandbox, online): (SharedSandbox, Online),
         deltas: bool,
         ephemeral: Option<Ephemeral>,
     ) -> Result<Open, CliError> {
@@ -625,9 +638,10 @@ impl Start {
             shell: shell.clone(),
             exits,
             asks,
+            network: Some(online.reports),
             clock: Arc::new(now),
             permissions: self.permissions(settings, &sandbox),
-            surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox)),
+            surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox, online.network)),
             deltas,
         });
         Ok(Open { id, history, handle, blobs, shell, headline, ephemeral })

@@ -18,6 +18,7 @@ const FORBIDDEN: &[&[&str]] = &[
     &["providers"],
     &["projects"],
     &["permissions"],
+    &["network"],
     &["keys"],
     &["hooks"],
     &["notify"],

@@ -14,6 +14,7 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, TableLike, Value};
 
 use crate::policy;
 use crate::protocol::{Grant, Rule, Scope};
+use crate::sandbox::network::{Host, Target};
 
 use super::{Config, ConfigError, Home, PermissionSettings, Project, project_root, save};
 
@@ -42,6 +43,8 @@ pub struct Keys {
     script: Option<String>,
     /// Changes to files at or below this absolute path.
     write: Option<PathBuf>,
+    /// Connections of commands to this host and port.
+    host: Option<String>,
     /// Commands that show what the rule means. They are checked whenever it is read.
     examples: Examples,
     #[serde(flatten)]
@@ -73,8 +76,8 @@ impl Keys {
     /// The words of a rule about commands, once its examples have shown that they mean what was meant.
     fn command(self) -> Result<Vec<String>, String> {
         let words = self.command.filter(|words| !words.is_empty());
-        let (Some(words), None, None, true) = (words, self.write, self.script, self.unknown.is_empty())
-        else {
+        let plain = self.unknown.is_empty() && self.host.is_none();
+        let (Some(words), None, None, true) = (words, self.write, self.script, plain) else {
             return Err("such a rule is { command = [\"WORD\", …] }, perhaps with `examples`".to_owned());
         };
         self.examples.check(&words)?;
@@ -105,9 +108,17 @@ impl TryFrom<Keys> for Allow {
     type Error = String;
 
     fn try_from(keys: Keys) -> Result<Self, Self::Error> {
-        let form = "a rule is { command = [\"WORD\", …] } or { write = \"/PATH\" }";
+        let form = "a rule is { command = [\"WORD\", …] }, { write = \"/PATH\" } or { host = \"HOST:PORT\" }";
         match keys {
             keys if !keys.unknown.is_empty() => Err(form.to_owned()),
+            Keys { host: Some(host), command: None, script: None, write: None, .. } => {
+                match Target::parse(host.as_bytes()) {
+                    Ok(Target { host: Host::Name(host), port }) => Ok(Self(Grant::Host { host, port })),
+                    Ok(_) => Err(format!("`{host}` is an address, which only `network.allow` can list")),
+                    Err(error) => Err(format!("`{host}` is no HOST:PORT: {error}")),
+                }
+            }
+            Keys { host: Some(_), .. } => Err(form.to_owned()),
             Keys { command: None, script: None, write: Some(path), .. } if path.is_absolute() => {
                 Ok(Self(Grant::WriteBelow { path }))
             }
@@ -148,9 +159,11 @@ fn list_of(grant: &Grant) -> &'static str {
     match grant {
         Grant::Ask { .. } => "ask",
         Grant::Deny { .. } => "deny",
-        Grant::CommandPrefix { .. } | Grant::WriteBelow { .. } | Grant::Script { .. } | Grant::Unknown => {
-            "allow"
-        }
+        Grant::CommandPrefix { .. }
+        | Grant::WriteBelow { .. }
+        | Grant::Script { .. }
+        | Grant::Host { .. }
+        | Grant::Unknown => "allow",
     }
 }
 
@@ -358,6 +371,9 @@ fn written(grant: &Grant) -> Result<InlineTable, ConfigError> {
         Grant::WriteBelow { path } => {
             InlineTable::from_iter([("write", Value::from(path.to_str().ok_or_else(|| unwritable(path))?))])
         }
+        Grant::Host { host, port } => {
+            InlineTable::from_iter([("host", Value::from(format!("{host}:{port}")))])
+        }
         Grant::Unknown => return Err(ConfigError::new("this version does not know how to keep that rule")),
     })
 }
@@ -387,6 +403,10 @@ fn reads(table: &dyn TableLike, grant: &Grant) -> bool {
         }
         Grant::Script { words, hash } => says(words) && script == Some(hash),
         Grant::WriteBelow { path } => table.get("write").and_then(Item::as_str).map(Path::new) == Some(path),
+        Grant::Host { .. } => table.get("host").and_then(Item::as_str).is_some_and(|text| {
+            let keys = Keys { host: Some(text.to_owned()), ..Keys::default() };
+            Allow::try_from(keys).is_ok_and(|Allow(kept)| kept == *grant)
+        }),
         Grant::Unknown => false,
     }
 }
@@ -475,6 +495,19 @@ mod tests {
     fn rule(words: &[&str], scope: Scope) -> Rule {
         let words = words.iter().map(|word| (*word).to_owned()).collect();
         Rule { grant: Grant::CommandPrefix { words }, scope }
+    }
+
+    #[test]
+    fn a_host_is_kept_with_its_port_and_taken_out_however_it_is_spelled() {
+        let world = World::new("");
+        let given = Rule { grant: Grant::Host { host: "a.b".into(), port: 443 }, scope: Scope::Everywhere };
+        world.keep(&given, "q");
+        assert_eq!(world.text(), "[permissions]\nallow = [\n    { host = \"a.b:443\" },\n]\n");
+        assert_eq!(world.rules("q"), std::slice::from_ref(&given));
+        fs::write(world.home.config_file(), "permissions.allow = [{ host = 'A.B.:443' }]\n").unwrap();
+        assert_eq!(world.rules("q"), std::slice::from_ref(&given));
+        world.forget(&given, "q");
+        assert_eq!(world.text(), "");
     }
 
     #[test]
@@ -603,6 +636,8 @@ mod tests {
         for (text, told) in [
             ("permissions.allow = [{ write = 'x' }]", "`x` is not absolute"),
             ("permissions.allow = [{}]", "a rule is { command"),
+            ("permissions.allow = [{ host = 'a.b' }]", "`a.b` is no HOST:PORT"),
+            ("permissions.allow = [{ host = '10.0.0.1:80' }]", "which only `network.allow` can list"),
             ("permissions.allow = [{ command = [] }]", "a rule is { command"),
             ("permissions.allow = [{ command = ['a'], write = '/' }]", "a rule is { command"),
             ("permissions.allow = [{ comand = ['a'] }]", "a rule is { command"),

@@ -7,6 +7,7 @@ use serde::{Deserialize, de};
 use crate::context::instructions;
 use crate::model::catalog::{ModelSettings, ProviderSettings};
 use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Verbosity};
+use crate::sandbox::network;
 use crate::tui;
 
 use super::rules::{self, Allow, Ask, Deny};
@@ -47,6 +48,8 @@ pub struct Config {
     pub idle_timeout: u64,
     /// Containers, where commands run in them.
     pub docker: DockerSettings,
+    /// What commands reach of the network.
+    pub network: network::Settings,
     /// The shell that commands run in.
     pub shell: ShellSettings,
     /// Instruction files (`AGENTS.md`).
@@ -121,7 +124,7 @@ pub struct Project {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct PermissionSettings {
-    /// Rules, one of `{ command = ["WORD", …] }` and `{ write = "/PATH" }` each.
+    /// Rules, one of `{ command = ["WORD", …] }`, `{ write = "/PATH" }` and `{ host = "HOST:PORT" }` each.
     #[schemars(with = "Vec<rules::Keys>")]
     pub allow: Vec<Allow>,
     /// Rules `{ command = ["WORD", …] }`: a person is asked before such commands, whatever else is allowed.
@@ -155,6 +158,7 @@ impl Default for Config {
             context_window: None,
             idle_timeout: 300,
             docker: DockerSettings::default(),
+            network: network::Settings::default(),
             shell: ShellSettings::default(),
             instructions: InstructionSettings::default(),
             tui: tui::Settings::default(),

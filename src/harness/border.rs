@@ -34,6 +34,7 @@ pub(super) fn intent(secrets: &Secrets, intent: Intent) -> Intent {
         | Intent::Read { .. }
         | Intent::Command { .. }
         | Intent::Input { .. }
+        | Intent::Connect { .. }
         | Intent::Unknown) => same,
     }
 }

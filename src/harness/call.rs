@@ -146,7 +146,7 @@ impl Harness {
         let cx = ToolCx {
             call: id.clone(),
             workspace: self.workspace.widened(&intent),
-            shell: self.shell.clone(),
+            shell: self.shell.of(id),
             output: self.output_sink(id),
             cancel: self.turn.child_token(),
             output_limit: self.limits().tool_output,

@@ -272,6 +272,7 @@ pub fn proposals(intent: &Intent, policy: &Policy) -> Vec<Grant> {
                 _ => Vec::new(),
             }
         }
+        Intent::Connect { host, port } => vec![Grant::Host { host: host.clone(), port: *port }],
         Intent::None | Intent::Read { .. } | Intent::Input { .. } | Intent::Unknown => Vec::new(),
     }
 }
@@ -298,7 +299,11 @@ pub(super) fn for_command<'a>(
                     && own_program(words, workdir, policy)
                         .is_some_and(|path| policy.scripts.get(&path) == Some(hash))
             }
-            Grant::WriteBelow { .. } | Grant::Ask { .. } | Grant::Deny { .. } | Grant::Unknown => false,
+            Grant::WriteBelow { .. }
+            | Grant::Host { .. }
+            | Grant::Ask { .. }
+            | Grant::Deny { .. }
+            | Grant::Unknown => false,
         })?;
         first.get_or_insert(rule);
     }
@@ -314,10 +319,18 @@ pub(super) fn for_file<'a>(file: &FileChange, rules: &'a [Rule]) -> Option<&'a R
         }),
         Grant::CommandPrefix { .. }
         | Grant::Script { .. }
+        | Grant::Host { .. }
         | Grant::Ask { .. }
         | Grant::Deny { .. }
         | Grant::Unknown => false,
     })
+}
+
+/// The grant under which commands may reach a host.
+pub(super) fn for_host<'a>(host: &str, port: u16, rules: &'a [Rule]) -> Option<&'a Rule> {
+    holding(rules).find(
+        |rule| matches!(&rule.grant, Grant::Host { host: known, port: at } if known == host && *at == port),
+    )
 }
 
 fn holding(rules: &[Rule]) -> impl Iterator<Item = &Rule> {

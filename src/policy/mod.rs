@@ -23,6 +23,9 @@ pub use grants::{own_programs, proposals, too_broad};
 pub use likeness::{alike, killed};
 pub use limits::limited;
 
+/// Why a host that nobody has said anything of is not reached.
+pub const HOST_UNLISTED: &str = "it is in no list of allowed hosts (network.allow)";
+
 /// What the models know to be told when they ask for more and nobody may be asked.
 pub const ESCALATION_REFUSED: &str = "approval policy is Never; reject command — you cannot ask for escalated \
                                       permissions if the approval policy is Never";
@@ -74,6 +77,11 @@ pub fn judge(intent: &Intent, policy: &Policy, rules: &[Rule]) -> Judgement {
                 judge_command(command, workdir, policy, rules)
             }
         }
+        // What a rule allows needs nobody who is asked: it is the same as a list.
+        Intent::Connect { host, port } => match grants::for_host(host, *port, rules) {
+            Some(rule) => Judgement::Allow(by(rule)),
+            None => policy.ask_or(HOST_UNLISTED.to_owned(), format!("{HOST_UNLISTED}, and nobody is asked")),
+        },
         Intent::Unknown => policy.ask_or(
             "this call says nothing that this version understands about what it would do".into(),
             "call rejected: what it would do is unknown; rejected by user approval settings".into(),

@@ -440,3 +440,30 @@ fn only_rules_that_mean_something_are_offered() {
         assert_eq!(offered(command, prefix), wanted, "{command} {prefix:?}");
     }
 }
+
+#[test]
+fn a_host_is_reached_by_its_own_rule_whoever_is_asked_and_else_only_by_asking() {
+    let connect = |host: &str, port| Intent::Connect { host: host.into(), port };
+    let grant = Grant::Host { host: "a.b".into(), port: 443 };
+    let given = rules(std::slice::from_ref(&grant));
+    for approval in [Approval::Untrusted, OnRequest, Approval::Never] {
+        let policy = policy(approval, WorkspaceWrite);
+        assert!(matches!(judge(&connect("a.b", 443), &policy, &given), Judgement::Allow(By::Grant { .. })));
+        for (host, port) in [("a.b", 80), ("c.a.b", 443), ("b", 443)] {
+            let judged = judge(&connect(host, port), &policy, &given);
+            assert_eq!(matches!(judged, Judgement::Refuse { .. }), approval == Approval::Never, "{judged:?}");
+            assert!(!matches!(judged, Judgement::Allow(_)));
+        }
+        assert_eq!(proposals(&connect("a.b", 443), &policy), std::slice::from_ref(&grant));
+        // It is no rule for anything else.
+        let command = Intent::Command {
+            command: "a.b".into(),
+            workdir: "/ws".into(),
+            escalated: true,
+            justification: None,
+            prefix: vec![],
+            shell: None,
+        };
+        assert!(!matches!(judge(&command, &policy, &given), Judgement::Allow(_)));
+    }
+}

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallId, Content, Delta, Event, Grant, Hidden, InputId, ProcessId, Rule, Scope, Seq, Settings};
+use super::{
+    CallId, Content, Delta, Event, Grant, Hidden, InputId, ProcessId, RequestId, Rule, Scope, Seq, Settings,
+};
 
 /// A wish of a person. It is refused, or becomes facts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +24,11 @@ pub enum Command {
     /// Answer a pending approval.
     Decide {
         call: CallId,
+        verdict: Verdict,
+    },
+    /// Answer the question whether commands may reach a host.
+    DecideHost {
+        request: RequestId,
         verdict: Verdict,
     },
     /// Run with other settings from the next request on.
@@ -97,6 +104,10 @@ pub enum Rejection {
     NotWaiting(CallId),
     #[error("call {0} was not offered that rule")]
     NotOffered(CallId),
+    #[error("the connection does not wait any more")]
+    NoRequest(RequestId),
+    #[error("that rule was not offered")]
+    NotOfferedForHost(RequestId),
     #[error("that message was delivered already, or never queued")]
     NotQueued(InputId),
     #[error("there is no such rule any more")]

@@ -35,6 +35,8 @@ pub enum Intent {
     },
     /// Type into a process that was allowed before, or look at it.
     Input { process: ProcessId, text: String },
+    /// Reach another machine from inside the sandbox. No tool asks for it: a running command does.
+    Connect { host: String, port: u16 },
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
@@ -85,6 +87,8 @@ pub enum Grant {
     Ask { words: Vec<String> },
     /// Commands that begin with these words are refused, whatever else is allowed.
     Deny { words: Vec<String> },
+    /// Connections to this host and port, from inside the sandbox.
+    Host { host: String, port: u16 },
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
@@ -178,6 +182,7 @@ impl fmt::Display for Grant {
             Self::Ask { words } => write!(f, "ask before commands that begin with `{}`", line(words)),
             Self::Deny { words } => write!(f, "never commands that begin with `{}`", line(words)),
             Self::WriteBelow { path } => write!(f, "changes at or below {}", path.display()),
+            Self::Host { host, port } => write!(f, "connections to {host}:{port}"),
             Self::Unknown => f.write_str("nothing that this version knows"),
         }
     }
@@ -203,7 +208,7 @@ impl Intent {
     #[must_use]
     pub fn mutates(&self) -> bool {
         match self {
-            Self::None | Self::Read { .. } => false,
+            Self::None | Self::Read { .. } | Self::Connect { .. } => false,
             Self::Write { .. } | Self::Command { .. } | Self::Input { .. } | Self::Unknown => true,
         }
     }
@@ -213,9 +218,12 @@ impl Intent {
     pub fn exclusive(&self) -> bool {
         match self {
             Self::Write { .. } => true,
-            Self::None | Self::Read { .. } | Self::Command { .. } | Self::Input { .. } | Self::Unknown => {
-                false
-            }
+            Self::None
+            | Self::Read { .. }
+            | Self::Command { .. }
+            | Self::Input { .. }
+            | Self::Connect { .. }
+            | Self::Unknown => false,
         }
     }
 }

@@ -162,6 +162,9 @@ const NEUTRAL_HOME: &str = "/home/agent";
 /// Where the programs that belong to the agent are inside the sandbox.
 pub(super) const PROGRAMS: &str = "/.agent";
 
+/// Says that commands have no network at all.
+pub(super) const NETWORK_DISABLED: &str = "AGENT_SANDBOX_NETWORK_DISABLED";
+
 /// Marks a variable that would change how our own helper starts, on its way through it.
 const SHIELD: &str = "__AGENT_INNER_";
 
@@ -182,7 +185,7 @@ pub fn clean(vars: impl Iterator<Item = (OsString, OsString)>, mode: SandboxMode
     }
     if !outside {
         set("AGENT_SANDBOXED", "1".as_ref());
-        set("AGENT_SANDBOX_NETWORK_DISABLED", "1".as_ref());
+        set(NETWORK_DISABLED, "1".as_ref());
         // Objects that are packed anew would all be brought out again. The user's own git does it in its time.
         for (name, value) in [("COUNT", "1"), ("KEY_0", "gc.auto"), ("VALUE_0", "0")] {
             set(&format!("GIT_CONFIG_{name}"), value.as_ref());

@@ -24,6 +24,7 @@ impl Session {
             }
             Command::Interrupt => self.interrupt(now),
             Command::Decide { call, verdict } => self.verdict(call, verdict),
+            Command::DecideHost { request, verdict } => self.host_verdict(request, verdict),
             Command::Configure { settings } => Ok(vec![Fact::Configured { settings: *settings }]),
             Command::Rename { title } => Ok(vec![Fact::Renamed { title }]),
             Command::Revoke { rule } if self.rules.contains(&rule) => Ok(vec![Fact::Revoked { rule }]),
@@ -113,7 +114,8 @@ impl Session {
 
     fn interrupt(&self, now: Time) -> Result<Vec<Fact>, Rejection> {
         let turn = self.turn.as_ref().ok_or(Rejection::Idle)?;
-        let mut facts = Vec::new();
+        let mut facts: Vec<Fact> =
+            self.close_hosts("the user interrupted while this waited for an answer").collect();
         if let Some(response) = turn.response {
             facts.push(Fact::ResponseFinished {
                 response,

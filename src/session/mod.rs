@@ -4,6 +4,7 @@
 //! the same facts through the same code.
 
 mod decide;
+mod hosts;
 mod next;
 mod reconcile;
 mod rewind;
@@ -18,10 +19,13 @@ use std::{
 };
 
 use crate::protocol::{
-    BlobId, By, Content, Delivery, Event, Fact, InputId, Item, Outcome, PlanStep, ProcessId, Rule, Scope,
-    Seq, SessionId, Settings, Shown, Time, TurnId, Usage,
+    BlobId, By, CallId, Content, Delivery, Event, Fact, InputId, Item, Outcome, PlanStep, ProcessId, Rule,
+    Scope, Seq, SessionId, Settings, Shown, Time, TurnId, Usage,
 };
 
+use hosts::Hosts;
+
+pub use hosts::HostQuestion;
 pub use next::Step;
 pub use turn::{Call, CallState, Turn};
 
@@ -63,6 +67,7 @@ pub struct Session {
     points: Vec<Point>,
     responses: u32,
     inputs: u32,
+    hosts: Hosts,
 }
 
 /// A message that waits to be delivered.
@@ -76,6 +81,8 @@ pub struct Queued {
 /// A command that outlived its call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Process {
+    /// The call that started it.
+    pub call: CallId,
     pub command: String,
     pub started: Time,
     pub state: ProcessState,
@@ -128,6 +135,7 @@ impl Session {
     /// Takes in what has become true. Can't fail: it already happened.
     pub fn apply(&mut self, event: &Event) {
         self.seq = event.seq;
+        self.hosts.apply(event);
         match &event.fact {
             Fact::SessionStarted { session, workspace, .. } => {
                 self.id = Some(*session);
@@ -192,9 +200,9 @@ impl Session {
                     call.start(event.at);
                 }
             }
-            Fact::ProcessStarted { process, command, .. } => {
-                let (command, state) = (command.clone(), ProcessState::Running);
-                self.processes.insert(*process, Process { command, started: event.at, state });
+            Fact::ProcessStarted { process, command, call } => {
+                let (call, command, state) = (call.clone(), command.clone(), ProcessState::Running);
+                self.processes.insert(*process, Process { call, command, started: event.at, state });
             }
             Fact::SecretAsked { process, command, prompt } => {
                 let asked = SecretAsked { command: command.clone(), prompt: prompt.clone() };
@@ -209,8 +217,16 @@ impl Session {
                     process.state = ProcessState::Ended { exit: *exit, output: output.clone(), at: event.at };
                 }
             }
+            Fact::HostAllowed { by: By::Person { grant: Some(grant), scope }, .. } => {
+                self.rules.push(Rule { grant: grant.clone(), scope: *scope });
+            }
             Fact::Rewound { to } => self.rewound(*to),
-            Fact::Noted { .. } | Fact::Unknown(_) => {}
+            Fact::HostRequested { .. }
+            | Fact::HostAllowed { .. }
+            | Fact::HostRefused { .. }
+            | Fact::ConnectionEnded(_)
+            | Fact::Noted { .. }
+            | Fact::Unknown(_) => {}
         }
         if !self.answering() {
             for item in std::mem::take(&mut self.held) {

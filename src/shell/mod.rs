@@ -64,7 +64,7 @@ pub use self::{
 };
 
 use crate::{
-    protocol::{BlobId, Excerpt, ProcessId},
+    protocol::{BlobId, CallId, Excerpt, ProcessId},
     sandbox::{CommandLine, SandboxError, SharedSandbox},
     secrets::{Filter, Secrets},
 };
@@ -73,6 +73,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Shell {
     inner: Arc<Inner>,
+    /// The call that uses this handle: what its commands do with the network is told with it.
+    call: Option<CallId>,
 }
 
 struct Inner {
@@ -309,7 +311,13 @@ impl Shell {
             stop,
             settings,
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), call: None }
+    }
+
+    /// A handle for the commands of a call.
+    #[must_use]
+    pub fn of(&self, call: &CallId) -> Self {
+        Self { inner: Arc::clone(&self.inner), call: Some(call.clone()) }
     }
 
     /// Has commands run elsewhere from the next one on. What runs stays where it is: its sandbox must live on.
@@ -530,6 +538,7 @@ impl Shell {
                 command: launch.command.clone(),
                 workdir: launch.workdir.clone(),
                 tty: launch.tty,
+                call: self.call.clone(),
             };
             let asking = Asking::new(about.id, inner.settings.person.clone());
             let process = Arc::new(Process::new(about, control, asking, sandbox));
@@ -547,7 +556,12 @@ impl Shell {
 
     async fn spawn(&self, place: &Place, line: CommandLine, outside: bool) -> Result<Born, ShellError> {
         let sandbox = if outside { &self.inner.settings.outside } else { &place.sandbox };
-        self.inner.spawner.as_ref().map_err(Clone::clone)?.spawn(line, Arc::clone(sandbox)).await
+        self.inner
+            .spawner
+            .as_ref()
+            .map_err(Clone::clone)?
+            .spawn(line, self.call.clone(), Arc::clone(sandbox))
+            .await
     }
 
     /// Has a process read and waited for.
@@ -591,7 +605,7 @@ impl Shell {
         let line = login::command_line(shell.to_owned(), &place.env, workdir.clone());
         let born = self.spawn(place, line, outside).await.ok()?;
         let (control, bell) = control(false).ok()?;
-        let about = About { id: ProcessId(0), command: "login".into(), workdir, tty: false };
+        let about = About { id: ProcessId(0), command: "login".into(), workdir, tty: false, call: None };
         let asking = Asking::new(about.id, None);
         let process = Arc::new(Process::new(about, control, asking, None));
         // What it says is for commands, and goes into no transcript.

@@ -34,7 +34,7 @@ use super::{
     waiting::{self, Waiting},
 };
 use crate::{
-    protocol::ProcessId,
+    protocol::{CallId, ProcessId},
     sandbox::{Published, SharedSandbox},
     secrets::Secrets,
 };
@@ -67,6 +67,7 @@ pub(super) struct About {
     pub command: String,
     pub workdir: PathBuf,
     pub tty: bool,
+    pub call: Option<CallId>,
 }
 
 /// A process that was started, until it has ended and was looked at.
@@ -377,7 +378,8 @@ impl Process {
     async fn publish(&self) {
         if let Some(sandbox) = &self.sandbox {
             let Published { warnings } = sandbox.publish().await;
-            lock(&self.progress).warnings.extend(warnings);
+            let refusals = sandbox.refusals(self.about.call.as_ref());
+            lock(&self.progress).warnings.extend(warnings.into_iter().chain(refusals));
         }
     }
 
@@ -590,7 +592,13 @@ mod tests {
 
     #[test]
     fn what_a_look_has_brought_does_not_come_live_again() {
-        let about = About { id: ProcessId(1), command: String::new(), workdir: PathBuf::new(), tty: false };
+        let about = About {
+            id: ProcessId(1),
+            command: String::new(),
+            workdir: PathBuf::new(),
+            tty: false,
+            call: None,
+        };
         let process =
             Process::new(about, Control::new(false).unwrap().0, Asking::new(ProcessId(1), None), None);
         process.arrived(b"one\xE2\x82");

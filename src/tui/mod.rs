@@ -9,6 +9,7 @@ mod app;
 #[cfg(test)]
 mod app_keys_tests;
 mod approval;
+mod asked;
 pub mod composer;
 mod ends;
 mod host;

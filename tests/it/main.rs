@@ -11,6 +11,7 @@ mod effects;
 mod faults;
 mod fuzz;
 mod kills;
+mod network;
 mod permissions;
 mod readme;
 mod redaction;

@@ -146,6 +146,7 @@ impl Talk {
             shell,
             exits,
             asks: mpsc::unbounded_channel().1,
+            network: None,
             clock: Arc::new(Time::now),
             permissions: permissions(Approval::Never),
             surroundings: Arc::new(unconfined),

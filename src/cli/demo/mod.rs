@@ -86,7 +86,7 @@ fn plays() -> bool {
 /// The demo in the screen, at the speed of a reader, with a question that is the person's to answer.
 async fn play(start: Start, folder: &Path) -> Result<ExitCode, CliError> {
     // Else it would be found out inside of the screen, where there is no place for what to do about it.
-    drop(start.sandbox_in(&Backend::Local, start.config.sandbox, folder)?);
+    drop(start.sandbox_in(&Backend::Local, start.config.sandbox, folder, None)?);
     let pulse = Pulse::default();
     let player = Player::new(pulse.clone()).map_err(CliError::failed)?;
     let model = OpenedModel { model: Arc::new(player), name: "scripted".to_owned() };
@@ -130,5 +130,6 @@ fn prepare(folder: &Path) -> anyhow::Result<Start> {
         person: Person::Absent,
         models: None,
         secrets: Secrets::default(),
+        allow_hosts: Vec::new(),
     })
 }

@@ -19,6 +19,7 @@ use rustix::{
 
 use super::{
     identity::{Identity, Idmap},
+    listener,
     mounts::{self, Mapped, Sources},
     overlay,
     plan::Plan,
@@ -148,8 +149,8 @@ fn first_process(
     if rustix::io::read(go, &mut byte) != Ok(0) {
         return 1;
     }
-    super::relay::release_stdout();
     let built = build(plan, identity, mapped);
+    super::relay::release_stdout();
     let ready = match built {
         Ok((landlock, layers)) => Report::Ready { holder: 0, started: 0, user: None, landlock, layers },
         Err(failure) => Report::Failed(failure),
@@ -172,6 +173,9 @@ fn build(
     become_user(identity.becomes()).map_err(failed("identity"))?;
     rustix::system::sethostname(b"localhost").map_err(|error| failed("uts namespace")(error.into()))?;
     sys::loopback_up().map_err(failed("network namespace"))?;
+    if plan.network {
+        listener::hand_over().map_err(failed("network namespace"))?;
+    }
     sources.mount(plan, identity.becomes()).map_err(failed("mounts"))?;
     let layers = if plan.write {
         overlay::attempt(&plan.workspace).map_err(|error| error.to_string())

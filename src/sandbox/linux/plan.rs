@@ -46,6 +46,8 @@ const NEVER_WITHIN: &[&str] = &["/dev", "/proc", "/sys"];
 pub(super) struct Plan {
     /// Whether commands may write the workspace.
     pub(super) write: bool,
+    /// Whether there is a proxy for commands, which wants a listener inside.
+    pub(super) network: bool,
     pub(super) workspace: PathBuf,
     pub(super) writable: Vec<PathBuf>,
     /// Where HOME is inside.
@@ -93,6 +95,7 @@ impl Plan {
             .collect();
         Ok(Self {
             write: settings.mode != SandboxMode::ReadOnly,
+            network: false,
             workspace,
             writable,
             home,
@@ -139,7 +142,11 @@ impl Plan {
 
     /// As arguments for the helper.
     pub(super) fn to_args(&self) -> Vec<OsString> {
-        let mut args = vec![if self.write { "write" } else { "read" }.into()];
+        let mode = if self.write { "write" } else { "read" };
+        let mut args: Vec<OsString> = vec![mode.into()];
+        if self.network {
+            args.push("network=proxy".into());
+        }
         let mut add = |key: &str, path: &Path| {
             let mut arg = OsString::from(key);
             arg.push("=");
@@ -166,6 +173,7 @@ impl Plan {
         let (mode, rest) = args.split_first()?;
         let mut plan = Self {
             write: mode == "write",
+            network: false,
             workspace: PathBuf::new(),
             writable: Vec::new(),
             home: PathBuf::new(),
@@ -184,6 +192,7 @@ impl Plan {
                 b"home" => plan.home = path,
                 b"scratch" => plan.scratch = path,
                 b"program" => plan.program = path,
+                b"network" => plan.network = true,
                 b"writable" => plan.writable.push(path),
                 b"tool" => plan.tools.push(path),
                 b"own" => plan.own.push(path),
@@ -364,6 +373,7 @@ mod tests {
         #[test]
         fn a_plan_survives_the_way_through_arguments(
             write: bool,
+            network: bool,
             workspace in path(),
             home in path(),
             scratch in path(),
@@ -373,7 +383,7 @@ mod tests {
             own in prop::collection::vec(path(), 0..3),
             secrets in prop::collection::vec(path(), 0..3),
         ) {
-            let plan = Plan { write, workspace, writable, home, scratch, tools, program, own, secrets };
+            let plan = Plan { write, network, workspace, writable, home, scratch, tools, program, own, secrets };
             prop_assert_eq!(Plan::from_args(&plan.to_args()), Some(plan));
         }
 

@@ -10,12 +10,15 @@ use std::path::PathBuf;
 use crossterm::event::KeyEventKind;
 use ratatui::text::Line;
 
-use crate::protocol::{Command, Content, Delivery, Event, Fact, Outcome, ProcessId, Rejection, Update};
+use crate::protocol::{
+    Command, Content, Delivery, Event, Fact, Outcome, ProcessId, Rejection, Update, Verdict,
+};
 use crate::session::Session;
 
 use crate::tui::{
     action::{Action, Input},
     approval::Approval,
+    asked::Asked,
     composer::{Composer, Message},
     host::Answer,
     keymap::Keymap,
@@ -285,10 +288,10 @@ impl App {
         self.session.apply(event);
         self.transcript.apply(event);
         self.composer.set_running(self.session.turn.is_some());
-        let asked = self.session.asked().next();
-        let shown = self.approval.as_ref().map(|approval| &approval.call);
-        if asked.map(|call| &call.id) != shown {
-            self.approval = asked.and_then(|call| Approval::of(call, &self.ground, self.typed_ms, now_ms));
+        let shown = self.approval.as_ref().map(|approval| &approval.asked);
+        let asked = Asked::first(&self.session, shown);
+        if asked.as_ref() != shown {
+            self.approval = asked.and_then(|asked| self.approval(&asked, now_ms));
         }
         self.ask_secret(now_ms);
     }
@@ -310,6 +313,26 @@ impl App {
             let view = Secret::new(*process, asked.clone(), self.typed_ms, now_ms);
             self.overlays.push(Box::new(view));
         }
+    }
+
+    fn approval(&self, asked: &Asked, now_ms: u64) -> Option<Approval> {
+        match asked {
+            Asked::Call(call) => Approval::of(self.session.call(call)?, &self.ground, self.typed_ms, now_ms),
+            Asked::Host(request) => {
+                let question = self.session.hosts_asked().find(|question| question.request == *request)?;
+                Some(Approval::of_host(question, &self.ground, self.typed_ms, now_ms))
+            }
+        }
+    }
+
+    /// Ends the turn that a question comes from. A command that outlived its turn can ask as well: then it is a no.
+    fn leave_question(&self) -> Action {
+        Action::Send(match (&self.approval, &self.session.turn) {
+            (Some(Approval { asked, .. }), None) => {
+                asked.clone().decide(Verdict::Deny { note: String::new() })
+            }
+            _ => Command::Interrupt,
+        })
     }
 
     fn rejected(&mut self, rejection: &Rejection) {
@@ -351,7 +374,7 @@ fn send(message: Message, delivery: Delivery) -> Action {
 pub(super) fn notice(update: &Update) -> Option<&'static str> {
     let Update::Event(event) = update else { return None };
     match &event.fact {
-        Fact::ApprovalRequested { .. } => Some("needs your approval"),
+        Fact::ApprovalRequested { .. } | Fact::HostRequested { .. } => Some("needs your approval"),
         Fact::SecretAsked { .. } => Some("needs a password"),
         Fact::TurnFinished { outcome: Outcome::Interrupted, .. } => None,
         Fact::TurnFinished { outcome: Outcome::Failed { .. }, .. } => Some("failed"),

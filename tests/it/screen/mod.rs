@@ -7,6 +7,7 @@ mod conversation;
 mod demo;
 mod ends;
 mod hostile;
+mod hosts;
 mod picture;
 mod plain;
 mod processes;

@@ -12,11 +12,11 @@ use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, setrlimit};
 use super::{enter::started, place::at};
 
 /// Processes and threads of a session.
-const PROCESSES: u64 = 512;
+pub(super) const PROCESSES: u64 = 512;
 /// Memory of a session, where half of the machine's is more.
 const MEMORY: u64 = 4 << 30;
 /// Open files of a process.
-const FILES: u64 = 8192;
+pub(super) const FILES: u64 = 8192;
 /// Where control groups are.
 const GROUPS: &str = "/sys/fs/cgroup";
 /// How the names of ours begin: then come the agent's process, its start time, and a number.
@@ -140,7 +140,7 @@ fn owner_in(name: &str) -> Option<(i32, u64)> {
 }
 
 /// Half of the machine's memory, and not too much of it.
-fn memory() -> u64 {
+pub(super) fn memory() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kilobytes: Option<u64> = total.and_then(|text| text.split_whitespace().next()?.parse().ok());

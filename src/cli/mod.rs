@@ -20,6 +20,7 @@ mod screen;
 mod sessions;
 mod start;
 mod stdin;
+mod temporary;
 mod themes;
 mod worktree;
 

@@ -12,11 +12,13 @@ use crate::sandbox::CommandLine;
 use super::{
     error::{CliError, Kind},
     start::Start,
+    temporary::Temporary,
 };
 
 pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode, CliError> {
     let [program, args @ ..] = command else { return Err(CliError::usage("no command was given")) };
-    let scratch = tempfile::tempdir().map_err(CliError::failed)?;
+    let scratch = Temporary::new(&start.home)
+        .map_err(|error| CliError::failed(format!("can't make a folder for the sandbox: {error}")))?;
     let mode = start.config.sandbox;
     let sandbox = start.local_sandbox(mode, scratch.path())?;
     let line = CommandLine {

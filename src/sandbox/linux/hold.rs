@@ -67,7 +67,7 @@ fn failed(layer: &'static str) -> impl Fn(io::Error) -> Failure {
 fn hold(plan: &Plan) -> Result<Pid, Failure> {
     mounts::make_private(plan).map_err(failed("scratch"))?;
     // Root's own identity is no way out: it owns the machine, whatever namespace it is in.
-    let (identity, mapped) = mapped(plan).map_err(failed("identity"))?;
+    let (identity, mapped) = mapped(plan)?;
     let (go, start) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed("process")(error.into()))?;
     let (report, tell) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed("process")(error.into()))?;
     match sys::clone_process(NAMESPACES).map_err(failed("namespaces"))? {
@@ -97,13 +97,15 @@ fn hold(plan: &Plan) -> Result<Pid, Failure> {
 }
 
 /// The identity of commands, and the trees that they may write as that.
-fn mapped(plan: &Plan) -> io::Result<(Identity, Option<Mapped>)> {
+fn mapped(plan: &Plan) -> Result<(Identity, Option<Mapped>), Failure> {
     let identity = Identity::choose(plan);
-    let Some(idmap) = Idmap::new(identity)? else { return Ok((identity, None)) };
+    let idmap = Idmap::new(identity).map_err(failed("user namespace"))?;
+    let Some(idmap) = idmap else { return Ok((identity, None)) };
     let trees = mounts::writable(plan)
         .into_iter()
         .map(|(from, to)| Ok((idmap.tree(&from)?, to)))
-        .collect::<io::Result<_>>()?;
+        .collect::<io::Result<_>>()
+        .map_err(failed("identity"))?;
     Ok((identity, Some(trees)))
 }
 

@@ -26,6 +26,7 @@ mod probe;
 mod relay;
 mod report;
 mod seccomp;
+mod sockets;
 mod supervise;
 mod sys;
 
@@ -129,6 +130,7 @@ impl Sandbox for Linux {
             cwd: command.cwd,
             written: self.plan.written(),
             repositories: self.plan.repositories(),
+            sockets: sockets::below(&self.plan.seen()),
         };
         let mut args: Vec<OsString> = vec![ROLE.into(), "enter".into()];
         args.extend(entry.to_args());

@@ -106,7 +106,8 @@ impl Plan {
 
     /// What commands may write, besides devices.
     pub(super) fn written(&self) -> Vec<PathBuf> {
-        let mut paths: Vec<PathBuf> = ["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from).into();
+        let mut paths: Vec<PathBuf> =
+            ["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue"].map(PathBuf::from).into();
         paths.push(self.home.clone());
         if self.write {
             paths.push(self.workspace.clone());
@@ -123,6 +124,11 @@ impl Plan {
     /// The directories of the user whose owner commands act as: `scratch/home` and its neighbours excepted.
     pub(super) fn shared(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(self.workspace.as_path()).chain(self.writable.iter().map(PathBuf::as_path))
+    }
+
+    /// The directories of the user that commands see, writable or not.
+    pub(super) fn seen(&self) -> Vec<PathBuf> {
+        self.shared().map(Path::to_owned).chain(self.tools.iter().cloned()).collect()
     }
 
     /// The host directories behind HOME, /tmp and /var/tmp, with their places inside.
@@ -277,6 +283,8 @@ pub(super) struct Entry {
     pub(super) written: Vec<PathBuf>,
     /// Directories whose `.git` is kept from the command.
     pub(super) repositories: Vec<PathBuf>,
+    /// Sockets of the host that the command would see.
+    pub(super) sockets: Vec<PathBuf>,
 }
 
 impl Entry {
@@ -292,6 +300,8 @@ impl Entry {
         args.extend(self.written.iter().map(|path| path.clone().into_os_string()));
         args.push("-".into());
         args.extend(self.repositories.iter().map(|path| path.clone().into_os_string()));
+        args.push("-".into());
+        args.extend(self.sockets.iter().map(|path| path.clone().into_os_string()));
         args
     }
 
@@ -301,16 +311,16 @@ impl Entry {
         let end = args.iter().position(|arg| arg == "--")?;
         let (entry, command) = (args.get(..end)?, args.get(end + 1..)?);
         let [holder, started, user, streams, cwd, paths @ ..] = entry else { return None };
-        let between = paths.iter().position(|arg| arg == "-")?;
-        let (written, repositories) = (paths.get(..between)?, paths.get(between + 1..)?);
+        let mut lists = paths.split(|arg| arg == "-").map(|list| list.iter().map(PathBuf::from).collect());
         let entry = Self {
             holder: number(holder)?,
             started: number(started)?,
             user: if user == "-" { None } else { Some(number(user)?) },
             tty: streams == "tty",
             cwd: cwd.into(),
-            written: written.iter().map(PathBuf::from).collect(),
-            repositories: repositories.iter().map(PathBuf::from).collect(),
+            written: lists.next()?,
+            repositories: lists.next()?,
+            sockets: lists.next()?,
         };
         Some((entry, command))
     }
@@ -357,9 +367,10 @@ mod tests {
             cwd in path(),
             written in prop::collection::vec(path(), 0..3),
             repositories in prop::collection::vec(path(), 0..3),
+            sockets in prop::collection::vec(path(), 0..3),
             command in prop::collection::vec("[-a-z ]{0,4}", 1..4),
         ) {
-            let entry = Entry { holder, started, user, tty, cwd, written, repositories };
+            let entry = Entry { holder, started, user, tty, cwd, written, repositories, sockets };
             let command: Vec<OsString> = command.into_iter().map(OsString::from).collect();
             let mut args = entry.to_args();
             args.push("--".into());

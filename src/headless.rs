@@ -153,8 +153,12 @@ impl<D: Write, N: Write> Headless<D, N> {
                 };
                 self.note(&format!("{mark} {text}"))
             }
-            Fact::ApprovalRequested { call, reason, .. } => {
-                self.note(&format!("? call {call} waits for your approval: {reason}"))
+            Fact::ApprovalRequested { call, reason, effects, .. } => {
+                self.note(&format!("? call {call} waits for your approval: {reason}"))?;
+                for line in effects.iter().flat_map(|effects| effects.lines()) {
+                    self.note(&format!("  {}", line.replace('\n', "\\n")))?;
+                }
+                Ok(())
             }
             Fact::TurnFinished { outcome, duration_ms, .. } => {
                 let usage = self.session.turn.as_ref().map(|turn| turn.usage).unwrap_or_default();

@@ -81,7 +81,10 @@ pub(super) enum CommandArgs {
         command: PermissionsArgs,
     },
     /// Run a command in the sandbox, under the same policy as the model's commands.
+    #[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
     Sandbox {
+        #[command(subcommand)]
+        explain: Option<SandboxArgs>,
         #[arg(required = true, last = true, value_name = "CMD")]
         command: Vec<std::ffi::OsString>,
     },
@@ -252,6 +255,19 @@ pub(super) enum SessionsArgs {
     Rm {
         #[arg(required = true)]
         ids: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SandboxArgs {
+    /// Say what commands may touch, and try whether it holds; or what would become of one command of the model's.
+    Explain {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// A command. One word is a whole command line.
+        #[arg(value_name = "CMD", trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
     },
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::config::rules;
+use crate::config::{Stamp, rules};
 use crate::harness::{Place, Surroundings};
 use crate::protocol::{Rule, SandboxMode, Settings};
 use crate::sandbox::SharedSandbox;
@@ -19,12 +19,15 @@ pub(super) struct Around {
     folder: PathBuf,
     /// All that were started: what runs in one lives as long as it does.
     sandboxes: Mutex<Vec<(SandboxMode, SharedSandbox)>>,
+    /// The settings file as it was when rules were last read from it.
+    rules_of: Mutex<Stamp>,
 }
 
 impl Around {
     /// `sandbox` is the one that the session begins with, under `settings`.
     pub(super) fn new(start: Start, folder: PathBuf, settings: &Settings, sandbox: SharedSandbox) -> Self {
-        Self { start, folder, sandboxes: Mutex::new(vec![(settings.sandbox, sandbox)]) }
+        let sandboxes = Mutex::new(vec![(settings.sandbox, sandbox)]);
+        Self { start, folder, sandboxes, rules_of: Mutex::default() }
     }
 
     fn sandbox(&self, settings: &Settings) -> Result<SharedSandbox, String> {
@@ -43,7 +46,7 @@ impl Surroundings for Around {
         let sandbox = self.sandbox(settings)?;
         Ok(Place {
             permissions: self.start.permissions(settings, &sandbox),
-            env: self.start.environment(settings.sandbox),
+            env: sandbox.environment(self.start.environment(settings.sandbox)),
             sandbox,
         })
     }
@@ -54,5 +57,21 @@ impl Surroundings for Around {
 
     fn forget(&self, rule: &Rule) -> Result<(), String> {
         rules::forget(&self.start.home, rule, &self.start.workspace).map_err(|error| error.to_string())
+    }
+
+    fn rules(&self) -> Option<Result<Vec<Rule>, String>> {
+        let now = Stamp::of(&self.start.home.config_file());
+        let mut before = self.rules_of.lock().unwrap_or_else(PoisonError::into_inner);
+        if *before == now {
+            return None;
+        }
+        let first = *before == Stamp::default();
+        *before = now;
+        match self.start.rules_now() {
+            Ok(rules) => Some(Ok(rules)),
+            // The session began with saying so.
+            Err(_) if first => None,
+            Err(error) => Some(Err(error.to_string())),
+        }
     }
 }

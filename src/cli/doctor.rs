@@ -9,20 +9,26 @@ use std::{
 use serde::Serialize;
 
 use crate::model::auth;
-use crate::protocol::SandboxMode;
+use crate::protocol::{ModelRef, SandboxMode, printable};
 use crate::sandbox;
 
 use super::{
     args::Common,
     error::CliError,
+    machine,
     start::{self, Start},
 };
 
-#[derive(Serialize)]
-struct Check {
-    name: String,
-    ok: bool,
-    detail: String,
+/// What was looked at.
+#[derive(Debug, Serialize)]
+pub(super) struct Check {
+    pub(super) name: String,
+    /// The program can do its work.
+    pub(super) ok: bool,
+    pub(super) detail: String,
+    /// What would be better, and how to get it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hint: Option<String>,
 }
 
 pub(super) fn run(common: &Common, json: bool) -> Result<ExitCode, CliError> {
@@ -50,9 +56,24 @@ pub(super) fn report(start: &Start) -> String {
 }
 
 impl Check {
+    pub(super) fn fine(name: &str, detail: &str) -> Self {
+        check(name, true, detail)
+    }
+
+    /// Something works, and could be better.
+    pub(super) fn warn(name: &str, detail: &str, hint: &str) -> Self {
+        Self { hint: Some(hint.to_owned()), ..check(name, true, detail) }
+    }
+
     fn line(&self) -> String {
-        let Self { name, ok, detail } = self;
-        format!("{} {name:<16} {detail}", if *ok { "✓" } else { "✗" })
+        let Self { name, ok, detail, hint } = self;
+        let mark = match (ok, hint) {
+            (false, _) => "✗",
+            (true, Some(_)) => "!",
+            (true, None) => "✓",
+        };
+        let hint = hint.as_ref().map(|hint| format!("\n  {:<16} → {hint}", "")).unwrap_or_default();
+        printable(&format!("{mark} {name:<16} {detail}{hint}")).into_owned()
     }
 }
 
@@ -74,6 +95,7 @@ fn look(start: &Start, checks: &mut Vec<Check>) {
         Err(error) => checks.push(check("temporary files", false, &error.to_string())),
     }
     checks.push(check("shell", true, &start::shell().display().to_string()));
+    checks.extend(machine::look(start));
 }
 
 fn model(start: &Start, checks: &mut Vec<Check>) {
@@ -97,6 +119,19 @@ fn model(start: &Start, checks: &mut Vec<Check>) {
             });
         }
     }
+    for provider in start.config.providers.keys().filter(|name| **name != start.config.model.provider) {
+        let model = ModelRef { provider: provider.clone(), model: "any".to_owned() };
+        let Ok(resolved) = start.resolve(&model) else { continue };
+        let key = auth::key(&resolved.provider, |name| std::env::var(name).ok(), &start.keys());
+        checks.push(match key {
+            Ok(Some(_)) => check("key", true, &format!("there is one for {provider}")),
+            Ok(None) => check("key", true, &format!("none needed for {provider}")),
+            Err(error) => {
+                let hint = format!("agent login {provider}, if you mean to use it");
+                Check::warn("key", &format!("none for {provider}: {}", error.message), &hint)
+            }
+        });
+    }
 }
 
 fn writable(name: &str, folder: &Path) -> Check {
@@ -109,5 +144,5 @@ fn writable(name: &str, folder: &Path) -> Check {
 }
 
 fn check(name: &str, ok: bool, detail: &str) -> Check {
-    Check { name: name.to_owned(), ok, detail: detail.to_owned() }
+    Check { name: name.to_owned(), ok, detail: detail.to_owned(), hint: None }
 }

@@ -4,12 +4,15 @@ mod args;
 mod around;
 mod clipboard;
 mod demo;
+mod docker;
 mod doctor;
 mod drafts;
 mod error;
 mod exec;
+mod explain;
 mod feedback;
 mod login;
+mod machine;
 mod models;
 mod opening;
 mod permissions;
@@ -17,6 +20,7 @@ mod person;
 mod prompts;
 mod sandbox;
 mod screen;
+mod selftest;
 mod sessions;
 mod start;
 mod stdin;
@@ -37,7 +41,7 @@ use crate::context::Person;
 use crate::protocol::{Approval, ModelRef, SandboxMode};
 
 use self::{
-    args::{Cli, CommandArgs, Common, ConfigArgs},
+    args::{Cli, CommandArgs, Common, ConfigArgs, SandboxArgs},
     error::CliError,
     screen::First,
     start::{Start, Typed},
@@ -109,7 +113,14 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(CommandArgs::Permissions { command }) => {
             permissions::run(&start(&common)?, &command).map(|()| ExitCode::SUCCESS)
         }
-        Some(CommandArgs::Sandbox { command }) => {
+        Some(CommandArgs::Sandbox { explain: Some(SandboxArgs::Explain { json, command }), .. }) => {
+            let start = start(&common)?;
+            match command.is_empty() {
+                true => runtime()?.block_on(explain::policy(&start, json)),
+                false => explain::command(&start, &command, json),
+            }
+        }
+        Some(CommandArgs::Sandbox { explain: None, command }) => {
             let start = start(&common)?;
             runtime()?.block_on(sandbox::run(&start, &command))
         }

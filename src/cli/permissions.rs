@@ -54,7 +54,7 @@ fn revoke(start: &Start, kept: &[Kept], number: usize) -> Result<(), CliError> {
     }
     let _ = writeln!(
         io::stdout(),
-        "no longer allowed: {}\nSessions that are open now keep it until they end.",
+        "no longer allowed: {}\nSessions that are open now ask again from their next call on.",
         said(chosen)
     );
     Ok(())

@@ -20,11 +20,11 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
     let scratch = Temporary::new(&start.home)
         .map_err(|error| CliError::failed(format!("can't make a folder for the sandbox: {error}")))?;
     let mode = start.config.sandbox;
-    let sandbox = start.local_sandbox(mode, scratch.path())?;
+    let sandbox = start.sandbox_in(&start.config.backend, mode, scratch.path())?;
     let line = CommandLine {
         program: program.clone(),
         args: args.to_vec(),
-        env: start.environment(mode),
+        env: sandbox.environment(start.environment(mode)),
         cwd: start.workspace.clone(),
         // It has the terminal of whoever called, and does not get one of its own.
         tty: false,

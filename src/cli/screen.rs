@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use futures::future::BoxFuture;
+use futures::future::{self, BoxFuture};
 
 use crate::config::trust::{Brought, Change, Standing, Trust};
 use crate::config::{project_root, rules};
@@ -19,7 +19,7 @@ use crate::store::Blobs;
 use crate::tools::view_image;
 use crate::tui::{
     self, Answer, Begin, Connection, Ground, Host, News, Offer, Offered, Question, Switch, Updates,
-    composer::history,
+    composer::history, prompts::Prompt,
 };
 
 use super::{
@@ -69,7 +69,6 @@ pub(super) async fn show(
     let options = tui::Options {
         ground: ground(&start),
         settings: start.config.tui.clone(),
-        prompts: prompts::read(&[start.home.prompts()]),
         draft: drafts.take(),
         history: history::decode(&fs::read(&history_file).unwrap_or_default()),
         begin,
@@ -187,6 +186,14 @@ impl Host for Screen {
         Ok(Connection { ground, history, commands: handle.commands, updates: Box::new(Live(handle.updates)) })
     }
 
+    fn prompts(&mut self) -> (Vec<Prompt>, Vec<String>) {
+        prompts::here(&self.start)
+    }
+
+    fn branch(&mut self) -> Option<String> {
+        branch(&self.start.workspace)
+    }
+
     fn pressed(&mut self) {
         if let Some(pressed) = &self.pressed {
             pressed();
@@ -232,9 +239,11 @@ impl Host for Screen {
         view_image::recognize(&self.start.workspace.join(path)).map_err(|error| error.to_string())
     }
 
-    async fn clipboard(&mut self) -> Result<PathBuf, String> {
+    fn clipboard(&mut self) -> BoxFuture<'static, Result<PathBuf, String>> {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        clipboard::image(&self.start.home.state.join("clipboard"), set).await
+        let (folder, tool) = (self.start.home.state.join("clipboard"), clipboard::tool(set));
+        let hidden = self.start.key_names();
+        Box::pin(async move { clipboard::image(&folder, tool?, &hidden).await })
     }
 
     fn keep_draft(&mut self, text: &str) {
@@ -276,22 +285,28 @@ impl Host for Screen {
         Box::pin(person::run(command.to_owned(), workspace, hidden))
     }
 
-    async fn answer(&mut self, question: Question) -> Answer {
+    fn answer(&mut self, question: Question) -> BoxFuture<'static, Answer> {
         let answered = match &question {
+            Question::WorkTree { folder } => {
+                let folder = folder.clone();
+                return Box::pin(async move {
+                    let found = worktree::changes(&folder).await.map(Answer::WorkTree);
+                    found.unwrap_or_else(|problem| Answer::Failed { question, problem })
+                });
+            }
             Question::Blob { blob, from, length } => self.part(blob, *from, *length),
             Question::Themes => Ok(Answer::Themes(themes::read(&self.start.home.themes()))),
             Question::Models => Ok(Answer::Models(models::choices(&self.start))),
             Question::Model { name, like } => models::named(&self.start, name, like).map(Answer::Model),
             Question::Rules => self.start.rules_now().map(Answer::Rules).map_err(|error| error.to_string()),
             Question::Process { process } => self.process(*process),
-            Question::WorkTree { folder } => worktree::changes(folder).await.map(Answer::WorkTree),
             Question::Sessions
             | Question::Words(_)
             | Question::Rename { .. }
             | Question::Archive { .. }
             | Question::Delete(_) => sessions::answer(&self.start, &question),
         };
-        answered.unwrap_or_else(|problem| Answer::Failed { question, problem })
+        Box::pin(future::ready(answered.unwrap_or_else(|problem| Answer::Failed { question, problem })))
     }
 
     fn start_with(&mut self, settings: &Settings) {
@@ -300,6 +315,10 @@ impl Host for Screen {
 
     fn keep_model(&mut self, settings: &Settings) -> Result<String, String> {
         models::keep(&self.start, settings)
+    }
+
+    fn keep_theme(&mut self, name: &str) -> Result<String, String> {
+        themes::keep(&self.start, name)
     }
 
     fn forget_rule(&mut self, rule: &Rule) -> Result<(), String> {
@@ -375,15 +394,53 @@ fn offer(trust: &Trust) -> Option<Offer> {
 
 /// The branch, read from the file that names it: no program is run for it.
 fn branch(workspace: &Path) -> Option<String> {
-    let root = workspace.ancestors().find(|dir| dir.join(".git").exists())?;
-    let mut head = String::new();
-    fs::File::open(root.join(".git/HEAD")).ok()?.take(4096).read_to_string(&mut head).ok()?;
-    head.trim().strip_prefix("ref: refs/heads/").map(str::to_owned)
+    let read = |file: &Path| {
+        let mut text = String::new();
+        // A pipe would be waited for.
+        let file = fs::metadata(file).ok()?.is_file().then_some(file)?;
+        fs::File::open(file).ok()?.take(4096).read_to_string(&mut text).ok()?;
+        Some(text)
+    };
+    let git = workspace.ancestors().map(|dir| dir.join(".git")).find(|git| git.exists())?;
+    // In a further work tree it is a file that says where the rest is.
+    let git = match read(&git) {
+        Some(text) => git.parent()?.join(text.trim().strip_prefix("gitdir: ")?),
+        None => git,
+    };
+    let head = read(&git.join("HEAD"))?;
+    match head.trim().strip_prefix("ref: refs/heads/") {
+        Some(branch) => Some(branch.to_owned()),
+        // Detached: what is checked out.
+        None => head
+            .trim()
+            .get(..8)
+            .filter(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            .map(str::to_owned),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_branch_is_read_where_git_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir_all(at("p/.git/worktrees/w")).unwrap();
+        fs::create_dir_all(at("p/sub")).unwrap();
+        fs::create_dir(at("w")).unwrap();
+        assert_eq!(branch(&at("w")), None);
+        fs::write(at("p/.git/HEAD"), "ref: refs/heads/fix/dates\n").unwrap();
+        assert_eq!(branch(&at("p/sub")).as_deref(), Some("fix/dates"));
+        fs::write(at("p/.git/HEAD"), "0123456789abcdef0123456789abcdef01234567\n").unwrap();
+        assert_eq!(branch(&at("p")).as_deref(), Some("01234567"));
+        fs::write(at("p/.git/worktrees/w/HEAD"), "ref: refs/heads/other\n").unwrap();
+        fs::write(at("w/.git"), format!("gitdir: {}\n", at("p/.git/worktrees/w").display())).unwrap();
+        assert_eq!(branch(&at("w")).as_deref(), Some("other"));
+        fs::write(at("w/.git"), "what is this?").unwrap();
+        assert_eq!(branch(&at("w")), None);
+    }
 
     #[test]
     fn what_is_written_out_never_replaces_a_file() {

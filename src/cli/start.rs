@@ -455,20 +455,26 @@ impl Start {
 
     /// Where the commands of a session run.
     pub(super) fn sandbox(&self, settings: &Settings, folder: &Path) -> Result<SharedSandbox, CliError> {
-        if settings.backend != Backend::Local.to_string() {
-            return Err(CliError::usage(format!("backend `{}` is not there yet", settings.backend))
-                .hint("use --backend local"));
-        }
-        self.local_sandbox(settings.sandbox, folder)
+        let backend = settings.backend.parse().map_err(CliError::usage)?;
+        self.sandbox_in(&backend, settings.sandbox, folder)
     }
 
-    /// A sandbox on this machine, or why there is none.
-    pub(super) fn local_sandbox(&self, mode: SandboxMode, folder: &Path) -> Result<SharedSandbox, CliError> {
-        sandbox::pick(self.sandbox_settings(mode, folder)?).map_err(|error| {
-            CliError::new(Kind::Sandbox, format!("commands can't be run in a sandbox here: {error}")).hint(
-                "agent doctor says more; --sandbox danger-full-access runs without one, at your own risk",
-            )
-        })
+    /// A sandbox of one kind, or why there is none.
+    pub(super) fn sandbox_in(
+        &self,
+        backend: &Backend,
+        mode: SandboxMode,
+        folder: &Path,
+    ) -> Result<SharedSandbox, CliError> {
+        let settings = self.sandbox_settings(mode, folder)?;
+        match backend {
+            Backend::Local => sandbox::pick(settings).map_err(|error| {
+                CliError::new(Kind::Sandbox, format!("commands can't be run in a sandbox here: {error}")).hint(
+                    "agent doctor says more; --sandbox danger-full-access runs without one, at your own risk",
+                )
+            }),
+            Backend::Docker(image) => super::docker::start(settings, image.clone()),
+        }
     }
 
     /// Further directories that may be written, by their own names. What can't be resolved is told of by the sandbox.
@@ -547,9 +553,9 @@ impl Start {
             shell::Settings {
                 blobs: folder.join("blobs"),
                 workspace: self.workspace.clone(),
-                env: self.environment(settings.sandbox),
+                env: sandbox.environment(self.environment(settings.sandbox)),
                 forbidden: self.key_names(),
-                shell: shell(),
+                shell: sandbox.shell().unwrap_or_else(shell),
                 sandbox: SharedSandbox::clone(&sandbox),
                 outside,
                 max_processes: MAX_PROCESSES,
@@ -557,11 +563,14 @@ impl Start {
             },
             exits_told,
         );
+        let place = match settings.backend.as_str() {
+            "local" => settings.sandbox.to_string(),
+            backend => format!("{} in {backend}", settings.sandbox),
+        };
         let headline = format!(
-            "agent {} · {id} · {} · {} · {}",
+            "agent {} · {id} · {} · {place} · {}",
             env!("CARGO_PKG_VERSION"),
             settings.model,
-            settings.sandbox,
             self.workspace.display()
         );
         let handle = harness::start(Parts {

@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
+use crate::config::save;
 use crate::tui::theme;
+
+use super::{screen::short, start::Start};
 
 /// More than that nobody chooses from.
 const MOST: usize = 200;
@@ -25,6 +28,20 @@ pub(super) fn read(folder: &Path) -> Vec<(String, Result<String, String>)> {
         .collect();
     themes.sort();
     themes
+}
+
+/// Has every later session begin with this theme.
+pub(super) fn keep(start: &Start, name: &str) -> Result<String, String> {
+    let kept = save::set(&start.home, &["tui", "theme"], Some(name.into()));
+    kept.map_err(|error| format!("for now: it can't be kept, since {error}"))?;
+    let file = short(&start.home.config_file());
+    let now = start.config_now().map_err(|error| error.to_string())?;
+    match now.origin("tui.theme") {
+        Some(origin) if now.tui.theme != name => {
+            Ok(format!("kept in {file}, but {origin} sets another one here"))
+        }
+        _ => Ok(format!("kept in {file}: theme = \"{name}\"")),
+    }
 }
 
 fn text(path: &Path) -> Result<String, String> {

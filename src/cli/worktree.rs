@@ -4,8 +4,6 @@
 //! committed, with hooks, monitors, filters and external programs off; the files are read and compared here.
 
 use std::{
-    env,
-    ffi::OsString,
     fs,
     io::Read as _,
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
@@ -18,10 +16,11 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 
 use crate::patch::{DIFF_LIMIT, Diff};
 use crate::protocol::{FileOperation, PatchedFile};
+use crate::sandbox;
 use crate::tui::WorkTree;
 
-/// How long git may take. The screen waits for it.
-const LIMIT: Duration = Duration::from_secs(5);
+/// How long git may take. Whoever waits can leave the view.
+const LIMIT: Duration = Duration::from_secs(30);
 /// Files that are shown.
 const FILES: usize = 500;
 /// A file that is longer is not compared.
@@ -41,6 +40,8 @@ struct Differs {
     path: PathBuf,
     /// What was committed of it; nothing for a file that is new.
     old: Option<String>,
+    /// It may be run now and could not, or the other way round, or it is of another kind.
+    mode: bool,
 }
 
 async fn compare(workspace: &Path) -> Result<WorkTree, String> {
@@ -69,7 +70,7 @@ async fn compare(workspace: &Path) -> Result<WorkTree, String> {
         .await?;
     let new = git.output(&["ls-files", "--others", "--exclude-standard", "-z", "--", "."]).await?;
     let untracked = new.split(|byte| *byte == 0).filter(|name| !name.is_empty() && !name.ends_with(b"/"));
-    let untracked = untracked.map(|name| Differs { path: path(name), old: None });
+    let untracked = untracked.map(|name| Differs { path: path(name), old: None, mode: false });
     let mut differs: Vec<Differs> = read_raw(&raw).into_iter().chain(untracked).collect();
     differs.sort_by(|a, b| a.path.cmp(&b.path));
     let left_out = differs.len().saturating_sub(FILES);
@@ -94,7 +95,8 @@ fn read_raw(raw: &[u8]) -> Vec<Differs> {
         let submodule = modes.0 == Some(":160000") || modes.1 == Some("160000");
         if !submodule {
             let old = old.bytes().any(|byte| byte != b'0').then(|| old.to_owned());
-            files.push(Differs { path: path(name), old });
+            let mode = modes.0.map(|mode| mode.trim_start_matches(':')) != modes.1;
+            files.push(Differs { path: path(name), old, mode });
         }
     }
     files
@@ -105,6 +107,8 @@ fn one(workspace: &Path, file: Differs, old: &Content) -> Option<PatchedFile> {
     let new = content(&workspace.join(&file.path));
     let operation = match (old, &new) {
         (Content::Missing, Content::Missing) => return None,
+        // Git goes by when it was written, and does not look into it before it is asked to write that down.
+        (Content::Bytes(old), Content::Bytes(new)) if old == new && !file.mode => return None,
         (Content::Missing, _) => FileOperation::Add,
         (_, Content::Missing) => FileOperation::Delete,
         _ => FileOperation::Update,
@@ -114,7 +118,7 @@ fn one(workspace: &Path, file: Differs, old: &Content) -> Option<PatchedFile> {
             Diff { text: format!("\\ {why}\n"), ..Diff::default() }
         }
         (old, new) if old.bytes() == new.bytes() && operation == FileOperation::Update => {
-            Diff { text: "\\ only its mode differs, or nothing\n".to_owned(), ..Diff::default() }
+            Diff { text: "\\ only its mode differs\n".to_owned(), ..Diff::default() }
         }
         (old, new) => Diff::between(old.bytes(), new.bytes(), 4 * DIFF_LIMIT),
     };
@@ -156,59 +160,24 @@ fn content(path: &Path) -> Content {
     if read.is_ok() { Content::Bytes(bytes) } else { Content::Not("it can't be read") }
 }
 
-/// Git, with everything off that a repository could have run.
+/// Git, as it is asked here.
 struct Git {
-    program: PathBuf,
+    git: sandbox::Git,
     workspace: PathBuf,
-    /// Programs that the repository's configuration names for content, switched off by name.
-    off: Vec<(OsString, OsString)>,
 }
 
 impl Git {
     async fn find(workspace: &Path) -> Result<Self, String> {
-        let folders = env::var_os("PATH").unwrap_or_default();
-        // A program that the workspace brings is not the git of this machine.
-        let own = |folder: &PathBuf| folder.is_absolute() && !folder.starts_with(workspace);
-        let program = env::split_paths(&folders).filter(own).map(|folder| folder.join("git"));
-        let program = program.into_iter().find(|git| git.is_file()).ok_or("git is not installed")?;
-        let mut git = Self { program, workspace: workspace.to_owned(), off: Vec::new() };
+        let git = sandbox::Git::find(workspace).ok_or("git is not installed")?;
+        let asked = Self { git, workspace: workspace.to_owned() };
         // Fails when there is none.
-        let filters = git.output(&["config", "--name-only", "-z", "--get-regexp", r"^filter\."]).await;
-        for name in filters.unwrap_or_default().split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-            let off: &[u8] = if name.ends_with(b".required") { b"false" } else { b"" };
-            git.off.push((OsString::from_vec(name.to_vec()), OsString::from_vec(off.to_vec())));
-        }
-        Ok(git)
+        let filters = asked.output(sandbox::Git::FILTERS).await.unwrap_or_default();
+        Ok(Self { git: asked.git.without_filters(&filters), ..asked })
     }
 
     fn command(&self, args: &[&str]) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new(&self.program);
-        command.args(["--no-pager", "--no-optional-locks", "--literal-pathspecs"]);
-        for setting in [
-            "core.fsmonitor=false",
-            "core.hooksPath=/dev/null",
-            "core.untrackedCache=false",
-            "protocol.ext.allow=never",
-            "safe.bareRepository=explicit",
-        ] {
-            command.args(["-c", setting]);
-        }
-        command.args(args).current_dir(&self.workspace).env_clear();
-        for name in ["HOME", "XDG_CONFIG_HOME", "TMPDIR"] {
-            command.envs(env::var_os(name).map(|value| (name, value)));
-        }
-        command.envs([
-            ("LC_ALL", "C"),
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_TERMINAL_PROMPT", "0"),
-            ("GIT_NO_LAZY_FETCH", "1"),
-            ("GIT_NO_REPLACE_OBJECTS", "1"),
-        ]);
-        command.env("GIT_CONFIG_COUNT", self.off.len().to_string());
-        for (at, (name, value)) in self.off.iter().enumerate() {
-            command.env(format!("GIT_CONFIG_KEY_{at}"), name).env(format!("GIT_CONFIG_VALUE_{at}"), value);
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut command = tokio::process::Command::from(self.git.command(&self.workspace, args));
+        command.kill_on_drop(true);
         command
     }
 
@@ -275,7 +244,10 @@ fn path(name: &[u8]) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::symlink, process::Command};
+    use std::{
+        os::unix::fs::{PermissionsExt as _, symlink},
+        process::Command,
+    };
 
     use super::*;
 
@@ -347,6 +319,15 @@ mod tests {
                 ("sub/näme \n\"x\"".into(), Update, 0, 1),
             ]
         );
+        // What was only written again differs in nothing, and what may be run now does.
+        write("same", "one\ntwo\n");
+        let mtime = std::time::SystemTime::UNIX_EPOCH;
+        fs::File::options().write(true).open(root.join("same")).unwrap().set_modified(mtime).unwrap();
+        assert_eq!(short(&changes(root).await.unwrap()), short(&tree));
+        fs::set_permissions(root.join("same"), fs::Permissions::from_mode(0o755)).unwrap();
+        let run = changes(root).await.unwrap();
+        assert_eq!((run.files.len(), run.files[5].diff.as_str()), (8, "\\ only its mode differs\n"));
+        fs::set_permissions(root.join("same"), fs::Permissions::from_mode(0o644)).unwrap();
         assert!(tree.files[3].diff.contains("+/etc/passwd"), "a link is its text: {}", tree.files[3].diff);
         assert_eq!(
             short(&changes(&root.join("sub")).await.unwrap()),

@@ -13,6 +13,7 @@ pub mod rules;
 pub mod save;
 mod schema;
 mod settings;
+mod stamp;
 pub mod trust;
 
 use std::{
@@ -25,6 +26,7 @@ pub use paths::Home;
 pub use project::project_root;
 pub use schema::schema;
 pub use settings::{Backend, Config, InstructionSettings, PermissionSettings, Project, ShellSettings};
+pub use stamp::Stamp;
 
 use layer::Layer;
 

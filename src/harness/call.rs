@@ -2,19 +2,21 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
     sync::Arc,
 };
 
 use crate::policy::{self, Judgement};
-use crate::protocol::{By, CallId, Delta, Fact, Limits};
+use crate::protocol::{By, CallId, Delta, Effects, Fact, Intent, Limits};
 use crate::session::{Call, CallState};
 use crate::tools::{OutputSink, ToolCx};
 
-use super::{Harness, work::Work};
+use super::{Harness, disk::Disk, work::Work};
 
 impl Harness {
     /// Finds out what a call would do, and whether it may.
     pub(super) fn judge(&mut self, id: &CallId) {
+        self.read_rules();
         let Some(call) = self.session.call(id) else { return };
         // A bug of a tool costs its call, and not the session.
         let judged = catch_unwind(AssertUnwindSafe(|| self.judgement(call)));
@@ -37,12 +39,21 @@ impl Harness {
             Some(Ok(intent)) => match policy::judge(&intent, &self.policy(), &self.session.rules) {
                 Judgement::Allow(by) => Fact::CallAllowed { call: id.clone(), by, intent },
                 Judgement::Ask { reason } => {
-                    let grants = policy::proposals(&intent, &self.policy());
-                    Fact::ApprovalRequested { call: id.clone(), intent, reason, grants }
+                    let policy = self.policy();
+                    let grants = policy::proposals(&intent, &policy);
+                    let effects = self.effects(&intent, &policy.roots);
+                    Fact::ApprovalRequested { call: id.clone(), intent, reason, grants, effects }
                 }
                 Judgement::Refuse { reason } => refused(id, reason),
             },
         }
+    }
+
+    /// What a command would touch, for the person who is asked.
+    fn effects(&self, intent: &Intent, roots: &[PathBuf]) -> Option<Box<Effects>> {
+        let Intent::Command { command, workdir, escalated, .. } = intent else { return None };
+        let disk = Disk::new(self.shell.surroundings(*escalated), &self.workspace.root);
+        Some(Box::new(policy::effects::of(command, workdir, roots, &disk)))
     }
 
     /// Lets an allowed call begin. That it does is on the disk before it does.

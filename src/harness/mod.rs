@@ -4,6 +4,7 @@
 //! prints and never waits for a person: whoever is owed something is told by a fact.
 
 mod call;
+mod disk;
 mod fanout;
 mod hand;
 mod record;
@@ -34,6 +35,7 @@ use crate::tools::{Toolbox, Workspace};
 
 use self::{fanout::Fanout, surroundings::Lasting, work::Work};
 
+pub use disk::Disk;
 pub use fanout::Updates;
 pub use surroundings::{Place, Surroundings};
 
@@ -95,6 +97,8 @@ struct Harness {
     clock: Clock,
     permissions: Permissions,
     surroundings: Arc<dyn Surroundings>,
+    /// Changes of rules that could not be written.
+    unkept: Vec<Lasting>,
     deltas: bool,
     fanout: Fanout,
     /// All ids of calls so far: a provider that uses one twice must not confuse two calls.
@@ -137,6 +141,7 @@ pub fn start(parts: Parts) -> Handle {
         clock: parts.clock,
         permissions: parts.permissions,
         surroundings: parts.surroundings,
+        unkept: Vec::new(),
         deltas: parts.deltas,
         fanout,
         seen,

@@ -29,6 +29,7 @@ const FRAME: Duration = Duration::from_millis(33);
 impl Harness {
     /// Begins to ask for an answer.
     pub(super) fn ask_model(&mut self, response: ResponseId) {
+        self.read_rules();
         self.tell_permissions();
         self.watch_window();
         self.record(vec![Fact::ResponseStarted { response }]);

@@ -25,6 +25,13 @@ pub trait Surroundings: Send + Sync {
     /// # Errors
     /// With a sentence for the person.
     fn forget(&self, rule: &Rule) -> Result<(), String>;
+
+    /// The rules that are kept now, if they may have been changed since this was last asked. Asked often: it has to
+    /// cost nothing while nothing changes.
+    ///
+    /// # Errors
+    /// When they can't be read any more; with a sentence for the person. Those from before go on.
+    fn rules(&self) -> Option<Result<Vec<Rule>, String>>;
 }
 
 /// Where commands run.
@@ -56,6 +63,32 @@ impl Harness {
         self.record(renewed.into_iter().map(Fact::item).collect());
     }
 
+    /// Takes over the rules as they are kept now: who takes one back elsewhere means this session as well.
+    pub(super) fn read_rules(&mut self) {
+        let facts = match self.surroundings.rules() {
+            None => Vec::new(),
+            Some(Ok(mut rules)) => {
+                // What could not be written there counts here all the same.
+                for change in &self.unkept {
+                    match change {
+                        Lasting::Kept(rule) if !rules.contains(rule) => rules.push(rule.clone()),
+                        Lasting::Forgotten(rule) => rules.retain(|kept| kept != rule),
+                        Lasting::Kept(_) => {}
+                    }
+                }
+                let known: Vec<&Rule> =
+                    self.session.rules.iter().filter(|rule| rule.scope.is_kept()).collect();
+                let same = known.len() == rules.len() && rules.iter().all(|rule| known.contains(&rule));
+                if same { Vec::new() } else { vec![Fact::RulesRead { rules }] }
+            }
+            Some(Err(problem)) => vec![Fact::Noted {
+                level: Level::Warning,
+                text: format!("the rules are those from before the settings were changed: {problem}"),
+            }],
+        };
+        self.record(facts);
+    }
+
     /// Keeps what is to be kept, and no longer what is not. In this session it counts in any case.
     pub(super) fn keep_rules(&mut self, changes: Vec<Lasting>) {
         if self.unwritable.is_some() {
@@ -71,6 +104,7 @@ impl Harness {
                 }),
             };
             if let Err(text) = failed {
+                self.unkept.push(change);
                 self.record(vec![Fact::Noted { level: Level::Warning, text }]);
             }
         }

@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod destructive;
+pub mod effects;
 mod grants;
 pub mod harmless;
 

@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    BlobId, CallId, Content, Delivery, Grant, InputId, Intent, Item, ProcessId, ResponseId, Rule, Scope, Seq,
-    SessionId, Settings, TurnId, settings::known,
+    BlobId, CallId, Content, Delivery, Effects, Grant, InputId, Intent, Item, ProcessId, ResponseId, Rule,
+    Scope, Seq, SessionId, Settings, TurnId, settings::known,
 };
 
 /// Version of the log format, carried by the first line.
@@ -98,6 +98,9 @@ pub enum Fact {
         /// What may be allowed from now on, instead of this call alone.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         grants: Vec<Grant>,
+        /// What a command would touch. Missing where nobody looked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        effects: Option<Box<Effects>>,
     },
     CallAllowed {
         call: CallId,

@@ -157,7 +157,9 @@ impl fmt::Display for Grant {
     }
 }
 
-fn quoted(word: &str) -> String {
+/// A word as a shell has to be told it.
+#[must_use]
+pub fn quoted(word: &str) -> String {
     let bare = |c: char| c.is_alphanumeric() || "_-./=:,@%+".contains(c);
     if !word.is_empty() && word.chars().all(bare) {
         return word.to_owned();

@@ -6,7 +6,9 @@
 
 mod command;
 mod delta;
+mod effects;
 mod event;
+mod exact;
 mod id;
 mod intent;
 mod item;
@@ -18,9 +20,11 @@ mod tool;
 
 pub use command::{Command, Delivery, Rejection, Update, Verdict};
 pub use delta::Delta;
+pub use effects::{Bound, Effects, Tally, Touched, Verb};
 pub use event::{By, Event, FORMAT_VERSION, Fact, Level, Outcome, ResponseOutcome, Time, Usage};
+pub use exact::{Exact, exact, exact_parts};
 pub use id::{BlobId, CallId, InputId, ProcessId, ResponseId, Seq, SessionId, TurnId};
-pub use intent::{FileChange, FileOperation, Grant, Intent, Rule, Scope};
+pub use intent::{FileChange, FileOperation, Grant, Intent, Rule, Scope, quoted};
 pub use item::{Args, Content, Context, Item, words};
 pub use obeyed::{obeyed_by, obeyed_names};
 pub use printable::{printable, printable_speech};

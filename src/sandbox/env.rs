@@ -233,6 +233,16 @@ pub(super) fn with_programs(mut env: Vars, programs: &Path) -> Vars {
     env
 }
 
+/// Variables of this process, by name: those that are set.
+pub(super) fn kept(names: &[&'static str]) -> Vec<(&'static str, OsString)> {
+    names.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))).collect()
+}
+
+/// Where this process looks for programs.
+pub(super) fn search_path() -> Vec<PathBuf> {
+    std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect()
+}
+
 /// Where HOME is inside the sandbox: at the user's own path, so that the same environment is right inside and
 /// outside; at a neutral one when the user has none, or a system directory.
 #[must_use]
@@ -252,7 +262,7 @@ pub(super) fn tools() -> Vec<PathBuf> {
     if let Some(go) = var(&"GOPATH") {
         found.extend(["bin", "pkg"].map(|part| go.join(part)));
     }
-    found.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+    found.extend(search_path());
     found.retain(|path| {
         path.is_absolute() && path.parent().is_some() && !home.starts_with(path) && path.exists()
     });
@@ -277,6 +287,38 @@ pub(super) fn secrets() -> Vec<PathBuf> {
 /// The variables that this process was started with, for the helper: exactly what the command gets.
 pub(super) fn inherited() -> Vars {
     std::env::vars_os().map(|(name, value)| (unshielded(name), value)).collect()
+}
+
+/// The environment for commands on a system of its own: what names places of this one goes, and what that one's image
+/// says comes in its place.
+pub(super) fn elsewhere(env: Vars, image: &[(String, String)], shell: &Path) -> Vars {
+    let here = |name: &OsStr| {
+        let name = name.to_str().unwrap_or_default();
+        ["PATH", "SHELL", "USER", "LOGNAME", "CARGO_HOME", "RUSTUP_TOOLCHAIN"].contains(&name)
+            || TOOL_ROOTS.contains(&name)
+            || PASSED.iter().any(|passed| *passed == name && passed.contains("CERT"))
+            || name.ends_with("_CA_BUNDLE")
+    };
+    let mut env: Vars = env.into_iter().filter(|(name, _)| !here(name)).collect();
+    for (name, value) in image {
+        if name != "HOME" && !env.iter().any(|(known, _)| known == name.as_str()) {
+            env.push((name.into(), value.into()));
+        }
+    }
+    if !env.iter().any(|(name, _)| name == "PATH") {
+        env.push(("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()));
+    }
+    for name in ["USER", "LOGNAME"] {
+        env.push((name.into(), "agent".into()));
+    }
+    env.push(("SHELL".into(), shell.into()));
+    env
+}
+
+/// Where container engines of the user's own listen.
+pub(super) fn runtime_sockets() -> Vec<PathBuf> {
+    let Some(folder) = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) else { return Vec::new() };
+    ["docker.sock", "podman/podman.sock"].map(|name| folder.join(name)).into()
 }
 
 /// Hides variables that the dynamic linker or the C library of the helper would obey, which runs outside.

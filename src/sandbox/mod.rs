@@ -2,16 +2,24 @@
 //!
 //! It knows nothing of terminals, tools or sessions, so that every backend shares one path for output and input.
 
+pub mod attempt;
+#[cfg(target_os = "linux")]
+mod docker;
 pub mod env;
+mod git;
 #[cfg(target_os = "linux")]
 mod linux;
 mod none;
 mod program;
+mod publish;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use crate::protocol::SandboxMode;
 
+#[cfg(target_os = "linux")]
+pub use docker::DockerSettings;
+pub use git::Git;
 pub use program::itself;
 
 /// A program to start, whole: nothing is inherited.
@@ -60,6 +68,16 @@ pub trait Sandbox: Send + Sync {
     /// In one line, what holds: for the status line, `doctor`, and the model.
     fn describe(&self) -> String;
 
+    /// The environment of commands there, from what it would be on this machine.
+    fn environment(&self, env: env::Vars) -> env::Vars {
+        env
+    }
+
+    /// The shell that commands have there, when it is not the user's own.
+    fn shell(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// Brings in what the person changed since the last command. Called before each command.
     ///
     /// # Errors
@@ -105,6 +123,42 @@ pub struct Layer {
     pub detail: String,
 }
 
+/// A sentence of the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Article {
+    /// What it is about, in a word or two.
+    pub about: &'static str,
+    pub text: String,
+}
+
+/// What commands may do under these settings, in words.
+///
+/// # Errors
+/// When there can be no such sandbox.
+pub fn policy(settings: &Settings) -> Result<Vec<Article>, SandboxError> {
+    if settings.mode == SandboxMode::DangerFullAccess {
+        let text = "everything that you may: there is no sandbox".to_owned();
+        return Ok(vec![Article { about: "do", text }]);
+    }
+    #[cfg(target_os = "linux")]
+    return linux::explain::policy(settings);
+    #[cfg(target_os = "macos")]
+    return Ok(seatbelt::policy(settings));
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    local(settings.clone()).map(|_| Vec::new())
+}
+
+/// What starts this program inside, to make an [`attempt`].
+#[must_use]
+pub fn attacker(settings: &Settings) -> PathBuf {
+    match settings.mode {
+        SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite if cfg!(target_os = "linux") => {
+            PathBuf::from(env::PROGRAMS).join("apply_patch")
+        }
+        _ => settings.program.clone(),
+    }
+}
+
 /// The sandbox that `settings` ask for, started and tried. Never a weaker one.
 ///
 /// # Errors
@@ -117,6 +171,19 @@ pub fn pick(settings: Settings) -> Result<SharedSandbox, SandboxError> {
         }
         SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => local(settings),
     }
+}
+
+/// The same in a container. `say` is told of what takes long.
+///
+/// # Errors
+/// As [`pick`]; and when there is no engine, or no image.
+#[cfg(target_os = "linux")]
+pub fn contain(
+    settings: Settings,
+    docker: DockerSettings,
+    say: &(dyn Fn(&str) + Send + Sync),
+) -> Result<SharedSandbox, SandboxError> {
+    Ok(Arc::new(docker::Docker::start(settings, docker, say)?))
 }
 
 /// No sandbox: for what a person let out. Processes still end with the agent.
@@ -155,11 +222,10 @@ fn local(_: Settings) -> Result<SharedSandbox, SandboxError> {
 /// runs once for every command, without threads and without a runtime.
 #[must_use]
 pub fn helper(args: &[OsString]) -> Option<ExitCode> {
+    let args = args.get(1..)?;
     #[cfg(target_os = "linux")]
-    return linux::helper(args.get(1..)?);
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = args;
-        None
+    if let Some(code) = linux::helper(args).or_else(|| docker::helper(args)) {
+        return Some(code);
     }
+    attempt::main(args)
 }

@@ -161,9 +161,10 @@ impl Session {
                     turn.answered(outcome, *usage);
                 }
             }
-            Fact::ApprovalRequested { call, intent, reason, grants } => {
-                let (intent, reason, grants) = (intent.clone(), reason.clone(), grants.clone());
-                self.call_becomes(call, CallState::Asked { intent, reason, grants });
+            Fact::ApprovalRequested { call, intent, reason, grants, effects } => {
+                let (intent, reason) = (intent.clone(), reason.clone());
+                let (grants, effects) = (grants.clone(), effects.clone());
+                self.call_becomes(call, CallState::Asked { intent, reason, grants, effects });
             }
             Fact::CallAllowed { call, by, intent } => {
                 if let By::Person { grant: Some(grant), scope } = by {

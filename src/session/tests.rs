@@ -79,7 +79,13 @@ impl World {
         };
         match step {
             Step::Judge(call) => self.record(vec![match chance % 5 {
-                0 => Fact::ApprovalRequested { call, intent, reason: "r".into(), grants: vec![] },
+                0 => Fact::ApprovalRequested {
+                    call,
+                    intent,
+                    reason: "r".into(),
+                    grants: vec![],
+                    effects: None,
+                },
                 1 => Fact::CallRefused { call, by: By::Policy, reason: "no".into() },
                 _ => Fact::CallAllowed { call, by: By::Policy, intent },
             }]),
@@ -477,7 +483,13 @@ fn asked(grants: &[Grant]) -> World {
     let args = Args::Json("{}".into());
     world.record(vec![
         Fact::item(Item::ToolCall { id: None, call: call.clone(), tool: "t".into(), args }),
-        Fact::ApprovalRequested { call, intent: Intent::None, reason: "r".into(), grants: grants.to_vec() },
+        Fact::ApprovalRequested {
+            call,
+            intent: Intent::None,
+            reason: "r".into(),
+            grants: grants.to_vec(),
+            effects: None,
+        },
     ]);
     world
 }

@@ -2,7 +2,9 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::protocol::{Args, CallId, Grant, Intent, Item, ResponseId, ResponseOutcome, Time, TurnId, Usage};
+use crate::protocol::{
+    Args, CallId, Effects, Grant, Intent, Item, ResponseId, ResponseOutcome, Time, TurnId, Usage,
+};
 
 /// The turn that is going on.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +40,7 @@ pub enum CallState {
     /// Nobody has looked at it.
     Proposed,
     /// A person is owed an answer.
-    Asked { intent: Intent, reason: String, grants: Vec<Grant> },
+    Asked { intent: Intent, reason: String, grants: Vec<Grant>, effects: Option<Box<Effects>> },
     /// It may run, and has not begun.
     Allowed { intent: Intent },
     /// It may not run, and the model has not been told.

@@ -222,6 +222,16 @@ pub struct Peek {
     pub latest: String,
 }
 
+/// What a command would find around it.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The shell that reads it.
+    pub shell: PathBuf,
+    pub env: Arc<Env>,
+    /// The environment is all that there is: login files have been asked, and add nothing to it.
+    pub whole: bool,
+}
+
 /// Why a command did not start, or a process can't be reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShellError {
@@ -265,6 +275,15 @@ impl Shell {
     /// Has commands run elsewhere from the next one on. What runs stays where it is: its sandbox must live on.
     pub fn move_to(&self, sandbox: SharedSandbox, env: Env) {
         *lock(&self.inner.place) = Arc::new(Place::new(sandbox, env));
+    }
+
+    /// What the next command would find around it, in the sandbox or outside. Starts nothing.
+    #[must_use]
+    pub fn surroundings(&self, outside: bool) -> Surroundings {
+        let place = self.place();
+        let shell = self.inner.settings.shell.clone();
+        let login = place.logins.cell((shell.clone(), outside)).get().cloned();
+        Surroundings { whole: login.is_some(), env: login.unwrap_or_else(|| Arc::clone(&place.env)), shell }
     }
 
     fn place(&self) -> Arc<Place> {

@@ -30,6 +30,8 @@ pub(super) enum Input {
     Answer(Answer),
     /// What a command of the person came to, for the model.
     Ran(String),
+    /// The picture that was on the clipboard, or why there is none.
+    Clipboard(Result<PathBuf, String>),
     /// Something that the person should know.
     Said(String),
     /// Time has passed.
@@ -71,8 +73,10 @@ pub(super) enum Action {
     Clipboard,
     /// Write a file for a report.
     Feedback,
-    /// Use another theme from now on.
+    /// Use another theme from now on, also in later sessions.
     Wear(String, Box<Theme>),
+    /// Begin with this theme in later sessions.
+    KeepTheme(String),
     /// Begin the next session with other settings.
     Prepare(Box<Settings>),
     /// Begin every new session with this model and effort.

@@ -231,7 +231,7 @@ fn prompts_are_commands_and_built_in_names_win() {
         Prompt::read("tidy", "Tidy $1, please."),
         Prompt::read("init", "Mine."),
     ];
-    app.add_prompts(own, vec!["a notice".to_owned()]);
+    app.set_prompts(own, vec!["a notice".to_owned()]);
     let said: Vec<String> =
         app.transcript.take_finished(80, &Theme::plain()).iter().map(ToString::to_string).collect();
     assert!(said.concat().contains("a notice") && said.concat().contains("/quit is built in"), "{said:?}");

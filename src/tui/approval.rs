@@ -6,12 +6,14 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::{style::Style, text::Line};
 
-use crate::protocol::{CallId, FileOperation, Grant, Intent, Rule, Scope, Verdict, printable};
+use crate::protocol::{
+    CallId, Effects, FileOperation, Grant, Intent, Rule, Scope, Verdict, exact as exactly, printable,
+};
 use crate::session::{Call, CallState};
 
 use super::{
     status::Ground,
-    text::{Break, Prefix, Text, diff},
+    text::{Break, Prefix, Text, diff, exact},
     theme::Theme,
 };
 
@@ -44,6 +46,7 @@ pub(super) struct Approval {
     intent: Intent,
     reason: String,
     grants: Vec<Grant>,
+    effects: Effects,
     /// Which of them a longer yes gives.
     grant: usize,
     /// The project, and the file that rules are kept in, for a person to read.
@@ -65,12 +68,13 @@ pub(super) struct Approval {
 impl Approval {
     /// The question that a call asks, which appears at `now_ms`. A key was pressed at `typed_ms` before that.
     pub(super) fn of(call: &Call, ground: &Ground, typed_ms: u64, now_ms: u64) -> Option<Self> {
-        let CallState::Asked { intent, reason, grants } = &call.state else { return None };
+        let CallState::Asked { intent, reason, grants, effects } = &call.state else { return None };
         Some(Self {
             call: call.id.clone(),
             intent: intent.clone(),
             reason: reason.clone(),
             grants: grants.clone(),
+            effects: effects.as_deref().cloned().unwrap_or_default(),
             grant: 0,
             project: ground.project.clone(),
             config: ground.config.clone(),
@@ -190,7 +194,7 @@ impl Approval {
         let short = self.choices(width, theme, more, (true, false)).len() + LEAST > most;
         let all_choices = self.choices(width, theme, more, (true, short)).len();
         let room = most.saturating_sub(all_choices + 1);
-        if room == 0 {
+        if room == 0 || width < exact::LEAST_COLUMNS {
             // What can't be seen can't be allowed.
             self.read = false;
             let text = "Make the terminal larger to answer; Esc interrupts";
@@ -235,12 +239,16 @@ impl Approval {
                 if let Some(why) = justification {
                     page.say(&format!("Why: {why}"), theme.plain);
                 }
-                page.say(&format!("In: {}", workdir.display()), theme.dim);
+                page.say_exactly(&format!("In: {}", workdir.display()), theme.dim);
                 // What the model gave as its reason is not said twice.
                 if justification.as_deref().is_none_or(|why| why.trim() != self.reason.trim()) {
                     page.say(&format!("Asked because: {}", self.reason), theme.dim);
                 }
-                page.quote(command, "$ ", theme.accent);
+                let look = exact::Look { plain: theme.accent, spelled: theme.warning, mark: theme.dim };
+                page.rows.extend(exact::quoted(command, '$', width, look));
+                for line in self.effects.lines() {
+                    page.say_exactly(&line, theme.warning);
+                }
             }
             Intent::Write { files } => {
                 page.say("Make these changes?", theme.strong);
@@ -256,7 +264,7 @@ impl Approval {
                     let outside = if file.outside { " (outside the workspace)" } else { "" };
                     let to =
                         file.moved_to.as_ref().map(|to| format!(" → {}", to.display())).unwrap_or_default();
-                    page.say(&format!("{verb} {}{to}{outside}", file.path.display()), theme.accent);
+                    page.say_exactly(&format!("{verb} {}{to}{outside}", file.path.display()), theme.accent);
                     page.rows.extend(diff::rows(&file.diff, usize::MAX, width, theme).0);
                 }
             }
@@ -264,7 +272,7 @@ impl Approval {
                 page.say("Read these files?", theme.strong);
                 page.say(&format!("Asked because: {}", self.reason), theme.dim);
                 for path in paths {
-                    page.say(&path.to_string_lossy(), theme.accent);
+                    page.say_exactly(&path.to_string_lossy(), theme.accent);
                 }
             }
             Intent::Input { .. } | Intent::None | Intent::Unknown => {
@@ -277,7 +285,7 @@ impl Approval {
                 1 => String::new(),
                 count => format!(" {} of {count} (Tab: another)", self.grant + 1),
             };
-            page.say(&format!("Rule{which}: {grant}"), theme.warning);
+            page.say_exactly(&format!("Rule{which}: {grant}"), theme.warning);
         }
         page.rows
     }
@@ -359,12 +367,9 @@ impl Page {
         ));
     }
 
-    /// Text that is passed on to the byte: every space is kept, and nothing is cut.
-    fn quote(&mut self, text: &str, mark: &str, style: Style) {
-        let prefix = Prefix::hanging(&format!("  {mark}"), style);
-        // A carriage return before a line end is part of what runs, too.
-        let text = text.replace("\r\n", "\\u{d}\n");
-        self.rows.extend(Text::of(&printable(&text), style).rows(self.width, Break::Anywhere, &prefix));
+    /// A sentence with a name in it that is decided about.
+    fn say_exactly(&mut self, text: &str, style: Style) {
+        self.say(&exactly(text).replace('\n', "\\u{a}"), style);
     }
 }
 
@@ -381,7 +386,8 @@ mod tests {
             justification: Some("May I?".into()),
             prefix: vec![],
         };
-        let state = CallState::Asked { intent, reason: "it leaves the sandbox".into(), grants };
+        let state =
+            CallState::Asked { intent, reason: "it leaves the sandbox".into(), grants, effects: None };
         let call = Call { id: "c1".into(), tool: "t".into(), args: Args::Json("{}".into()), state };
         Approval::of(&call, &Ground::sample(), 0, 101_000).unwrap()
     }

@@ -10,7 +10,7 @@ use crate::protocol::{
     Settings, Update, Verbosity,
 };
 
-use super::status::Ground;
+use super::{prompts::Prompt, status::Ground};
 
 /// The program around the screen.
 #[async_trait::async_trait]
@@ -39,6 +39,12 @@ pub trait Host: Send {
     /// changed meanwhile, and is to be asked about.
     fn forget(&mut self) -> Option<Offer>;
 
+    /// The texts that are commands where it works, and what the person should know of files that are none.
+    fn prompts(&mut self) -> (Vec<Prompt>, Vec<String>);
+
+    /// The branch that is checked out where it works.
+    fn branch(&mut self) -> Option<String>;
+
     /// A key was pressed, whatever it is for. For a host that plays something and can be hurried.
     fn pressed(&mut self) {}
 
@@ -54,11 +60,12 @@ pub trait Host: Send {
     /// With a sentence for the person.
     fn recognize(&mut self, path: &Path) -> Result<(), String>;
 
-    /// Puts the picture on the clipboard into a file.
+    /// Puts the picture on the clipboard into a file. What has the clipboard may be long in answering; nobody asks it
+    /// any more when the future is dropped.
     ///
     /// # Errors
     /// With a sentence for the person.
-    async fn clipboard(&mut self) -> Result<PathBuf, String>;
+    fn clipboard(&mut self) -> BoxFuture<'static, Result<PathBuf, String>>;
 
     /// Keeps what is being written, until it is sent: an empty text. It may be lost, and must not take long.
     fn keep_draft(&mut self, text: &str);
@@ -78,8 +85,8 @@ pub trait Host: Send {
     /// Runs a command as the person, and gives what it printed. It ends when the future is dropped.
     fn shell(&mut self, command: &str) -> BoxFuture<'static, String>;
 
-    /// Answers a view. It takes no time that a person would notice.
-    async fn answer(&mut self, question: Question) -> Answer;
+    /// Answers a view: at once, or with a future that is waited for while the screen goes on.
+    fn answer(&mut self, question: Question) -> BoxFuture<'static, Answer>;
 
     /// Has the next session begin with these settings.
     fn start_with(&mut self, settings: &Settings);
@@ -89,6 +96,12 @@ pub trait Host: Send {
     /// # Errors
     /// With a sentence for the person.
     fn keep_model(&mut self, settings: &Settings) -> Result<String, String>;
+
+    /// Begins later sessions with a theme. Gives what to tell the person.
+    ///
+    /// # Errors
+    /// With a sentence for the person.
+    fn keep_theme(&mut self, name: &str) -> Result<String, String>;
 
     /// Keeps a rule no longer, where there is no session that could be asked to.
     ///

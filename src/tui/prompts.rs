@@ -62,6 +62,12 @@ impl Prompt {
         Self { name: name.to_owned(), about, hint: field("argument-hint"), words: Vec::new(), body }
     }
 
+    /// The same, offered with a word about whose it is.
+    #[must_use]
+    pub fn of(self, whose: &str) -> Self {
+        Self { about: format!("{} ({whose})", self.about), ..self }
+    }
+
     /// How it is offered.
     #[must_use]
     pub fn spec(&self) -> CommandSpec {

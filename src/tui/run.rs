@@ -9,14 +9,14 @@ use std::{
 };
 
 use crossterm::event::{Event as TermEvent, EventStream};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use crate::protocol::{Command, Content, Delivery, Time, Update};
+use crate::protocol::{Command, Content, Delivery, Event, Fact, Time, Update};
 
 use super::{
     action::{Action, Input},
@@ -29,7 +29,6 @@ use super::{
     host::{Answer, Connection, Host, Offer, Question, Switch},
     linear,
     overlay::Trust,
-    prompts::Prompt,
     settings::{NotifyBy, Settings, When},
     slash,
     status::Ground,
@@ -61,8 +60,6 @@ pub struct Options {
     /// What to say first.
     pub say: Option<String>,
     pub settings: Settings,
-    /// Texts that are commands, and what the person should know of files that are none.
-    pub prompts: (Vec<Prompt>, Vec<String>),
     /// What was being written when the program ended.
     pub draft: Option<String>,
     /// Colours are welcome (`NO_COLOR` is not set).
@@ -134,6 +131,10 @@ pub(super) struct Face<H, S> {
     found: mpsc::UnboundedSender<Input>,
     /// The command that the person runs.
     shell: Option<AbortOnDropHandle<()>>,
+    /// A question that takes its time: the next one takes its place.
+    asked: Option<AbortOnDropHandle<()>>,
+    /// The clipboard is being asked for a picture.
+    picture: Option<AbortOnDropHandle<()>>,
     /// The files of the workspace, walked anew for each `@` that is begun.
     listing: Arc<Mutex<Option<Arc<Listing>>>>,
     /// What comes first, and what is said first.
@@ -157,7 +158,7 @@ impl<H: Host, S: Surface> Face<H, S> {
         abilities: Abilities,
         surface: S,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Input>)> {
-        let Options { ground, history, begin, offer, say, settings, prompts, draft, .. } = options;
+        let Options { ground, history, begin, offer, say, settings, draft, .. } = options;
         let composer = Composer::new(composer::Options { history, commands: slash::specs(), vim: false });
         let (found, matches) = mpsc::unbounded_channel();
         let mut face = Self {
@@ -172,12 +173,13 @@ impl<H: Host, S: Surface> Face<H, S> {
             save: None,
             found,
             shell: None,
+            asked: None,
+            picture: None,
             listing: Arc::default(),
             begin: (begin, say),
         };
         let actions = face.app.configure(&face.settings, abilities.colours, abilities.dark);
         face.perform(actions).await?;
-        face.app.add_prompts(prompts.0, prompts.1);
         match offer {
             Some(offer) => face.app.open(Box::new(Trust::new(offer))),
             None => face.begin().await?,
@@ -189,7 +191,14 @@ impl<H: Host, S: Surface> Face<H, S> {
         Ok((face, matches))
     }
 
+    /// Makes commands of the texts that are there now.
+    fn read_prompts(&mut self) {
+        let (prompts, notices) = self.host.prompts();
+        self.app.set_prompts(prompts, notices);
+    }
+
     async fn begin(&mut self) -> io::Result<()> {
+        self.read_prompts();
         match self.begin.0 {
             Begin::New => {}
             Begin::Resume => self.connect().await,
@@ -262,12 +271,8 @@ impl<H: Host, S: Surface> Face<H, S> {
             }
             Action::Files(query) => self.find(query),
             Action::Shell(command) => {
-                let (running, found) = (self.host.shell(&command), self.found.clone());
-                let task = tokio::spawn(async move {
-                    // The screen has been left meanwhile.
-                    let _ = found.send(Input::Ran(running.await));
-                });
-                self.shell = Some(AbortOnDropHandle::new(task));
+                let running = self.host.shell(&command);
+                self.shell = Some(self.later(running, Input::Ran));
             }
             Action::StopShell => self.shell = None,
             Action::Copy(text) => {
@@ -282,8 +287,12 @@ impl<H: Host, S: Surface> Face<H, S> {
                 drop(self.app.update(Input::Said(said), now_ms()));
             }
             Action::Ask(question) => {
-                let answer = self.host.answer(question).await;
-                then.extend(self.app.update(Input::Answer(answer), now_ms()));
+                let mut answer = self.host.answer(question);
+                match (&mut answer).now_or_never() {
+                    Some(answer) => then.extend(self.app.update(Input::Answer(answer), now_ms())),
+                    // The view says that it waits, and goes on hearing keys.
+                    None => self.asked = Some(self.later(answer, Input::Answer)),
+                }
             }
             Action::Recognize(paths) => {
                 for path in paths {
@@ -293,10 +302,10 @@ impl<H: Host, S: Surface> Face<H, S> {
                     }
                 }
             }
-            Action::Clipboard => match self.host.clipboard().await {
-                Ok(path) => self.app.composer.attach_image(path),
-                Err(problem) => drop(self.app.update(Input::Said(problem), now_ms())),
-            },
+            Action::Clipboard => {
+                let picture = self.host.clipboard();
+                self.picture = Some(self.later(picture, Input::Clipboard));
+            }
             Action::Feedback => {
                 let error = self.app.last_error();
                 let said = match self.host.feedback(&self.surface.describe(), error.as_deref()) {
@@ -306,7 +315,11 @@ impl<H: Host, S: Surface> Face<H, S> {
                 drop(self.app.update(Input::Said(said), now_ms()));
             }
             Action::Redraw => self.surface.clear()?,
-            Action::Wear(name, theme) => self.app.put_on(name, *theme),
+            Action::Wear(name, theme) => then.extend(self.app.put_on(name, *theme)),
+            Action::KeepTheme(name) => {
+                let said = self.host.keep_theme(&name).unwrap_or_else(|problem| problem);
+                drop(self.app.update(Input::Said(said), now_ms()));
+            }
             Action::Prepare(settings) => {
                 self.host.start_with(&settings);
                 self.app.ground.settings = *settings;
@@ -330,8 +343,9 @@ impl<H: Host, S: Surface> Face<H, S> {
                     drop(self.app.update(Input::Said(said), now_ms()));
                 }
                 self.begin.0 = Begin::New;
-                if let Some(offer) = offer {
-                    self.app.open(Box::new(Trust::new(offer)));
+                match offer {
+                    Some(offer) => self.app.open(Box::new(Trust::new(offer))),
+                    None => self.read_prompts(),
                 }
             }
             Action::Switch(next) => self.switch(next).await?,
@@ -346,6 +360,19 @@ impl<H: Host, S: Surface> Face<H, S> {
             },
         }
         Ok(Flow::Go)
+    }
+
+    /// Waits for something beside the screen. It ends when the handle is dropped.
+    fn later<T: 'static>(
+        &self,
+        work: BoxFuture<'static, T>,
+        input: impl FnOnce(T) -> Input + Send + 'static,
+    ) -> AbortOnDropHandle<()> {
+        let found = self.found.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            // The screen has been left meanwhile.
+            let _ = found.send(input(work.await));
+        }))
     }
 
     async fn send(&mut self, command: Command) {
@@ -559,6 +586,9 @@ impl<H: Host> Face<H, Glass> {
         let mut next = Some(first);
         while let Some(update) = next {
             let notice = notice(&update);
+            if let Update::Event(Event { fact: Fact::TurnFinished { .. }, .. }) = &update {
+                self.app.ground.branch = self.host.branch();
+            }
             // What an update changes asks for nothing to be done.
             drop(self.app.update(Input::Update(update), now_ms()));
             let wanted = match self.settings.notifications {

@@ -6,6 +6,8 @@
 mod approvals;
 mod architecture;
 mod cli;
+mod docker;
+mod effects;
 mod faults;
 mod fuzz;
 mod kills;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     has_sandbox,
-    mock::{Step, call, custom_call},
+    mock::{Gate, Step, call, custom_call},
     world::{World, of, output, shell},
 };
 
@@ -64,7 +64,7 @@ async fn a_rule_that_was_taken_back_meanwhile_does_not_hold_in_a_session_that_go
     world.agent(["permissions", "revoke", "2"]).await.expect(2);
     let revoked = world.agent(["permissions", "revoke", "1"]).await.expect(0);
     assert!(revoked.stdout.starts_with("no longer allowed: changes at or below"), "{revoked:?}");
-    assert!(revoked.stdout.contains("open now keep it"), "{revoked:?}");
+    assert!(revoked.stdout.contains("open now ask again"), "{revoked:?}");
     let given = ["-c", "permissions.allow=[{command=[\"zip\"]}]", "permissions", "revoke", "1"];
     let kept = world.agent(given).await.expect(1);
     assert!(
@@ -75,6 +75,44 @@ async fn a_rule_that_was_taken_back_meanwhile_does_not_hold_in_a_session_that_go
     world.exec(&["resume", &world.session(), "again"]).await.expect(0);
     assert_eq!(of(&world.log(), "rules_read").last().unwrap()["rules"], json!([]));
     assert!(!world.root.join("notes/a").exists(), "{:?}", world.results(4));
+}
+
+#[tokio::test]
+async fn a_rule_that_is_taken_back_or_given_elsewhere_counts_in_a_turn_that_runs() {
+    if !has_sandbox() {
+        return;
+    }
+    let (one, two, three) = (Gate::new(), Gate::new(), Gate::new());
+    let touch = |name: &str| Step::items([escalated(&format!("touch ../{name}"))]);
+    let steps = [touch("a"), touch("b").gate(0, &one), touch("b").gate(0, &two), touch("a").gate(0, &three)];
+    let world = World::new(steps).await;
+    let rule = |name: &str| format!("[permissions]\nallow = [{{ command = ['touch', '../{name}'] }}]");
+    let before = fs::read_to_string(world.config_file()).unwrap();
+    let now = |text: &str| fs::write(world.config_file(), format!("{before}\n{text}\n")).unwrap();
+    now(&rule("a"));
+    let elsewhere = async {
+        one.reached().await;
+        now(&rule("b"));
+        one.open();
+        two.reached().await;
+        // What can't be read takes nothing away, and is said.
+        now("[permissions]\nallow = 1");
+        two.open();
+        three.reached().await;
+        now(&rule("b"));
+        three.open();
+    };
+    let (run, ()) = tokio::join!(world.exec(&["--json", "-a", "on-request", "go"]), elsewhere);
+    let run = run.expect(3);
+    let calls = |kind: &str| -> Vec<Value> { run.of(kind).iter().map(|fact| fact["call"].clone()).collect() };
+    assert_eq!(calls("call_allowed"), ["call_1_1", "call_2_1", "call_3_1"]);
+    assert_eq!(calls("approval_requested"), ["call_4_1"]);
+    assert_eq!(run.of("rules_read").len(), 2, "they were read anew only when they were others");
+    let noted: Vec<Value> = run.of("noted").iter().map(|fact| fact["text"].clone()).collect();
+    assert!(
+        matches!(&noted[..], [one] if one.as_str().unwrap().starts_with("the rules are those from before")),
+        "{noted:?}"
+    );
 }
 
 /// What a request tells of permissions, oldest first.

@@ -104,7 +104,7 @@ async fn every_command_of_the_readme_works_as_it_is_written() {
                 assert!(said, "{line}: {run:#?}");
             }
             // It is there to show what fails.
-            None if line.contains("agent sandbox") => {
+            None if line.contains("agent sandbox --") => {
                 assert_ne!(run.code, 0, "{line}: {run:#?}");
                 let home: Vec<String> = std::fs::read_dir(std::env::var("HOME").unwrap())
                     .map(|dir| dir.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect())

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::config::{self, Home, Inputs};
+use crate::config::{self, Backend, Home, Inputs};
 use crate::context::Person;
 use crate::harness::OpenedModel;
 use crate::protocol::Approval;
@@ -85,7 +85,7 @@ fn plays() -> bool {
 /// The demo in the screen, at the speed of a reader, with a question that is the person's to answer.
 async fn play(start: Start, folder: &Path) -> Result<ExitCode, CliError> {
     // Else it would be found out inside of the screen, where there is no place for what to do about it.
-    drop(start.local_sandbox(start.config.sandbox, folder)?);
+    drop(start.sandbox_in(&Backend::Local, start.config.sandbox, folder)?);
     let pulse = Pulse::default();
     let player = Player::new(pulse.clone()).map_err(CliError::failed)?;
     let model = OpenedModel { model: Arc::new(player), name: "scripted".to_owned() };

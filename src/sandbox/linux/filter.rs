@@ -20,7 +20,7 @@ const FOREIGN: u32 = 0x4000_0000;
 
 /// What a listed call is answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(in crate::sandbox) enum Answer {
     /// This error, always.
     Refuse(i32),
     /// "Not permitted", if all tests hold.
@@ -29,7 +29,7 @@ pub(super) enum Answer {
 
 /// A test on the lower half of an argument. All arguments that we look at are 32 bits wide for the kernel too.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Test {
+pub(in crate::sandbox) enum Test {
     AnyBit(u8, u32),
     OneOf(u8, Vec<u32>),
     NoneOf(u8, Vec<u32>),

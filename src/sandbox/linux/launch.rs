@@ -91,7 +91,7 @@ struct Failure {
 }
 
 /// Writes to the standard error without the runtime's lock and buffer.
-pub(super) fn eprint_raw(text: &str) {
+pub(in crate::sandbox) fn eprint_raw(text: &str) {
     // There is nowhere else to say it.
     let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
 }

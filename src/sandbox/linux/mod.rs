@@ -11,24 +11,25 @@
 //! Nothing here reads the command: what it may touch is decided by what it can see.
 
 mod enter;
-mod filter;
+pub(super) mod explain;
+pub(super) mod filter;
 pub(super) mod guard;
 mod hold;
 mod identity;
 mod init;
 mod landlock;
-mod launch;
+pub(super) mod launch;
 mod mounts;
 mod obeyed;
 mod place;
 mod plan;
 mod probe;
-mod relay;
+pub(super) mod relay;
 mod report;
-mod seccomp;
+pub(super) mod seccomp;
 mod sockets;
 mod supervise;
-mod sys;
+pub(super) mod sys;
 
 use std::{
     ffi::{OsStr, OsString},

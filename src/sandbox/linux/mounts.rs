@@ -193,6 +193,15 @@ impl Sources {
     }
 }
 
+/// Which directories of the system are shown here.
+pub(super) fn shown() -> Vec<&'static Path> {
+    SYSTEM
+        .iter()
+        .map(Path::new)
+        .filter(|path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir()))
+        .collect()
+}
+
 /// How every /proc is mounted.
 pub(super) fn proc_flags() -> MountFlags {
     MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC

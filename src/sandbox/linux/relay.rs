@@ -19,13 +19,13 @@ use rustix::{
 use super::sys;
 
 /// Both ends of a life line.
-pub(super) struct Lifeline {
-    pub(super) inner: OwnedFd,
-    pub(super) outer: OwnedFd,
+pub(in crate::sandbox) struct Lifeline {
+    pub(in crate::sandbox) inner: OwnedFd,
+    pub(in crate::sandbox) outer: OwnedFd,
 }
 
 impl Lifeline {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(in crate::sandbox) fn new() -> io::Result<Self> {
         let (inner, outer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         Ok(Self { inner, outer })
     }
@@ -48,7 +48,7 @@ const PASSED_ON: &[i32] = &[
 const END: i32 = libc::SIGALRM;
 
 /// How the inner process ended.
-pub(super) enum Ended {
+pub(in crate::sandbox) enum Ended {
     /// With the command's exit code.
     Code(i32),
     /// By a signal that was not the command's: somebody killed it.
@@ -56,7 +56,7 @@ pub(super) enum Ended {
 }
 
 /// Passes signals on until the inner process has ended. `helper` is a child that is not it.
-pub(super) fn relay(outer: OwnedFd, helper: Option<Pid>) -> Ended {
+pub(in crate::sandbox) fn relay(outer: OwnedFd, helper: Option<Pid>) -> Ended {
     release_streams();
     let mut outer = Some(outer);
     loop {
@@ -102,7 +102,7 @@ fn null() -> rustix::io::Result<OwnedFd> {
 }
 
 /// As an exit code of this process. It is always in range.
-pub(super) fn exit_code(code: i32) -> ExitCode {
+pub(in crate::sandbox) fn exit_code(code: i32) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(255))
 }
 

@@ -147,7 +147,7 @@ pub(super) fn confine() -> io::Result<()> {
 }
 
 /// Every call that is not simply allowed.
-fn rules() -> Vec<(c_long, Answer)> {
+pub(in crate::sandbox) fn rules() -> Vec<(c_long, Answer)> {
     let words = |values: &[i32]| values.iter().map(|value| value.cast_unsigned()).collect::<Vec<u32>>();
     let mut rules: Vec<(c_long, Answer)> =
         REFUSED.iter().map(|call| (*call, Answer::Refuse(libc::EPERM))).collect();

@@ -11,7 +11,7 @@ use std::{
 use rustix::process::Pid;
 
 /// Which of the two processes goes on after [`clone_process`].
-pub(super) enum Cloned {
+pub(in crate::sandbox) enum Cloned {
     Parent(Pid),
     Child,
 }
@@ -21,7 +21,7 @@ pub(super) enum Cloned {
     unsafe_code,
     reason = "fork has no safe form; the helpers have one thread, so everything is allowed after it"
 )]
-pub(super) fn clone_process(flags: libc::c_int) -> io::Result<Cloned> {
+pub(in crate::sandbox) fn clone_process(flags: libc::c_int) -> io::Result<Cloned> {
     let flags = flags | libc::SIGCHLD;
     // SAFETY: without CLONE_VM and with a null stack this is `fork`. The caller has one thread, so no lock can be
     // held by a thread that the child does not have.
@@ -34,31 +34,38 @@ pub(super) fn clone_process(flags: libc::c_int) -> io::Result<Cloned> {
 
 /// Ends this process at once, without what the runtime does at exit: it may share its memory image with a parent.
 #[expect(unsafe_code, reason = "_exit")]
-pub(super) fn exit_now(code: i32) -> ! {
+pub(in crate::sandbox) fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` may be called at any time.
     unsafe { libc::_exit(code) }
 }
 
 /// Closes every descriptor from `first` on.
 #[expect(unsafe_code, reason = "close_range")]
-pub(super) fn close_from(first: u32) {
+pub(in crate::sandbox) fn close_from(first: u32) {
     // SAFETY: called when a helper starts, before it owns any descriptor beyond the standard three.
     unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
 }
 
 /// Blocks all signals, so that they wait for [`next_signal`] or a [`signal_fd`].
-pub(super) fn block_signals() {
+pub(in crate::sandbox) fn block_signals() {
     mask(libc::SIG_BLOCK);
 }
 
 /// Gives all signals back their default actions and lets them through: what a fresh program expects.
 #[expect(unsafe_code, reason = "signal")]
-pub(super) fn default_signals() {
+pub(in crate::sandbox) fn default_signals() {
     for signal in 1..=64 {
         // SAFETY: setting a default action; the kernel refuses signals that can't have one.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     mask(libc::SIG_UNBLOCK);
+}
+
+/// Makes a write that nobody reads an error like others.
+#[expect(unsafe_code, reason = "signal")]
+pub(in crate::sandbox) fn ignore_broken_pipes() {
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
 
 /// Waits for a signal. All of them must be blocked.

@@ -45,11 +45,8 @@ impl App {
                 vec![Action::Ask(Question::Themes)]
             }
             slash::Run::Theme(name) => match theme::named(&name, self.dark) {
-                Some(theme) => {
-                    self.put_on(name, theme);
-                    Vec::new()
-                }
-                None => self.choose_theme(&name),
+                Some(theme) => self.put_on(name, theme),
+                None => self.read_theme(&name, true),
             },
             slash::Run::Models(name) => self.models(name),
             slash::Run::Permissions => {
@@ -158,12 +155,17 @@ impl App {
             self.wear(name.to_owned(), theme);
             return Vec::new();
         }
-        self.theme_wanted = Some(name.to_owned());
+        self.read_theme(name, false)
+    }
+
+    /// A theme of the person's own. With `keep`, it is just being chosen.
+    fn read_theme(&mut self, name: &str, keep: bool) -> Vec<Action> {
+        self.theme_wanted = Some((name.to_owned(), keep));
         vec![Action::Ask(Question::Themes)]
     }
 
-    pub(super) fn themes_read(&mut self, themes: &[(String, Result<String, String>)]) {
-        let Some(wanted) = self.theme_wanted.take() else { return };
+    pub(super) fn themes_read(&mut self, themes: &[(String, Result<String, String>)]) -> Vec<Action> {
+        let Some((wanted, keep)) = self.theme_wanted.take() else { return Vec::new() };
         let read = match themes.iter().find(|(name, _)| *name == wanted) {
             None => {
                 Err("there is no such file in the folder of themes, and none of that name ships".to_owned())
@@ -172,15 +174,17 @@ impl App {
             Some((_, Ok(text))) => theme::parse(text).map_err(|error| error.to_string()),
         };
         match read {
+            Ok(theme) if keep => return self.put_on(wanted, theme),
             Ok(theme) => self.wear(wanted, theme),
             Err(problem) => self.said = Some(format!("theme `{wanted}`: {problem}")),
         }
+        Vec::new()
     }
 
-    /// Wears what the person chose just now, and says how to keep it.
-    pub(in crate::tui) fn put_on(&mut self, name: String, theme: Theme) {
-        self.said = Some(format!("for now; to keep it: theme = \"{name}\" below [tui] in config.toml"));
-        self.wear(name, theme);
+    /// Wears what the person chose just now, and has it kept.
+    pub(in crate::tui) fn put_on(&mut self, name: String, theme: Theme) -> Vec<Action> {
+        self.wear(name.clone(), theme);
+        vec![Action::KeepTheme(name)]
     }
 
     pub(super) fn wear(&mut self, name: String, theme: Theme) {

@@ -46,11 +46,13 @@ pub(super) struct App {
     pub(super) theme: Theme,
     keymap: Keymap,
     prompts: Vec<Prompt>,
+    /// What was said of prompts that are none.
+    noticed: Vec<String>,
     status_line: Vec<StatusItem>,
     /// The name of the theme in use.
     theme_name: String,
-    /// A theme that is being read.
-    theme_wanted: Option<String>,
+    /// A theme that is being read, and whether it is to be kept.
+    theme_wanted: Option<(String, bool)>,
     /// Whether the terminal's background is dark, if it said so.
     dark: Option<bool>,
     /// Colours are welcome.
@@ -85,6 +87,7 @@ impl App {
             theme,
             keymap: Keymap::default(),
             prompts: Vec::new(),
+            noticed: Vec::new(),
             status_line: StatusItem::USUAL.to_vec(),
             theme_name: "ansi".to_owned(),
             theme_wanted: None,
@@ -98,9 +101,10 @@ impl App {
         }
     }
 
-    /// Makes these commands, beside those that are built in; with what the person should know.
-    pub(super) fn add_prompts(&mut self, own: Vec<Prompt>, mut notices: Vec<String>) {
+    /// Makes these commands, beside those that are built in; with what the person should know, once.
+    pub(super) fn set_prompts(&mut self, own: Vec<Prompt>, mut notices: Vec<String>) {
         let built_in = slash::specs();
+        self.prompts.clear();
         for prompt in own.into_iter().chain(prompts::shipped()) {
             if built_in.iter().any(|spec| spec.name == prompt.name) {
                 notices.push(format!("your prompt `{0}` is not used: /{0} is built in", prompt.name));
@@ -111,9 +115,10 @@ impl App {
         let mut specs: Vec<_> = built_in.into_iter().chain(self.prompts.iter().map(Prompt::spec)).collect();
         specs.sort_by(|a, b| a.name.cmp(&b.name));
         self.composer.set_commands(specs);
-        if !notices.is_empty() {
-            self.transcript.say(notices);
+        if !notices.is_empty() && notices != self.noticed {
+            self.transcript.say(notices.clone());
         }
+        self.noticed = notices;
     }
 
     /// Puts back what was being written when the program ended.
@@ -219,10 +224,19 @@ impl App {
                 Vec::new()
             }
             Input::Answer(answer) => {
-                if let Answer::Themes(themes) = &answer {
-                    self.themes_read(themes);
-                }
                 self.overlays.iter_mut().for_each(|overlay| overlay.answer(&answer));
+                match &answer {
+                    Answer::Themes(themes) => self.themes_read(themes),
+                    _ => Vec::new(),
+                }
+            }
+            Input::Clipboard(Ok(picture)) => {
+                self.said = None;
+                self.composer.attach_image(picture);
+                Vec::new()
+            }
+            Input::Clipboard(Err(problem)) => {
+                self.said = Some(problem);
                 Vec::new()
             }
             // It was ended just when it had ended by itself.

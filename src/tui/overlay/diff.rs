@@ -24,6 +24,8 @@ pub(in crate::tui) struct Changes {
     source: Source,
     tree: Tree,
     asked: bool,
+    /// The answer has not come yet.
+    waits: bool,
     /// The file whose lines are shown.
     file: usize,
     /// First row of its lines that is shown.
@@ -60,7 +62,7 @@ struct Laid {
 
 impl Changes {
     pub(in crate::tui) fn new() -> Self {
-        Self { page: 1, ..Self::default() }
+        Self { page: 1, waits: true, ..Self::default() }
     }
 
     /// What is shown, in words, and the files.
@@ -69,7 +71,8 @@ impl Changes {
             (Source::Tree, Tree::Known(tree)) => {
                 let more =
                     if tree.left_out == 0 { String::new() } else { format!(" and {} more", tree.left_out) };
-                (format!("work tree against {}{more}", tree.base), tree.files.clone())
+                let again = if self.waits { ": asking git again…" } else { "" };
+                (format!("work tree against {}{more}{again}", tree.base), tree.files.clone())
             }
             (Source::Tree, Tree::Unknown) => ("work tree: asking git…".to_owned(), Vec::new()),
             (Source::Tree, Tree::None(why)) => {
@@ -126,7 +129,7 @@ impl Overlay for Changes {
                 self.source = if self.source == Source::Tree { Source::Patches } else { Source::Tree };
                 self.choose(0);
             }
-            KeyCode::Char('r') => self.asked = false,
+            KeyCode::Char('r') => (self.asked, self.waits) = (false, true),
             _ => return Reaction::Ignored,
         }
         Reaction::Consumed
@@ -146,8 +149,9 @@ impl Overlay for Changes {
             Answer::Failed { question: Question::WorkTree { .. }, problem } => {
                 self.tree = Tree::None(problem.clone());
             }
-            _ => {}
+            _ => return,
         }
+        self.waits = false;
     }
 
     fn draw(&mut self, size: Size, look: &Look<'_>) -> Page {
@@ -364,6 +368,9 @@ mod tests {
         assert!(stage.draw(&mut view, 80, 24).contains("this session's patches"));
         stage.press(&mut view, "sr");
         assert_eq!(view.wants(&stage.look()), [asks()]);
+        assert!(stage.draw(&mut view, 100, 24).contains("the last commit: asking git again…"));
+        view.answer(&Answer::WorkTree(tree()));
+        assert!(!stage.draw(&mut view, 100, 24).contains("asking git"));
     }
 
     #[test]

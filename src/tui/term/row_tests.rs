@@ -221,7 +221,7 @@ fn a_parked_cursor_is_shown_by_an_attribute() {
     assert_eq!(drawn(true, 5), "\x1b[6G\x1b[7m \x1b[m\x1b[A\r\x1b[?25l");
     assert_eq!(drawn(true, 4), "\n\r\x1b[Ktype\x1b[7md\x1b[m\x1b[A\r");
     assert_eq!(drawn(true, 4), "");
-    assert_eq!(drawn(false, 4), "\n\x1b[5Gd\x1b[5G\x1b[?25h");
+    assert_eq!(drawn(false, 4), "\r\x1b[Kabove\n\r\x1b[Ktyped\x1b[5G\x1b[?25h");
 }
 
 #[test]

@@ -156,13 +156,14 @@ impl<W: Write> Screen<W> {
         }
         let (rows, cursor) = self.window(live, cursor);
         let mark = cursor.filter(|_| self.park);
+        let rests = cursor.filter(|_| !self.park);
         self.begin();
         let at = if self.queued > 0 || self.resized || self.live.is_empty() {
             self.repaint(rows, mark)
         } else {
-            self.update(rows, mark)
+            self.update(rows, mark, rests.map_or(0, |(_, row)| row))
         };
-        self.rest(at, cursor.filter(|_| !self.park));
+        self.rest(at, rests);
         self.end()
     }
 
@@ -274,19 +275,29 @@ impl<W: Write> Screen<W> {
         to_u16(count - 1)
     }
 
-    /// Paints the rows that differ. Gives the row in which the cursor is left.
-    fn update<R: AsRow>(&mut self, rows: &[R], mark: Option<(u16, u16)>) -> u16 {
+    /// Paints the rows that differ, for a cursor that will rest in the row `rests`. Gives the row in which it is left.
+    fn update<R: AsRow>(&mut self, rows: &[R], mark: Option<(u16, u16)>, rests: u16) -> u16 {
         let count = rows.len().max(1);
         let mut at = self.cursor.1;
+        // A terminal that has become narrower without telling may have wrapped a row of old into several, over which
+        // the cursor must not go down: were it wider again, there would be fewer, and the cursor above where it is
+        // thought to be. Rows that are written now stand on one each.
+        let from = at;
+        let passed = |index: usize| rests > from && (from..=rests).contains(&to_u16(index));
         for index in 0..count.min(self.live.len()) {
             let (row, mark) = (rows.get(index), mark_in(mark, index));
             let old = &self.live[index];
-            if old.mark == mark && row.is_some_and(|row| same(&old.row, row)) {
+            if old.mark == mark && row.is_some_and(|row| same(&old.row, row)) && !passed(index) {
                 continue;
             }
             let new = self.painted(row, mark);
             let old = std::mem::take(&mut self.live[index].laid);
-            if old != new.laid {
+            if passed(index) {
+                vertical(&mut self.frame, at, to_u16(index));
+                at = to_u16(index);
+                self.frame.push('\r');
+                self.whole(&new.laid, true);
+            } else if old != new.laid {
                 vertical(&mut self.frame, at, to_u16(index));
                 at = to_u16(index);
                 self.change(&old, &new.laid);

@@ -3,6 +3,7 @@
 //! Everything here is a plain function of text and width. Nothing knows the session, and nothing draws.
 
 pub mod diff;
+pub mod exact;
 pub mod highlight;
 pub mod link;
 pub mod look;

@@ -34,7 +34,7 @@ pub fn rows(decision: &Decision, about: &str, view: &View<'_>) -> Vec<Line<'stat
         }
         Decision::Ruled(Rule { grant, scope }) => {
             let words = format!("Allowed by a rule ({scope}): {}", headline(&grant.to_string()));
-            vec![view.row(vec![("· ".to_owned(), theme.dim), (words, theme.dim)])]
+            view.prose("· ", theme.dim, &words, theme.dim)
         }
         Decision::Refused { note } => {
             let mut rows = view.prose("✗ ", theme.bad, &format!("You refused {about}"), theme.plain);

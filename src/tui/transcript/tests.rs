@@ -488,7 +488,8 @@ fn decisions_of_people_are_kept_in_sight() {
 
     ✗ unsupported call: x
 
-    · Allowed by a rule (always in this project): changes at or below /no…
+    · Allowed by a rule (always in this project): changes at or below
+      /notes
     • done
 
       No longer allowed (always in this project): changes at or below

@@ -1,5 +1,6 @@
 //! The command line as scripts and people use it: streams, files, signals, exit codes.
 
+mod explain;
 mod input;
 mod output;
 mod sessions;

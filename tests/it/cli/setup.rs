@@ -114,6 +114,16 @@ async fn the_doctor_names_what_is_there_and_what_is_missing() {
     {
         assert!(run.stdout.contains(line), "{line}: {run:#?}");
     }
+    // What could be better is no fault, and says how.
+    world.write("AGENTS.md", "x");
+    let mut command = world.command(["doctor"]);
+    command.env("TERM", "dumb").env("PATH", world.root.join("tmp")).env("WAYLAND_DISPLAY", "x");
+    let run = crate::support::world::Running::spawn(command).end().await.expect(0);
+    for line in
+        ["! git", "→ install git", "! terminal         dumb", "! locale", "! clipboard", "! trust", "✓ room"]
+    {
+        assert!(run.stdout.contains(line), "{line}: {run:#?}");
+    }
     let mut command = world.command(["doctor", "--json"]);
     command.env_remove("MOCK_KEY");
     let run = crate::support::world::Running::spawn(command).end().await.expect(1);

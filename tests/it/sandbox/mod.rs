@@ -7,5 +7,5 @@ mod border;
 mod ends;
 mod escape;
 mod ordinary;
-mod terminal;
+pub mod terminal;
 pub mod world;

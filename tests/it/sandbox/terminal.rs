@@ -2,21 +2,27 @@
 
 use std::io::{Read as _, Write as _};
 
-use agent::{protocol::SandboxMode, sandbox::outside};
+use agent::{
+    protocol::SandboxMode,
+    sandbox::{CommandLine, outside},
+};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 use crate::support::program;
 
 use super::world::World;
 
-struct Terminal {
-    child: Box<dyn Child + Send + Sync>,
-    master: Box<dyn MasterPty + Send>,
+pub struct Terminal {
+    pub child: Box<dyn Child + Send + Sync>,
+    pub master: Box<dyn MasterPty + Send>,
 }
 
 impl Terminal {
     fn start(world: &World, sandbox: &agent::sandbox::SharedSandbox, script: &str) -> Self {
-        let line = sandbox.wrap(world.script(script, true)).unwrap();
+        Self::of(&sandbox.wrap(world.script(script, true)).unwrap())
+    }
+
+    pub fn of(line: &CommandLine) -> Self {
         let pair = native_pty_system()
             .openpty(PtySize { rows: 24, cols: 91, pixel_width: 0, pixel_height: 0 })
             .unwrap();
@@ -33,7 +39,7 @@ impl Terminal {
     }
 
     /// Everything up to the end, or up to `until`.
-    fn read(&self, until: Option<&str>) -> String {
+    pub fn read(&self, until: Option<&str>) -> String {
         let mut reader = self.master.try_clone_reader().unwrap();
         let (mut text, mut buffer) = (String::new(), [0; 1024]);
         while let Ok(count @ 1..) = reader.read(&mut buffer) {

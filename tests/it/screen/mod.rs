@@ -2,6 +2,7 @@
 //! byte that it writes meanwhile must be of the vocabulary of the screen.
 
 mod approvals;
+mod clipboard;
 mod conversation;
 mod demo;
 mod ends;
@@ -13,10 +14,13 @@ mod rules;
 mod sessions;
 mod sizes;
 mod terminal;
+mod themes;
 mod tmux;
 mod trust;
 mod vocabulary;
 mod waiting;
+mod worktree;
+mod writing;
 
 use serde_json::{Value, json};
 

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{Read as _, Write},
     num::NonZeroU16,
+    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     sync::mpsc,
     time::{Duration, Instant},
@@ -24,6 +25,8 @@ pub struct Place {
     pub root: PathBuf,
     pub home: PathBuf,
     pub workspace: PathBuf,
+    /// Further variables, which go before the usual ones.
+    pub set: Vec<(&'static str, String)>,
 }
 
 impl Place {
@@ -56,7 +59,7 @@ impl Place {
         let [home, workspace] = ["home", "workspace"].map(|name| root.join(name));
         fs::create_dir(&home).unwrap();
         fs::create_dir(&workspace).unwrap();
-        Self { _folder: folder, root, home, workspace }
+        Self { _folder: folder, root, home, workspace, set: Vec::new() }
     }
 
     fn configure(&self, text: &str) {
@@ -66,15 +69,35 @@ impl Place {
     /// The variables that the program sees.
     pub fn variables(&self) -> Vec<(String, String)> {
         let own = |path: &PathBuf| path.display().to_string();
-        [
+        let usual = [
             ("PATH", std::env::var("PATH").unwrap()),
             ("TERM", "xterm-256color".to_owned()),
             ("HOME", own(&self.root)),
             ("AGENT_HOME", own(&self.home)),
             ("MOCK_KEY", "a-key".to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .to_vec()
+        ];
+        let all = usual.into_iter().chain(self.set.iter().cloned());
+        all.map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// Puts a script of the shell before all other programs of its name. It begins in the root of the place.
+    pub fn program(&mut self, name: &str, script: &str) {
+        let folder = self.root.join("bin");
+        fs::create_dir_all(&folder).unwrap();
+        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+        if self.set.iter().all(|(name, _)| *name != "PATH") {
+            self.set.push(("PATH", path));
+        }
+        let file = folder.join(name);
+        fs::write(&file, format!("#!/bin/sh\ncd '{}' || exit 9\n{script}\n", self.root.display())).unwrap();
+        fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// A pipe with a name in the root: whoever reads it waits for somebody who writes.
+    pub fn fifo(&self, name: &str) -> PathBuf {
+        let path = self.root.join(name);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        path
     }
 
     /// The log of the only session, as far as it is written.
@@ -96,6 +119,8 @@ pub struct Screen {
     pub terminal: vt100::Parser,
     /// Everything that the program wrote.
     pub raw: Vec<u8>,
+    /// What it may write besides the vocabulary of the screen.
+    pub asked_for: Vec<&'static str>,
 }
 
 impl Screen {
@@ -134,7 +159,17 @@ impl Screen {
         });
         let keys = pair.master.take_writer().unwrap();
         let terminal = vt100::Parser::new(some(rows), some(columns), 10_000);
-        Self { place, master: pair.master, keys, child, bytes, frames: vec![], terminal, raw: vec![] }
+        Self {
+            place,
+            master: pair.master,
+            keys,
+            child,
+            bytes,
+            frames: vec![],
+            terminal,
+            raw: vec![],
+            asked_for: vec![],
+        }
     }
 
     /// Waits until the screen shows a text.
@@ -272,6 +307,13 @@ impl Screen {
         self.everything()
     }
 
+    /// Leaves before anything was said: there is no session to go on with.
+    pub fn leave_unsaid(mut self) {
+        self.press("\x04");
+        assert!(self.ended().success());
+        assert!(self.cooked(), "the terminal is not as it was");
+    }
+
     /// The place, with the program gone in whatever way.
     pub fn give_place(mut self) -> Place {
         let _ = self.child.kill();
@@ -287,7 +329,12 @@ impl Drop for Screen {
         if std::thread::panicking() {
             return;
         }
-        if let Some(fault) = vocabulary::fault(&self.raw) {
+        let raw = self
+            .asked_for
+            .iter()
+            .fold(String::from_utf8_lossy(&self.raw).into_owned(), |raw, asked| raw.replace(asked, ""));
+        let raw = if self.asked_for.is_empty() { &self.raw } else { raw.as_bytes() };
+        if let Some(fault) = vocabulary::fault(raw) {
             panic!("the program wrote what no screen of ours writes, {fault}");
         }
     }

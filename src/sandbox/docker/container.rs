@@ -1,0 +1,235 @@
+//! One container: what it is made of, its life line, and its end.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bollard::{
+    Docker,
+    errors::Error,
+    models::{
+        ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+        MountVolumeOptionsDriverConfig, ResourcesUlimits,
+    },
+    query_parameters::RemoveContainerOptionsBuilder,
+};
+use futures::StreamExt as _;
+use tokio::{io::AsyncReadExt as _, task::JoinHandle};
+
+use super::{
+    endpoint::Endpoint,
+    hijack::{self, Attached},
+    script, seccomp,
+};
+
+/// Who the first process is: nobody that commands could signal.
+const FIRST_USER: &str = "65534:65534";
+/// Processes of a session at most, as in the local sandbox.
+const PROCESSES: i64 = 512;
+const FILES: i64 = 8192;
+/// Memory at most, and at least; in between half of what the engine's machine has.
+const MEMORY: (i64, i64) = (1 << 30, 8 << 30);
+/// Bytes of HOME and of /tmp at most.
+const SCRATCH: i64 = 2 << 30;
+
+/// What a container is made from.
+#[derive(Debug, Clone)]
+pub(super) struct Blueprint {
+    /// By its content, and not by a name that may come to mean another one.
+    pub(super) image: String,
+    pub(super) labels: HashMap<String, String>,
+    pub(super) workspace: PathBuf,
+    pub(super) home: PathBuf,
+    /// Who owns the workspace.
+    pub(super) owner: (u32, u32),
+    /// Who commands are.
+    pub(super) runner: (u32, u32),
+    /// Of the engine's machine.
+    pub(super) memory: i64,
+    pub(super) architecture: String,
+    /// It goes on when nobody is connected to it any more.
+    pub(super) keep: bool,
+}
+
+/// A container that runs.
+pub(super) struct Container {
+    pub(super) id: String,
+    docker: Docker,
+    ended: Arc<AtomicBool>,
+    /// Holds the life line, and sees when it breaks.
+    watch: JoinHandle<()>,
+}
+
+impl Container {
+    /// A new container, running.
+    pub(super) async fn start(
+        docker: &Docker,
+        endpoint: &Endpoint,
+        blueprint: &Blueprint,
+    ) -> Result<Self, Error> {
+        let created = docker.create_container(None, body(blueprint)).await?;
+        let id = created.id;
+        let begun = async {
+            // The life line first: without one it would end at once, or never.
+            let line = hijack::attach(endpoint, &id).await?;
+            docker.start_container(&id, None).await?;
+            Ok(Self::watched(docker, id.clone(), Some(line)))
+        };
+        let begun: Result<Self, Error> = begun.await;
+        if begun.is_err() {
+            // It never ran; what of it stays is found by the next start.
+            let _ = remove(docker, &id).await;
+        }
+        begun
+    }
+
+    fn watched(docker: &Docker, id: String, line: Option<Attached>) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let watch = tokio::spawn(watch(docker.clone(), id.clone(), line, Arc::clone(&ended)));
+        Self { id, docker: docker.clone(), ended, watch }
+    }
+
+    /// Whether commands can run there.
+    pub(super) async fn lives(&self) -> bool {
+        if self.ended.load(Ordering::Acquire) {
+            return false;
+        }
+        let state = self.docker.inspect_container(&self.id, None).await.ok().and_then(|found| found.state);
+        state.is_some_and(|state| state.running == Some(true) && state.paused != Some(true))
+    }
+
+    /// Ends it, and everything that it holds.
+    pub(super) async fn end(self) -> Result<(), Error> {
+        self.watch.abort();
+        remove(&self.docker, &self.id).await
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // The life line goes with it.
+        self.watch.abort();
+    }
+}
+
+/// Removes a container with its volumes, whatever state it is in.
+pub(super) async fn remove(docker: &Docker, id: &str) -> Result<(), Error> {
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    match docker.remove_container(id, Some(options)).await {
+        // Gone, or going.
+        Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+        other => other,
+    }
+}
+
+/// Holds the life line. A container that is stopped or paused by somebody is no use any more: it is removed, so that
+/// whoever waits for a command there hears of it.
+async fn watch(docker: Docker, id: String, line: Option<Attached>, ended: Arc<AtomicBool>) {
+    let filters = HashMap::from([
+        ("container".to_owned(), vec![id.clone()]),
+        ("event".to_owned(), ["pause", "die", "destroy"].map(str::to_owned).into()),
+    ]);
+    let options = bollard::query_parameters::EventsOptionsBuilder::default().filters(&filters).build();
+    let mut events = Box::pin(docker.events(Some(options)));
+    let broken = async {
+        match line {
+            Some(Attached { mut output, input: _input }) => {
+                let mut buffer = [0; 256];
+                while let Ok(1..) = output.read(&mut buffer).await {}
+            }
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = broken => {}
+        _ = events.next() => {}
+    }
+    ended.store(true, Ordering::Release);
+    // An engine that is gone takes its containers along, or they end by their life line.
+    let _ = remove(&docker, &id).await;
+}
+
+fn body(blueprint: &Blueprint) -> ContainerCreateBody {
+    let Blueprint { image, labels, workspace, home, owner, runner, memory, architecture, keep } = blueprint;
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let memory = (memory / 2).clamp(MEMORY.0, MEMORY.1);
+    let scratch = SCRATCH.min(memory / 2);
+    let tmpfs = |owner: (u32, u32), mode: &str| {
+        format!("rw,nosuid,nodev,exec,size={scratch},uid={},gid={},mode={mode}", owner.0, owner.1)
+    };
+    let private = [(PathBuf::from("/tmp"), tmpfs((0, 0), "1777")), (home.clone(), tmpfs(*runner, "0700"))];
+    let tmpfs: HashMap<String, String> = private
+        .into_iter()
+        .filter(|(path, _)| path != workspace)
+        .map(|(path, options)| (text(&path), options))
+        .collect();
+    let ulimit = |name: &str, most: i64| ResourcesUlimits {
+        name: Some(name.to_owned()),
+        soft: Some(most),
+        hard: Some(most),
+    };
+    ContainerCreateBody {
+        image: Some(image.clone()),
+        labels: Some(labels.clone()),
+        user: Some(FIRST_USER.to_owned()),
+        entrypoint: Some(["sh", "-c", script::FIRST].map(str::to_owned).into()),
+        cmd: Some(Vec::new()),
+        working_dir: Some("/".to_owned()),
+        hostname: Some("agent".to_owned()),
+        open_stdin: Some(true),
+        stdin_once: Some(!keep),
+        attach_stdin: Some(true),
+        network_disabled: Some(true),
+        host_config: Some(HostConfig {
+            network_mode: Some("none".to_owned()),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            security_opt: Some(vec![
+                "no-new-privileges".to_owned(),
+                format!("seccomp={}", seccomp::profile(architecture)),
+            ]),
+            readonly_rootfs: Some(true),
+            auto_remove: Some(true),
+            privileged: Some(false),
+            ipc_mode: Some("private".to_owned()),
+            shm_size: Some(64 << 20),
+            pids_limit: Some(PROCESSES),
+            memory: Some(memory),
+            memory_swap: Some(memory),
+            oom_score_adj: Some(500),
+            ulimits: Some(vec![ulimit("nofile", FILES), ulimit("core", 0)]),
+            log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
+            tmpfs: Some(tmpfs),
+            mounts: Some(vec![workspace_volume(workspace, *owner, memory)]),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// The workspace as a volume that lives in memory: it has an owner and a size from the beginning, and is gone with
+/// the container. Unlike a plain tmpfs, the engine can write archives into it.
+fn workspace_volume(workspace: &Path, owner: (u32, u32), size: i64) -> Mount {
+    let options = [
+        ("type", "tmpfs".to_owned()),
+        ("device", "tmpfs".to_owned()),
+        ("o", format!("nosuid,nodev,size={size},uid={},gid={},mode=0755", owner.0, owner.1)),
+    ];
+    Mount {
+        target: Some(workspace.to_string_lossy().into_owned()),
+        typ: Some(MountType::VOLUME),
+        volume_options: Some(MountVolumeOptions {
+            no_copy: Some(true),
+            driver_config: Some(MountVolumeOptionsDriverConfig {
+                name: Some("local".to_owned()),
+                options: Some(options.map(|(name, value)| (name.to_owned(), value)).into()),
+            }),
+            ..MountVolumeOptions::default()
+        }),
+        ..Mount::default()
+    }
+}

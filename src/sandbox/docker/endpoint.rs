@@ -1,0 +1,109 @@
+//! Where the container engine is reached: a socket of this machine, or a port of another one.
+//!
+//! What lies further away (TLS, SSH) is brought to a socket of this machine by `tunnel`, so that the helpers of
+//! commands need to know of nothing else.
+
+use std::{ffi::OsString, io, path::PathBuf, time::Duration};
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+
+use crate::sandbox::{SandboxError, env};
+
+/// How long one answer of the engine may take. Builds and uploads answer piece by piece.
+const PATIENCE: u64 = 120;
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// A stream to the engine.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
+
+/// Where an engine listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Socket(PathBuf),
+    /// Host and port.
+    Port(String),
+}
+
+impl Endpoint {
+    /// From an argument of our own helper.
+    pub(super) fn from_arg(text: &OsString) -> Option<Self> {
+        use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+        if let Some(path) = text.as_bytes().strip_prefix(b"unix://") {
+            return Some(Self::Socket(OsString::from_vec(path.to_vec()).into()));
+        }
+        text.to_str()?.strip_prefix("tcp://").map(|port| Self::Port(port.to_owned()))
+    }
+
+    pub(super) fn to_arg(&self) -> OsString {
+        match self {
+            Self::Socket(path) => {
+                let mut text = OsString::from("unix://");
+                text.push(path);
+                text
+            }
+            Self::Port(port) => format!("tcp://{port}").into(),
+        }
+    }
+
+    /// For everything that is a question and an answer.
+    pub(super) fn client(&self) -> Result<Docker, bollard::errors::Error> {
+        match self {
+            Self::Socket(path) => {
+                Docker::connect_with_unix(&path.to_string_lossy(), PATIENCE, API_DEFAULT_VERSION)
+            }
+            Self::Port(port) => Docker::connect_with_http(port, PATIENCE, API_DEFAULT_VERSION),
+        }
+    }
+
+    /// For streams that go both ways.
+    pub(super) async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        let connect = async {
+            Ok::<Box<dyn Stream>, io::Error>(match self {
+                Self::Socket(path) => Box::new(UnixStream::connect(path).await?),
+                Self::Port(port) => Box::new(TcpStream::connect(port).await?),
+            })
+        };
+        timeout(CONNECT, connect).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    }
+}
+
+/// The engine that is meant, by what `DOCKER_HOST` says or else by where engines listen.
+pub(super) fn find(host: Option<&str>) -> Result<Endpoint, SandboxError> {
+    let Some(host) = host.filter(|host| !host.is_empty()) else {
+        let places = PLACES.iter().map(PathBuf::from).chain(env::runtime_sockets());
+        return Ok(Endpoint::Socket(
+            places.into_iter().find(|place| place.exists()).unwrap_or_else(|| PLACES[0].into()),
+        ));
+    };
+    match host.split_once("://") {
+        Some(("unix", path)) if path.starts_with('/') => Ok(Endpoint::Socket(path.into())),
+        Some(("tcp" | "http", port)) if !port.is_empty() => {
+            Ok(Endpoint::Port(if port.contains(':') { port.to_owned() } else { format!("{port}:2375") }))
+        }
+        _ => Err(SandboxError {
+            message: format!(
+                "`{host}` is no place of a container engine: DOCKER_HOST is unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST"
+            ),
+        }),
+    }
+}
+
+/// Where engines listen when nobody says otherwise. The last one is Podman's.
+const PLACES: [&str; 2] = ["/var/run/docker.sock", "/run/podman/podman.sock"];
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Socket(path) => write!(f, "unix://{}", path.display()),
+            Self::Port(port) => write!(f, "tcp://{port}"),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Streams that the engine hands over: the standard streams of a container, or of a command in one.
+//!
+//! Our client crate does this too, but guesses by the first byte of each piece whether a stream has frames: a
+//! terminal's output that begins with a control character is then lost. Here who asks says which it is.
+
+use std::io;
+
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf,
+    split,
+};
+
+use super::endpoint::{Endpoint, Stream};
+
+/// Both directions of a stream that was handed over.
+pub(super) struct Attached {
+    pub(super) output: ReadHalf<BufReader<Box<dyn Stream>>>,
+    pub(super) input: WriteHalf<BufReader<Box<dyn Stream>>>,
+}
+
+/// Lines of an answer's head at most, and bytes of each.
+const HEAD_LINES: usize = 100;
+/// Bytes that are read at once.
+const PIECE: usize = 64 << 10;
+
+/// Starts a command that was created, and is connected to it.
+pub(super) async fn start_exec(endpoint: &Endpoint, exec: &str, tty: bool) -> io::Result<Attached> {
+    let body = format!(r#"{{"Detach":false,"Tty":{tty}}}"#);
+    ask(endpoint, &format!("/exec/{exec}/start"), &body).await
+}
+
+/// Is connected to the first process of a container.
+pub(super) async fn attach(endpoint: &Endpoint, container: &str) -> io::Result<Attached> {
+    ask(endpoint, &format!("/containers/{container}/attach?stream=1&stdin=1&stdout=1&stderr=1"), "").await
+}
+
+async fn ask(endpoint: &Endpoint, path: &str, body: &str) -> io::Result<Attached> {
+    let mut stream = BufReader::with_capacity(PIECE, endpoint.connect().await?);
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.flush().await?;
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    let code: Option<u16> = line.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let mut length = 0;
+    for _ in 0..HEAD_LINES {
+        line.clear();
+        stream.read_line(&mut line).await?;
+        let line = line.trim_end();
+        if line.is_empty() {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().unwrap_or(0);
+        }
+    }
+    match code {
+        Some(101 | 200) => {
+            let (output, input) = split(stream);
+            Ok(Attached { output, input })
+        }
+        _ => {
+            let mut said = Vec::new();
+            stream.take(length.min(PIECE as u64)).read_to_end(&mut said).await?;
+            let said = String::from_utf8_lossy(&said);
+            let message = serde_json::from_str::<serde_json::Value>(&said)
+                .ok()
+                .and_then(|value| value.get("message")?.as_str().map(str::to_owned))
+                .unwrap_or_else(|| said.trim().to_owned());
+            Err(io::Error::other(if message.is_empty() {
+                "the engine did not answer".into()
+            } else {
+                message
+            }))
+        }
+    }
+}
+
+/// Which stream a piece of output belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    Out,
+    Err,
+}
+
+/// Output as the engine packs it.
+pub(super) struct Frames<R> {
+    reader: R,
+    /// A terminal has one stream, without frames.
+    tty: bool,
+    /// What the frame being read still has to bring.
+    rest: Option<(Which, usize)>,
+    piece: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Frames<R> {
+    pub(super) fn new(reader: R, tty: bool) -> Self {
+        Self { reader, tty, rest: None, piece: vec![0; PIECE] }
+    }
+
+    /// The next piece; nothing at the end. Not to be dropped in the middle.
+    pub(super) async fn next(&mut self) -> io::Result<Option<(Which, &[u8])>> {
+        let (which, most) = if self.tty {
+            (Which::Out, PIECE)
+        } else {
+            loop {
+                match self.rest {
+                    Some((which, rest @ 1..)) => break (which, rest.min(PIECE)),
+                    _ => match self.head().await? {
+                        None => return Ok(None),
+                        some => self.rest = some,
+                    },
+                }
+            }
+        };
+        let room = self.piece.get_mut(..most).unwrap_or_default();
+        let count = self.reader.read(room).await?;
+        if count == 0 {
+            return Ok(None);
+        }
+        if let Some((_, rest)) = &mut self.rest {
+            *rest -= count;
+        }
+        Ok(self.piece.get(..count).map(|piece| (which, piece)))
+    }
+
+    async fn head(&mut self) -> io::Result<Option<(Which, usize)>> {
+        let mut head = [0; 8];
+        match self.reader.read_exact(&mut head).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let [kind, _, _, _, length @ ..] = head;
+        let which = if kind == 2 { Which::Err } else { Which::Out };
+        Ok(Some((which, u32::from_be_bytes(length) as usize)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(bytes: &[u8], tty: bool) -> Vec<(Which, Vec<u8>)> {
+        let mut frames = Frames::new(bytes, tty);
+        let mut found: Vec<(Which, Vec<u8>)> = Vec::new();
+        while let Some((which, piece)) = frames.next().await.unwrap() {
+            found.push((which, piece.to_vec()));
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn frames_are_taken_apart_and_a_terminals_bytes_are_left_as_they_are() {
+        let packed = b"\x01\0\0\0\0\0\0\x03one\x02\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\x03two\x01\0\0";
+        assert_eq!(read(packed, false).await, [(Which::Out, b"one".to_vec()), (Which::Err, b"two".to_vec())]);
+        assert_eq!(read(packed, true).await, [(Which::Out, packed.to_vec())]);
+    }
+}

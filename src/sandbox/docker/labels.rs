@@ -1,0 +1,132 @@
+//! Whose container it is, written on it: so that what a killed agent left is found and removed by the next one.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use bollard::{Docker, errors::Error, query_parameters::ListContainersOptionsBuilder};
+
+use super::container::remove;
+
+const ALL: &str = "agent.sandbox";
+const SESSION: &str = "agent.session";
+const OWNER: &str = "agent.owner";
+const HOST: &str = "agent.host";
+const DEADLINE: &str = "agent.deadline";
+const KEPT: &str = "agent.kept";
+
+/// Containers that nobody else can tell the owner of are removed after so many seconds: a week.
+const LONGEST: u64 = 7 * 24 * 3600;
+/// One that was kept for later, after so many: a day.
+const KEPT_FOR: u64 = 24 * 3600;
+
+/// What is written on a container of this process.
+pub(super) fn labels(session: &Path, keep: bool) -> HashMap<String, String> {
+    let deadline = now() + if keep { KEPT_FOR } else { LONGEST };
+    let mut labels = HashMap::from([
+        (ALL.to_owned(), "1".to_owned()),
+        (SESSION.to_owned(), name(session)),
+        (OWNER.to_owned(), owner(std::process::id()).unwrap_or_default()),
+        (HOST.to_owned(), host()),
+        (DEADLINE.to_owned(), deadline.to_string()),
+    ]);
+    if keep {
+        labels.insert(KEPT.to_owned(), "1".to_owned());
+    }
+    labels
+}
+
+/// Removes what dead agents left.
+pub(super) async fn sweep(docker: &Docker) -> Result<(), Error> {
+    let filters = HashMap::from([("label".to_owned(), vec![format!("{ALL}=1")])]);
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    for container in docker.list_containers(Some(options)).await? {
+        let labels = container.labels.unwrap_or_default();
+        if let Some(id) = container.id.filter(|_| is_left(&labels, &host(), now(), owner)) {
+            remove(docker, &id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether nobody will use a container any more. `owner` is who a process is now.
+fn is_left(
+    labels: &HashMap<String, String>,
+    host: &str,
+    now: u64,
+    owner: impl Fn(u32) -> Option<String>,
+) -> bool {
+    if labels
+        .get(DEADLINE)
+        .and_then(|deadline| deadline.parse().ok())
+        .is_none_or(|deadline: u64| deadline < now)
+    {
+        return true;
+    }
+    if labels.get(HOST).is_none_or(|other| other != host) || labels.contains_key(KEPT) {
+        return false;
+    }
+    let Some(known) = labels.get(OWNER) else { return true };
+    let pid = known.split(' ').next().and_then(|pid| pid.parse().ok());
+    pid.is_none_or(|pid| owner(pid).as_ref() != Some(known))
+}
+
+/// A process, with when it was started, for numbers come again.
+fn owner(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    // A process that ended and was not waited for is no owner.
+    (*fields.first()? != "Z").then_some(())?;
+    Some(format!("{pid} {}", fields.get(19)?))
+}
+
+/// This machine, since it was started: numbers of processes mean something only there.
+fn host() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+fn name(session: &Path) -> String {
+    blake3::hash(session.as_os_str().as_encoded_bytes())
+        .to_hex()
+        .as_str()
+        .get(..32)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_whose_owner_is_gone_or_whose_time_is_over() {
+        let mine = owner(std::process::id()).unwrap();
+        let with = |changes: &[(&str, &str)]| {
+            let mut labels = labels(Path::new("/session"), false);
+            labels.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+            labels
+        };
+        let pid = std::process::id();
+        for (changes, left) in [
+            (vec![], false),
+            (vec![(OWNER, "1 999999999999")], true),
+            (vec![(OWNER, "")], true),
+            (vec![(OWNER, "1 999999999999"), (HOST, "another")], false),
+            (vec![(OWNER, "1 999999999999"), (KEPT, "1")], false),
+            (vec![(DEADLINE, "1")], true),
+            (vec![(DEADLINE, "1"), (HOST, "another")], true),
+            (vec![(DEADLINE, "nonsense")], true),
+        ] {
+            let known = |asked: u32| (asked == pid).then(|| mine.clone());
+            assert_eq!(is_left(&with(&changes), &host(), now(), known), left, "{changes:?}");
+        }
+    }
+}

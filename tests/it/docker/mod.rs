@@ -1,0 +1,10 @@
+//! Containers on a real engine: commands in them, the workspace's way in and out, and what is left behind.
+#![cfg(target_os = "linux")]
+
+mod border;
+mod chaos;
+mod commands;
+mod ends;
+mod terminal;
+mod walls;
+pub mod world;

@@ -104,6 +104,32 @@ toolchain() {
     new_enough "$have" $rust_needed || die "cargo $have is too old: Rust $rust_needed or newer is needed" "rustup update stable, or https://rustup.rs"
 }
 
+# A container engine that answers: one that is there, or one that is started for the tests and stopped after them.
+engine() {
+    [ "$(uname -s)" = Linux ] || return 0
+    ! docker info >/dev/null 2>&1 || return 0
+    if [ $root = yes ] && { ! command -v dockerd >/dev/null 2>&1 || ! command -v docker >/dev/null 2>&1; }; then
+        case $(packages | cut -d' ' -f1) in
+            apt-get) get docker.io && { command -v docker >/dev/null 2>&1 || get docker-cli; } ;;
+            dnf) get moby-engine ;;
+            pacman) get docker ;;
+            *) ;;
+        esac || true
+    fi
+    # A package may have started it.
+    ! docker info >/dev/null 2>&1 || return 0
+    if [ $root = yes ] && command -v dockerd >/dev/null 2>&1; then
+        dockerd >"${TMPDIR:-/tmp}/agent-test-dockerd.log" 2>&1 &
+        dockerd=$!
+        for _ in $(seq 60); do
+            ! docker info >/dev/null 2>&1 || return 0
+            kill -0 $dockerd 2>/dev/null || break
+            sleep 1
+        done
+    fi
+    say "note: no container engine answers; what needs one is skipped, aloud"
+}
+
 sandbox_check() {
     [ "$(uname -s)" = Linux ] || { say "note: the local sandbox needs Linux"; return 0; }
     if ! "$1" sandbox -- true >/dev/null 2>&1; then
@@ -138,9 +164,11 @@ case $action in
             # shellcheck disable=SC2086 # words on purpose
             if [ $root = yes ]; then get $missing; else say "note: not installed:$missing; what needs them is skipped, aloud"; fi
         fi
+        dockerd=
+        engine
         AGENT_TEST_SKIPS=$(mktemp)
         export AGENT_TEST_SKIPS
-        trap 'rm -f "$AGENT_TEST_SKIPS"' EXIT
+        trap 'rm -f "$AGENT_TEST_SKIPS"; [ -z "$dockerd" ] || kill "$dockerd" 2>/dev/null' EXIT
         if [ $action = long ]; then AGENT_TEST_LONG=1 PROPTEST_CASES=20000; export AGENT_TEST_LONG PROPTEST_CASES; fi
         result=0
         cargo test --locked "$@" || result=$?

@@ -37,6 +37,9 @@ pub(super) struct Common {
     /// Where commands run.
     #[arg(long, global = true, value_name = "local|docker|docker:IMAGE")]
     pub(super) backend: Option<String>,
+    /// Leave the container running when the session ends, for when it is resumed (with --backend docker).
+    #[arg(long, global = true)]
+    pub(super) keep_container: bool,
     /// Plain lines in the place of a screen that is repainted: for screen readers and simple terminals.
     #[arg(long, global = true)]
     pub(super) plain: bool,

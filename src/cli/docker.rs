@@ -2,25 +2,63 @@
 
 use std::io::{self, Write as _};
 
+use crate::config::{Backend, Config};
 use crate::sandbox::{self, SharedSandbox};
 
-use super::error::{CliError, Kind};
+use super::{
+    doctor::Check,
+    error::{CliError, Kind},
+};
 
 /// A sandbox in a container. What takes long is told on standard error.
 #[cfg(target_os = "linux")]
-pub(super) fn start(settings: sandbox::Settings, image: Option<String>) -> Result<SharedSandbox, CliError> {
-    let docker = sandbox::DockerSettings { image, host: std::env::var("DOCKER_HOST").ok() };
+pub(super) fn start(
+    config: &Config,
+    settings: sandbox::Settings,
+    image: Option<String>,
+) -> Result<SharedSandbox, CliError> {
     let say = |line: &str| {
         // A closed stream is nobody's concern: the work goes on.
-        let _ = writeln!(io::stderr(), "{line}");
+        let _ = writeln!(io::stderr(), "{}", crate::protocol::printable(line));
     };
-    sandbox::contain(settings, docker, &say).map_err(|error| {
+    sandbox::contain(settings, engine(config, image), &say).map_err(|error| {
         CliError::new(Kind::Sandbox, format!("commands can't be run in a container: {error}"))
             .hint("agent doctor says more; --backend local runs commands in the sandbox of this machine")
     })
 }
 
+/// The engine and its image, for `agent doctor`. Where another backend is chosen, nothing of it must be there.
+#[cfg(target_os = "linux")]
+pub(super) fn look(config: &Config) -> Vec<Check> {
+    let (image, wanted) = match &config.backend {
+        Backend::Docker(image) => (image.clone(), true),
+        Backend::Local => (None, false),
+    };
+    let layers = sandbox::engine(engine(config, image)).into_iter();
+    let check = |layer: sandbox::Layer| {
+        let name = format!("docker {}", layer.name);
+        match (layer.ok, wanted) {
+            (true, _) => Check::fine(&name, &layer.detail),
+            (false, true) => Check::missing(&name, &layer.detail),
+            (false, false) => {
+                Check::fine(&name, &format!("{} (needed only by --backend docker)", layer.detail))
+            }
+        }
+    };
+    layers.map(check).collect()
+}
+
+#[cfg(target_os = "linux")]
+fn engine(config: &Config, image: Option<String>) -> sandbox::DockerSettings {
+    sandbox::DockerSettings { image, host: std::env::var("DOCKER_HOST").ok(), keep: config.docker.keep }
+}
+
 #[cfg(not(target_os = "linux"))]
-pub(super) fn start(_: sandbox::Settings, _: Option<String>) -> Result<SharedSandbox, CliError> {
+pub(super) fn start(_: &Config, _: sandbox::Settings, _: Option<String>) -> Result<SharedSandbox, CliError> {
     Err(CliError::new(Kind::Sandbox, "commands can be run in containers only from Linux so far".to_owned()))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn look(_: &Config) -> Vec<Check> {
+    Vec::new()
 }

@@ -60,6 +60,10 @@ impl Check {
         check(name, true, detail)
     }
 
+    pub(super) fn missing(name: &str, detail: &str) -> Self {
+        check(name, false, detail)
+    }
+
     /// Something works, and could be better.
     pub(super) fn warn(name: &str, detail: &str, hint: &str) -> Self {
         Self { hint: Some(hint.to_owned()), ..check(name, true, detail) }
@@ -94,6 +98,7 @@ fn look(start: &Start, checks: &mut Vec<Check>) {
         },
         Err(error) => checks.push(check("temporary files", false, &error.to_string())),
     }
+    checks.extend(super::docker::look(&start.config));
     checks.push(check("shell", true, &start::shell().display().to_string()));
     checks.extend(machine::look(start));
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use ratatui::{style::Style, text::Span};
 
+use crate::config::Backend;
 use crate::context::Person;
 use crate::policy::{self, Judgement, Policy};
 use crate::protocol::{Approval, By, Intent, Rule, SandboxMode, printable, quoted};
@@ -24,17 +25,20 @@ pub(super) async fn policy(start: &Start, json: bool) -> Result<ExitCode, CliErr
     let (settings, mode) = (start.prospect(), start.config.sandbox);
     let parts = start.sandbox_settings(mode, scratch.path())?;
     let none = |error: sandbox::SandboxError| CliError::new(Kind::Sandbox, error);
-    let mut articles: Vec<(&str, String)> = sandbox::policy(&parts)
-        .map_err(none)?
-        .into_iter()
-        .map(|article| (article.about, article.text))
-        .collect();
+    let contained = start.config.backend != Backend::Local;
+    let policy = if contained { Ok(Vec::new()) } else { sandbox::policy(&parts) };
+    let mut articles: Vec<(&str, String)> =
+        policy.map_err(none)?.into_iter().map(|article| (article.about, article.text)).collect();
     articles.push(("environment", environment(start, mode)));
     articles.push(("asked", asked(start)));
     let sandbox = start.sandbox(&settings, scratch.path())?;
     let described = sandbox.describe();
-    let trial =
-        Trial { start, mode, sandbox: std::sync::Arc::clone(&sandbox), attacker: sandbox::attacker(&parts) };
+    let trial = Trial {
+        start,
+        mode,
+        sandbox: std::sync::Arc::clone(&sandbox),
+        attacker: (!contained).then(|| sandbox::attacker(&parts)),
+    };
     let tried = trial.run().await;
     sandbox.stop().await;
     let tried = tried
@@ -66,7 +70,9 @@ fn page(described: &str, articles: &[(&str, String)], tried: &[Tried], promised:
     lines.extend(articles.iter().flat_map(|(about, text)| hanging(&format!("  {about:<12} "), text)));
     let head =
         if promised { "Tried just now, from inside" } else { "Tried just now; nothing of it is promised" };
-    lines.extend([String::new(), head.to_owned()]);
+    if !tried.is_empty() {
+        lines.extend([String::new(), head.to_owned()]);
+    }
     lines.extend(tried.iter().flat_map(|tried| {
         let mark = match (tried.holds, promised) {
             (Some(true), _) => "✓",

@@ -166,7 +166,7 @@ mod tests {
         for (said, read) in [
             ("git version 2.39.5\n", Some((2, 39))),
             ("git version 2.50.1 (Apple Git-155)", Some((2, 50))),
-            ("git version 2.45.rc1", None),
+            ("git version 2.45.rc1", Some((2, 45))),
             ("tmux 3.3a", None),
             ("", None),
         ] {
@@ -176,9 +176,7 @@ mod tests {
 
     #[test]
     fn little_room_is_said_and_none_is_a_fault() {
-        let marks = [20 << 30, 500 << 20, 5 << 20]
-            .map(|free| judged(free))
-            .map(|check| (check.ok, check.hint.is_some()));
+        let marks = [20 << 30, 500 << 20, 5 << 20].map(judged).map(|check| (check.ok, check.hint.is_some()));
         assert_eq!(marks, [(true, false), (true, true), (false, true)]);
     }
 }

@@ -167,6 +167,9 @@ fn start(common: &Common) -> Result<Start, CliError> {
     if let Some(backend) = &common.backend {
         overrides.push(format!("backend={}", toml::Value::from(backend.as_str())));
     }
+    if common.keep_container {
+        overrides.push("docker.keep=true".to_owned());
+    }
     if common.plain {
         overrides.push("tui.plain=true".to_owned());
     }

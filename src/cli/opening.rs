@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::config::trust::Verdict;
+use crate::config::{Backend, trust::Verdict};
 use crate::context::{self, Network, Opening, Permissions, Person, hidden, instructions};
 use crate::protocol::{Item, SandboxMode, Settings};
 use crate::sandbox::SharedSandbox;
@@ -46,11 +46,21 @@ impl Start {
         let now = jiff::Zoned::now();
         let opening = context::opening(&Opening {
             cwd: self.workspace.clone(),
-            shell: shell().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            shell: sandbox
+                .shell()
+                .unwrap_or_else(shell)
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
             date: now.strftime("%Y-%m-%d").to_string(),
             timezone: now.time_zone().iana_name().unwrap_or("UTC").to_owned(),
             permissions: self.permissions(settings, sandbox),
-            writable: self.writable_roots(),
+            // Containers have no others.
+            writable: if settings.backend == Backend::Local.to_string() {
+                self.writable_roots()
+            } else {
+                Vec::new()
+            },
             instructions,
         });
         (opening, said)

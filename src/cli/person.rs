@@ -167,9 +167,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_hidden_is_not_in_its_environment() {
-        let command = "echo [${CARGO_MANIFEST_DIR-none}] [${PATH:+some}]";
-        assert!(gives(command, &["CARGO_MANIFEST_DIR"]).await.contains("[none] [some]"));
-        assert!(!gives(command, &[]).await.contains("[none]"));
+        let command = "echo \"[${CARGO_MANIFEST_DIR-none}] [${PATH:+some}]\"";
+        let said = gives(command, &["CARGO_MANIFEST_DIR"]).await;
+        assert!(said.contains("[none] [some]"), "{said}");
+        let said = gives(command, &[]).await;
+        assert!(!said.contains("[none]"), "{said}");
     }
 
     #[tokio::test]

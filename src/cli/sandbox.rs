@@ -38,11 +38,19 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
         .envs(wrapped.env)
         .current_dir(&wrapped.cwd)
         .status();
-    for warning in sandbox.publish().await.warnings {
+    let warnings = sandbox.publish().await.warnings;
+    for warning in &warnings {
         // A closed stream is nobody's concern: the command ran.
         let _ = writeln!(io::stderr(), "! {warning}");
     }
     sandbox.stop().await;
+    drop(sandbox);
+    // What was kept aside lies there, and a warning names it.
+    let there = scratch.path().to_string_lossy().into_owned();
+    if warnings.iter().any(|warning| warning.contains(&there)) {
+        scratch.keep().map_err(CliError::failed)?;
+    }
+    drop(scratch);
     match status {
         Ok(status) => {
             let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);

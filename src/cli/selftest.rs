@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use crate::protocol::{SandboxMode, obeyed_names};
-use crate::sandbox::{CommandLine, SharedSandbox, attempt};
+use crate::sandbox::{CommandLine, SandboxError, SharedSandbox, attempt};
 
 use super::start::Start;
 
@@ -45,9 +45,22 @@ pub(super) struct Trial<'a> {
     pub(super) start: &'a Start,
     pub(super) mode: SandboxMode,
     pub(super) sandbox: SharedSandbox,
-    /// This program, by its path inside.
-    pub(super) attacker: PathBuf,
+    /// This program, by its path inside. Where it can't be had there, a shell tries what it can.
+    pub(super) attacker: Option<PathBuf>,
 }
+
+/// The attempts that a shell can make; 3 is what it can't.
+const SCRIPT: &str = r#"case $1 in
+write) printf x >> "$2" ;;
+read) cat "$2" ;;
+environ) env; cat /proc/[0-9]*/environ 2>/dev/null; : ;;
+kill) kill -9 "$2" ;;
+power) [ "$(id -u)" = 0 ] ;;
+cores) [ "$(ulimit -H -c)" != 0 ] ;;
+kernel) command -v unshare >/dev/null || exit 3; unshare -U true && echo namespaces ;;
+tcp) command -v nc >/dev/null || exit 3; nc -w 1 "${2%:*}" "${2##*:}" </dev/null ;;
+*) exit 3 ;;
+esac"#;
 
 /// What stands outside.
 struct Canaries {
@@ -59,8 +72,19 @@ struct Canaries {
 
 /// How an attempt went, as it says itself.
 struct Said {
-    succeeded: bool,
+    /// Nothing: there was nobody who could make it.
+    code: Option<i32>,
     output: Vec<u8>,
+}
+
+impl Said {
+    fn succeeded(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    fn was_made(&self) -> bool {
+        self.code.is_some()
+    }
 }
 
 impl Trial<'_> {
@@ -121,14 +145,21 @@ impl Trial<'_> {
 
     /// Makes an attempt inside.
     async fn attempt(&self, what: &str, on: impl AsRef<OsStr>) -> io::Result<Said> {
-        let args = [OsString::from(attempt::ROLE), what.into(), on.as_ref().to_owned()];
-        self.inside(self.attacker.clone().into(), args.into()).await
+        let on = on.as_ref().to_owned();
+        if let Some(program) = &self.attacker {
+            return self.inside(program.clone().into(), [attempt::ROLE.into(), what.into(), on].into()).await;
+        }
+        let args = ["-c".into(), SCRIPT.into(), "attempt".into(), what.into(), on];
+        let said = self.inside("/bin/sh".into(), args.into()).await?;
+        Ok(Said { code: said.code.filter(|code| *code != 3), ..said })
     }
 
     async fn inside(&self, program: OsString, args: Vec<OsString>) -> io::Result<Said> {
-        let env = self.start.environment(self.mode);
+        let env = self.sandbox.environment(self.start.environment(self.mode));
         let line = CommandLine { program, args, env, cwd: self.start.workspace.clone(), tty: false };
-        let line = self.sandbox.wrap(line).map_err(|error| io::Error::other(error.to_string()))?;
+        let none = |error: SandboxError| io::Error::other(error.to_string());
+        self.sandbox.refresh().await.map_err(none)?;
+        let line = self.sandbox.wrap(line).map_err(none)?;
         let running = Command::new(&line.program)
             .args(&line.args)
             .env_clear()
@@ -139,9 +170,12 @@ impl Trial<'_> {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
-        match timeout(LIMIT, running.wait_with_output()).await {
+        let ended = timeout(LIMIT, running.wait_with_output()).await;
+        // Where commands change a copy, this is when it comes out.
+        self.sandbox.publish().await;
+        match ended {
             Ok(output) => {
-                output.map(|output| Said { succeeded: output.status.success(), output: output.stdout })
+                output.map(|output| Said { code: output.status.code().or(Some(-1)), output: output.stdout })
             }
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "an attempt did not end")),
         }
@@ -197,7 +231,7 @@ impl Trial<'_> {
         }
         let (promise, holds) = match self.mode {
             SandboxMode::ReadOnly => ("changes nothing in the workspace either", !there),
-            _ => ("can change the workspace", there && said.succeeded),
+            _ => ("can change the workspace", there && said.succeeded()),
         };
         let detail = if there { "a file was made there, and removed" } else { "no file could be made there" };
         Ok(Tried { promise, holds: Some(holds), detail: detail.to_owned() })
@@ -211,8 +245,6 @@ impl Trial<'_> {
         for name in &there {
             let file = self.start.workspace.join(name).join(word);
             self.attempt("write", &file).await?;
-            // What was written may be brought out when commands have ended.
-            self.sandbox.publish().await;
             if file.exists() {
                 changed.push(*name);
                 fs::remove_file(&file)?;
@@ -258,47 +290,48 @@ impl Trial<'_> {
         let udp = UdpSocket::bind("127.0.0.1:0")?;
         tcp.set_nonblocking(true)?;
         udp.set_nonblocking(true)?;
-        let mut reached = Vec::new();
-        self.attempt("tcp", tcp.local_addr()?.to_string()).await?;
-        if tcp.accept().is_ok() {
-            reached.push("a server of this machine (TCP)");
-        }
-        self.attempt("udp", udp.local_addr()?.to_string()).await?;
-        if udp.recv_from(&mut [0; 8]).is_ok() {
-            reached.push("a server of this machine (UDP)");
-        }
+        let (mut reached, mut tried) = (Vec::new(), Vec::new());
+        let mut made = |name: &'static str, said: &Said, arrived: bool| {
+            tried.extend(said.was_made().then_some(name));
+            reached.extend(arrived.then_some(name));
+        };
+        let said = self.attempt("tcp", tcp.local_addr()?.to_string()).await?;
+        made("TCP", &said, tcp.accept().is_ok());
+        let said = self.attempt("udp", udp.local_addr()?.to_string()).await?;
+        made("UDP", &said, udp.recv_from(&mut [0; 8]).is_ok());
         if let Some((_, folder)) = canaries.folders.first() {
             let path = folder.path().join("socket");
             let socket = UnixListener::bind(&path)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o777))?;
             socket.set_nonblocking(true)?;
-            self.attempt("unix", &path).await?;
-            if socket.accept().is_ok() {
-                reached.push("a socket outside");
-            }
+            let said = self.attempt("unix", &path).await?;
+            made("a socket", &said, socket.accept().is_ok());
         }
         if let Some(address) = abstract_name(&canaries.word)? {
             let socket = UnixListener::bind_addr(&address)?;
             socket.set_nonblocking(true)?;
-            self.attempt("abstract", &canaries.word).await?;
-            if socket.accept().is_ok() {
-                reached.push("an abstract socket");
-            }
+            let said = self.attempt("abstract", &canaries.word).await?;
+            made("an abstract socket", &said, socket.accept().is_ok());
         }
-        Ok(judged("reaches no network", &reached, "servers of this machine by TCP, UDP and sockets"))
+        let promise = "reaches no network";
+        if tried.is_empty() {
+            let detail = "not tried: there is no program inside that could".to_owned();
+            return Ok(Tried { promise, holds: None, detail });
+        }
+        Ok(judged(promise, &reached, &format!("servers of this machine by {}", tried.join(", "))))
     }
 
     async fn power(&self) -> io::Result<Tried> {
         let mut given = Vec::new();
         let said = self.attempt("kernel", "").await?;
         let answered = String::from_utf8_lossy(&said.output).trim().to_owned();
-        if said.succeeded {
+        if said.succeeded() {
             given.push(answered.as_str());
         }
-        if self.attempt("power", "").await?.succeeded {
+        if self.attempt("power", "").await?.succeeded() {
             given.push("it is root");
         }
-        if self.attempt("cores", "").await?.succeeded {
+        if self.attempt("cores", "").await?.succeeded() {
             given.push("it may leave images of memory behind");
         }
         Ok(judged("has no power over the kernel", &given, "file systems, namespaces, keyrings, being root"))

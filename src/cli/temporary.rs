@@ -15,6 +15,9 @@ use crate::{config::Home, store::remove_tree};
 /// Where they lie, below the program's data.
 const PLACE: &str = "temporary";
 
+/// A file in a folder that stays: something in it was kept aside, and the person was told where.
+const STAYS: &str = ".kept";
+
 /// A folder of this run.
 pub(super) struct Temporary {
     path: PathBuf,
@@ -40,6 +43,11 @@ impl Temporary {
         Ok(Self { path, _lock: lock })
     }
 
+    /// Lets it stay, for good.
+    pub(super) fn keep(&self) -> io::Result<()> {
+        fs::write(self.path.join(STAYS), "")
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -47,6 +55,9 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
+        if self.path.join(STAYS).exists() {
+            return;
+        }
         if let Err(error) = remove_tree(&self.path) {
             // Whoever wanted nothing to be kept has to know; a closed stream is nobody's concern.
             let _ = writeln!(io::stderr(), "! {} stays: {error}", self.path.display());
@@ -58,7 +69,7 @@ impl Drop for Temporary {
 fn sweep(place: &Path) {
     for entry in fs::read_dir(place).into_iter().flatten().flatten() {
         let abandoned = File::open(entry.path()).is_ok_and(|folder| folder.try_lock().is_ok());
-        if abandoned {
+        if abandoned && !entry.path().join(STAYS).exists() {
             let _ = remove_tree(&entry.path());
         }
     }
@@ -88,5 +99,8 @@ mod tests {
         drop(next);
         drop(living);
         assert_eq!(names(), 0);
+        Temporary::within(&place).unwrap().keep().unwrap();
+        drop(Temporary::within(&place).unwrap());
+        assert_eq!(names(), 1, "what was kept aside stays");
     }
 }

@@ -43,6 +43,8 @@ pub struct Config {
     #[serde(deserialize_with = "at_least_one")]
     #[schemars(range(min = 1, max = 86400))]
     pub idle_timeout: u64,
+    /// Containers, where commands run in them.
+    pub docker: DockerSettings,
     /// The shell that commands run in.
     pub shell: ShellSettings,
     /// Instruction files (`AGENTS.md`).
@@ -68,6 +70,14 @@ pub struct Config {
     /// Where each value that is not a default was set.
     #[serde(skip)]
     pub(super) origins: BTreeMap<String, String>,
+}
+
+/// Containers, where commands run in them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct DockerSettings {
+    /// A container goes on when its session ends, so that resuming the session finds what is installed in it.
+    pub keep: bool,
 }
 
 /// The shell that commands run in.
@@ -129,6 +139,7 @@ impl Default for Config {
             writable_roots: Vec::new(),
             context_window: None,
             idle_timeout: 300,
+            docker: DockerSettings::default(),
             shell: ShellSettings::default(),
             instructions: InstructionSettings::default(),
             tui: tui::Settings::default(),

@@ -188,6 +188,10 @@ pub fn clean(vars: impl Iterator<Item = (OsString, OsString)>, mode: SandboxMode
     if !outside {
         set("AGENT_SANDBOXED", "1".as_ref());
         set("AGENT_SANDBOX_NETWORK_DISABLED", "1".as_ref());
+        // Objects that are packed anew would all be brought out again. The user's own git does it in its time.
+        for (name, value) in [("COUNT", "1"), ("KEY_0", "gc.auto"), ("VALUE_0", "0")] {
+            set(&format!("GIT_CONFIG_{name}"), value.as_ref());
+        }
     }
     let has = |env: &Vars, name: &str| env.iter().any(|(old, value)| old == name && !value.is_empty());
     if !has(&env, "PATH") {
@@ -284,6 +288,23 @@ pub(super) fn secrets() -> Vec<PathBuf> {
     found
 }
 
+/// Ends this process when a test has asked for that at this step.
+#[cfg(test)]
+pub(super) fn test_step() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static DONE: AtomicU32 = AtomicU32::new(0);
+    let last: Option<u32> = std::env::var("AGENT_TEST_STEP").ok().and_then(|step| step.parse().ok());
+    if last.is_some_and(|last| DONE.fetch_add(1, Ordering::Relaxed) == last) {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    }
+}
+
+/// Where a test that is started by another one finds its files.
+#[cfg(test)]
+pub(super) fn test_root() -> Option<PathBuf> {
+    std::env::var_os("AGENT_TEST_ROOT").map(PathBuf::from)
+}
+
 /// The variables that this process was started with, for the helper: exactly what the command gets.
 pub(super) fn inherited() -> Vars {
     std::env::vars_os().map(|(name, value)| (unshielded(name), value)).collect()
@@ -313,6 +334,14 @@ pub(super) fn elsewhere(env: Vars, image: &[(String, String)], shell: &Path) -> 
     }
     env.push(("SHELL".into(), shell.into()));
     env
+}
+
+/// What `ssh` needs to know to find its keys, and nothing else.
+pub(super) fn for_ssh() -> Vars {
+    ["HOME", "LANG", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "USER"]
+        .iter()
+        .filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
+        .collect()
 }
 
 /// Where container engines of the user's own listen.

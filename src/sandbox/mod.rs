@@ -12,6 +12,8 @@ mod linux;
 mod none;
 mod program;
 mod publish;
+#[cfg(any(target_os = "macos", test))]
+mod seatbelt;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -186,6 +188,13 @@ pub fn contain(
     Ok(Arc::new(docker::Docker::start(settings, docker, say)?))
 }
 
+/// What there is of a container engine, found by asking it.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn engine(docker: DockerSettings) -> Vec<Layer> {
+    docker::probe::layers(docker)
+}
+
 /// No sandbox: for what a person let out. Processes still end with the agent.
 #[must_use]
 pub fn outside(helper: PathBuf) -> SharedSandbox {
@@ -199,7 +208,7 @@ pub fn probe(settings: &Settings) -> Vec<Layer> {
     return linux::layers(settings);
     #[cfg(not(target_os = "linux"))]
     match local(settings.clone()) {
-        Ok(_) => Vec::new(),
+        Ok(sandbox) => vec![Layer { name: "local".into(), ok: true, detail: sandbox.describe() }],
         Err(error) => vec![Layer { name: "local".into(), ok: false, detail: error.message }],
     }
 }
@@ -209,7 +218,12 @@ fn local(settings: Settings) -> Result<SharedSandbox, SandboxError> {
     Ok(Arc::new(linux::Linux::start(settings)?))
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(target_os = "macos")]
+fn local(settings: Settings) -> Result<SharedSandbox, SandboxError> {
+    Ok(Arc::new(seatbelt::Seatbelt::start(settings)?))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
 fn local(_: Settings) -> Result<SharedSandbox, SandboxError> {
     Err(SandboxError {
         message: "no sandbox: there is none for this system yet. To run without one, at your own risk: \

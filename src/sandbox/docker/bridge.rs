@@ -29,7 +29,7 @@ use crate::sandbox::env;
 /// How long what ends a command, or asks how it ended, may take.
 const AT_ONCE: Duration = Duration::from_secs(4);
 /// Between two questions how it ended: its output is at its end a little before it is.
-const AGAIN: Duration = Duration::from_millis(2);
+const AGAIN: Duration = Duration::from_millis(3);
 
 /// Runs the command to its end, and gives its exit code. When `line` breaks, everything that it started is ended.
 pub(super) async fn run(line: OwnedFd, order: &Order) -> io::Result<i32> {
@@ -95,7 +95,12 @@ pub(super) async fn run(line: OwnedFd, order: &Order) -> io::Result<i32> {
     }
 }
 
+/// How long a container that was killed may seem to run when its processes have ended.
+const A_MOMENT: Duration = Duration::from_millis(300);
+
 const HANGUP: u8 = 1;
+/// As of a command that was killed.
+const KILLED: i64 = 137;
 /// As of a command that wrote to a closed pipe.
 const UNREAD: i32 = 141;
 
@@ -138,7 +143,7 @@ impl Carried<'_> {
 
     /// Ends everything that the command started.
     async fn end(&self) {
-        let (script, group) = (script::end(), self.group.unwrap_or(-1).to_string());
+        let (script, group) = (script::end(), self.group.unwrap_or(0).to_string());
         let words = ["sh", "-c", &script, "sh", &group, &self.order.mark];
         // What is not ended then ends with the container.
         let _ = timeout(AT_ONCE, self.beside(&words)).await;
@@ -171,8 +176,8 @@ impl Carried<'_> {
             }
         });
         let code = asked.await.ok().flatten();
-        let killed = code.is_none() || code == Some(137);
-        if killed && !self.container_runs().await {
+        let killed = code.is_none() || code == Some(KILLED);
+        if killed && self.container_ends().await {
             super::helper::say(
                 "the container was ended while the command ran; the next command gets a fresh one, with the \
                  workspace as it is outside",
@@ -181,10 +186,19 @@ impl Carried<'_> {
         Ok(code.and_then(|code| i32::try_from(code).ok()).unwrap_or(137))
     }
 
-    async fn container_runs(&self) -> bool {
-        let asked = timeout(AT_ONCE, self.docker.inspect_container(&self.order.container, None)).await;
-        let state = asked.ok().and_then(Result::ok).and_then(|container| container.state);
-        state.is_some_and(|state| state.running == Some(true) && state.paused != Some(true))
+    /// Whether it was the container that was killed, and not the command: it then ends a moment later.
+    async fn container_ends(&self) -> bool {
+        let ends = async {
+            loop {
+                let asked = self.docker.inspect_container(&self.order.container, None).await;
+                let state = asked.ok().and_then(|container| container.state);
+                if !state.is_some_and(|state| state.running == Some(true) && state.paused != Some(true)) {
+                    return;
+                }
+                sleep(AGAIN).await;
+            }
+        };
+        timeout(A_MOMENT, ends).await.is_ok()
     }
 }
 

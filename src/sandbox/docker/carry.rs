@@ -19,7 +19,7 @@ use super::{
     place::Place,
     scan::{Scan, scan},
 };
-use crate::protocol::printable;
+use crate::{protocol::printable, sandbox::publish::filter::Kind};
 
 /// A file that is larger stays inside.
 const LARGEST: u64 = 1 << 30;
@@ -258,31 +258,27 @@ impl Carrier {
         packed: Option<&Packed>,
         repository: bool,
     ) -> bool {
-        let mut verdict = border::verdict(path, repository);
-        if let (Verdict::OutIf(form), Change::Packed(member)) = (verdict, change) {
-            let most = match form {
-                border::Form::Reference => border::LONGEST_REFERENCE,
-                border::Form::PackedReferences => border::LONGEST_PACKED,
-            };
-            let content = packed.and_then(|packed| packed.small(member, most));
-            let formed = matches!(member.content, Content::File { .. })
-                && content.is_some_and(|content| border::is_formed(form, &content));
-            verdict = if formed { Verdict::Out } else { Verdict::Kept("git") };
-        }
-        let in_git = path.starts_with(".git");
-        verdict = match (verdict, change) {
-            (Verdict::Out | Verdict::OutIf(_), Change::Gone | Change::Directory) => Verdict::Out,
-            (Verdict::OutOnce, _) if self.manifest.entries.contains_key(path) => Verdict::Quiet,
-            (Verdict::OutOnce, Change::Packed(_)) => Verdict::Out,
-            (Verdict::OutOnce, _) => Verdict::Kept("git"),
-            (Verdict::Out, Change::Packed(member))
-                if in_git && !matches!(member.content, Content::File { .. }) =>
-            {
-                Verdict::Kept("git")
+        let kind = match change {
+            Change::Gone => Kind::Gone,
+            Change::Directory => Kind::Directory,
+            Change::Packed(member) if matches!(member.content, Content::File { .. }) => Kind::File,
+            Change::Packed(_) => Kind::Other,
+        };
+        let verdict = match (border::verdict(path, kind, repository), change) {
+            (Verdict::OutIf(form), Change::Packed(member)) => {
+                let content = packed.and_then(|packed| packed.small(member, border::LONGEST));
+                if content.is_some_and(|content| border::is_formed(form, path, &content)) {
+                    Verdict::Out
+                } else {
+                    Verdict::Kept("git")
+                }
             }
-            (Verdict::Out, Change::Packed(_)) if !in_git && begins_repository(path, listing) => {
-                Verdict::Kept("git")
+            (Verdict::OutIf(_), _) => Verdict::Out,
+            (Verdict::OutOnce, Change::Packed(_)) if !self.manifest.entries.contains_key(path) => {
+                Verdict::Out
             }
+            (Verdict::OutOnce, _) => Verdict::Quiet,
+            (Verdict::Out, Change::Packed(_)) if begins_repository(path, listing) => Verdict::Kept("git"),
             (verdict, _) => verdict,
         };
         let sentence = match verdict {
@@ -477,7 +473,10 @@ fn write(place: &Place, path: &Path, member: &Member, packed: &Packed) -> io::Re
 /// Whether a file makes its directory a repository that git would take for one without a `.git`.
 fn begins_repository(path: &Path, listing: &Listing) -> bool {
     let is = |name: &str| listing.files.get(&path.with_file_name(name)).is_some_and(Look::is_directory);
-    path.file_name().is_some_and(|name| name.eq_ignore_ascii_case("HEAD")) && is("objects") && is("refs")
+    !path.starts_with(".git")
+        && path.file_name().is_some_and(|name| name.eq_ignore_ascii_case("HEAD"))
+        && is("objects")
+        && is("refs")
 }
 
 /// Of what lies below a name that somebody obeys, the name: one sentence for all of it. In `.git`, one level more.

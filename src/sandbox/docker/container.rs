@@ -88,6 +88,11 @@ impl Container {
         begun
     }
 
+    /// One that runs already.
+    pub(super) fn again(docker: &Docker, id: String) -> Self {
+        Self::watched(docker, id, None)
+    }
+
     fn watched(docker: &Docker, id: String, line: Option<Attached>) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let watch = tokio::spawn(watch(docker.clone(), id.clone(), line, Arc::clone(&ended)));
@@ -162,7 +167,7 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
     let tmpfs = |owner: (u32, u32), mode: &str| {
         format!("rw,nosuid,nodev,exec,size={scratch},uid={},gid={},mode={mode}", owner.0, owner.1)
     };
-    let private = [(PathBuf::from("/tmp"), tmpfs((0, 0), "1777")), (home.clone(), tmpfs(*runner, "0700"))];
+    let private = [(PathBuf::from("/tmp"), tmpfs(*runner, "1777")), (home.clone(), tmpfs(*runner, "0700"))];
     let tmpfs: HashMap<String, String> = private
         .into_iter()
         .filter(|(path, _)| path != workspace)

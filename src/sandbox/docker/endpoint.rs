@@ -12,6 +12,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::tunnel::Tunnel;
 use crate::sandbox::{SandboxError, env};
 
 /// How long one answer of the engine may take. Builds and uploads answer piece by piece.
@@ -76,7 +77,17 @@ impl Endpoint {
 }
 
 /// The engine that is meant, by what `DOCKER_HOST` says or else by where engines listen.
-pub(super) fn find(host: Option<&str>) -> Result<Endpoint, SandboxError> {
+///
+/// The way to another machine must be kept as long as the engine is used.
+pub(super) fn find(host: Option<&str>) -> Result<(Endpoint, Option<Tunnel>), SandboxError> {
+    if let Some(place) = host.and_then(|host| host.strip_prefix("ssh://")) {
+        let tunnel = Tunnel::open(place)?;
+        return Ok((tunnel.endpoint(), Some(tunnel)));
+    }
+    near(host).map(|endpoint| (endpoint, None))
+}
+
+fn near(host: Option<&str>) -> Result<Endpoint, SandboxError> {
     let Some(host) = host.filter(|host| !host.is_empty()) else {
         let places = PLACES.iter().map(PathBuf::from).chain(env::runtime_sockets());
         return Ok(Endpoint::Socket(
@@ -90,7 +101,8 @@ pub(super) fn find(host: Option<&str>) -> Result<Endpoint, SandboxError> {
         }
         _ => Err(SandboxError {
             message: format!(
-                "`{host}` is no place of a container engine: DOCKER_HOST is unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST"
+                "`{host}` is no place of a container engine: DOCKER_HOST is unix:///PATH, \
+                 tcp://HOST:PORT or ssh://USER@HOST"
             ),
         }),
     }

@@ -51,6 +51,12 @@ pub(super) async fn find(
     }
 }
 
+/// The name of the image that would be used, if it is there.
+pub(super) async fn known(docker: &Docker, name: Option<&str>) -> Result<Option<String>, SandboxError> {
+    let name = name.map_or_else(default_name, str::to_owned);
+    Ok(inspect(docker, &name).await?.map(|image| image.name))
+}
+
 /// The default image under a name that changes with what it is made from.
 fn default_name() -> String {
     let hash = blake3::hash(DOCKERFILE.as_bytes()).to_hex();

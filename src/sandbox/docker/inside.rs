@@ -119,6 +119,11 @@ impl Inside {
         Ok(())
     }
 
+    /// Removes everything there.
+    pub(super) async fn empty(&mut self) -> io::Result<()> {
+        self.run(b"find . ! -name . -prune -exec rm -rf {} +", &mut io::sink(), 0).await.map(drop)
+    }
+
     /// Puts files of the workspace outside into the one there.
     pub(super) async fn put(&self, paths: Arc<BTreeMap<PathBuf, Content>>) -> io::Result<()> {
         let (send, pieces) = mpsc::channel(16);

@@ -39,6 +39,18 @@ pub(super) fn labels(session: &Path, keep: bool) -> HashMap<String, String> {
     labels
 }
 
+/// The running container that was kept for a session, of this image.
+pub(super) async fn kept(docker: &Docker, session: &Path, image: &str) -> Result<Option<String>, Error> {
+    let wanted = [(SESSION, name(session)), (KEPT, "1".to_owned()), (HOST, host())];
+    let filters = HashMap::from([
+        ("label".to_owned(), wanted.map(|(name, value)| format!("{name}={value}")).into()),
+        ("status".to_owned(), vec!["running".to_owned()]),
+    ]);
+    let options = ListContainersOptionsBuilder::default().filters(&filters).build();
+    let found = docker.list_containers(Some(options)).await?;
+    Ok(found.into_iter().find(|kept| kept.image_id.as_deref() == Some(image)).and_then(|kept| kept.id))
+}
+
 /// Removes what dead agents left.
 pub(super) async fn sweep(docker: &Docker) -> Result<(), Error> {
     let filters = HashMap::from([("label".to_owned(), vec![format!("{ALL}=1")])]);

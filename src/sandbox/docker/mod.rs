@@ -29,10 +29,12 @@ mod manifest;
 mod order;
 mod pack;
 mod place;
+pub(super) mod probe;
 mod scan;
 mod script;
 mod seccomp;
 mod streams;
+mod tunnel;
 
 use std::{
     ffi::OsString,
@@ -53,6 +55,7 @@ use self::{
     inside::Inside,
     order::Order,
     pack::Owner,
+    tunnel::Tunnel,
 };
 use super::{CommandLine, Published, Sandbox, SandboxError, Settings, env};
 use crate::protocol::SandboxMode;
@@ -64,6 +67,8 @@ pub struct DockerSettings {
     pub image: Option<String>,
     /// Where the engine is, as in `DOCKER_HOST`.
     pub host: Option<String>,
+    /// The container goes on when the session ends, for when it is resumed.
+    pub keep: bool,
 }
 
 /// Commands of root, and of users whose number is taken by the first process, go by this number.
@@ -95,6 +100,8 @@ struct Inner {
     settings: Settings,
     client: Client,
     endpoint: Endpoint,
+    /// The way to the engine, where it is on another machine.
+    _tunnel: Option<Tunnel>,
     image: Image,
     blueprint: Blueprint,
     shell: PathBuf,
@@ -106,6 +113,8 @@ struct State {
     room: Option<Room>,
     carrier: Carrier,
     stopped: bool,
+    /// Whether a container that was kept has been looked for.
+    resumed: bool,
 }
 
 /// A container, and the way into it.
@@ -252,7 +261,7 @@ impl Inner {
         docker: DockerSettings,
         say: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Self, SandboxError> {
-        let endpoint = endpoint::find(docker.host.as_deref())?;
+        let (endpoint, tunnel) = endpoint::find(docker.host.as_deref())?;
         let client = endpoint.client().map_err(|error| unreachable(&error))?;
         let info = timeout(HELLO, client.info())
             .await
@@ -265,24 +274,25 @@ impl Inner {
         let (owner, runner) = who(&settings);
         let blueprint = Blueprint {
             image: image.id.clone(),
-            labels: labels::labels(&settings.scratch, false),
+            labels: labels::labels(&label(&settings), docker.keep),
             workspace: settings.workspace.clone(),
             home: env::home(),
             owner,
             runner,
             memory: info.mem_total.unwrap_or(4 << 30),
             architecture: info.architecture.unwrap_or_default(),
-            keep: false,
+            keep: docker.keep,
         };
         let carrier = Carrier::new(settings.workspace.clone(), settings.scratch.join("kept"));
         let mut inner = Self {
             settings,
             client,
             endpoint,
+            _tunnel: tunnel,
             image,
             blueprint,
             shell: PathBuf::from("/bin/sh"),
-            state: Mutex::new(State { room: None, carrier, stopped: false }),
+            state: Mutex::new(State { room: None, carrier, stopped: false, resumed: false }),
         };
         let begun = inner.begin().await;
         if begun.is_err() {
@@ -333,10 +343,23 @@ impl Inner {
             }
             self.lost(state);
         }
-        let container =
-            Container::start(&self.client, &self.endpoint, &self.blueprint).await.map_err(|error| {
-                SandboxError { message: format!("no container: {}. {ENGINE}", reason(&error)) }
-            })?;
+        let no_container =
+            |error: &Error| SandboxError { message: format!("no container: {}. {ENGINE}", reason(error)) };
+        // One that was kept when the session ended is as good as new, and has what is in HOME and /tmp.
+        let kept = if state.resumed {
+            None
+        } else {
+            let label = label(&self.settings);
+            labels::kept(&self.client, &label, &self.image.id).await.map_err(|error| no_container(&error))?
+        };
+        state.resumed = true;
+        let found = kept.is_some();
+        let container = match kept {
+            Some(id) => Container::again(&self.client, id),
+            None => Container::start(&self.client, &self.endpoint, &self.blueprint)
+                .await
+                .map_err(|error| no_container(&error))?,
+        };
         let id = container.id.clone();
         let mut inside = Inside::new(
             self.client.clone(),
@@ -345,7 +368,12 @@ impl Inner {
             self.settings.workspace.clone(),
             self.owner(),
         );
-        if let Err(error) = state.carrier.fill(&mut inside).await {
+        let emptied = if found { inside.empty().await } else { Ok(()) };
+        let filled = match emptied {
+            Ok(()) => state.carrier.fill(&mut inside).await,
+            failed => failed,
+        };
+        if let Err(error) = filled {
             let _ = container.end().await;
             return Err(SandboxError {
                 message: format!(
@@ -411,10 +439,18 @@ impl Inner {
         let mut state = self.state.lock().await;
         state.stopped = true;
         if let Some(Room { container, .. }) = state.room.take() {
+            if self.blueprint.keep && container.lives().await {
+                return;
+            }
             // What stays is removed by the next start.
             let _ = container.end().await;
         }
     }
+}
+
+/// What a container is known by when it was kept: the session, and what it may do.
+fn label(settings: &Settings) -> PathBuf {
+    settings.scratch.join(settings.mode.to_string())
 }
 
 /// What an engine needs to be there.

@@ -72,9 +72,9 @@ exit $code"#;
     format!("{SWEEP}{body}")
 }
 
-/// Ends a command from beside: `sh -c END sh ROOT MARK`.
+/// Ends a command from beside: `sh -c END sh ROOT MARK`. The root is 0 when the command has not said it yet.
 pub(super) fn end() -> String {
-    format!("exec 2>/dev/null\n{SWEEP}root=$1 mark=$2\nkill -9 $root\nsweep")
+    format!("exec 2>/dev/null\n{SWEEP}root=$1 mark=$2\n[ $root = 0 ] || kill -9 $root\nsweep")
 }
 
 /// Sends a signal to the process group of a command: `sh -c SIGNAL sh NUMBER GROUP`.

@@ -69,7 +69,7 @@ fn entries(name: &str, answer: &Answer) -> Vec<Value> {
                 all = all
                     .iter()
                     .flat_map(|before| {
-                        ways.iter().map(move |way| [before.as_slice(), &[way.clone()]].concat())
+                        ways.iter().map(move |way| [before.as_slice(), std::slice::from_ref(way)].concat())
                     })
                     .collect();
             }

@@ -40,7 +40,8 @@ pub(super) async fn carry_out(
     let mut skip: &[u8] = if tty { ECHO } else { &[] };
     while let Some((which, piece)) = frames.next().await? {
         let mut piece = piece.to_vec();
-        if greet.is_some() {
+        // The two streams come in any order.
+        if greet.is_some() && which == Which::Out {
             first.append(&mut piece);
             let end = first.iter().position(|byte| *byte == b'\n');
             if end.is_none() && first.len() <= FIRST_LINE {

@@ -9,6 +9,7 @@ use super::{
     hold::NAMESPACES,
     init,
     launch::{Launch, eprint_raw},
+    limits, overlay,
     plan::Entry,
     relay::{Ended, Lifeline, exit_code, relay},
     sys::{self, Cloned},
@@ -30,13 +31,16 @@ pub(super) fn main(args: &[OsString]) -> ExitCode {
 fn enter(entry: &Entry, launch: &Launch<'_>) -> io::Result<i32> {
     sys::close_from(3);
     sys::block_signals();
+    // Until everything of the command has ended.
+    let _used = overlay::used(&entry.layers)?;
+    limits::join(&entry.groups)?;
     let line = Lifeline::new()?;
     join(entry)?;
     // Twice, because a process does not enter a process namespace itself: its children do.
     match sys::clone_process(0)? {
         Cloned::Child => {
             let flags = libc::CLONE_PARENT | libc::CLONE_NEWPID | libc::CLONE_NEWNS;
-            let code = match sys::clone_process(flags) {
+            let code = match overlay::prepare(entry).and_then(|()| sys::clone_process(flags)) {
                 Ok(Cloned::Child) => {
                     drop(line.outer);
                     init::run(entry, launch, &line.inner)

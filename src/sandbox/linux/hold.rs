@@ -20,6 +20,7 @@ use rustix::{
 use super::{
     identity::{Identity, Idmap},
     mounts::{self, Mapped, Sources},
+    overlay,
     plan::Plan,
     probe,
     report::Report,
@@ -115,11 +116,12 @@ fn listen(report: OwnedFd, child: Pid, identity: Identity) -> Result<Report, Fai
     io::Read::read_to_string(&mut std::fs::File::from(report), &mut text).map_err(failed("process"))?;
     match Report::parse(&text) {
         Some(Report::Failed(failure)) => Err(failure),
-        Some(Report::Ready { landlock, .. }) => Ok(Report::Ready {
+        Some(Report::Ready { landlock, layers, .. }) => Ok(Report::Ready {
             holder: child.as_raw_nonzero().get(),
             started: super::enter::started(child).map_err(failed("process"))?,
             user: identity.becomes(),
             landlock,
+            layers,
         }),
         None => Err(Failure { layer: "process", reason: "the session's first process died".into() }),
     }
@@ -148,7 +150,7 @@ fn first_process(
     super::relay::release_stdout();
     let built = build(plan, identity, mapped);
     let ready = match built {
-        Ok(landlock) => Report::Ready { holder: 0, started: 0, user: None, landlock },
+        Ok((landlock, layers)) => Report::Ready { holder: 0, started: 0, user: None, landlock, layers },
         Err(failure) => Report::Failed(failure),
     };
     if rustix::io::write(&tell, ready.to_string().as_bytes()).is_err() || matches!(ready, Report::Failed(_)) {
@@ -159,13 +161,23 @@ fn first_process(
     0
 }
 
-fn build(plan: &Plan, identity: Identity, mapped: Option<Mapped>) -> Result<u32, Failure> {
+/// The version of Landlock, and whether repositories can have a layer.
+fn build(
+    plan: &Plan,
+    identity: Identity,
+    mapped: Option<Mapped>,
+) -> Result<(u32, Result<(), String>), Failure> {
     let sources = Sources::open(plan, mapped).map_err(failed("mounts"))?;
     become_user(identity.becomes()).map_err(failed("identity"))?;
     rustix::system::sethostname(b"localhost").map_err(|error| failed("uts namespace")(error.into()))?;
     sys::loopback_up().map_err(failed("network namespace"))?;
     sources.mount(plan, identity.becomes()).map_err(failed("mounts"))?;
-    probe::attempt(plan)
+    let layers = if plan.write {
+        overlay::attempt(&plan.workspace).map_err(|error| error.to_string())
+    } else {
+        Ok(())
+    };
+    Ok((probe::attempt(plan)?, layers))
 }
 
 /// Takes on the identity of commands, with all rights over the namespaces.

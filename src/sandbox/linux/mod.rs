@@ -19,13 +19,16 @@ mod identity;
 mod init;
 mod landlock;
 pub(super) mod launch;
+mod limits;
 mod mounts;
 mod obeyed;
+mod overlay;
 mod place;
 mod plan;
 mod probe;
 pub(super) mod relay;
 mod report;
+mod repositories;
 pub(super) mod seccomp;
 mod sockets;
 mod supervise;
@@ -34,9 +37,9 @@ pub(super) mod sys;
 use std::{
     ffi::{OsStr, OsString},
     io::Read as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, ExitCode, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use rustix::{
@@ -46,8 +49,10 @@ use rustix::{
 
 use self::{
     hold::Failure,
+    obeyed::Known,
     plan::{Entry, Plan},
     report::Report,
+    repositories::Repositories,
 };
 use super::{CommandLine, Published, Sandbox, SandboxError, Settings, env};
 use crate::protocol::SandboxMode;
@@ -78,8 +83,14 @@ pub(super) fn helper(args: &[OsString]) -> Option<ExitCode> {
 pub(super) struct Linux {
     settings: Settings,
     plan: Plan,
-    git: obeyed::Known,
+    known: Arc<Mutex<Known>>,
+    /// Those that have a layer for commands; nothing where there can be none, or none is needed.
+    repositories: Option<Arc<Mutex<Repositories>>>,
     holder: Mutex<Option<Holder>>,
+    /// The limits of all commands together, or why there are only those of each process. Goes after the holder.
+    group: Result<limits::Group, String>,
+    /// What is to be told with the next command.
+    said: Mutex<Vec<String>>,
 }
 
 /// A running holder. Its life line is the standard input of `child`.
@@ -89,12 +100,14 @@ struct Holder {
 }
 
 /// What a holder said when it was ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Ready {
     holder: i32,
     started: u64,
     user: Option<u32>,
     landlock: u32,
+    /// Why repositories can't have a layer that commands write.
+    layers: Result<(), String>,
 }
 
 impl Linux {
@@ -102,20 +115,44 @@ impl Linux {
     pub(super) fn start(settings: Settings) -> Result<Self, SandboxError> {
         let plan = Plan::new(&settings)?;
         let holder = Holder::start(&settings, &plan).map_err(|failure| explain(&failure))?;
-        let git = obeyed::Known::of(plan.shared());
-        Ok(Self { settings, plan, git, holder: Mutex::new(Some(holder)) })
+        let layered = plan.write && holder.ready.layers.is_ok();
+        let mut repositories = layered.then(|| Repositories::new(plan.repositories(), &plan.scratch));
+        let said = repositories.as_mut().map(Repositories::refresh).unwrap_or_default();
+        Ok(Self {
+            settings,
+            known: Arc::new(Mutex::new(Known::of(plan.repositories()))),
+            plan,
+            repositories: repositories.map(|all| Arc::new(Mutex::new(all))),
+            holder: Mutex::new(Some(holder)),
+            group: limits::Group::new().map_err(|error| error.to_string()),
+            said: Mutex::new(said),
+        })
+    }
+
+    /// Does what may take a moment away from the tasks that wait for input.
+    async fn with_repositories<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Option<&mut Repositories>, &mut Known) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (repositories, known) = (self.repositories.clone(), Arc::clone(&self.known));
+        let work = move || {
+            let mut repositories = repositories.as_ref().map(|all| lock(all));
+            work(repositories.as_deref_mut(), &mut lock(&known))
+        };
+        // It does not panic, and is not cancelled but with the program.
+        tokio::task::spawn_blocking(work).await.ok()
     }
 
     /// The holder, started again if somebody killed it.
     fn ready(&self) -> Result<Ready, SandboxError> {
-        let mut slot = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = lock(&self.holder);
         if let Some(holder) = slot.as_mut()
             && matches!(holder.child.try_wait(), Ok(None))
         {
-            return Ok(holder.ready);
+            return Ok(holder.ready.clone());
         }
         let holder = Holder::start(&self.settings, &self.plan).map_err(|failure| explain(&failure))?;
-        Ok(slot.insert(holder).ready)
+        Ok(slot.insert(holder).ready.clone())
     }
 }
 
@@ -123,7 +160,11 @@ impl Linux {
 impl Sandbox for Linux {
     fn wrap(&self, command: CommandLine) -> Result<CommandLine, SandboxError> {
         let ready = self.ready()?;
+        lock(&self.known).ran = true;
         let entry = Entry {
+            groups: self.group.as_ref().map(limits::Group::directories).unwrap_or_default(),
+            layers: overlay::place(&self.plan.scratch),
+            overlays: self.repositories.as_ref().map(|all| lock(all).overlays()).unwrap_or_default(),
             holder: ready.holder,
             started: ready.started,
             user: ready.user,
@@ -148,34 +189,59 @@ impl Sandbox for Linux {
     }
 
     fn describe(&self) -> String {
-        let slot = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = lock(&self.holder);
         let writes = match self.settings.mode {
             SandboxMode::ReadOnly => "only /tmp and HOME (both private) are writable",
             _ => "only the workspace, /tmp and HOME (the last two private) are writable",
         };
         let landlock = slot.as_ref().is_none_or(|holder| holder.ready.landlock > 0);
         let notes = if landlock { "" } else { ", without Landlock (not in this kernel)" };
-        format!(
-            "{} (local sandbox): {writes}, the .git there is read-only, no network{notes}",
-            self.settings.mode
-        )
+        let git = match (self.settings.mode, &self.repositories) {
+            (SandboxMode::ReadOnly, _) => "",
+            (_, Some(_)) => {
+                ", commits, branches and the stash go out of the .git there but its settings don't"
+            }
+            (_, None) => ", the .git there is read-only",
+        };
+        let limits =
+            if self.group.is_ok() { "" } else { ", with limits of each process alone (no control group)" };
+        format!("{} (local sandbox): {writes}{git}, no network{notes}{limits}", self.settings.mode)
+    }
+
+    async fn refresh(&self) -> Result<(), SandboxError> {
+        let said = self
+            .with_repositories(|repositories, known| {
+                let mut said = known.look();
+                said.extend(repositories.map(Repositories::refresh).unwrap_or_default());
+                said
+            })
+            .await;
+        lock(&self.said).extend(said.unwrap_or_default());
+        Ok(())
     }
 
     async fn publish(&self) -> Published {
-        let warning = |path: PathBuf| {
-            format!(
-                "{} is new, or another one than before. It is read-only to commands from now on; outside of the sandbox \
-                 git obeys what its configuration says, so tell the user to look at it first",
-                path.display()
-            )
-        };
-        Published { warnings: self.git.planted().into_iter().map(warning).collect() }
+        let layers = overlay::place(&self.plan.scratch);
+        let said = self
+            .with_repositories(move |repositories, known| {
+                let mut said = repositories.map(Repositories::publish).unwrap_or_default();
+                // Asked first: what begins to run now has nothing to do with what is found.
+                let alone = overlay::alone(&layers);
+                said.extend(known.quarantine());
+                known.ran = !matches!(alone, Ok(Some(_)));
+                said
+            })
+            .await;
+        let mut warnings = std::mem::take(&mut *lock(&self.said));
+        warnings.extend(said.unwrap_or_default());
+        Published { warnings }
     }
 
     async fn stop(&self) {
-        let holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let holder = lock(&self.holder).take();
         // Waits until the kernel has ended everything inside: milliseconds.
         let _ = tokio::task::spawn_blocking(move || drop(holder)).await;
+        self.with_repositories(|repositories, _| repositories.map(Repositories::finish)).await;
     }
 }
 
@@ -195,8 +261,8 @@ impl Holder {
         let mut text = String::new();
         let said = child.stdout.take().map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut text));
         let failure = match (said, Report::parse(&text)) {
-            (Ok(_), Some(Report::Ready { holder, started, user, landlock })) => {
-                return Ok(Self { child, ready: Ready { holder, started, user, landlock } });
+            (Ok(_), Some(Report::Ready { holder, started, user, landlock, layers })) => {
+                return Ok(Self { child, ready: Ready { holder, started, user, landlock, layers } });
             }
             (Ok(_), Some(Report::Failed(failure))) => failure,
             (Ok(_), None) => Failure { layer: "process", reason: "the helper did not answer".into() },
@@ -218,6 +284,10 @@ impl Drop for Holder {
             let _ = self.child.wait();
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a child ends within a time.
@@ -271,7 +341,7 @@ pub(super) fn layers(settings: &Settings) -> Vec<super::Layer> {
         .and_then(|plan| Holder::start(settings, &plan))
     {
         Ok(holder) => {
-            let Ready { landlock, user, .. } = holder.ready;
+            let Ready { landlock, user, layers, .. } = holder.ready.clone();
             let identity = match user {
                 Some(_) => "you are root, commands are not",
                 None => "commands run as you, without any rights of yours elsewhere",
@@ -287,6 +357,18 @@ pub(super) fn layers(settings: &Settings) -> Vec<super::Layer> {
                     if landlock > 0 { format!("version {landlock}") } else { "not in this kernel".into() },
                 ),
                 layer("seccomp", true, "kernel interfaces are refused".into()),
+                match limits::Group::new() {
+                    Ok(_) => layer("limits", true, limits::describe()),
+                    Err(why) => layer(
+                        "limits",
+                        false,
+                        format!("of each process alone, for there is no control group: {why}"),
+                    ),
+                },
+                match layers {
+                    Ok(()) => layer("git", true, "commits go out of a layer of the session's own".into()),
+                    Err(why) => layer("git", false, format!("no overlay, so that .git is read-only: {why}")),
+                },
             ]
         }
         Err(failure) => vec![layer(failure.layer, false, explain(&failure).message)],

@@ -1,16 +1,16 @@
 //! What other programs obey in the directories that commands write: git, editors and others do what it says, outside
 //! of every sandbox, so that it is not a command's to write.
 //!
-//! It is made read-only for each command anew, because a session is older than some repositories. A `.git` that a
-//! command makes where there was none can't be prevented, but is told. Deeper in a directory is not looked for any.
+//! It is made read-only for each command anew, because a session is older than some repositories. What a command makes
+//! where there was none can't be prevented: it gets another name when the command has ended. Deeper in a directory is not
+//! looked for any.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, Read as _},
-    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-    time::SystemTime,
 };
 
 use rustix::{
@@ -18,9 +18,13 @@ use rustix::{
     mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree},
 };
 
-use crate::protocol::obeyed_names;
+use crate::{
+    protocol::obeyed_names,
+    sandbox::publish::{adopt, filter::BARE, tree::Tree},
+};
 
 use super::{
+    overlay,
     place::{at, open_plain},
     sys::{MountChange, set_mount},
 };
@@ -39,7 +43,8 @@ pub(super) fn protect(roots: &[PathBuf]) -> io::Result<()> {
             Err(_) if path.is_symlink() => continue,
             opened => opened?,
         };
-        if fstatvfs(&opened)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        // What commands write there goes into a layer of the session's own.
+        if overlay::is_layered(&opened)? || fstatvfs(&opened)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
             continue;
         }
         let whole = OpenTreeFlags::OPEN_TREE_CLONE
@@ -84,39 +89,85 @@ fn pointer(file: &Path, word: &str) -> Option<PathBuf> {
     Some(text.strip_prefix(word)?.trim().into())
 }
 
-/// What the `.git` of each root was at the last look.
-pub(super) struct Known(Mutex<Vec<(PathBuf, Option<Identity>)>>);
-
-/// Device, inode, kind, and (for inodes are used again) when it was made: what another one in its place does not share.
-type Identity = (u64, u64, u32, Option<SystemTime>);
+/// What was there before a command, of what is obeyed at the top of each root.
+pub(super) struct Known {
+    roots: Vec<PathBuf>,
+    there: BTreeSet<PathBuf>,
+    /// Whether commands may have made something since.
+    pub(super) ran: bool,
+}
 
 impl Known {
-    pub(super) fn of<'a>(roots: impl Iterator<Item = &'a Path>) -> Self {
-        let look = |path: PathBuf| {
-            let is = identity(&path);
-            (path, is)
-        };
-        Self(Mutex::new(roots.map(|root| look(root.join(NAME))).collect()))
+    pub(super) fn of(roots: Vec<PathBuf>) -> Self {
+        let mut known = Self { roots, there: BTreeSet::new(), ran: false };
+        known.there = known.found().into_iter().collect();
+        known
     }
 
-    /// Which of them are new, or others, since the last look.
-    pub(super) fn planted(&self) -> Vec<PathBuf> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut planted = Vec::new();
-        for (path, was) in known.iter_mut() {
-            let is = identity(path);
-            if is.is_some() && is != *was {
-                planted.push(path.clone());
-            }
-            *was = is;
+    /// Takes what is there for the user's, unless a command may have made it.
+    pub(super) fn look(&mut self) -> Vec<String> {
+        if self.ran {
+            return self.quarantine();
         }
-        planted
+        self.there = self.found().into_iter().collect();
+        Vec::new()
+    }
+
+    fn found(&self) -> Vec<PathBuf> {
+        let there = |path: &PathBuf| path.symlink_metadata().is_ok();
+        let names = || obeyed_names().map(Path::new);
+        let mut found: Vec<PathBuf> =
+            self.roots.iter().flat_map(|root| names().map(|name| root.join(name))).filter(there).collect();
+        // What makes a directory a repository itself.
+        for root in &self.roots {
+            if BARE.iter().all(|name| there(&root.join(name))) {
+                found.push(root.join("HEAD"));
+            }
+        }
+        found
+    }
+
+    /// Puts what is new out of the way of those who would obey it. Gives what is to be told of it.
+    pub(super) fn quarantine(&mut self) -> Vec<String> {
+        let mut said = Vec::new();
+        for path in self.found() {
+            if self.there.contains(&path) {
+                continue;
+            }
+            match untrusted(&path) {
+                Ok(to) if path.ends_with(NAME) => said.extend(adopt::adopt(&path, &to)),
+                Ok(to) => said.push(format!(
+                    "a command made {}: other programs would obey it, so that it is {} now, for the user to look at and \
+                     to rename",
+                    path.display(),
+                    to.file_name().unwrap_or_default().display()
+                )),
+                Err(error) => said.push(format!(
+                    "a command made {}, which other programs obey, and it can't be renamed ({error}): tell the user to \
+                     look at it before anything else",
+                    path.display()
+                )),
+            }
+        }
+        self.there = self.found().into_iter().collect();
+        said
     }
 }
 
-fn identity(path: &Path) -> Option<Identity> {
-    let meta = path.symlink_metadata().ok()?;
-    Some((meta.dev(), meta.ino(), meta.mode() & libc::S_IFMT, meta.created().ok()))
+/// Renames something to a name that nobody obeys.
+fn untrusted(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().unwrap_or_default().display().to_string();
+    let parent = Tree::open(path.parent().unwrap_or(Path::new("/")))?;
+    for number in 0..100 {
+        let end = if number == 0 { String::new() } else { format!(".{number}") };
+        let to = format!("untrusted.{}{end}", name.trim_start_matches('.'));
+        match parent.rename_new(Path::new(&name), Path::new(&to)) {
+            Ok(()) => return Ok(path.with_file_name(to)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("there are too many of them already"))
 }
 
 #[cfg(test)]
@@ -147,16 +198,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_is_told_once() {
+    fn what_is_new_is_put_out_of_the_way_and_told_once() {
         let dir = tempfile::tempdir().unwrap();
-        let git = dir.path().join(".git");
-        let known = Known::of(std::iter::once(dir.path()));
-        assert_eq!(known.planted(), [] as [PathBuf; 0]);
-        std::fs::create_dir(&git).unwrap();
-        assert_eq!(known.planted(), std::slice::from_ref(&git));
-        assert_eq!(known.planted(), [] as [PathBuf; 0]);
-        std::fs::rename(&git, dir.path().join("old")).unwrap();
-        std::fs::write(&git, "gitdir: x").unwrap();
-        assert_eq!(known.planted(), [git]);
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::write(root.join(".envrc"), "mine").unwrap();
+        let mut known = Known::of(vec![root.clone()]);
+        assert_eq!(known.quarantine(), [] as [String; 0]);
+        std::fs::create_dir(root.join(".vscode")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", root.join(".mcp.json")).unwrap();
+        for name in BARE {
+            std::fs::write(root.join(name), "").unwrap();
+        }
+        assert_eq!(known.quarantine().len(), 3);
+        assert_eq!(known.quarantine(), [] as [String; 0]);
+        for name in ["untrusted.vscode", "untrusted.mcp.json", "untrusted.HEAD", ".envrc"] {
+            assert!(root.join(name).symlink_metadata().is_ok(), "{name}");
+        }
+        std::fs::create_dir(root.join(".vscode")).unwrap();
+        assert_eq!(known.quarantine().len(), 1);
+        assert!(root.join("untrusted.vscode.1").exists());
+        std::fs::create_dir(root.join(".idea")).unwrap();
+        assert_eq!(known.look(), [] as [String; 0]);
+        assert_eq!(known.quarantine(), [] as [String; 0], "the user made it");
+        std::fs::create_dir(root.join(".claude")).unwrap();
+        known.ran = true;
+        assert_eq!(known.look().len(), 1, "a command may have made it");
     }
 }

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::overlay;
 use crate::{
     protocol::SandboxMode,
     sandbox::{SandboxError, Settings, env},
@@ -131,12 +132,14 @@ impl Plan {
         self.shared().map(Path::to_owned).chain(self.tools.iter().cloned()).collect()
     }
 
-    /// The host directories behind HOME, /tmp and /var/tmp, with their places inside.
-    pub(super) fn private(&self) -> [(PathBuf, PathBuf); 3] {
+    /// The host directories behind HOME, /tmp and /var/tmp, with their places inside; and that of the layers, which
+    /// commands don't see.
+    pub(super) fn private(&self) -> [(PathBuf, PathBuf); 4] {
         [
             (self.scratch.join("home"), self.home.clone()),
             (self.scratch.join("tmp"), "/tmp".into()),
             (self.scratch.join("var-tmp"), "/var/tmp".into()),
+            (overlay::place(&self.scratch), overlay::LAYERS.into()),
         ]
     }
 
@@ -285,6 +288,12 @@ pub(super) struct Entry {
     pub(super) repositories: Vec<PathBuf>,
     /// Sockets of the host that the command would see.
     pub(super) sockets: Vec<PathBuf>,
+    /// Where the layers of repositories are on the host.
+    pub(super) layers: PathBuf,
+    /// Each `.git` that has a layer, and the name of that.
+    pub(super) overlays: Vec<(PathBuf, PathBuf)>,
+    /// The control groups of the session.
+    pub(super) groups: Vec<PathBuf>,
 }
 
 impl Entry {
@@ -302,6 +311,15 @@ impl Entry {
         args.extend(self.repositories.iter().map(|path| path.clone().into_os_string()));
         args.push("-".into());
         args.extend(self.sockets.iter().map(|path| path.clone().into_os_string()));
+        args.push("-".into());
+        args.extend(self.groups.iter().map(|path| path.clone().into_os_string()));
+        args.push("-".into());
+        args.push(self.layers.clone().into_os_string());
+        args.extend(
+            self.overlays
+                .iter()
+                .flat_map(|(git, layer)| [git, layer].map(|path| path.clone().into_os_string())),
+        );
         args
     }
 
@@ -311,16 +329,23 @@ impl Entry {
         let end = args.iter().position(|arg| arg == "--")?;
         let (entry, command) = (args.get(..end)?, args.get(end + 1..)?);
         let [holder, started, user, streams, cwd, paths @ ..] = entry else { return None };
-        let mut lists = paths.split(|arg| arg == "-").map(|list| list.iter().map(PathBuf::from).collect());
+        let mut lists = paths.splitn(5, |arg| arg == "-");
+        let mut list = || Some(lists.next()?.iter().map(PathBuf::from).collect::<Vec<_>>());
+        let (written, repositories, sockets, groups) = (list()?, list()?, list()?, list()?);
+        let [layers, pairs @ ..] = lists.next()? else { return None };
+        let pair = |pair: &[OsString]| Some((pair.first()?.into(), pair.get(1)?.into()));
         let entry = Self {
             holder: number(holder)?,
             started: number(started)?,
             user: if user == "-" { None } else { Some(number(user)?) },
             tty: streams == "tty",
             cwd: cwd.into(),
-            written: lists.next()?,
-            repositories: lists.next()?,
-            sockets: lists.next()?,
+            written,
+            repositories,
+            sockets,
+            groups,
+            layers: layers.into(),
+            overlays: pairs.chunks(2).map(pair).collect::<Option<_>>()?,
         };
         Some((entry, command))
     }
@@ -368,9 +393,12 @@ mod tests {
             written in prop::collection::vec(path(), 0..3),
             repositories in prop::collection::vec(path(), 0..3),
             sockets in prop::collection::vec(path(), 0..3),
+            groups in prop::collection::vec(path(), 0..3),
+            layers in path(),
+            overlays in prop::collection::vec((path(), path()), 0..3),
             command in prop::collection::vec("[-a-z ]{0,4}", 1..4),
         ) {
-            let entry = Entry { holder, started, user, tty, cwd, written, repositories, sockets };
+            let entry = Entry { holder, started, user, tty, cwd, written, repositories, sockets, layers, overlays, groups };
             let command: Vec<OsString> = command.into_iter().map(OsString::from).collect();
             let mut args = entry.to_args();
             args.push("--".into());

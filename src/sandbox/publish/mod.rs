@@ -3,8 +3,28 @@
 //! A command works on a `.git` of its own, made of the real one and of what the session changed. What comes of that is
 //! judged file by file: what is only data for git (objects, branches, tags, the stash, the index) is checked and brought
 //! out; what git would run or obey stays inside.
-
+//!
+//! [`filter`], [`content`] and [`index`] decide and are pure; [`repository`] does it, for a layer in the form of an
+//! overlay's upper directory, wherever that comes from.
 #![allow(dead_code, reason = "the backends that use it come one by one")]
 
 pub(super) mod content;
 pub(super) mod filter;
+pub(super) mod index;
+mod object;
+
+#[cfg(target_os = "linux")]
+pub(super) mod adopt;
+#[cfg(target_os = "linux")]
+mod base;
+#[cfg(target_os = "linux")]
+mod objects;
+#[cfg(target_os = "linux")]
+mod outside;
+#[cfg(target_os = "linux")]
+pub(super) mod repository;
+#[cfg(target_os = "linux")]
+pub(super) mod tree;
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

@@ -15,4 +15,7 @@ for program in "$@"; do
         cp -nL "$library" "$root/usr/${folder#/usr}/"
     done || true
 done
+for modules in /usr/lib/*/perl-base; do
+    [ ! -d "$modules" ] || { mkdir -p "$root$modules" && cp -r "$modules/." "$root$modules/"; }
+done
 tar -C "$root" -c .

@@ -71,7 +71,7 @@ async fn the_policy_is_told_in_words_with_what_is_configured() {
     let words = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     let write =
         format!("write {}, {}, /tmp, /var/tmp and HOME", world.workspace.display(), further.display());
-    for part in [&write[..], "network none but", "in `agent exec`, never", "✓ reaches no network"] {
+    for part in [write.as_str(), "network none but", "in `agent exec`, never", "✓ reaches no network"] {
         assert!(words.contains(part), "{part}: {}", run.stdout);
     }
     // Where nothing of that kind is, nothing is said to hold.
@@ -104,4 +104,29 @@ async fn what_becomes_of_a_command_is_told_by_the_policy_and_the_rules_in_force(
     assert!(text.contains("a rule to choose: commands that begin with `npm ci`"), "{text}");
     // Behind `--` it is a program like any other.
     world.agent(["sandbox", "--"]).await.expect(2);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn promises_hold_in_a_container_as_far_as_a_shell_there_can_try_them() {
+    let Some(image) = crate::docker::world::image() else { return };
+    let world = World::new([]).await;
+    world.write(".git/config", "");
+    let backend = format!("docker:{image}");
+    let run = world.agent(["sandbox", "explain", "--json", "--backend", &backend]).await.expect(0);
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&report["ok"], &report["backend"]), (&json!(true), &json!(backend)));
+    let held: Vec<String> =
+        found(&report).into_iter().filter(|(_, holds)| *holds == true).map(|(promise, _)| promise).collect();
+    for promise in [
+        "changes nothing outside of the workspace",
+        "reads nothing of yours outside of it",
+        "can change the workspace",
+        "changes nothing that others obey later",
+        "sees no key of yours",
+        "reaches no other process",
+        "leaves no process behind",
+    ] {
+        assert!(held.iter().any(|name| name == promise), "{promise}: {report:#}");
+    }
 }

@@ -148,7 +148,7 @@ fn of_a_repository_its_history_comes_out_and_nothing_that_git_would_run() {
     ));
     assert_eq!(warnings, Vec::<String>::new());
     let workspace = world.settings.workspace.clone();
-    assert_eq!(git(&workspace, &["log", "--format=%s", "-3"]), "merged\nthird\nsecond");
+    assert_eq!(git(&workspace, &["log", "--topo-order", "--format=%s", "-3"]), "merged\nthird\nsecond");
     assert_eq!(git(&workspace, &["status", "--porcelain"]), "");
     assert_eq!(git(&workspace, &["tag"]), "v1");
     assert_eq!(git(&workspace, &["stash", "list", "--format=%gd"]), "stash@{0}");
@@ -197,7 +197,7 @@ fn hostile_names_and_links_hurt_nobody() {
     let script = format!(
         "touch $'line\\nbreak' $'\\e]0;title\\a' $'bidi\\u202ename' -- '-rf' ' ' '*' '$(touch x)' \"quo'te\"; mkfifo pipe; \
          ln -s {0} door; ln -s {0}/victim file; mkfifo real/pipe; head -c 100 /dev/zero > sparse; truncate -s 3T sparse; \
-         python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"socket\")'; true",
+         perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Listen=>1,Local=>\"socket\") or die'; test -S socket",
         outside.display()
     );
     let warnings = world.told(&script);

@@ -56,7 +56,8 @@ fn a_session_ends_within_a_second_and_leaves_nothing() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     let container = world.container();
     let volume = world.inspect()["Mounts"][0]["Name"].as_str().unwrap().to_owned();
-    let mut child = world.start("sleep 600");
+    let mut child = world.start("echo up; sleep 600");
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0; 3]).unwrap();
     let since = Instant::now();
     super::world::block(world.sandbox.stop());
     let took = since.elapsed();

@@ -5,6 +5,8 @@ mod border;
 mod chaos;
 mod commands;
 mod ends;
+mod engine;
+mod sessions;
 mod terminal;
 mod walls;
 pub mod world;

@@ -100,7 +100,7 @@ fn a_sandbox_in_a_container_says_what_it_is() {
     {
         assert!(text.contains(words), "{text}");
     }
-    let mut settings = world.settings.clone();
+    let mut settings = world.settings;
     settings.mode = SandboxMode::DangerFullAccess;
     let docker = agent::sandbox::DockerSettings::default();
     let error = agent::sandbox::contain(settings, docker, &|_| {}).err().unwrap();

@@ -19,7 +19,7 @@ use crate::{
 
 /// Programs in the image of the tests.
 const PROGRAMS: &str = "sh bash cat chmod cp cut date dd diff echo env false find git grep head id ln ls mkdir mkfifo \
-                        mktemp mv nohup od perl printf ps python3 rm sed seq setsid sleep sort stat stty tail tar tee \
+                        mktemp mv nohup od perl printf ps rm sed seq setsid sleep sort stat stty tail tar tee \
                         timeout touch tr true truncate tty uname wc yes";
 
 pub struct World {
@@ -88,7 +88,7 @@ impl World {
         let settings = settings(&root, mode);
         std::fs::create_dir(&settings.workspace).unwrap();
         prepare(&settings.workspace);
-        let docker = DockerSettings { image: Some(image.to_owned()), host: None };
+        let docker = DockerSettings { image: Some(image.to_owned()), host: None, keep: false };
         let sandbox = contain(settings.clone(), docker, &|_| {}).unwrap();
         Some(Self { directory, settings, sandbox })
     }

@@ -236,42 +236,50 @@ fn what_git_obeys_is_read_only_in_every_directory_that_may_be_written() {
 }
 
 #[test]
-fn a_repository_that_is_new_is_protected_from_the_next_command_on_and_told_of() {
+fn a_repository_that_is_new_is_protected_from_the_next_command_on_or_put_away() {
     use agent::protocol::SandboxMode;
     let Some(world) = super::world::World::new(SandboxMode::WorkspaceWrite) else { return };
     let git = world.settings.workspace.join(".git");
-    let told = vec![format!("{} is new", git.display())];
     let writes = "echo x > .git/config 2>/dev/null && echo wrote";
-    assert_eq!((world.run(writes).out.as_str(), world.published()), ("", vec![]));
+    assert_eq!(world.run(writes).out.as_str(), "");
+    // It is no whole repository: said once.
+    assert_eq!(
+        world.published(),
+        [format!("{} is read-only to commands: it is not a whole repository", git.display())]
+    );
     // By the user, during the session.
     fs::remove_dir_all(&git).unwrap();
-    assert_eq!(world.run("ls -d .git").out, "");
+    assert_eq!((world.run("ls -d .git").out.as_str(), world.published()), ("", vec![]));
     fs::create_dir(&git).unwrap();
-    assert_eq!((world.run(writes).out.as_str(), world.published()), ("", told.clone()));
+    assert_eq!((world.run(writes).out.as_str(), world.published()), ("", vec![]));
     // By a command.
     fs::remove_dir_all(&git).unwrap();
     assert_eq!(world.run("mkdir .git && echo x > .git/config && echo wrote").out, "wrote\n");
-    assert_eq!(world.published(), told);
-    assert_eq!((world.run(writes).out.as_str(), world.published()), ("", vec![]));
+    assert_eq!(
+        world.published(),
+        [format!("a command made {}: git would obey its configuration", git.display())]
+    );
+    assert!(!git.exists() && world.settings.workspace.join("untrusted.git/config").exists());
+    assert_eq!(world.published(), [] as [String; 0]);
 }
 
 #[tokio::test]
-async fn the_model_is_told_of_a_repository_that_a_command_made() {
+async fn the_model_is_told_of_what_others_obey_that_a_command_made() {
     if !has_sandbox() {
         return;
     }
     let world = World::new([
-        Step::items([shell("mkdir .git")]),
-        Step::items([shell("echo x > .git/y")]),
+        Step::items([shell("echo x > .envrc")]),
+        Step::items([shell("cat untrusted.envrc .envrc")]),
         Step::text("ok"),
     ])
     .await;
     world.exec(&["go"]).await.expect(0);
-    let git = world.workspace.join(".git");
     let result = world.results(2)[0].1.as_str().unwrap().to_owned();
-    assert!(result.starts_with(&format!("Warning: {} is new, or another one", git.display())), "{result}");
+    let envrc = world.workspace.join(".envrc");
+    assert!(result.starts_with(&format!("Warning: a command made {}: ", envrc.display())), "{result}");
     let result = world.results(3)[1].1.as_str().unwrap().to_owned();
-    assert!(result.starts_with("Chunk ID") && result.contains("Read-only file system"), "{result}");
+    assert!(result.starts_with("Chunk ID") && result.contains("x\ncat: .envrc: No such file"), "{result}");
 }
 
 #[test]

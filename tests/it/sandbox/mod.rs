@@ -6,6 +6,8 @@ mod attacks;
 mod border;
 mod ends;
 mod escape;
+mod git;
+mod limits;
 mod ordinary;
 pub mod terminal;
 pub mod world;

@@ -63,6 +63,7 @@ impl World {
 
     /// Runs a script for bash in the sandbox, to its end.
     pub fn run(&self, script: &str) -> Gave {
+        block_on(self.sandbox.refresh()).unwrap();
         gave(self.spawn(&self.sandbox, script))
     }
 
@@ -73,10 +74,14 @@ impl World {
 
     /// What is said of what commands changed: the beginning of each sentence.
     pub fn published(&self) -> Vec<String> {
-        let published =
-            tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(self.sandbox.publish());
+        let published = self.publish();
         let begun = |warning: String| warning.split(',').next().unwrap_or_default().to_owned();
-        published.warnings.into_iter().map(begun).collect()
+        published.into_iter().map(begun).collect()
+    }
+
+    /// Has what commands changed brought out, and gives what is said of it.
+    pub fn publish(&self) -> Vec<String> {
+        block_on(self.sandbox.publish()).warnings
     }
 
     /// Starts a script in the sandbox.
@@ -99,6 +104,10 @@ impl World {
             tty,
         }
     }
+}
+
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 pub fn settings(root: &Path, mode: SandboxMode) -> Settings {

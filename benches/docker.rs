@@ -1,0 +1,102 @@
+//! What commands in a container cost: a warm one, a whole session of one command, and 300 files on their way in.
+//!
+//! Needs an engine, and an image with bash as the only argument: `cargo bench --bench docker -- IMAGE`.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use agent::{
+    protocol::SandboxMode,
+    sandbox::{CommandLine, DockerSettings, Settings, SharedSandbox, contain, env},
+};
+
+const ROUNDS: usize = 30;
+
+fn main() {
+    let Some(image) = std::env::args().nth(1).filter(|image| !image.starts_with('-')) else {
+        report("no image was given: cargo bench --bench docker -- IMAGE");
+        return;
+    };
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let helper = PathBuf::from(env!("CARGO_BIN_EXE_agent"));
+    let settings = Settings {
+        mode: SandboxMode::WorkspaceWrite,
+        workspace: directory.path().join("workspace"),
+        writable: Vec::new(),
+        scratch: directory.path().join("scratch"),
+        own: Vec::new(),
+        helper: helper.clone(),
+        program: helper,
+    };
+    std::fs::create_dir(&settings.workspace).expect("a workspace");
+    let start = || {
+        let docker = DockerSettings { image: Some(image.clone()), host: None, keep: false };
+        contain(settings.clone(), docker, &|_| {}).expect("a container")
+    };
+
+    let sandbox = start();
+    median("warm command", || run(&sandbox, &settings));
+    median("the same with what comes before and after it", || {
+        block(sandbox.refresh()).expect("a container");
+        run(&sandbox, &settings);
+        block(sandbox.publish());
+    });
+    for n in 0..300 {
+        std::fs::write(settings.workspace.join(format!("file-{n}")), vec![b'x'; 4096]).expect("a file");
+    }
+    let since = Instant::now();
+    block(sandbox.refresh()).expect("a container");
+    report(&format!("300 files of 4 KiB in: {:.0?}", since.elapsed()));
+    block(sandbox.stop());
+    drop(sandbox);
+
+    median("a session of one command, from nothing to gone", || {
+        let sandbox = start();
+        run(&sandbox, &settings);
+        block(sandbox.publish());
+        block(sandbox.stop());
+    });
+}
+
+fn median(what: &str, mut work: impl FnMut()) {
+    let mut times: Vec<Duration> = (0..ROUNDS)
+        .map(|_| {
+            let since = Instant::now();
+            work();
+            since.elapsed()
+        })
+        .collect();
+    times.sort();
+    report(&format!("{what}: {:.1?} (median of {ROUNDS})", times[ROUNDS / 2]));
+}
+
+fn run(sandbox: &SharedSandbox, settings: &Settings) {
+    let line = CommandLine {
+        program: "bash".into(),
+        args: vec!["-c".into(), "true".into()],
+        env: sandbox.environment(env::for_commands(settings.mode)),
+        cwd: settings.workspace.clone(),
+        tty: false,
+    };
+    let line = sandbox.wrap(line).expect("a container");
+    let status = Command::new(&line.program)
+        .args(&line.args)
+        .env_clear()
+        .envs(line.env)
+        .stdin(Stdio::null())
+        .status()
+        .expect("a command");
+    assert!(status.success(), "{status}");
+}
+
+fn block<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark's result")]
+fn report(line: &str) {
+    println!("{line}");
+}

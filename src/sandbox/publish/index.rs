@@ -1,0 +1,215 @@
+//! What an index says is to be committed. Pure.
+//!
+//! An index is written anew by each `git status`, so that two of them are compared by what they say, and not by their
+//! bytes. Its paths are written to by whoever checks out of it, so that none may lead into a `.git` or out of the tree.
+
+/// More entries than any tree has.
+const MOST: u32 = 50_000_000;
+
+/// A digest of all entries, without what git only remembers of the files; or why this is no index to be trusted.
+pub(in crate::sandbox) fn digest(content: &[u8], id_length: usize) -> Result<String, &'static str> {
+    let mut rest = Reader(content);
+    if rest.take(4)? != b"DIRC" {
+        return Err("it is no index");
+    }
+    let version = rest.u32()?;
+    let count = rest.u32()?;
+    if !(2..=4).contains(&version) || count > MOST {
+        return Err("it is of an unknown kind");
+    }
+    let mut hash = blake3::Hasher::new();
+    let mut path: Vec<u8> = Vec::new();
+    for _ in 0..count {
+        let before = rest.0.len();
+        let stat = rest.take(40)?;
+        let mode = Reader(stat.get(24..).unwrap_or_default()).u32()?;
+        let id = rest.take(id_length)?;
+        let flags = rest.u16()?;
+        let further = if flags & 0x4000 != 0 { rest.u16()? } else { 0 };
+        if version == 4 {
+            let kept = path.len().checked_sub(rest.varint()?).ok_or("its paths are broken")?;
+            path.truncate(kept);
+        } else {
+            path.clear();
+        }
+        path.extend(rest.until_zero()?);
+        if version < 4 {
+            // Entries are filled up to a multiple of eight, of which one zero is read.
+            let length = before - rest.0.len();
+            rest.take((8 - length % 8) % 8)?;
+        }
+        is_path(&path, mode)?;
+        hash.update(&path).update(&[0]).update(&mode.to_be_bytes()).update(id);
+        hash.update(&(flags & 0xb000).to_be_bytes()).update(&(further & 0x6000).to_be_bytes());
+    }
+    while rest.0.len() > id_length {
+        let name = rest.take(4)?;
+        let length = usize::try_from(rest.u32()?).map_err(|_| "it is broken")?;
+        // The rest of it would lie in another file.
+        if name == b"link" {
+            return Err("it is split into two files (core.splitIndex)");
+        }
+        rest.take(length)?;
+    }
+    if rest.0.len() != id_length {
+        return Err("it is cut off");
+    }
+    Ok(hash.finalize().to_hex().to_string())
+}
+
+fn is_path(path: &[u8], mode: u32) -> Result<(), &'static str> {
+    let directory = mode == 0o040_000;
+    if !directory && !matches!(mode, 0o100_644 | 0o100_755 | 0o120_000 | 0o160_000) {
+        return Err("it holds something that is neither file, link nor module");
+    }
+    let path = if directory { path.strip_suffix(b"/").unwrap_or(path) } else { path };
+    if path.split(|byte| *byte == b'/').all(is_name) {
+        Ok(())
+    } else {
+        Err("it holds a path that leads out of the tree or into a .git")
+    }
+}
+
+fn is_name(name: &[u8]) -> bool {
+    // Some file systems don't see these characters.
+    let seen: String = String::from_utf8_lossy(name)
+        .chars()
+        .filter(|char| {
+            !matches!(char, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
+        })
+        .collect();
+    let plain = seen.trim_end_matches([' ', '.']);
+    !name.is_empty()
+        && name != b"."
+        && name != b".."
+        && ![".git", "git~1"].iter().any(|git| plain.eq_ignore_ascii_case(git))
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], &'static str> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or("it is cut off")?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn u32(&mut self) -> Result<u32, &'static str> {
+        Ok(self.take(4)?.iter().fold(0, |number, byte| (number << 8) | u32::from(*byte)))
+    }
+
+    fn u16(&mut self) -> Result<u16, &'static str> {
+        Ok(self.take(2)?.iter().fold(0, |number, byte| (number << 8) | u16::from(*byte)))
+    }
+
+    /// Git's own kind of number, in which each length begins where the shorter one ends.
+    fn varint(&mut self) -> Result<usize, &'static str> {
+        let mut value = 0_usize;
+        for at in 0..5 {
+            let byte = self.take(1)?.iter().fold(0, |_, byte| *byte);
+            value = (value << 7) + usize::from(byte & 0x7f);
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+            value += 1;
+            if at == 4 {
+                break;
+            }
+        }
+        Err("its paths are broken")
+    }
+
+    fn until_zero(&mut self) -> Result<&'a [u8], &'static str> {
+        let end = memchr::memchr(0, self.0).ok_or("it is cut off")?;
+        let taken = self.take(end)?;
+        self.take(1)?;
+        Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn git(at: &std::path::Path, args: &[&str]) {
+        let done = Command::new("git").args(args).current_dir(at).output().unwrap();
+        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// An index of version 2 with one entry.
+    fn one(path: &str, mode: u32) -> Vec<u8> {
+        let mut index = b"DIRC\0\0\0\x02\0\0\0\x01".to_vec();
+        let start = index.len();
+        index.extend([0; 24]);
+        index.extend(mode.to_be_bytes());
+        index.extend([0; 12 + 20]);
+        index.extend(u16::try_from(path.len()).unwrap().to_be_bytes());
+        index.extend(path.as_bytes());
+        let length = index.len() - start;
+        index.resize(start + (length / 8 + 1) * 8, 0);
+        index.extend([0; 20]);
+        index
+    }
+
+    #[test]
+    fn an_index_says_the_same_in_every_version_and_after_every_look() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path();
+        git(at, &["init", "-q"]);
+        for name in ["a", "dir/b", "dir/ccccccc", "dir/deep/d", "ü"] {
+            std::fs::create_dir_all(at.join(name).parent().unwrap()).unwrap();
+            std::fs::write(at.join(name), name).unwrap();
+        }
+        git(at, &["add", "-A"]);
+        let read = || digest(&std::fs::read(at.join(".git/index")).unwrap(), 20);
+        let first = read().unwrap();
+        for version in ["3", "4", "2"] {
+            git(at, &["update-index", "--index-version", version, "--force-write-index"]);
+            assert_eq!(read(), Ok(first.clone()), "{version}");
+        }
+        std::fs::File::open(at.join("a")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        git(at, &["status"]);
+        assert_eq!(read(), Ok(first.clone()));
+        git(at, &["update-index", "--skip-worktree", "a"]);
+        assert_ne!(read(), Ok(first.clone()));
+        git(at, &["update-index", "--no-skip-worktree", "a"]);
+        assert_eq!(read(), Ok(first.clone()));
+        std::fs::write(at.join("a"), "other").unwrap();
+        git(at, &["add", "a"]);
+        assert_ne!(read(), Ok(first));
+    }
+
+    #[test]
+    fn no_entry_leads_into_a_repository_or_out_of_the_tree() {
+        for path in ["a", "dir/a", ".gitignore", "a/.github/x", "...", "git"] {
+            assert!(digest(&one(path, 0o100_644), 20).is_ok(), "{path}");
+        }
+        for path in [
+            ".git/config",
+            "a/.GIT/hooks/x",
+            "../x",
+            "a/../x",
+            "/etc/passwd",
+            "a//b",
+            "./a",
+            "",
+            "git~1/x",
+            ".g\u{200c}it/x",
+            ".git./x",
+            ".git /config",
+        ] {
+            assert!(digest(&one(path, 0o100_644), 20).is_err(), "{path}");
+        }
+        assert!(digest(&one("a", 0o100_666), 20).is_err());
+    }
+
+    #[test]
+    fn every_cut_is_noticed() {
+        let whole = one("some/file", 0o100_644);
+        for end in 0..whole.len() {
+            assert!(digest(&whole[..end], 20).is_err(), "{end}");
+        }
+    }
+}

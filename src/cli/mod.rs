@@ -25,6 +25,7 @@ mod selftest;
 mod sessions;
 mod start;
 mod stdin;
+mod temporary;
 mod themes;
 mod worktree;
 

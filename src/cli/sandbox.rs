@@ -8,16 +8,17 @@ use std::{
 };
 
 use crate::sandbox::CommandLine;
-use crate::store::remove_tree;
 
 use super::{
     error::{CliError, Kind},
     start::Start,
+    temporary::Temporary,
 };
 
 pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode, CliError> {
     let [program, args @ ..] = command else { return Err(CliError::usage("no command was given")) };
-    let scratch = tempfile::tempdir().map_err(CliError::failed)?;
+    let scratch = Temporary::new(&start.home)
+        .map_err(|error| CliError::failed(format!("can't make a folder for the sandbox: {error}")))?;
     let mode = start.config.sandbox;
     let network = start.listed_network();
     let sandbox = start.sandbox_in(&start.config.backend, mode, scratch.path(), network)?;
@@ -52,13 +53,11 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
     sandbox.stop().await;
     drop(sandbox);
     // What was kept aside lies there, and a warning names it.
-    let there = scratch.path().to_string_lossy();
-    if warnings.iter().any(|warning| warning.contains(&*there)) {
-        let _ = scratch.keep();
-    } else {
-        // Directories that commands closed for themselves are opened for that.
-        remove_tree(scratch.path()).map_err(CliError::failed)?;
+    let there = scratch.path().to_string_lossy().into_owned();
+    if warnings.iter().any(|warning| warning.contains(&there)) {
+        scratch.keep().map_err(CliError::failed)?;
     }
+    drop(scratch);
     match status {
         Ok(status) => {
             let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);

@@ -1,8 +1,7 @@
 //! Building a session's harness from what was typed, the configuration and the machine.
 
 use std::{
-    fs,
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -25,13 +24,14 @@ use crate::sandbox::{self, SharedSandbox, network::Network};
 use crate::secrets::Secrets;
 use crate::session::Session;
 use crate::shell::{self, Shell};
-use crate::store::{Blobs, Log, LogError, Sessions, remove_tree};
+use crate::store::{Blobs, Log, LogError, Sessions};
 use crate::tools::{Toolbox, Workspace};
 
 use super::{
     around::Around,
     error::{CliError, Kind},
     online::Online,
+    temporary::Temporary,
 };
 
 /// Live processes of a session at most.
@@ -115,29 +115,7 @@ pub(super) struct Open {
     /// One line for a person: what runs, where, with what.
     pub(super) headline: String,
     /// The whole session, when it is not to be kept.
-    ephemeral: Option<Ephemeral>,
-}
-
-/// The folder of a session that is not kept. It goes with this.
-struct Ephemeral(PathBuf);
-
-impl Ephemeral {
-    fn new() -> Result<Self, CliError> {
-        let folder = tempfile::Builder::new()
-            .prefix("agent-")
-            .tempdir()
-            .map_err(|error| CliError::failed(format!("can't make a folder for the session: {error}")))?;
-        Ok(Self(folder.keep()))
-    }
-}
-
-impl Drop for Ephemeral {
-    fn drop(&mut self) {
-        if let Err(error) = remove_tree(&self.0) {
-            // Whoever wanted nothing to be kept has to know; a closed stream is nobody's concern.
-            let _ = writeln!(io::stderr(), "! the session stays in {}: {error}", self.0.display());
-        }
-    }
+    ephemeral: Option<Temporary>,
 }
 
 impl Kept {
@@ -196,11 +174,13 @@ impl Start {
         let id = SessionId(uuid::Uuid::now_v7());
         let ephemeral = match place {
             Place::Kept => None,
-            Place::Ephemeral => Some(Ephemeral::new()?),
+            Place::Ephemeral => Some(Temporary::new(&self.home).map_err(|error| {
+                CliError::failed(format!("can't make a folder for the session: {error}"))
+            })?),
         };
         let sessions = match &ephemeral {
             None => self.sessions(),
-            Some(Ephemeral(folder)) => Sessions::new(folder),
+            Some(folder) => Sessions::new(folder.path()),
         };
         // First of all, so that a home that can't be written is not taken for a missing sandbox.
         let folder = sessions.folder(id);
@@ -587,7 +567,7 @@ impl Start {
         settings: &Settings,
         (sandbox, online): (SharedSandbox, Online),
         deltas: bool,
-        ephemeral: Option<Ephemeral>,
+        ephemeral: Option<Temporary>,
     ) -> Result<Open, CliError> {
         let folder = sessions.folder(id);
         let blobs = Blobs::new(folder.join("blobs"));

@@ -102,18 +102,20 @@ const TOOLS_AT_HOME: &[&str] = &[
     ".sdkman",
     ".volta",
     "anaconda3",
-    "go",
+    // Not its sources, which are the user's.
+    "go/bin",
+    "go/pkg",
     "miniconda3",
 ];
 
-/// Variables that name the root of a tool. Of `CARGO_HOME` only parts are shown: it may hold a token.
+/// Variables that name the root of a tool. Of `CARGO_HOME` and `GOPATH` only parts are shown: one may hold a token, the
+/// other holds sources.
 const TOOL_ROOTS: &[&str] = &[
     "ANDROID_HOME",
     "BUN_INSTALL",
     "CONDA_PREFIX",
     "DOTNET_ROOT",
     "GEM_HOME",
-    "GOPATH",
     "GOROOT",
     "JAVA_HOME",
     "NVM_DIR",
@@ -131,18 +133,21 @@ const SECRETS_AT_HOME: &[&str] = &[
     ".bun/bin/.npmrc",
     ".cargo/credentials",
     ".cargo/credentials.toml",
+    ".dotnet/corefx/cryptography",
     ".gem/credentials",
     ".local/share/uv/credentials",
     ".nvm/.npmrc",
-    "go/.netrc",
+    "anaconda3/.condarc",
+    "miniconda3/.condarc",
 ];
 const SECRETS_AT_ROOTS: &[(&str, &[&str])] = &[
     ("BUN_INSTALL", &["bin/.npmrc"]),
     ("CARGO_HOME", &["credentials", "credentials.toml"]),
+    ("CONDA_PREFIX", &[".condarc"]),
     ("GEM_HOME", &["credentials"]),
-    ("GOPATH", &[".netrc"]),
     ("NVM_DIR", &[".npmrc"]),
     ("PNPM_HOME", &["rc", ".npmrc"]),
+    ("VIRTUAL_ENV", &["pip.conf"]),
 ];
 /// The same, of tools that are installed for the whole system.
 const SECRETS_OF_SYSTEM: &[&str] = &[
@@ -260,6 +265,9 @@ pub(super) fn tools() -> Vec<PathBuf> {
     found.extend(TOOL_ROOTS.iter().filter_map(var));
     if let Some(cargo) = var(&"CARGO_HOME") {
         found.extend(["bin", "env", "git", "registry"].map(|part| cargo.join(part)));
+    }
+    if let Some(go) = var(&"GOPATH") {
+        found.extend(["bin", "pkg"].map(|part| go.join(part)));
     }
     found.extend(search_path());
     found.retain(|path| {

@@ -101,9 +101,8 @@ fn hold(plan: &Plan) -> Result<Pid, Failure> {
 /// The identity of commands, and the trees that they may write as that.
 fn mapped(plan: &Plan) -> Result<(Identity, Option<Mapped>), Failure> {
     let identity = Identity::choose(plan);
-    let Some(idmap) = Idmap::new(identity).map_err(failed("user namespace"))? else {
-        return Ok((identity, None));
-    };
+    let idmap = Idmap::new(identity).map_err(failed("user namespace"))?;
+    let Some(idmap) = idmap else { return Ok((identity, None)) };
     let trees = mounts::writable(plan)
         .into_iter()
         .map(|(from, to)| Ok((idmap.tree(&from)?, to)))

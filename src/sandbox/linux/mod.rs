@@ -32,6 +32,7 @@ mod report;
 mod repositories;
 pub(super) mod seccomp;
 mod secrets;
+mod sockets;
 mod supervise;
 pub(super) mod sys;
 
@@ -202,6 +203,7 @@ impl Sandbox for Linux {
             cwd: command.cwd,
             written: self.plan.written(),
             repositories: self.plan.repositories(),
+            sockets: sockets::below(&self.plan.seen()),
         };
         let mut args: Vec<OsString> = vec![ROLE.into(), "enter".into()];
         args.extend(entry.to_args());

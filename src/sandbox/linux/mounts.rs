@@ -275,7 +275,15 @@ fn devices() -> io::Result<()> {
         mounted(&context, MountAttrFlags::MOUNT_ATTR_NOEXEC).map_err(|error| at("devpts", error))?;
     move_to(&terminals, Path::new("/dev/pts"))?;
     place::make(Path::new("/dev/shm"), true, &[])?;
-    move_to(&tmpfs(SHM_SIZE, "1777")?, Path::new("/dev/shm"))
+    move_to(&tmpfs(SHM_SIZE, "1777")?, Path::new("/dev/shm"))?;
+    // The message queues of the session. Where the kernel has none, there are none.
+    if let Ok(context) = fsopen("mqueue", FsOpenFlags::FSOPEN_CLOEXEC) {
+        place::make(Path::new("/dev/mqueue"), true, &[])?;
+        let queues = mounted(&context, MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_NODEV)
+            .map_err(|error| at("/dev/mqueue", error))?;
+        move_to(&queues, Path::new("/dev/mqueue"))?;
+    }
+    Ok(())
 }
 
 /// Covers secrets with nothing, wherever they can be seen.

@@ -110,7 +110,8 @@ impl Plan {
 
     /// What commands may write, besides devices.
     pub(super) fn written(&self) -> Vec<PathBuf> {
-        let mut paths: Vec<PathBuf> = ["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from).into();
+        let mut paths: Vec<PathBuf> =
+            ["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue"].map(PathBuf::from).into();
         paths.push(self.home.clone());
         if self.write {
             paths.push(self.workspace.clone());
@@ -127,6 +128,11 @@ impl Plan {
     /// The directories of the user whose owner commands act as: `scratch/home` and its neighbours excepted.
     pub(super) fn shared(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(self.workspace.as_path()).chain(self.writable.iter().map(PathBuf::as_path))
+    }
+
+    /// The directories of the user that commands see, writable or not.
+    pub(super) fn seen(&self) -> Vec<PathBuf> {
+        self.shared().map(Path::to_owned).chain(self.tools.iter().cloned()).collect()
     }
 
     /// The host directories behind HOME, /tmp and /var/tmp, with their places inside; and that of the layers, which
@@ -289,6 +295,8 @@ pub(super) struct Entry {
     pub(super) written: Vec<PathBuf>,
     /// Directories whose `.git` is kept from the command.
     pub(super) repositories: Vec<PathBuf>,
+    /// Sockets of the host that the command would see.
+    pub(super) sockets: Vec<PathBuf>,
     /// Where the layers of repositories are on the host.
     pub(super) layers: PathBuf,
     /// Each `.git` that has a layer, and the name of that.
@@ -313,6 +321,8 @@ impl Entry {
         args.push("-".into());
         args.extend(self.repositories.iter().map(|path| path.clone().into_os_string()));
         args.push("-".into());
+        args.extend(self.sockets.iter().map(|path| path.clone().into_os_string()));
+        args.push("-".into());
         args.extend(self.groups.iter().map(|path| path.clone().into_os_string()));
         args.push("-".into());
         args.extend(self.hidden.iter().map(|path| path.clone().into_os_string()));
@@ -332,9 +342,9 @@ impl Entry {
         let end = args.iter().position(|arg| arg == "--")?;
         let (entry, command) = (args.get(..end)?, args.get(end + 1..)?);
         let [holder, started, user, streams, cwd, paths @ ..] = entry else { return None };
-        let mut lists = paths.splitn(5, |arg| arg == "-");
+        let mut lists = paths.splitn(6, |arg| arg == "-");
         let mut list = || Some(lists.next()?.iter().map(PathBuf::from).collect::<Vec<_>>());
-        let (written, repositories, groups, hidden) = (list()?, list()?, list()?, list()?);
+        let (written, repositories, sockets, groups, hidden) = (list()?, list()?, list()?, list()?, list()?);
         let [layers, pairs @ ..] = lists.next()? else { return None };
         let pair = |pair: &[OsString]| Some((pair.first()?.into(), pair.get(1)?.into()));
         let entry = Self {
@@ -345,6 +355,7 @@ impl Entry {
             cwd: cwd.into(),
             written,
             repositories,
+            sockets,
             groups,
             hidden,
             layers: layers.into(),
@@ -396,13 +407,14 @@ mod tests {
             cwd in path(),
             written in prop::collection::vec(path(), 0..3),
             repositories in prop::collection::vec(path(), 0..3),
+            sockets in prop::collection::vec(path(), 0..3),
             groups in prop::collection::vec(path(), 0..3),
             hidden in prop::collection::vec(path(), 0..3),
             layers in path(),
             overlays in prop::collection::vec((path(), path()), 0..3),
             command in prop::collection::vec("[-a-z ]{0,4}", 1..4),
         ) {
-            let entry = Entry { holder, started, user, tty, cwd, written, repositories, layers, overlays, groups, hidden };
+            let entry = Entry { holder, started, user, tty, cwd, written, repositories, sockets, layers, overlays, groups, hidden };
             let command: Vec<OsString> = command.into_iter().map(OsString::from).collect();
             let mut args = entry.to_args();
             args.push("--".into());

@@ -5,6 +5,7 @@
 mod attacks;
 mod border;
 mod ends;
+mod escape;
 mod git;
 mod limits;
 mod missing;

@@ -26,6 +26,7 @@ fn main() {
         mode: SandboxMode::WorkspaceWrite,
         workspace: directory.path().join("workspace"),
         writable: Vec::new(),
+        reveal: Vec::new(),
         scratch: directory.path().join("scratch"),
         own: Vec::new(),
         helper: helper.clone(),

@@ -1,4 +1,5 @@
-//! What the sandbox costs: `/bin/true` plain, under the guard alone, and in the local sandbox, interleaved.
+//! What the sandbox costs: `/bin/true` plain, under the guard alone, and in the local sandbox, interleaved. The last one
+//! in a git repository, with what is done before and after each command.
 //!
 //! Wall time is the median of a start-to-end; CPU is the mean of all processes that took part, the kernel's share
 //! included.
@@ -23,12 +24,21 @@ fn main() {
         mode: SandboxMode::WorkspaceWrite,
         workspace: directory.path().join("workspace"),
         writable: Vec::new(),
+        reveal: Vec::new(),
         scratch: directory.path().join("scratch"),
         own: Vec::new(),
         helper: helper.clone(),
         program: helper.clone(),
     };
     std::fs::create_dir(&settings.workspace).expect("a workspace");
+    for args in [&["init", "-q"][..], &["commit", "-q", "--allow-empty", "-m", "x"]] {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=x", "-c", "user.email=x@example.com"])
+            .args(args)
+            .current_dir(&settings.workspace);
+        assert!(git.status().expect("git").success(), "git {args:?}");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let command = CommandLine {
         program: "/bin/true".into(),
         args: Vec::new(),
@@ -44,14 +54,20 @@ fn main() {
     let wraps: [(&str, &dyn Fn() -> CommandLine); 3] = [
         ("plain", &|| command.clone()),
         ("guarded", &|| guard.wrap(command.clone()).expect("a guard")),
-        ("sandboxed", &|| sandbox.wrap(command.clone()).expect("a sandbox")),
+        ("sandboxed", &|| {
+            runtime.block_on(sandbox.refresh()).expect("a sandbox");
+            sandbox.wrap(command.clone()).expect("a sandbox")
+        }),
     ];
     let mut walls = [const { Vec::new() }; 3];
     let mut cpus = [Duration::ZERO; 3];
     for _ in 0..ROUNDS {
-        for ((walls, cpu), (_, wrap)) in walls.iter_mut().zip(&mut cpus).zip(&wraps) {
+        for ((walls, cpu), (name, wrap)) in walls.iter_mut().zip(&mut cpus).zip(&wraps) {
             let (before, started) = (children_cpu(), Instant::now());
             run(&wrap());
+            if *name == "sandboxed" {
+                assert!(runtime.block_on(sandbox.publish()).warnings.is_empty(), "something to be told");
+            }
             walls.push(started.elapsed());
             *cpu += children_cpu().saturating_sub(before);
         }

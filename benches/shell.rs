@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use agent::{
     sandbox::{CommandLine, Sandbox, SandboxError},
-    shell::{Launch, Look, Settings, Shell, State},
+    shell::{Launch, Look, Settings, Shell, State, Until},
 };
 use divan::Bencher;
 use tokio::{runtime::Runtime, sync::mpsc::unbounded_channel};
@@ -55,6 +55,8 @@ fn world() -> World {
         sandbox: Arc::new(Plain),
         outside: Arc::new(Plain),
         forbidden: Vec::new(),
+        secrets: Default::default(),
+        person: None,
         max_processes: 64,
         seed: 0,
     };
@@ -79,6 +81,7 @@ impl World {
                 divan::black_box(text.len());
             }),
             cancel: CancellationToken::new(),
+            until: Until::End,
         };
         let seen = self.runtime.block_on(self.shell.exec(launch, look)).expect("it runs");
         assert_eq!(seen.state, State::Exited(0));

@@ -6,8 +6,8 @@
 use std::io::{self, Write};
 
 use crate::protocol::{
-    Content, Delta, Event, Excerpt, Fact, FileOperation, Item, Level, Outcome, PatchedFile, Rejection, Shown,
-    StepStatus, Update, printable, words,
+    Connection, Content, Delta, Event, Excerpt, Fact, FileOperation, Item, Level, Outcome, Passage,
+    PatchedFile, Rejection, Shown, StepStatus, Update, printable, words,
 };
 use crate::session::Session;
 
@@ -160,6 +160,9 @@ impl<D: Write, N: Write> Headless<D, N> {
                 }
                 Ok(())
             }
+            Fact::ConnectionEnded(Connection {
+                host, port, passage: Passage::Refused { reason }, ..
+            }) => self.note(&format!("! {host}:{port} was refused: {reason}")),
             Fact::TurnFinished { outcome, duration_ms, .. } => {
                 let usage = self.session.turn.as_ref().map(|turn| turn.usage).unwrap_or_default();
                 let how = match outcome {

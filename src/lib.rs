@@ -37,7 +37,7 @@
 //! | start | `main`, [`cli`], `config` | read argv, environment and files; build; pick a face | hold logic |
 //! | faces | [`tui`], [`headless`] | turn updates into something seen, and input into commands | import the harness or the hands |
 //! | will | [`harness`] | the one task that makes things happen | draw, parse keys, print |
-//! | hands | [`model`], [`tools`], [`shell`], [`sandbox`], [`store`], [`snapshot`] | touch the world, each behind one trait or struct | know sessions, approvals or faces |
+//! | hands | [`model`], [`tools`], [`shell`], [`sandbox`], [`secrets`], [`store`], [`snapshot`] | touch the world, each behind one trait or struct | know sessions, approvals or faces |
 //! | thought | [`session`], [`policy`], `context`, `patch` | decide; pure | do IO, read a clock, be async |
 //! | words | [`protocol`] | the vocabulary | import anything of ours |
 //!
@@ -54,7 +54,8 @@
 //! - Every tool call gets exactly one result, also when it was interrupted, refused, or crashed.
 //! - A decision for a call that is not waiting is refused: allowing twice runs it once.
 //! - Channels that carry facts never drop. Deltas are merged to a frame rate before they are sent.
-//! - No provider key is in any child's environment, log or error text.
+//! - No provider key is in any child's environment, log or error text. What tools say passes one border ([`secrets`])
+//!   before it is kept or shown.
 //!
 //! A message that comes while a turn runs is queued as a fact, becomes an item when it is delivered (after the
 //! results of the calls that run, or after the turn), and can be taken back until then. What a person does to a
@@ -69,6 +70,7 @@ pub mod session;
 
 pub mod model;
 pub mod sandbox;
+pub mod secrets;
 pub mod shell;
 pub mod snapshot;
 pub mod store;

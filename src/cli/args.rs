@@ -40,6 +40,9 @@ pub(super) struct Common {
     /// Leave the container running when the session ends, for when it is resumed (with --backend docker).
     #[arg(long, global = true)]
     pub(super) keep_container: bool,
+    /// Let commands reach this host, too: crates.io, *.pypi.org, 127.0.0.1:8080, @package-registries. May be repeated.
+    #[arg(long, global = true, value_name = "HOST")]
+    pub(super) allow_host: Vec<String>,
     /// Plain lines in the place of a screen that is repainted: for screen readers and simple terminals.
     #[arg(long, global = true)]
     pub(super) plain: bool,

@@ -8,9 +8,12 @@ use std::{
 use crate::config::{Stamp, rules};
 use crate::harness::{Place, Surroundings};
 use crate::protocol::{Rule, SandboxMode, Settings};
-use crate::sandbox::SharedSandbox;
+use crate::sandbox::{SharedSandbox, network::Network};
 
 use super::start::Start;
+
+/// What a sandbox is known by: its mode, and whether its commands have a network.
+type Kind = (SandboxMode, bool);
 
 /// What lies around one session.
 pub(super) struct Around {
@@ -18,25 +21,35 @@ pub(super) struct Around {
     /// The session's own.
     folder: PathBuf,
     /// All that were started: what runs in one lives as long as it does.
-    sandboxes: Mutex<Vec<(SandboxMode, SharedSandbox)>>,
+    sandboxes: Mutex<Vec<(Kind, SharedSandbox)>>,
+    network: Network,
     /// The settings file as it was when rules were last read from it.
     rules_of: Mutex<Stamp>,
 }
 
 impl Around {
     /// `sandbox` is the one that the session begins with, under `settings`.
-    pub(super) fn new(start: Start, folder: PathBuf, settings: &Settings, sandbox: SharedSandbox) -> Self {
-        let sandboxes = Mutex::new(vec![(settings.sandbox, sandbox)]);
-        Self { start, folder, sandboxes, rules_of: Mutex::default() }
+    pub(super) fn new(
+        start: Start,
+        folder: PathBuf,
+        settings: &Settings,
+        sandbox: SharedSandbox,
+        network: Network,
+    ) -> Self {
+        let kind = (settings.sandbox, start.has_network(settings));
+        let sandboxes = Mutex::new(vec![(kind, sandbox)]);
+        Self { start, folder, sandboxes, network, rules_of: Mutex::default() }
     }
 
     fn sandbox(&self, settings: &Settings) -> Result<SharedSandbox, String> {
         let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, sandbox)) = sandboxes.iter().find(|(mode, _)| *mode == settings.sandbox) {
+        let kind = (settings.sandbox, self.start.has_network(settings));
+        if let Some((_, sandbox)) = sandboxes.iter().find(|(known, _)| *known == kind) {
             return Ok(SharedSandbox::clone(sandbox));
         }
-        let sandbox = self.start.sandbox(settings, &self.folder).map_err(|error| error.message)?;
-        sandboxes.push((settings.sandbox, SharedSandbox::clone(&sandbox)));
+        let sandbox =
+            self.start.sandbox(settings, &self.folder, &self.network).map_err(|error| error.message)?;
+        sandboxes.push((kind, SharedSandbox::clone(&sandbox)));
         Ok(sandbox)
     }
 }

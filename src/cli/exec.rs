@@ -425,6 +425,7 @@ fn intent(intent: &Intent) -> String {
             format!("read {}", paths.join(", "))
         }
         Intent::Input { process: ProcessId(process), text } => format!("type {text:?} into {process}"),
+        Intent::Connect { host, port } => format!("reach {host}:{port}"),
         Intent::None | Intent::Unknown => String::new(),
     };
     printable(&text).replace('\n', "\\n")

@@ -1,14 +1,16 @@
 //! `agent sandbox explain`: what commands may touch, in words, and whether it holds; and what would become of one.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use ratatui::{style::Style, text::Span};
 
 use crate::config::Backend;
 use crate::context::Person;
+use crate::harness::Disk;
 use crate::policy::{self, Judgement, Policy};
 use crate::protocol::{Approval, By, Intent, Rule, SandboxMode, printable, quoted};
 use crate::sandbox;
+use crate::shell;
 use crate::tui::text::{Break, Prefix, Text};
 
 use super::{
@@ -29,9 +31,16 @@ pub(super) async fn policy(start: &Start, json: bool) -> Result<ExitCode, CliErr
     let policy = if contained { Ok(Vec::new()) } else { sandbox::policy(&parts) };
     let mut articles: Vec<(&str, String)> =
         policy.map_err(none)?.into_iter().map(|article| (article.about, article.text)).collect();
+    if let Some(words) = start.network_in_words(&settings) {
+        articles
+            .iter_mut()
+            .filter(|(about, _)| *about == "network")
+            .for_each(|(_, text)| text.clone_from(&words));
+    }
     articles.push(("environment", environment(start, mode)));
     articles.push(("asked", asked(start)));
-    let sandbox = start.sandbox(&settings, scratch.path())?;
+    let backend = start.config.backend.clone();
+    let sandbox = start.sandbox_in(&backend, mode, scratch.path(), start.listed_network())?;
     let described = sandbox.describe();
     let trial = Trial {
         start,
@@ -127,6 +136,7 @@ pub(super) fn command(start: &Start, words: &[String], json: bool) -> Result<Exi
         approval: start::approval(&start.config, person),
         sandbox: start.config.sandbox,
         roots: roots.clone(),
+        scripts: std::collections::BTreeMap::new(),
     };
     let intent = |escalated| Intent::Command {
         command: text.clone(),
@@ -134,7 +144,14 @@ pub(super) fn command(start: &Start, words: &[String], json: bool) -> Result<Exi
         escalated,
         justification: Some("why, in the model's words".to_owned()),
         prefix: Vec::new(),
+        shell: None,
     };
+    let around = shell::Surroundings {
+        shell: start::shell(),
+        env: Arc::new(start.environment(start.config.sandbox)),
+        whole: false,
+    };
+    let calls = policy::effects::calls(&text, &start.workspace, &Disk::new(around, &start.workspace));
     let mut lines = vec![format!("$ {}", printable(&text))];
     let mut cases = Vec::new();
     let ways: &[(bool, &str)] = match start.config.sandbox {
@@ -146,7 +163,8 @@ pub(super) fn command(start: &Start, words: &[String], json: bool) -> Result<Exi
     for (escalated, name) in ways {
         for (person, place) in [(Person::Present, "on the screen"), (Person::Absent, "in `agent exec`")] {
             let policy = policy(person);
-            let judgement = policy::judge(&intent(*escalated), &policy, &rules);
+            let limited = policy::limited(&calls, &rules, &policy);
+            let judgement = limited.unwrap_or_else(|| policy::judge(&intent(*escalated), &policy, &rules));
             let (verdict, why) = said(&judgement);
             let offered = match judgement {
                 Judgement::Ask { .. } => policy::proposals(&intent(*escalated), &policy),

@@ -14,6 +14,7 @@ mod feedback;
 mod login;
 mod machine;
 mod models;
+mod online;
 mod opening;
 mod permissions;
 mod person;
@@ -24,6 +25,7 @@ mod selftest;
 mod sessions;
 mod start;
 mod stdin;
+mod temporary;
 mod themes;
 mod undo;
 mod worktree;
@@ -39,6 +41,8 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::config::{self, Inputs};
 use crate::context::Person;
 use crate::protocol::{Approval, ModelRef, SandboxMode, TurnId};
+use crate::sandbox::network::Pattern;
+use crate::secrets::Secrets;
 
 use self::{
     args::{Cli, CommandArgs, Common, ConfigArgs, SandboxArgs},
@@ -157,6 +161,9 @@ fn start(common: &Common) -> Result<Start, CliError> {
     if !workspace.is_dir() {
         return Err(CliError::usage(format!("can't work in {}: it is not a directory", here.display())));
     }
+    for entry in &common.allow_host {
+        Pattern::read(entry).map_err(|error| CliError::usage(format!("--allow-host {error}")))?;
+    }
     let mut overrides = common.config.clone();
     if let Some(model) = &common.model {
         model.parse::<ModelRef>().map_err(CliError::usage)?;
@@ -182,7 +189,18 @@ fn start(common: &Common) -> Result<Start, CliError> {
     let typed = Typed::of(&config);
     let approval = start::approval(&config, Person::Absent);
     let home = inputs.home.clone();
-    Ok(Start { config, inputs, home, workspace, typed, approval, person: Person::Absent, models: None })
+    Ok(Start {
+        config,
+        inputs,
+        home,
+        workspace,
+        typed,
+        approval,
+        person: Person::Absent,
+        models: None,
+        secrets: Secrets::default(),
+        allow_hosts: common.allow_host.clone(),
+    })
 }
 
 /// The same where somebody sits before a screen.

@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::config::{Backend, trust::Verdict};
-use crate::context::{self, Network, Opening, Permissions, Person, hidden, instructions};
-use crate::protocol::{Item, SandboxMode, Settings};
+use crate::context::{self, Opening, Permissions, Person, hidden, instructions};
+use crate::protocol::{Item, Settings};
 use crate::sandbox::SharedSandbox;
 
 use super::start::{Start, shell};
@@ -20,10 +20,7 @@ impl Start {
         Permissions {
             sandbox: settings.sandbox,
             approval: settings.approval,
-            network: match settings.sandbox {
-                SandboxMode::DangerFullAccess => Network::On,
-                SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => Network::Off,
-            },
+            network: self.told_network(settings),
             backend: sandbox.describe(),
             person: self.person,
         }

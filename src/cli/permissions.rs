@@ -54,7 +54,8 @@ fn revoke(start: &Start, kept: &[Kept], number: usize) -> Result<(), CliError> {
     }
     let _ = writeln!(
         io::stdout(),
-        "no longer allowed: {}\nSessions that are open now ask again from their next call on.",
+        "{}: {}\nSessions that are open now go by that from their next call on.",
+        if chosen.grant.limits() { "no longer a rule" } else { "no longer allowed" },
         said(chosen)
     );
     Ok(())

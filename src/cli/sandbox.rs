@@ -8,18 +8,20 @@ use std::{
 };
 
 use crate::sandbox::CommandLine;
-use crate::store::remove_tree;
 
 use super::{
     error::{CliError, Kind},
     start::Start,
+    temporary::Temporary,
 };
 
 pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode, CliError> {
     let [program, args @ ..] = command else { return Err(CliError::usage("no command was given")) };
-    let scratch = tempfile::tempdir().map_err(CliError::failed)?;
+    let scratch = Temporary::new(&start.home)
+        .map_err(|error| CliError::failed(format!("can't make a folder for the sandbox: {error}")))?;
     let mode = start.config.sandbox;
-    let sandbox = start.sandbox_in(&start.config.backend, mode, scratch.path())?;
+    let network = start.listed_network();
+    let sandbox = start.sandbox_in(&start.config.backend, mode, scratch.path(), network)?;
     let line = CommandLine {
         program: program.clone(),
         args: args.to_vec(),
@@ -31,13 +33,19 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
     let none = |error| CliError::new(Kind::Sandbox, format!("no sandbox, so not run: {error}"));
     sandbox.refresh().await.map_err(none)?;
     let wrapped = sandbox.wrap(line).map_err(none)?;
-    let status = Command::new(&wrapped.program)
+    let child = Command::new(&wrapped.program)
         .args(&wrapped.args)
         .env_clear()
         .envs(wrapped.env)
         .current_dir(&wrapped.cwd)
-        .status();
-    let warnings = sandbox.publish().await.warnings;
+        .spawn();
+    // Not waited for where the proxy is served.
+    let status = match child {
+        Ok(mut child) => tokio::task::spawn_blocking(move || child.wait()).await.map_err(CliError::failed)?,
+        Err(error) => Err(error),
+    };
+    let mut warnings = sandbox.publish().await.warnings;
+    warnings.extend(sandbox.refusals(None));
     for warning in &warnings {
         // A closed stream is nobody's concern: the command ran.
         let _ = writeln!(io::stderr(), "! {warning}");
@@ -45,13 +53,11 @@ pub(super) async fn run(start: &Start, command: &[OsString]) -> Result<ExitCode,
     sandbox.stop().await;
     drop(sandbox);
     // What was kept aside lies there, and a warning names it.
-    let there = scratch.path().to_string_lossy();
-    if warnings.iter().any(|warning| warning.contains(&*there)) {
-        let _ = scratch.keep();
-    } else {
-        // Directories that commands closed for themselves are opened for that.
-        remove_tree(scratch.path()).map_err(CliError::failed)?;
+    let there = scratch.path().to_string_lossy().into_owned();
+    if warnings.iter().any(|warning| warning.contains(&there)) {
+        scratch.keep().map_err(CliError::failed)?;
     }
+    drop(scratch);
     match status {
         Ok(status) => {
             let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);

@@ -14,7 +14,7 @@ use crate::config::trust::{Brought, Change, Standing, Trust};
 use crate::config::{project_root, rules};
 use crate::harness;
 use crate::protocol::{BlobId, Content, ProcessId, Rule, SessionId, Settings, Update};
-use crate::shell::{Peek, Shell};
+use crate::shell::{Peek, Shell, Size};
 use crate::store::Blobs;
 use crate::tools::view_image;
 use crate::tui::{
@@ -141,9 +141,19 @@ impl Screen {
         Ok(Answer::Blob { blob: blob.clone(), from, bytes, total })
     }
 
-    fn process(&self, process: ProcessId) -> Result<Answer, String> {
+    fn process(&self, process: ProcessId, size: Option<(u16, u16)>) -> Result<Answer, String> {
         let shell = self.shell.as_ref().ok_or("there is no session yet")?;
-        let Peek { tty, hidden, latest } = shell.peek(process).map_err(|error| error.to_string())?;
+        let peek = || shell.peek(process).map_err(|error| error.to_string());
+        let mut seen = peek()?;
+        // A program that draws the whole screen draws it for the person who looks at it.
+        let wanted = size.map(|(rows, columns)| Size { rows, columns });
+        if let (Some(wanted), Some(now)) = (wanted, seen.full_screen)
+            && wanted.sensible() != now
+            && shell.resize(process, wanted).is_ok()
+        {
+            seen = peek()?;
+        }
+        let Peek { tty, hidden, latest, .. } = seen;
         Ok(Answer::Process { process, latest, tty, hidden })
     }
 }
@@ -282,7 +292,9 @@ impl Host for Screen {
 
     fn shell(&mut self, command: &str) -> BoxFuture<'static, String> {
         let (workspace, hidden) = (self.start.workspace.clone(), self.start.key_names());
-        Box::pin(person::run(command.to_owned(), workspace, hidden))
+        let (command, secrets) = (command.to_owned(), self.start.secrets.clone());
+        // What it prints goes to the model, as that of the model's own commands.
+        Box::pin(async move { secrets.text(&person::run(command, workspace, hidden).await).into_owned() })
     }
 
     fn answer(&mut self, question: Question) -> BoxFuture<'static, Answer> {
@@ -309,7 +321,10 @@ impl Host for Screen {
             Question::Models => Ok(Answer::Models(models::choices(&self.start))),
             Question::Model { name, like } => models::named(&self.start, name, like).map(Answer::Model),
             Question::Rules => self.start.rules_now().map(Answer::Rules).map_err(|error| error.to_string()),
-            Question::Process { process } => self.process(*process),
+            Question::Process { process, size } => self.process(*process, *size),
+            Question::Reveal { handle } => {
+                Ok(Answer::Revealed { handle: handle.clone(), value: self.start.secrets.reveal(handle) })
+            }
             Question::Sessions
             | Question::Words(_)
             | Question::Rename { .. }

@@ -1,8 +1,7 @@
 //! Building a session's harness from what was typed, the configuration and the machine.
 
 use std::{
-    fs,
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -21,16 +20,19 @@ use crate::protocol::{
     Approval, Command, Effort, Event, FORMAT_VERSION, Fact, Level, ModelRef, Rule, SandboxMode, SessionId,
     Settings, Time, TurnId, Verbosity,
 };
-use crate::sandbox::{self, SharedSandbox};
+use crate::sandbox::{self, SharedSandbox, network::Network};
+use crate::secrets::Secrets;
 use crate::session::Session;
 use crate::shell::{self, Shell};
 use crate::snapshot::{self, Snapshots};
-use crate::store::{Blobs, Log, LogError, Sessions, remove_tree};
+use crate::store::{Blobs, Log, LogError, Sessions};
 use crate::tools::{Toolbox, Workspace};
 
 use super::{
     around::Around,
     error::{CliError, Kind},
+    online::Online,
+    temporary::Temporary,
 };
 
 /// Live processes of a session at most.
@@ -51,6 +53,10 @@ pub(super) struct Start {
     pub(super) person: Person,
     /// Models that answer in the place of those of the catalog.
     pub(super) models: Option<harness::OpenModel>,
+    /// What is to stay out of transcripts, and what was taken out of those of this run.
+    pub(super) secrets: Secrets,
+    /// Hosts that were allowed on the command line, beside those of the configuration.
+    pub(super) allow_hosts: Vec<String>,
 }
 
 /// What was typed on the command line for this run. It goes before what a resumed session ran with.
@@ -110,29 +116,7 @@ pub(super) struct Open {
     /// One line for a person: what runs, where, with what.
     pub(super) headline: String,
     /// The whole session, when it is not to be kept.
-    ephemeral: Option<Ephemeral>,
-}
-
-/// The folder of a session that is not kept. It goes with this.
-struct Ephemeral(PathBuf);
-
-impl Ephemeral {
-    fn new() -> Result<Self, CliError> {
-        let folder = tempfile::Builder::new()
-            .prefix("agent-")
-            .tempdir()
-            .map_err(|error| CliError::failed(format!("can't make a folder for the session: {error}")))?;
-        Ok(Self(folder.keep()))
-    }
-}
-
-impl Drop for Ephemeral {
-    fn drop(&mut self) {
-        if let Err(error) = remove_tree(&self.0) {
-            // Whoever wanted nothing to be kept has to know; a closed stream is nobody's concern.
-            let _ = writeln!(io::stderr(), "! the session stays in {}: {error}", self.0.display());
-        }
-    }
+    ephemeral: Option<Temporary>,
 }
 
 impl Kept {
@@ -195,17 +179,20 @@ impl Start {
         let id = SessionId(uuid::Uuid::now_v7());
         let ephemeral = match place {
             Place::Kept => None,
-            Place::Ephemeral => Some(Ephemeral::new()?),
+            Place::Ephemeral => Some(Temporary::new(&self.home).map_err(|error| {
+                CliError::failed(format!("can't make a folder for the session: {error}"))
+            })?),
         };
         let sessions = match &ephemeral {
             None => self.sessions(),
-            Some(Ephemeral(folder)) => Sessions::new(folder),
+            Some(folder) => Sessions::new(folder.path()),
         };
         // First of all, so that a home that can't be written is not taken for a missing sandbox.
         let folder = sessions.folder(id);
         fs::create_dir_all(&folder)
             .map_err(|error| log_error(id, &LogError::Io { path: folder.clone(), error }))?;
-        let sandbox = self.sandbox(&settings, &folder).inspect_err(|_| {
+        let online = self.online();
+        let sandbox = self.sandbox(&settings, &folder, &online.network).inspect_err(|_| {
             // The error counts; an empty folder that stays harms nobody.
             let _ = fs::remove_dir_all(&folder);
         })?;
@@ -225,7 +212,7 @@ impl Start {
         let (opening, said) = self.opening(&settings, &sandbox);
         begin.extend(opening.into_iter().map(Fact::item));
         begin.extend(said.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
-        self.open(id, &sessions, log, Vec::new(), begin, &settings, sandbox, deltas, ephemeral)
+        self.open(id, &sessions, log, Vec::new(), begin, &settings, (sandbox, online), deltas, ephemeral)
     }
 
     /// A new session that begins with the conversation of another one.
@@ -332,14 +319,15 @@ impl Start {
             CliError::failed(format!("session {id} can't be brought back from the archive: {error}"))
         })?;
         begin.extend(of_session.rules_read(&session));
-        let sandbox = of_session.sandbox(&settings, &sessions.folder(id))?;
+        let online = of_session.online();
+        let sandbox = of_session.sandbox(&settings, &sessions.folder(id), &online.network)?;
         if session.turns == TurnId::default() {
             // It may have been killed while this was written.
             let (opening, _) = of_session.opening(&settings, &sandbox);
             let missing = opening.into_iter().filter(|item| !session.items.iter().any(|had| **had == *item));
             begin.extend(missing.map(Fact::item));
         }
-        of_session.open(id, &sessions, log, history, begin, &settings, sandbox, deltas, None)
+        of_session.open(id, &sessions, log, history, begin, &settings, (sandbox, online), deltas, None)
     }
 
     /// The configuration as it stands now: it may have been changed since, by this program as well.
@@ -386,7 +374,7 @@ impl Start {
             snapshots: self.config.snapshots.mode,
             output_schema,
         };
-        let notes = self.config.notices.iter().cloned().chain(notes).collect();
+        let notes = self.config.notices.iter().cloned().chain(notes).chain(self.network_notes()).collect();
         Ok((settings, notes))
     }
 
@@ -468,12 +456,15 @@ impl Start {
         }
         let catalog = self.catalog();
         let keys = self.keys();
+        let secrets = self.secrets.clone();
         Arc::new(move |settings: &Settings| {
             let resolved = catalog
                 .resolve(&settings.model)
                 .map_err(|error| ModelError::new(ModelErrorKind::Request, error.to_string()))?;
             let key: Option<SecretString> =
                 auth::key(&resolved.provider, |name| std::env::var(name).ok(), &keys)?;
+            // It may have been kept since the session began.
+            secrets.know(key.clone());
             Ok(OpenedModel {
                 model: catalog::open(&resolved, key.as_ref())?,
                 name: settings.model.model.clone(),
@@ -482,9 +473,15 @@ impl Start {
     }
 
     /// Where the commands of a session run.
-    pub(super) fn sandbox(&self, settings: &Settings, folder: &Path) -> Result<SharedSandbox, CliError> {
+    pub(super) fn sandbox(
+        &self,
+        settings: &Settings,
+        folder: &Path,
+        network: &Network,
+    ) -> Result<SharedSandbox, CliError> {
         let backend = settings.backend.parse().map_err(CliError::usage)?;
-        self.sandbox_in(&backend, settings.sandbox, folder)
+        let network = self.has_network(settings).then(|| network.clone());
+        self.sandbox_in(&backend, settings.sandbox, folder, network)
     }
 
     /// A sandbox of one kind, or why there is none.
@@ -493,10 +490,11 @@ impl Start {
         backend: &Backend,
         mode: SandboxMode,
         folder: &Path,
+        network: Option<Network>,
     ) -> Result<SharedSandbox, CliError> {
         let settings = self.sandbox_settings(mode, folder)?;
         match backend {
-            Backend::Local => sandbox::pick(settings).map_err(|error| {
+            Backend::Local => sandbox::pick_with(settings, network).map_err(|error| {
                 CliError::new(Kind::Sandbox, format!("commands can't be run in a sandbox here: {error}")).hint(
                     "agent doctor says more; --sandbox danger-full-access runs without one, at your own risk",
                 )
@@ -537,9 +535,20 @@ impl Start {
         env
     }
 
-    /// The variables that hold the keys of providers.
+    /// What this program knows and no transcript may hold: keys, and the credentials in headers and variables.
+    fn know_secrets(&self) {
+        let catalog = self.catalog();
+        let keys =
+            catalog.key_names().chain(self.credential_names()).filter_map(|name| std::env::var(name).ok());
+        // A file that can't be read is told of when a key of it is wanted.
+        let kept = self.keys().all().unwrap_or_default();
+        let others = keys.chain(sandbox::env::secret_values()).chain(catalog.header_secrets());
+        self.secrets.know(others.map(SecretString::from).chain(kept));
+    }
+
+    /// The variables that hold the keys of providers, and secrets that only the proxy knows.
     pub(super) fn key_names(&self) -> Vec<String> {
-        self.catalog().key_names().map(str::to_owned).collect()
+        self.catalog().key_names().chain(self.credential_names()).map(str::to_owned).collect()
     }
 
     pub(super) fn sandbox_settings(
@@ -555,6 +564,7 @@ impl Start {
             mode,
             workspace: self.workspace.clone(),
             writable,
+            reveal: self.config.reveal.clone(),
             scratch: scratch.join("scratch"),
             own: self.own_places(),
             helper: sandbox::itself(&program, &written).map_err(lost)?,
@@ -574,9 +584,9 @@ impl Start {
         history: Vec<Event>,
         begin: Vec<Fact>,
         settings: &Settings,
-        sandbox: SharedSandbox,
+        (sandbox, online): (SharedSandbox, Online),
         deltas: bool,
-        ephemeral: Option<Ephemeral>,
+        ephemeral: Option<Temporary>,
     ) -> Result<Open, CliError> {
         let folder = sessions.folder(id);
         let blobs = Blobs::new(folder.join("blobs"));
@@ -588,12 +598,16 @@ impl Start {
         let outside = sandbox::pick(self.sandbox_settings(SandboxMode::DangerFullAccess, &folder)?)
             .map_err(|error| CliError::new(Kind::Sandbox, error.to_string()))?;
         let (exits_told, exits) = mpsc::unbounded_channel();
+        let (person, asks) = mpsc::unbounded_channel();
+        self.know_secrets();
         let shell = Shell::new(
             shell::Settings {
                 blobs: folder.join("blobs"),
                 workspace: self.workspace.clone(),
                 env: sandbox.environment(self.environment(settings.sandbox)),
                 forbidden: self.key_names(),
+                secrets: self.secrets.clone(),
+                person: (self.person == Person::Present).then_some(person),
                 shell: sandbox.shell().unwrap_or_else(shell),
                 sandbox: SharedSandbox::clone(&sandbox),
                 outside,
@@ -624,9 +638,11 @@ impl Start {
             workspace,
             shell: shell.clone(),
             exits,
+            asks,
+            network: Some(online.reports),
             clock: Arc::new(now),
             permissions: self.permissions(settings, &sandbox),
-            surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox)),
+            surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox, online.network)),
             deltas,
         });
         Ok(Open { id, history, handle, blobs, shell, headline, ephemeral })

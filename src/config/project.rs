@@ -18,12 +18,14 @@ const FORBIDDEN: &[&[&str]] = &[
     &["providers"],
     &["projects"],
     &["permissions"],
+    &["network"],
     &["keys"],
     &["hooks"],
     &["notify"],
     &["tui"],
     &["writable_roots"],
     &["snapshots"],
+    &["reveal"],
     &["shell", "env_allow"],
 ];
 

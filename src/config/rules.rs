@@ -1,8 +1,10 @@
-//! What the person has allowed from now on: how rules stand in the settings, which hold where, and their changes.
+//! What the person has allowed or forbidden from now on: how rules stand in the settings, which hold where, and their
+//! changes.
 //!
 //! Rules are read from the person's own settings only. What a project brings along can't hold any.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -12,22 +14,52 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, TableLike, Value};
 
 use crate::policy;
 use crate::protocol::{Grant, Rule, Scope};
+use crate::sandbox::network::{Host, Target};
 
-use super::{Config, ConfigError, Home, project_root, save};
+use super::{Config, ConfigError, Home, PermissionSettings, Project, project_root, save};
 
-/// A rule, as it is written in the settings.
+/// A rule that allows something, as it is written in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Keys")]
 pub struct Allow(pub Grant);
 
-/// One of these.
+/// A rule by which a person is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Keys")]
+pub struct Ask(pub Grant);
+
+/// A rule that refuses something.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Keys")]
+pub struct Deny(pub Grant);
+
+/// What a rule is about.
 #[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Keys {
     /// Commands whose words begin with these, outside the sandbox too.
     command: Option<Vec<String>>,
+    /// With `command`, for a program in the workspace: the BLAKE3 hash of the content that it must have.
+    script: Option<String>,
     /// Changes to files at or below this absolute path.
     write: Option<PathBuf>,
+    /// Connections of commands to this host and port.
+    host: Option<String>,
+    /// Commands that show what the rule means. They are checked whenever it is read.
+    examples: Examples,
+    #[serde(flatten)]
+    #[schemars(skip)]
+    unknown: BTreeMap<String, toml::Value>,
+}
+
+/// Commands that show what a rule means.
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Examples {
+    /// It must be about each of these.
+    r#match: Vec<String>,
+    /// It must be about none of these.
+    not_match: Vec<String>,
 }
 
 /// A rule that is kept, and for which project.
@@ -40,22 +72,98 @@ pub struct Kept {
     pub origin: String,
 }
 
+impl Keys {
+    /// The words of a rule about commands, once its examples have shown that they mean what was meant.
+    fn command(self) -> Result<Vec<String>, String> {
+        let words = self.command.filter(|words| !words.is_empty());
+        let plain = self.unknown.is_empty() && self.host.is_none();
+        let (Some(words), None, None, true) = (words, self.write, self.script, plain) else {
+            return Err("such a rule is { command = [\"WORD\", …] }, perhaps with `examples`".to_owned());
+        };
+        self.examples.check(&words)?;
+        Ok(words)
+    }
+}
+
+impl Examples {
+    fn check(&self, words: &[String]) -> Result<(), String> {
+        let rule = words.join(" ");
+        for (examples, wanted) in [(&self.r#match, true), (&self.not_match, false)] {
+            for example in examples {
+                let read = policy::command::plain(example);
+                let commands = read.ok_or_else(|| {
+                    format!("the example `{example}` is no plain command: write words and quotes alone")
+                })?;
+                if commands.iter().any(|command| command.starts_with(words)) != wanted {
+                    let not = if wanted { "not " } else { "" };
+                    return Err(format!("the rule `{rule}` is {not}about its example `{example}`"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 impl TryFrom<Keys> for Allow {
     type Error = String;
 
     fn try_from(keys: Keys) -> Result<Self, Self::Error> {
+        let form = "a rule is { command = [\"WORD\", …] }, { write = \"/PATH\" } or { host = \"HOST:PORT\" }";
         match keys {
-            Keys { command: Some(words), write: None } if !words.is_empty() => {
-                Ok(Self(Grant::CommandPrefix { words }))
+            keys if !keys.unknown.is_empty() => Err(form.to_owned()),
+            Keys { host: Some(host), command: None, script: None, write: None, .. } => {
+                match Target::parse(host.as_bytes()) {
+                    Ok(Target { host: Host::Name(host), port }) => Ok(Self(Grant::Host { host, port })),
+                    Ok(_) => Err(format!("`{host}` is an address, which only `network.allow` can list")),
+                    Err(error) => Err(format!("`{host}` is no HOST:PORT: {error}")),
+                }
             }
-            Keys { command: None, write: Some(path) } if path.is_absolute() => {
+            Keys { host: Some(_), .. } => Err(form.to_owned()),
+            Keys { command: None, script: None, write: Some(path), .. } if path.is_absolute() => {
                 Ok(Self(Grant::WriteBelow { path }))
             }
-            Keys { command: None, write: Some(path) } => {
+            Keys { command: None, script: None, write: Some(path), .. } => {
                 Err(format!("`{}` is not absolute; write it from /", path.display()))
             }
-            _ => Err("a rule is { command = [\"WORD\", …] } or { write = \"/PATH\" }".to_owned()),
+            Keys { script: Some(hash), write: None, .. } => {
+                let words = Keys { script: None, write: None, ..keys }.command()?;
+                Ok(Self(Grant::Script { words, hash }))
+            }
+            Keys { write: Some(_), .. } | Keys { command: None, .. } => Err(form.to_owned()),
+            keys => keys
+                .command()
+                .map(|words| Self(Grant::CommandPrefix { words }))
+                .map_err(|error| if error.starts_with("such") { form.to_owned() } else { error }),
         }
+    }
+}
+
+impl TryFrom<Keys> for Ask {
+    type Error = String;
+
+    fn try_from(keys: Keys) -> Result<Self, Self::Error> {
+        keys.command().map(|words| Self(Grant::Ask { words }))
+    }
+}
+
+impl TryFrom<Keys> for Deny {
+    type Error = String;
+
+    fn try_from(keys: Keys) -> Result<Self, Self::Error> {
+        keys.command().map(|words| Self(Grant::Deny { words }))
+    }
+}
+
+/// The list that a rule stands in.
+fn list_of(grant: &Grant) -> &'static str {
+    match grant {
+        Grant::Ask { .. } => "ask",
+        Grant::Deny { .. } => "deny",
+        Grant::CommandPrefix { .. }
+        | Grant::WriteBelow { .. }
+        | Grant::Script { .. }
+        | Grant::Host { .. }
+        | Grant::Unknown => "allow",
     }
 }
 
@@ -63,19 +171,19 @@ impl Config {
     /// All rules that are kept, those that hold everywhere first.
     #[must_use]
     pub fn kept_rules(&self) -> Vec<Kept> {
-        let kept = |allow: &[Allow], project: Option<&Path>, path: &[&str]| -> Vec<Kept> {
-            let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
-            let origin = self.origin(&super::path::joined(&path)).unwrap_or_default();
-            let kept = |Allow(grant): &Allow| Kept {
-                grant: grant.clone(),
-                project: project.map(Path::to_owned),
-                origin: origin.to_owned(),
-            };
-            allow.iter().map(kept).collect()
+        let mut all = Vec::new();
+        let mut keep = |grants: Vec<&Grant>, project: Option<&Path>, path: &[&str]| {
+            for grant in grants {
+                let path: Vec<String> =
+                    path.iter().copied().chain([list_of(grant)]).map(str::to_owned).collect();
+                let origin = self.origin(&super::path::joined(&path)).unwrap_or_default().to_owned();
+                all.push(Kept { grant: grant.clone(), project: project.map(Path::to_owned), origin });
+            }
         };
-        let mut all = kept(&self.permissions.allow, None, &["permissions", "allow"]);
-        for (dir, project) in &self.projects {
-            all.extend(kept(&project.allow, Some(dir), &["projects", &dir.to_string_lossy(), "allow"]));
+        let PermissionSettings { allow, ask, deny } = &self.permissions;
+        keep(grants(allow, ask, deny), None, &["permissions"]);
+        for (dir, Project { allow, ask, deny, .. }) in &self.projects {
+            keep(grants(allow, ask, deny), Some(dir), &["projects", &dir.to_string_lossy()]);
         }
         all
     }
@@ -98,7 +206,7 @@ impl Config {
     pub(super) fn rule_notices(&self) -> Vec<String> {
         let idle = |kept: &Kept| match &kept.grant {
             Grant::CommandPrefix { words } => policy::too_broad(words),
-            Grant::WriteBelow { .. } | Grant::Unknown => false,
+            _ => false,
         };
         let notice = |kept: Kept| {
             format!(
@@ -108,6 +216,12 @@ impl Config {
         };
         self.kept_rules().into_iter().filter(idle).map(notice).collect()
     }
+}
+
+/// What the rules of three lists say.
+fn grants<'a>(allow: &'a [Allow], ask: &'a [Ask], deny: &'a [Deny]) -> Vec<&'a Grant> {
+    let allow = allow.iter().map(|Allow(grant)| grant);
+    allow.chain(ask.iter().map(|Ask(grant)| grant)).chain(deny.iter().map(|Deny(grant)| grant)).collect()
 }
 
 /// Keeps a rule: for the project of a directory, or for everywhere. One that is kept already stays as it is.
@@ -125,14 +239,15 @@ pub fn keep(home: &Home, rule: &Rule, workspace: &Path) -> Result<(), ConfigErro
         let key = project.map(|project| key_of(document, project)).transpose()?;
         let table = save::made(document, &path(key.as_deref()))?;
         let written = written(&rule.grant)?;
-        match table.get_mut("allow") {
+        let list = list_of(&rule.grant);
+        match table.get_mut(list) {
             Some(item) if find(item, &rule.grant).is_some() => {}
             Some(Item::Value(Value::Array(array))) => push(array, written),
             Some(Item::ArrayOfTables(tables)) => tables.push(written.into_table()),
             _ => {
                 let mut array = Array::new();
                 push(&mut array, written);
-                table.insert("allow", Item::Value(Value::Array(array)));
+                table.insert(list, Item::Value(Value::Array(array)));
             }
         }
         Ok(())
@@ -184,7 +299,8 @@ pub fn revoke(home: &Home, rule: &Kept) -> Result<usize, ConfigError> {
 /// Gives how often it stood there.
 fn take_out(document: &mut DocumentMut, path: &[&str], grant: &Grant) -> usize {
     let Some(table) = save::existing(document, path).and_then(Item::as_table_like_mut) else { return 0 };
-    let Some(list) = table.get_mut("allow") else { return 0 };
+    let name = list_of(grant);
+    let Some(list) = table.get_mut(name) else { return 0 };
     let mut taken = 0;
     while let Some(at) = find(list, grant) {
         match list {
@@ -202,7 +318,7 @@ fn take_out(document: &mut DocumentMut, path: &[&str], grant: &Grant) -> usize {
         _ => false,
     };
     if empty {
-        table.remove("allow");
+        table.remove(name);
         save::tidy(document, path);
     }
     taken
@@ -244,14 +360,22 @@ fn unwritable(path: &Path) -> ConfigError {
 }
 
 fn written(grant: &Grant) -> Result<InlineTable, ConfigError> {
-    let (key, value) = match grant {
-        Grant::CommandPrefix { words } => {
-            ("command", Value::Array(words.iter().map(String::as_str).collect()))
+    let text = |words: &[String]| Value::Array(words.iter().map(String::as_str).collect());
+    Ok(match grant {
+        Grant::CommandPrefix { words } | Grant::Ask { words } | Grant::Deny { words } => {
+            InlineTable::from_iter([("command", text(words))])
         }
-        Grant::WriteBelow { path } => ("write", Value::from(path.to_str().ok_or_else(|| unwritable(path))?)),
+        Grant::Script { words, hash } => {
+            InlineTable::from_iter([("command", text(words)), ("script", Value::from(hash.as_str()))])
+        }
+        Grant::WriteBelow { path } => {
+            InlineTable::from_iter([("write", Value::from(path.to_str().ok_or_else(|| unwritable(path))?))])
+        }
+        Grant::Host { host, port } => {
+            InlineTable::from_iter([("host", Value::from(format!("{host}:{port}")))])
+        }
         Grant::Unknown => return Err(ConfigError::new("this version does not know how to keep that rule")),
-    };
-    Ok(InlineTable::from_iter([(key, value)]))
+    })
 }
 
 /// Where a grant stands in a list.
@@ -266,14 +390,23 @@ fn find(list: &Item, grant: &Grant) -> Option<usize> {
 }
 
 fn reads(table: &dyn TableLike, grant: &Grant) -> bool {
+    let says = |words: &[String]| {
+        let list = table.get("command").and_then(Item::as_array);
+        list.is_some_and(|list| {
+            list.iter().map(Value::as_str).eq(words.iter().map(|word| Some(word.as_str())))
+        })
+    };
+    let script = table.get("script").and_then(Item::as_str);
     match grant {
-        Grant::CommandPrefix { words } => {
-            let list = table.get("command").and_then(Item::as_array);
-            list.is_some_and(|list| {
-                list.iter().map(Value::as_str).eq(words.iter().map(|word| Some(word.as_str())))
-            })
+        Grant::CommandPrefix { words } | Grant::Ask { words } | Grant::Deny { words } => {
+            says(words) && script.is_none()
         }
+        Grant::Script { words, hash } => says(words) && script == Some(hash),
         Grant::WriteBelow { path } => table.get("write").and_then(Item::as_str).map(Path::new) == Some(path),
+        Grant::Host { .. } => table.get("host").and_then(Item::as_str).is_some_and(|text| {
+            let keys = Keys { host: Some(text.to_owned()), ..Keys::default() };
+            Allow::try_from(keys).is_ok_and(|Allow(kept)| kept == *grant)
+        }),
         Grant::Unknown => false,
     }
 }
@@ -362,6 +495,19 @@ mod tests {
     fn rule(words: &[&str], scope: Scope) -> Rule {
         let words = words.iter().map(|word| (*word).to_owned()).collect();
         Rule { grant: Grant::CommandPrefix { words }, scope }
+    }
+
+    #[test]
+    fn a_host_is_kept_with_its_port_and_taken_out_however_it_is_spelled() {
+        let world = World::new("");
+        let given = Rule { grant: Grant::Host { host: "a.b".into(), port: 443 }, scope: Scope::Everywhere };
+        world.keep(&given, "q");
+        assert_eq!(world.text(), "[permissions]\nallow = [\n    { host = \"a.b:443\" },\n]\n");
+        assert_eq!(world.rules("q"), std::slice::from_ref(&given));
+        fs::write(world.home.config_file(), "permissions.allow = [{ host = 'A.B.:443' }]\n").unwrap();
+        assert_eq!(world.rules("q"), std::slice::from_ref(&given));
+        world.forget(&given, "q");
+        assert_eq!(world.text(), "");
     }
 
     #[test]
@@ -490,6 +636,8 @@ mod tests {
         for (text, told) in [
             ("permissions.allow = [{ write = 'x' }]", "`x` is not absolute"),
             ("permissions.allow = [{}]", "a rule is { command"),
+            ("permissions.allow = [{ host = 'a.b' }]", "`a.b` is no HOST:PORT"),
+            ("permissions.allow = [{ host = '10.0.0.1:80' }]", "which only `network.allow` can list"),
             ("permissions.allow = [{ command = [] }]", "a rule is { command"),
             ("permissions.allow = [{ command = ['a'], write = '/' }]", "a rule is { command"),
             ("permissions.allow = [{ comand = ['a'] }]", "a rule is { command"),
@@ -520,6 +668,69 @@ mod tests {
             matches!(&notices[..], [one] if one.contains("config.toml:2") && one.contains("`bash`")),
             "{notices:?}"
         );
+    }
+
+    #[test]
+    fn what_is_asked_for_and_refused_stands_beside_what_is_allowed() {
+        let text = "[permissions]\n# mine\nallow = [{ command = ['git', 'x'], examples = { match = [\"git x y\"], not_match = ['git y'] } }]\n\
+                    ask = [{ command = ['git', 'push'] }]\n\n[projects.'DIRp']\ndeny = [\n    { command = ['rm'], examples = { match = ['ls && rm -rf x'] } }, # never\n]\n\
+                    allow = [{ command = ['./x.sh'], script = 'abc' }]\n";
+        let world = World::new(text);
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let everywhere = |grant| Rule { grant, scope: Scope::Everywhere };
+        let here = |grant| Rule { grant, scope: Scope::Project };
+        let ask = everywhere(Grant::Ask { words: words(&["git", "push"]) });
+        let deny = here(Grant::Deny { words: words(&["rm"]) });
+        let script = here(Grant::Script { words: words(&["./x.sh"]), hash: "abc".into() });
+        let allow = rule(&["git", "x"], Scope::Everywhere);
+        assert_eq!(world.rules("p"), [allow.clone(), ask.clone(), script.clone(), deny.clone()]);
+        assert_eq!(world.rules("q"), [allow.clone(), ask.clone()]);
+        // Not the rule of the same words in another list.
+        world.forget(&rule(&["git", "push"], Scope::Everywhere), "p");
+        world.forget(&rule(&["./x.sh"], Scope::Project), "p");
+        assert_eq!(world.text(), text);
+        world.keep(&here(Grant::Script { words: words(&["./y.sh"]), hash: "def".into() }), "p");
+        assert!(world.text().contains("{ command = [\"./y.sh\"], script = \"def\" }"), "{}", world.text());
+        for rule in [ask, deny, script, allow] {
+            world.forget(&rule, "p");
+        }
+        let left = world.text();
+        assert!(left.contains("# never") && left.contains("y.sh") && !left.contains("git"), "{left}");
+    }
+
+    #[test]
+    fn an_example_that_the_rule_does_not_mean_is_told_with_its_place() {
+        for (text, told) in [
+            (
+                "permissions.deny = [{ command = ['git', 'push'], examples = { match = ['git pull'] } }]",
+                "the rule `git push` is not about its example `git pull`",
+            ),
+            (
+                "permissions.ask = [{ command = ['git'], examples = { not_match = ['git pull'] } }]",
+                "the rule `git` is about its example `git pull`",
+            ),
+            (
+                "permissions.allow = [{ command = ['npm', 'ci'], examples = { match = ['npm $X'] } }]",
+                "the example `npm $X` is no plain command",
+            ),
+            ("permissions.deny = [{ write = '/x' }]", "such a rule is { command"),
+            (
+                "permissions.deny = [{ command = ['a'], exmples = { match = ['b'] } }]",
+                "such a rule is { command",
+            ),
+            ("permissions.deny = [{ command = ['a'], examples = { mtch = ['b'] } }]", "unknown field `mtch`"),
+            ("permissions.allow = [{ script = 'x' }]", "a rule is { command"),
+        ] {
+            let world = World::new(text);
+            let inputs = super::super::Inputs {
+                home: world.home.clone(),
+                cwd: world.dir("q"),
+                env: vec![],
+                overrides: vec![],
+            };
+            let error = super::super::load(&inputs).unwrap_err().to_string();
+            assert!(error.contains(told) && error.contains("config.toml:1:"), "{error}");
+        }
     }
 
     proptest! {

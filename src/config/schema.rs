@@ -97,7 +97,7 @@ mod tests {
             keys(&path("providers.x")),
             ["base_url", "wire", "env_key", "headers", "script", "idle_timeout_s"]
         );
-        assert_eq!(keys(&path("projects./a")), ["trusted", "allow"]);
+        assert_eq!(keys(&path("projects./a")), ["trusted", "allow", "ask", "deny"]);
         assert_eq!(words(&path("sandbox")), ["read-only", "workspace-write", "danger-full-access"]);
         assert_eq!(words(&path("approval")), ["untrusted", "on-request", "never"]);
         assert_eq!(words(&path("providers.x.wire")), ["responses", "replay"]);

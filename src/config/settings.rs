@@ -7,10 +7,11 @@ use serde::{Deserialize, de};
 use crate::context::instructions;
 use crate::model::catalog::{ModelSettings, ProviderSettings};
 use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Snapshots, Verbosity};
+use crate::sandbox::network;
 use crate::snapshot;
 use crate::tui;
 
-use super::rules::{self, Allow};
+use super::rules::{self, Allow, Ask, Deny};
 
 use super::layer::ON_COMMAND_LINE;
 
@@ -36,6 +37,8 @@ pub struct Config {
     /// Directories beside the workspace that may be written. Absolute, or from the home directory with `~/`.
     #[serde(deserialize_with = "directories")]
     pub writable_roots: Vec<PathBuf>,
+    /// Files that commands may see although they look like secrets, such as `.env`: absolute, or below the workspace.
+    pub reveal: Vec<PathBuf>,
     /// Tokens that the model's window holds, instead of what the catalogue says.
     #[serde(deserialize_with = "window")]
     #[schemars(range(min = 4096))]
@@ -46,6 +49,8 @@ pub struct Config {
     pub idle_timeout: u64,
     /// Containers, where commands run in them.
     pub docker: DockerSettings,
+    /// What commands reach of the network.
+    pub network: network::Settings,
     /// The shell that commands run in.
     pub shell: ShellSettings,
     /// Instruction files (`AGENTS.md`).
@@ -58,7 +63,7 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderSettings>,
     /// What is known of models, by the name that their provider gives them.
     pub models: BTreeMap<String, ModelSettings>,
-    /// What is allowed everywhere without asking.
+    /// Rules that hold everywhere: what is allowed without asking, what is asked for, what is refused.
     pub permissions: PermissionSettings,
     /// What is known of projects, by absolute directory.
     #[schemars(with = "BTreeMap<String, Project>")]
@@ -127,15 +132,27 @@ pub struct Project {
     /// What is allowed in this project without asking.
     #[schemars(with = "Vec<rules::Keys>")]
     pub allow: Vec<Allow>,
+    /// Before which commands a person is asked in this project, whatever else is allowed.
+    #[schemars(with = "Vec<rules::Keys>")]
+    pub ask: Vec<Ask>,
+    /// Which commands are refused in this project, whatever else is allowed.
+    #[schemars(with = "Vec<rules::Keys>")]
+    pub deny: Vec<Deny>,
 }
 
-/// What is allowed everywhere without asking.
+/// Rules that hold everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct PermissionSettings {
-    /// Rules, one of `{ command = ["WORD", …] }` and `{ write = "/PATH" }` each.
+    /// Rules, one of `{ command = ["WORD", …] }`, `{ write = "/PATH" }` and `{ host = "HOST:PORT" }` each.
     #[schemars(with = "Vec<rules::Keys>")]
     pub allow: Vec<Allow>,
+    /// Rules `{ command = ["WORD", …] }`: a person is asked before such commands, whatever else is allowed.
+    #[schemars(with = "Vec<rules::Keys>")]
+    pub ask: Vec<Ask>,
+    /// Rules `{ command = ["WORD", …] }`: such commands are refused, whatever else is allowed.
+    #[schemars(with = "Vec<rules::Keys>")]
+    pub deny: Vec<Deny>,
 }
 
 /// Where commands run.
@@ -157,9 +174,11 @@ impl Default for Config {
             sandbox: SandboxMode::WorkspaceWrite,
             backend: Backend::Local,
             writable_roots: Vec::new(),
+            reveal: Vec::new(),
             context_window: None,
             idle_timeout: 300,
             docker: DockerSettings::default(),
+            network: network::Settings::default(),
             shell: ShellSettings::default(),
             instructions: InstructionSettings::default(),
             snapshots: SnapshotSettings::default(),

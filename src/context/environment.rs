@@ -9,8 +9,8 @@ use super::{Network, Opening};
 /// The text of the environment item.
 pub(super) fn text(facts: &Opening) -> String {
     let mut text = String::from("<environment_context>\n");
-    let network = match facts.permissions.network {
-        Network::Off => "restricted",
+    let network = match &facts.permissions.network {
+        Network::Off | Network::Listed { .. } => "restricted",
         Network::On => "enabled",
     };
     let lines = [

@@ -35,10 +35,23 @@ pub struct Opening {
 }
 
 /// What commands reach of the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {
     Off,
+    /// These hosts, and others where the user is asked and says yes.
+    Listed {
+        hosts: Vec<String>,
+        asks: bool,
+    },
     On,
+}
+
+impl Network {
+    /// Whether the user is asked about hosts that are not listed.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        matches!(self, Self::Listed { asks: true, .. })
+    }
 }
 
 /// Whether somebody reads along and can answer.

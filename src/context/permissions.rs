@@ -40,7 +40,7 @@ impl Permissions {
     fn lines(&self) -> String {
         let mut parts = vec![
             sandbox(self.sandbox).to_owned(),
-            network(self.sandbox, self.network).to_owned(),
+            network(self.sandbox, &self.network),
             approval(self.sandbox, self.approval).to_owned(),
         ];
         if !self.backend.is_empty() {
@@ -84,12 +84,30 @@ fn sandbox(mode: SandboxMode) -> &'static str {
     }
 }
 
-fn network(mode: SandboxMode, network: Network) -> &'static str {
+fn network(mode: SandboxMode, network: &Network) -> String {
     match (mode, network) {
-        (SandboxMode::DangerFullAccess, _) | (_, Network::On) => "Network access is enabled.",
+        (SandboxMode::DangerFullAccess, _) | (_, Network::On) => "Network access is enabled.".to_owned(),
         (_, Network::Off) => {
-            "Network access is restricted: commands reach no other machine. Downloads and remote services fail; \
-             don't retry them."
+            "Network access is restricted: commands reach no other machine. Downloads and remote \
+                              services fail; don't retry them."
+                .to_owned()
+        }
+        (_, Network::Listed { hosts, asks }) => {
+            let which = match &hosts[..] {
+                [] => "commands reach no host that the user has not allowed".to_owned(),
+                hosts => format!("commands reach these hosts and no others: {}", hosts.join(", ")),
+            };
+            let others = if *asks {
+                "When a command connects to another host, the user is asked by itself while the command waits: just \
+                 run it, with a long `yield_time_ms`."
+            } else {
+                "Other hosts are refused; don't retry them."
+            };
+            format!(
+                "Network access is restricted: {which}, through the proxy that `HTTP_PROXY` and `HTTPS_PROXY` name \
+                 (HTTP and TLS; names are resolved there, and nothing but the proxy is reachable). {others} The \
+                 result of a command names the hosts that it was refused."
+            )
         }
     }
 }
@@ -196,6 +214,21 @@ pub(super) mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn listed_hosts_are_named_and_how_others_are_had() {
+        let listed = |hosts: &[&str], asks| {
+            let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+            text(&Permissions { network: Network::Listed { hosts, asks }, ..permissions() })
+        };
+        let some = listed(&["crates.io", "*.pypi.org"], false);
+        assert!(some.contains("crates.io, *.pypi.org") && some.contains("Other hosts are refused"), "{some}");
+        let asked = listed(&[], true);
+        assert!(
+            asked.contains("no host that the user has not allowed") && asked.contains("is asked"),
+            "{asked}"
+        );
     }
 
     #[test]

@@ -6,12 +6,23 @@ use std::{
     sync::Arc,
 };
 
-use crate::policy::{self, Judgement};
-use crate::protocol::{By, CallId, Delta, Effects, Fact, Intent, Limits};
+use crate::policy::{self, Judgement, Policy};
+use crate::protocol::{By, CallId, Delta, Effects, Fact, Intent, Limits, SandboxMode};
 use crate::session::{Call, CallState};
 use crate::tools::{OutputSink, ToolCx};
 
-use super::{Harness, disk::Disk, work::Work};
+use super::{
+    Harness, border,
+    disk::{self, Disk},
+    work::Work,
+};
+
+/// Refusals of a kind in one turn after which nobody is asked again.
+const MOST_DENIALS: usize = 3;
+/// What the model is told then.
+const ASKED_ENOUGH: &str = "The user has refused calls like this one three times in this turn, and is not asked again \
+                            before the next message. Do not try it in another way: go on without it, or say at the end \
+                            what it was needed for.";
 
 impl Harness {
     /// Finds out what a call would do, and whether it may.
@@ -33,26 +44,86 @@ impl Harness {
 
     fn judgement(&self, call: &Call) -> Fact {
         let id = &call.id;
+        let secrets = self.shell.secrets();
         match self.tools.get(&call.tool).map(|tool| tool.intent(&call.args, &self.workspace)) {
             None => refused(id, format!("unsupported call: {}", call.tool)),
-            Some(Err(error)) => refused(id, error.0),
-            Some(Ok(intent)) => match policy::judge(&intent, &self.policy(), &self.session.rules) {
-                Judgement::Allow(by) => Fact::CallAllowed { call: id.clone(), by, intent },
-                Judgement::Ask { reason } => {
-                    let policy = self.policy();
-                    let grants = policy::proposals(&intent, &policy);
-                    let effects = self.effects(&intent, &policy.roots);
-                    Fact::ApprovalRequested { call: id.clone(), intent, reason, grants, effects }
-                }
-                Judgement::Refuse { reason } => refused(id, reason),
-            },
+            Some(Err(error)) => refused(id, border::clean(secrets, error.0)),
+            Some(Ok(intent)) => self.judged(id, intent),
         }
+    }
+
+    fn judged(&self, id: &CallId, intent: Intent) -> Fact {
+        let mut policy = self.policy();
+        for path in policy::own_programs(&intent, &policy) {
+            if let Some(hash) = disk::hash(&path) {
+                policy.scripts.insert(path, hash);
+            }
+        }
+        let judgement = if let Some(limited) = self.limited(&intent, &policy) {
+            limited
+        } else if ends_own(&intent, &policy) {
+            // Whoever may start something may end it.
+            Judgement::Allow(By::Policy)
+        } else {
+            policy::judge(&intent, &policy, &self.session.rules)
+        };
+        let mut effects = None;
+        let judgement = match judgement {
+            // Without a sandbox nothing else keeps what is lost from being lost.
+            Judgement::Allow(By::Policy) if policy.watches() => {
+                effects = self.effects(&intent, &policy.roots);
+                let lost = effects.as_deref().and_then(|effects| policy.loss(effects));
+                lost.map_or(Judgement::Allow(By::Policy), |reason| Judgement::Ask { reason })
+            }
+            judgement => judgement,
+        };
+        let secrets = self.shell.secrets();
+        match judgement {
+            Judgement::Allow(by) => {
+                Fact::CallAllowed { call: id.clone(), by, intent: border::intent(secrets, intent) }
+            }
+            Judgement::Refuse { reason } => refused(id, reason),
+            Judgement::Ask { .. } if self.refused_before(&intent) => refused(id, ASKED_ENOUGH),
+            Judgement::Ask { reason } => {
+                let grants = policy::proposals(&intent, &policy);
+                let effects = effects.or_else(|| self.effects(&intent, &policy.roots));
+                let intent = border::intent(secrets, intent);
+                Fact::ApprovalRequested { call: id.clone(), intent, reason, grants, effects }
+            }
+        }
+    }
+
+    /// What the rules that limit say of a command.
+    fn limited(&self, intent: &Intent, policy: &Policy) -> Option<Judgement> {
+        let Intent::Command { command, workdir, .. } = intent else { return None };
+        if !self.session.rules.iter().any(|rule| rule.grant.limits()) {
+            return None;
+        }
+        let calls = policy::effects::calls(command, workdir, &self.disk(intent));
+        policy::limited(&calls, &self.session.rules, policy)
+    }
+
+    /// Whether the person has refused the like so often in this turn that the answer is known.
+    fn refused_before(&self, intent: &Intent) -> bool {
+        let decided = self.session.turn.iter().flat_map(|turn| turn.decided.iter().rev());
+        let alike = decided.filter(|(other, _)| policy::alike(other, intent));
+        alike.take_while(|(_, allowed)| !allowed).count() >= MOST_DENIALS
+    }
+
+    /// The disk as a command would find it.
+    fn disk(&self, intent: &Intent) -> Disk {
+        let escalated = matches!(intent, Intent::Command { escalated: true, .. });
+        let mut around = self.shell.surroundings(escalated);
+        if let Intent::Command { shell: Some(shell), .. } = intent {
+            around.shell.clone_from(shell);
+        }
+        Disk::new(around, &self.workspace.root)
     }
 
     /// What a command would touch, for the person who is asked.
     fn effects(&self, intent: &Intent, roots: &[PathBuf]) -> Option<Box<Effects>> {
-        let Intent::Command { command, workdir, escalated, .. } = intent else { return None };
-        let disk = Disk::new(self.shell.surroundings(*escalated), &self.workspace.root);
+        let Intent::Command { command, workdir, .. } = intent else { return None };
+        let disk = self.disk(intent);
         Some(Box::new(policy::effects::of(command, workdir, roots, &disk)))
     }
 
@@ -75,7 +146,7 @@ impl Harness {
         let cx = ToolCx {
             call: id.clone(),
             workspace: self.workspace.widened(&intent),
-            shell: self.shell.clone(),
+            shell: self.shell.of(id),
             output: self.output_sink(id),
             cancel: self.turn.child_token(),
             output_limit: self.limits().tool_output,
@@ -100,6 +171,13 @@ impl Harness {
         let fallback = Limits { window: 128_000, tool_output: 10_000 };
         self.session.settings.as_ref().map_or(fallback, |settings| settings.limits)
     }
+}
+
+/// Whether it only ends what the agent has started. In a sandbox nothing else can be reached.
+fn ends_own(intent: &Intent, policy: &Policy) -> bool {
+    let escalated = matches!(intent, Intent::Command { escalated: true, .. });
+    let inside = !escalated && policy.sandbox != SandboxMode::DangerFullAccess;
+    policy::killed(intent).is_some_and(|all| inside || all.into_iter().all(disk::is_own_process))
 }
 
 fn refused(call: &CallId, reason: impl Into<String>) -> Fact {

@@ -22,6 +22,8 @@ use crate::shell::Surroundings;
 const LIMIT: Duration = Duration::from_millis(1_500);
 /// Names in one directory that are looked at.
 const MOST_NAMES: usize = 50_000;
+/// Larger programs have no rule.
+const LARGEST_PROGRAM: u64 = 64 << 20;
 /// What git may say at once.
 const MOST_SAID: u64 = 32 << 20;
 
@@ -184,4 +186,61 @@ impl World for Disk {
 /// Without one above, git need not be started at all.
 fn has_repository(folder: &Path) -> bool {
     folder.ancestors().any(|above: &Path| fs::symlink_metadata(PathBuf::from(above).join(".git")).is_ok())
+}
+
+/// The BLAKE3 hash of a program, while it is small enough to be read for a question.
+pub(super) fn hash(path: &Path) -> Option<String> {
+    let file = fs::File::open(path).ok().filter(|file| file.metadata().is_ok_and(|meta| meta.is_file()))?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST_PROGRAM + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= LARGEST_PROGRAM).then(|| blake3::hash(&bytes).to_hex().to_string())
+}
+
+/// Whether a process was started by this program, or by something that it started.
+pub(super) fn is_own_process(pid: u32) -> bool {
+    let own = std::process::id();
+    let mut at = pid;
+    // Longer than any real line of parents.
+    for _ in 0..64 {
+        let Some(parent) = parent(at) else { return false };
+        if parent == own {
+            return true;
+        }
+        at = parent;
+    }
+    false
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it may hold anything, parentheses as well.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_started_here_is_known() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(is_own_process(child.id()));
+        assert!(!is_own_process(std::process::id()) && !is_own_process(1));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!is_own_process(child.id()));
+    }
+
+    #[test]
+    fn a_program_that_was_changed_has_another_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        assert_eq!(hash(&path), None);
+        fs::write(&path, "a").unwrap();
+        let before = hash(&path);
+        fs::write(&path, "b").unwrap();
+        assert!(before.is_some() && hash(&path).is_some() && hash(&path) != before);
+        assert_eq!(hash(folder.path()), None);
+    }
 }

@@ -3,10 +3,12 @@
 //! It owns the session, asks it what is due, does that, and records what came of it. It never draws, never
 //! prints and never waits for a person: whoever is owed something is told by a fact.
 
+mod border;
 mod call;
 mod disk;
 mod fanout;
 mod hand;
+mod network;
 mod record;
 mod respond;
 mod retry;
@@ -30,13 +32,14 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Permissions;
 use crate::model::{Model, ModelError};
 use crate::protocol::{CallId, Command, Fact, Item, ModelRef, ProcessId, Rejection, Settings, Time};
+use crate::sandbox::network::Reports;
 use crate::session::{Session, Step};
-use crate::shell::{Exit, Shell};
+use crate::shell::{Ask, Exit, Shell};
 use crate::snapshot::Snapshots;
 use crate::store::{Blobs, Log, LogError};
 use crate::tools::{Toolbox, Workspace};
 
-use self::{fanout::Fanout, surroundings::Lasting, work::Work};
+use self::{fanout::Fanout, network::Knock, surroundings::Lasting, work::Work};
 
 pub use disk::Disk;
 pub use fanout::Updates;
@@ -60,6 +63,10 @@ pub struct Parts {
     pub shell: Shell,
     /// Ends of the shell's processes.
     pub exits: mpsc::UnboundedReceiver<Exit>,
+    /// What the shell's processes want a person to be asked.
+    pub asks: mpsc::UnboundedReceiver<Ask>,
+    /// What is told of the network of commands, where they have one.
+    pub network: Option<Reports>,
     pub clock: Clock,
     /// What the model is to know of what it may do.
     pub permissions: Permissions,
@@ -127,6 +134,8 @@ struct Harness {
     early: HashMap<ProcessId, Exit>,
     /// How full the window was when a person was last told, in percent.
     window_mark: u64,
+    /// Connections that wait for a person.
+    knocks: Vec<Knock>,
 }
 
 /// Starts a harness for one session.
@@ -136,7 +145,7 @@ pub fn start(parts: Parts) -> Handle {
     let (fanout, updates) = Fanout::new();
     let (work, outcomes) = mpsc::unbounded_channel();
     let seen = parts.session.items.iter().filter_map(|item| item.call().cloned()).collect();
-    let exits = parts.exits;
+    let (exits, asks, reports) = (parts.exits, parts.asks, parts.network);
     let harness = Harness {
         session: parts.session,
         log: parts.log,
@@ -164,8 +173,9 @@ pub fn start(parts: Parts) -> Handle {
         partial: Arc::default(),
         early: HashMap::new(),
         window_mark: 0,
+        knocks: Vec::new(),
     };
-    let ended = tokio::spawn(harness.run(parts.begin, inbox, outcomes, exits));
+    let ended = tokio::spawn(harness.run(parts.begin, inbox, outcomes, exits, asks, reports));
     Handle { commands, updates, ended }
 }
 
@@ -176,6 +186,8 @@ impl Harness {
         mut inbox: mpsc::UnboundedReceiver<Command>,
         mut outcomes: mpsc::UnboundedReceiver<Work>,
         mut exits: mpsc::UnboundedReceiver<Exit>,
+        mut asks: mpsc::UnboundedReceiver<Ask>,
+        mut reports: Option<Reports>,
     ) -> Result<(), LogError> {
         self.record(self.session.reconcile());
         self.finish_restore().await;
@@ -195,11 +207,18 @@ impl Harness {
                 Some(work) = outcomes.recv() => self.take(work),
                 Some(job) = self.jobs.join_next_with_id() => self.joined(job),
                 Some(exit) = exits.recv() => self.exited(exit),
+                Some(ask) = asks.recv() => self.asks_person(ask),
+                Some(report) = network::told(&mut reports) => self.reported(report),
             }
+            self.settle_knocks();
         }
         self.turn.cancel();
         self.jobs.shutdown().await;
         self.shell.stop().await;
+        if let Some(reports) = reports {
+            let ended = reports.finish().await;
+            self.record(ended.into_iter().map(Fact::ConnectionEnded).collect());
+        }
         self.log.sync()
     }
 
@@ -240,6 +259,9 @@ impl Harness {
         }
         if matches!(command, Command::WriteStdin { .. } | Command::Kill { .. }) {
             return self.by_hand(command);
+        }
+        if let Command::AnswerSecret { process, line } = command {
+            return self.answer_secret(process, line.as_ref());
         }
         let submit = matches!(command, Command::Submit { .. });
         if let Command::Configure { settings } = &command

@@ -34,6 +34,7 @@ impl Harness {
                 }
                 for event in events {
                     self.session.apply(&event);
+                    self.answer_knock(&event.fact);
                     self.fanout.event(event);
                 }
             }
@@ -62,6 +63,7 @@ fn is_promise(fact: &Fact) -> bool {
         }
         // What has side effects, and what a person decides or has decided.
         Fact::ToolStarted { .. } | Fact::ApprovalRequested { .. } => true,
+        Fact::HostAllowed { by, .. } | Fact::HostRefused { by, .. } => matches!(by, By::Person { .. }),
         Fact::CallAllowed { by, .. } | Fact::CallRefused { by, .. } => matches!(by, By::Person { .. }),
         Fact::Revoked { .. } | Fact::Rewound { .. } => true,
         // What it is about is about to be changed, or was.

@@ -1,6 +1,7 @@
 //! Asking the model: one answer, however many tries it takes.
 
 use std::{
+    collections::BTreeMap,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
@@ -94,7 +95,7 @@ impl Harness {
             });
         let mut roots = vec![self.workspace.root.clone()];
         roots.extend(self.workspace.writable.iter().cloned());
-        Policy { approval, sandbox, roots }
+        Policy { approval, sandbox, roots, scripts: BTreeMap::new() }
     }
 }
 

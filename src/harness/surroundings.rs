@@ -121,7 +121,10 @@ impl Lasting {
     /// What facts are to change.
     pub(super) fn of(facts: &[Fact]) -> Vec<Self> {
         let change = |fact: &Fact| match fact {
-            Fact::CallAllowed { by: By::Person { grant: Some(grant), scope }, .. } if scope.is_kept() => {
+            Fact::CallAllowed { by: By::Person { grant: Some(grant), scope }, .. }
+            | Fact::HostAllowed { by: By::Person { grant: Some(grant), scope }, .. }
+                if scope.is_kept() =>
+            {
                 Some(Self::Kept(Rule { grant: grant.clone(), scope: *scope }))
             }
             Fact::Revoked { rule } if rule.scope.is_kept() => Some(Self::Forgotten(rule.clone())),

@@ -12,7 +12,7 @@ use crate::shell::Exit;
 use crate::snapshot::{Done, Taken};
 use crate::tools::{Output, ToolError};
 
-use super::Harness;
+use super::{Harness, border};
 
 /// What a job tells the harness.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Harness {
             }
             return;
         }
-        let output = result.unwrap_or_else(|ToolError(text)| Output {
+        let output = border::result(self.shell.secrets(), result).unwrap_or_else(|ToolError(text)| Output {
             content: vec![Content::text(text.clone())],
             shown: Shown::failure(text),
             blobs: Vec::new(),

@@ -76,6 +76,14 @@ impl AuthFile {
         Ok(self.read()?.remove(provider).map(|entry| entry.key))
     }
 
+    /// All keys.
+    ///
+    /// # Errors
+    /// When the file can't be read, or others could have read it.
+    pub fn all(&self) -> Result<Vec<SecretString>, ModelError> {
+        Ok(self.read()?.into_values().map(|entry| entry.key).collect())
+    }
+
     /// Keeps a key. The file is replaced as a whole, or not at all.
     ///
     /// # Errors
@@ -228,6 +236,7 @@ mod tests {
         let (_folder, file) = file();
         file.set("a", SecretString::from("1")).unwrap();
         file.set("b", SecretString::from("2")).unwrap();
+        assert_eq!(file.all().unwrap().len(), 2);
         assert!(file.get("a").unwrap().is_some());
         assert!(file.remove("a").unwrap() && !file.remove("a").unwrap());
         assert!(file.get("a").unwrap().is_none() && file.get("b").unwrap().is_some());

@@ -198,6 +198,16 @@ impl Catalog {
         self.providers.values().filter_map(|provider| provider.env_key.as_deref())
     }
 
+    /// What headers of providers hold that nobody else may see: the words of those whose names say so.
+    pub fn header_secrets(&self) -> impl Iterator<Item = String> {
+        let headers = self.providers.values().flat_map(|provider| &provider.headers);
+        let secret = headers.filter(|(name, _)| {
+            let name = name.to_ascii_lowercase();
+            ["key", "auth", "token", "secret", "cookie", "password"].iter().any(|word| name.contains(word))
+        });
+        secret.flat_map(|(_, value)| value.split_whitespace().map(str::to_owned))
+    }
+
     /// Everything that is known about a model.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ fn search(text: &str, depth: u8) -> Option<Found> {
 /// Splits at everything that may begin a command, and takes quotes and backslashes off the words.
 ///
 /// What stands in double quotes after `$(` or a backtick is a command too.
-fn segments(text: &str) -> Vec<Vec<String>> {
+pub(super) fn segments(text: &str) -> Vec<Vec<String>> {
     let mut all = Vec::new();
     let mut words: Vec<String> = Vec::new();
     let mut word: Option<String> = None;
@@ -348,7 +348,7 @@ fn after_options<'a>(args: &'a [String], valued: &str) -> &'a [String] {
 }
 
 /// The program and its words: without grammar, assignments and redirections before them.
-fn after_prelude(words: &[String]) -> &[String] {
+pub(super) fn after_prelude(words: &[String]) -> &[String] {
     let mut at = 0;
     while let Some(word) = words.get(at) {
         match word.as_str() {

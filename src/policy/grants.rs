@@ -2,7 +2,7 @@
 //!
 //! A grant covers exact leading words, never a pattern, and only commands that are read without any doubt.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::protocol::{FileChange, Grant, Intent, Rule, Scope, obeyed_by};
 
@@ -87,14 +87,41 @@ const CARRIERS: &[&str] = &[
     "xvfb-run",
 ];
 
-/// Programs that need at least a subcommand, script or package (and not an option) to mean something.
-const RUNNERS: &[&str] = &[
-    "bunx", "bundle", "cargo", "composer", "conda", "docker", "gh", "git", "go", "hatch", "just", "kubectl",
-    "make", "mamba", "mise", "nerdctl", "nix", "npm", "npx", "oc", "pdm", "pip", "pip3", "pipenv", "pipx",
-    "pixi", "pnpm", "podman", "poetry", "rustup", "rye", "uv", "uvx", "yarn",
+/// Programs that run what the files of the workspace, or a package from anywhere, say.
+const TASK_RUNNERS: &[&str] = &[
+    "ant",
+    "bazel",
+    "bunx",
+    "git",
+    "gmake",
+    "gradle",
+    "gradlew",
+    "hatch",
+    "invoke",
+    "just",
+    "make",
+    "mise",
+    "mvn",
+    "ninja",
+    "nox",
+    "npx",
+    "pipx",
+    "pnpx",
+    "pre-commit",
+    "rake",
+    "task",
+    "tox",
+    "uvx",
 ];
 
-/// Runners whose first operand is a file, or the program itself.
+/// Programs that need at least a subcommand, script or package (and not an option) to mean something.
+const RUNNERS: &[&str] = &[
+    "bundle", "cargo", "composer", "conda", "docker", "gh", "go", "kubectl", "mamba", "nerdctl", "nix",
+    "npm", "oc", "pdm", "pip", "pip3", "pipenv", "pixi", "pnpm", "podman", "poetry", "rustup", "rye", "uv",
+    "yarn",
+];
+
+/// Programs that do whatever a file or their arguments say: no prefix of theirs means anything.
 const INTERPRETERS: &[&str] = &[
     "Rscript",
     "ash",
@@ -145,7 +172,6 @@ const CARRYING: &[(&str, &[&str])] = &[
     ("bundle", &["config"]),
     ("docker", &["compose", "container", "build", "buildx"]),
     ("gh", &["alias", "extension", "codespace"]),
-    ("git", &["bisect", "config", "difftool", "filter-branch", "mergetool", "rebase", "submodule"]),
     ("go", &["generate", "tool"]),
     ("kubectl", &["attach", "cp", "debug"]),
     ("nix", &["develop", "shell"]),
@@ -160,22 +186,20 @@ const CARRYING: &[(&str, &[&str])] = &[
 /// The same of any runner.
 const CARRYING_ALL: &[&str] = &["dlx", "eval", "exec", "repl", "run", "x"];
 
-/// Runners whose second word is the name of a recipe.
-const TARGETS: &[&str] = &["just", "make"];
-
-/// Runners whose `run` means a script by its name.
-const SCRIPTS: &[&str] = &["bun", "npm", "pnpm", "yarn"];
+/// Runners for which these are scripts of the workspace, too.
+const SCRIPTS: &[&str] = &["npm", "pnpm", "yarn"];
+const SCRIPT_NAMES: &[&str] = &["restart", "start", "stop", "test"];
 
 /// Whether a prefix would allow too much to be granted at all.
 #[must_use]
 pub fn too_broad(words: &[String]) -> bool {
     let Some(first) = words.first() else { return true };
     let name = first.rsplit('/').next().unwrap_or(first);
-    if name.is_empty() || CARRIERS.contains(&name) {
+    let is = |names: &[&str]| names.contains(&name) || names.contains(&stem(name));
+    if name.is_empty() || is(CARRIERS) || is(INTERPRETERS) || is(TASK_RUNNERS) {
         return true;
     }
-    let is = |names: &[&str]| names.contains(&name) || names.contains(&stem(name));
-    if !is(RUNNERS) && !is(INTERPRETERS) {
+    if !is(RUNNERS) {
         return false;
     }
     // An option, or another toolchain.
@@ -183,10 +207,8 @@ pub fn too_broad(words: &[String]) -> bool {
         return true;
     };
     let second = second.as_str();
-    if SCRIPTS.contains(&name) && second == "run" {
-        return words.get(2).is_none_or(|script| script.is_empty() || script.starts_with('-'));
-    }
-    (CARRYING_ALL.contains(&second) && !TARGETS.contains(&name))
+    CARRYING_ALL.contains(&second)
+        || SCRIPTS.contains(&name) && SCRIPT_NAMES.contains(&second)
         || CARRYING.iter().any(|(runner, carrying)| *runner == name && carrying.contains(&second))
 }
 
@@ -207,6 +229,21 @@ fn runs_own_file(words: &[String], workdir: &Path, policy: &Policy) -> bool {
     interprets && words.iter().skip(1).find(|word| !word.starts_with('-')).is_some_and(|file| written(file))
 }
 
+/// The program in the workspace that a command runs by its place there: a rule for it is bound to its content.
+#[must_use]
+pub fn own_program(words: &[String], workdir: &Path, policy: &Policy) -> Option<PathBuf> {
+    let program = words.first().filter(|program| program.contains('/'))?;
+    Some(plain_path(&workdir.join(program))).filter(|path| policy.holds(path))
+}
+
+/// The programs in the workspace whose content decides about a call.
+#[must_use]
+pub fn own_programs(intent: &Intent, policy: &Policy) -> Vec<PathBuf> {
+    let Intent::Command { command, workdir, .. } = intent else { return Vec::new() };
+    let commands = command::plain(command).unwrap_or_default();
+    commands.iter().filter_map(|words| own_program(words, workdir, policy)).collect()
+}
+
 /// What a person may be offered to allow from now on, instead of this call alone. Nothing where every such rule
 /// would be too broad, or not plain enough to be sure of.
 #[must_use]
@@ -215,6 +252,10 @@ pub fn proposals(intent: &Intent, policy: &Policy) -> Vec<Grant> {
         Intent::Command { command, workdir, prefix, .. } => {
             let commands = command::plain(command).unwrap_or_default();
             let [words] = commands.as_slice() else { return Vec::new() };
+            if let Some(hash) = own_program(words, workdir, policy).and_then(|path| policy.scripts.get(&path))
+            {
+                return vec![Grant::Script { words: words.clone(), hash: hash.clone() }];
+            }
             if runs_own_file(words, workdir, policy) {
                 return Vec::new();
             }
@@ -231,6 +272,7 @@ pub fn proposals(intent: &Intent, policy: &Policy) -> Vec<Grant> {
                 _ => Vec::new(),
             }
         }
+        Intent::Connect { host, port } => vec![Grant::Host { host: host.clone(), port: *port }],
         Intent::None | Intent::Read { .. } | Intent::Input { .. } | Intent::Unknown => Vec::new(),
     }
 }
@@ -252,7 +294,16 @@ pub(super) fn for_command<'a>(
             Grant::CommandPrefix { words: prefix } => {
                 !too_broad(prefix) && words.starts_with(prefix) && !runs_own_file(words, workdir, policy)
             }
-            Grant::WriteBelow { .. } | Grant::Unknown => false,
+            Grant::Script { words: prefix, hash } => {
+                words.starts_with(prefix)
+                    && own_program(words, workdir, policy)
+                        .is_some_and(|path| policy.scripts.get(&path) == Some(hash))
+            }
+            Grant::WriteBelow { .. }
+            | Grant::Host { .. }
+            | Grant::Ask { .. }
+            | Grant::Deny { .. }
+            | Grant::Unknown => false,
         })?;
         first.get_or_insert(rule);
     }
@@ -266,8 +317,20 @@ pub(super) fn for_file<'a>(file: &FileChange, rules: &'a [Rule]) -> Option<&'a R
             let rest = path.strip_prefix(root);
             below(path, root) && rest.is_ok_and(|rest| obeyed_by(rest).is_none())
         }),
-        Grant::CommandPrefix { .. } | Grant::Unknown => false,
+        Grant::CommandPrefix { .. }
+        | Grant::Script { .. }
+        | Grant::Host { .. }
+        | Grant::Ask { .. }
+        | Grant::Deny { .. }
+        | Grant::Unknown => false,
     })
+}
+
+/// The grant under which commands may reach a host.
+pub(super) fn for_host<'a>(host: &str, port: u16, rules: &'a [Rule]) -> Option<&'a Rule> {
+    holding(rules).find(
+        |rule| matches!(&rule.grant, Grant::Host { host: known, port: at } if known == host && *at == port),
+    )
 }
 
 fn holding(rules: &[Rule]) -> impl Iterator<Item = &Rule> {

@@ -9,12 +9,22 @@ pub mod destructive;
 pub mod effects;
 mod grants;
 pub mod harmless;
+mod likeness;
+mod limits;
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+};
 
-use crate::protocol::{Approval, By, FileChange, Intent, Rule, SandboxMode, obeyed_by};
+use crate::protocol::{Approval, By, Effects, FileChange, Intent, Rule, SandboxMode, Verb, obeyed_by};
 
-pub use grants::{proposals, too_broad};
+pub use grants::{own_programs, proposals, too_broad};
+pub use likeness::{alike, killed};
+pub use limits::limited;
+
+/// Why a host that nobody has said anything of is not reached.
+pub const HOST_UNLISTED: &str = "it is in no list of allowed hosts (network.allow)";
 
 /// What the models know to be told when they ask for more and nobody may be asked.
 pub const ESCALATION_REFUSED: &str = "approval policy is Never; reject command — you cannot ask for escalated \
@@ -33,6 +43,8 @@ pub struct Policy {
     pub sandbox: SandboxMode,
     /// The workspace and the further directories that may be written. Absolute, links resolved.
     pub roots: Vec<PathBuf>,
+    /// The BLAKE3 hashes of programs in the workspace that rules may be bound to. One that is not here has no rule.
+    pub scripts: BTreeMap<PathBuf, String>,
 }
 
 /// What becomes of a call.
@@ -65,6 +77,11 @@ pub fn judge(intent: &Intent, policy: &Policy, rules: &[Rule]) -> Judgement {
                 judge_command(command, workdir, policy, rules)
             }
         }
+        // What a rule allows needs nobody who is asked: it is the same as a list.
+        Intent::Connect { host, port } => match grants::for_host(host, *port, rules) {
+            Some(rule) => Judgement::Allow(by(rule)),
+            None => policy.ask_or(HOST_UNLISTED.to_owned(), format!("{HOST_UNLISTED}, and nobody is asked")),
+        },
         Intent::Unknown => policy.ask_or(
             "this call says nothing that this version understands about what it would do".into(),
             "call rejected: what it would do is unknown; rejected by user approval settings".into(),
@@ -194,6 +211,29 @@ impl Policy {
         let first = seen.next()?;
         // A root below such a name was meant.
         seen.try_fold(first?, |who, other| other.map(|_| who))
+    }
+
+    /// Whether a command that is allowed by itself is asked for when it would lose something.
+    #[must_use]
+    pub fn watches(&self) -> bool {
+        (self.approval, self.sandbox) == (Approval::OnRequest, SandboxMode::DangerFullAccess)
+    }
+
+    /// Why somebody should be asked about these effects where there is no sandbox: what is lost lies outside, or is
+    /// work that no commit holds, and more of it than one file.
+    #[must_use]
+    pub fn loss(&self, effects: &Effects) -> Option<String> {
+        let temporary = |path: &Path| ["/tmp", "/var/tmp"].iter().any(|folder| path.starts_with(folder));
+        let mut lost = effects.touched.iter().filter(|touched| touched.verb.loses());
+        let beyond = lost.clone().find(|touched| touched.tally.outside > 0 && !temporary(&touched.path));
+        if let Some(touched) = beyond {
+            return Some(format!(
+                "there is no sandbox, and it touches what lies outside: {}",
+                touched.path.display()
+            ));
+        }
+        let work = lost.find(|touched| touched.verb != Verb::Overwrite && touched.tally.uncommitted > 1)?;
+        Some(format!("there is no sandbox, and no commit holds what it removes: {}", work.path.display()))
     }
 
     fn ask_or(&self, question: String, refusal: String) -> Judgement {

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallId, Content, Delta, Event, Grant, InputId, ProcessId, Restore, Rule, Scope, Seq, Settings};
+use super::{
+    CallId, Content, Delta, Event, Grant, Hidden, InputId, ProcessId, RequestId, Restore, Rule, Scope, Seq,
+    Settings,
+};
 
 /// A wish of a person. It is refused, or becomes facts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +27,11 @@ pub enum Command {
         call: CallId,
         verdict: Verdict,
     },
+    /// Answer the question whether commands may reach a host.
+    DecideHost {
+        request: RequestId,
+        verdict: Verdict,
+    },
     /// Run with other settings from the next request on.
     Configure {
         settings: Box<Settings>,
@@ -39,6 +47,11 @@ pub enum Command {
     WriteStdin {
         process: ProcessId,
         text: String,
+    },
+    /// Give a process the line that it asks for and does not echo, or leave it to the model. The line is kept nowhere.
+    AnswerSecret {
+        process: ProcessId,
+        line: Option<Hidden>,
     },
     /// End a process, and all that it started.
     Kill {
@@ -96,6 +109,10 @@ pub enum Rejection {
     NotWaiting(CallId),
     #[error("call {0} was not offered that rule")]
     NotOffered(CallId),
+    #[error("the connection does not wait any more")]
+    NoRequest(RequestId),
+    #[error("that rule was not offered")]
+    NotOfferedForHost(RequestId),
     #[error("that message was delivered already, or never queued")]
     NotQueued(InputId),
     #[error("there is no such rule any more")]
@@ -106,6 +123,8 @@ pub enum Rejection {
     NotRunning(ProcessId),
     #[error("process {0} has no terminal to type into")]
     NoTerminal(ProcessId),
+    #[error("process {0} does not ask for a line any more")]
+    NotAsking(ProcessId),
     #[error("a turn is running, or waits to; interrupt it first")]
     Busy,
     #[error("fact {} is not a message that the conversation can go back to", .0.0)]

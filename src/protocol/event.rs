@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    BlobId, CallId, Content, Delivery, Effects, Grant, InputId, Intent, Item, ProcessId, ResponseId, Rule,
-    Scope, Seq, SessionId, Settings, SnapshotId, TurnId, settings::known,
+    BlobId, CallId, Connection, Content, Delivery, Effects, Grant, InputId, Intent, Item, ProcessId,
+    RequestId, ResponseId, Rule, Scope, Seq, SessionId, Settings, SnapshotId, TurnId, settings::known,
 };
 
 /// Version of the log format, carried by the first line.
@@ -131,6 +131,44 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output: Option<BlobId>,
     },
+    /// A process reads a line that is not echoed, such as a password, and a person is asked for it.
+    SecretAsked {
+        process: ProcessId,
+        command: String,
+        /// What the process said last.
+        prompt: String,
+    },
+    /// It is not asked for any more. What was typed is kept nowhere.
+    SecretAnswered {
+        process: ProcessId,
+        answer: SecretAnswer,
+    },
+    /// A command wants to reach a host, and nothing says whether it may. Its connection waits for a person; it does
+    /// not survive the program, and neither does the question.
+    HostRequested {
+        request: RequestId,
+        /// The call whose command it is, as far as that can be told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<CallId>,
+        intent: Intent,
+        reason: String,
+        /// What may be allowed from now on, instead of this command alone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        grants: Vec<Grant>,
+    },
+    /// The answer: the connection is made, or refused.
+    HostAllowed {
+        request: RequestId,
+        by: By,
+    },
+    HostRefused {
+        request: RequestId,
+        by: By,
+        /// What the command, and so the model, is told.
+        reason: String,
+    },
+    /// A connection of a command was refused, could not be made, or is over.
+    ConnectionEnded(Connection),
     /// The conversation goes on from before a message, which was fact `to`. Files and processes stay as they are.
     Rewound {
         to: Seq,
@@ -219,6 +257,21 @@ pub enum Level {
     Info,
     Warning,
     Error,
+}
+
+/// What came of asking a person for a line that is not echoed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretAnswer {
+    /// They typed it.
+    Typed,
+    /// They left it to the model.
+    Left,
+    /// The process did not wait for it any more.
+    Gone,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// How a turn ended.

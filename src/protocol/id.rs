@@ -24,6 +24,11 @@ pub struct ResponseId(pub u32);
 #[serde(transparent)]
 pub struct InputId(pub u32);
 
+/// A question whether commands may reach a host, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u32);
+
 /// What the model calls a *session ID*: a process that outlived its tool call. Five digits at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -29,9 +29,14 @@ pub enum Intent {
         /// The argv prefix that the model proposes to allow from now on.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         prefix: Vec<String>,
+        /// The shell that reads it, where the model wants another one than the user's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shell: Option<PathBuf>,
     },
     /// Type into a process that was allowed before, or look at it.
     Input { process: ProcessId, text: String },
+    /// Reach another machine from inside the sandbox. No tool asks for it: a running command does.
+    Connect { host: String, port: u16 },
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
@@ -67,7 +72,7 @@ pub enum FileOperation {
     Unknown,
 }
 
-/// A permission that outlives the call it was given for.
+/// What a rule says: a permission that outlives the call it was given for, or a limit to all permissions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Grant {
@@ -75,6 +80,15 @@ pub enum Grant {
     CommandPrefix { words: Vec<String> },
     /// Changes to files at or below this path.
     WriteBelow { path: PathBuf },
+    /// Commands whose words begin with exactly these, the first of which names a program in the workspace: as long as
+    /// that has the content of this BLAKE3 hash.
+    Script { words: Vec<String>, hash: String },
+    /// A person is asked before commands that begin with these words, whatever else is allowed.
+    Ask { words: Vec<String> },
+    /// Commands that begin with these words are refused, whatever else is allowed.
+    Deny { words: Vec<String> },
+    /// Connections to this host and port, from inside the sandbox.
+    Host { host: String, port: u16 },
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
@@ -129,12 +143,19 @@ impl fmt::Display for Scope {
 }
 
 impl Grant {
+    /// Whether it takes something away instead of giving it.
+    #[must_use]
+    pub fn limits(&self) -> bool {
+        matches!(self, Self::Ask { .. } | Self::Deny { .. })
+    }
+
     /// Whether it can be given that scope. A program that is named by its place in the workspace is another one in
     /// each project.
     #[must_use]
     pub fn fits(&self, scope: Scope) -> bool {
         match (self, scope) {
             (Self::Unknown, _) | (_, Scope::Unknown) => false,
+            (Self::Script { .. }, Scope::Everywhere) => false,
             (Self::CommandPrefix { words }, Scope::Everywhere) => {
                 words.first().is_some_and(|program| program.starts_with('/') || !program.contains('/'))
             }
@@ -148,13 +169,28 @@ impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CommandPrefix { words } => {
-                let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-                write!(f, "commands that begin with `{}`, outside the sandbox too", words.join(" "))
+                write!(f, "commands that begin with `{}`, outside the sandbox too", line(words))
             }
+            Self::Script { words, hash } => {
+                let short: String = hash.chars().take(8).collect();
+                let words = line(words);
+                write!(
+                    f,
+                    "commands that begin with `{words}`, outside the sandbox too, while that file is as it is now ({short})"
+                )
+            }
+            Self::Ask { words } => write!(f, "ask before commands that begin with `{}`", line(words)),
+            Self::Deny { words } => write!(f, "never commands that begin with `{}`", line(words)),
             Self::WriteBelow { path } => write!(f, "changes at or below {}", path.display()),
+            Self::Host { host, port } => write!(f, "connections to {host}:{port}"),
             Self::Unknown => f.write_str("nothing that this version knows"),
         }
     }
+}
+
+/// Words as a shell would be told them.
+fn line(words: &[String]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// A word as a shell has to be told it.
@@ -172,7 +208,7 @@ impl Intent {
     #[must_use]
     pub fn mutates(&self) -> bool {
         match self {
-            Self::None | Self::Read { .. } => false,
+            Self::None | Self::Read { .. } | Self::Connect { .. } => false,
             Self::Write { .. } | Self::Command { .. } | Self::Input { .. } | Self::Unknown => true,
         }
     }
@@ -182,9 +218,12 @@ impl Intent {
     pub fn exclusive(&self) -> bool {
         match self {
             Self::Write { .. } => true,
-            Self::None | Self::Read { .. } | Self::Command { .. } | Self::Input { .. } | Self::Unknown => {
-                false
-            }
+            Self::None
+            | Self::Read { .. }
+            | Self::Command { .. }
+            | Self::Input { .. }
+            | Self::Connect { .. }
+            | Self::Unknown => false,
         }
     }
 }

@@ -9,9 +9,11 @@ mod delta;
 mod effects;
 mod event;
 mod exact;
+mod hidden;
 mod id;
 mod intent;
 mod item;
+mod network;
 mod obeyed;
 mod printable;
 mod settings;
@@ -22,12 +24,15 @@ pub use command::{Command, Delivery, Rejection, Update, Verdict};
 pub use delta::Delta;
 pub use effects::{Bound, Effects, Tally, Touched, Verb};
 pub use event::{
-    By, Event, FORMAT_VERSION, Fact, Level, Moment, Outcome, ResponseOutcome, Restore, Time, Usage,
+    By, Event, FORMAT_VERSION, Fact, Level, Moment, Outcome, ResponseOutcome, Restore, SecretAnswer, Time,
+    Usage,
 };
 pub use exact::{Exact, exact, exact_parts};
-pub use id::{BlobId, CallId, InputId, ProcessId, ResponseId, Seq, SessionId, SnapshotId, TurnId};
+pub use hidden::Hidden;
+pub use id::{BlobId, CallId, InputId, ProcessId, RequestId, ResponseId, Seq, SessionId, SnapshotId, TurnId};
 pub use intent::{FileChange, FileOperation, Grant, Intent, Rule, Scope, quoted};
 pub use item::{Args, Content, Context, Item, words};
+pub use network::{Connection, Passage};
 pub use obeyed::{obeyed_by, obeyed_names};
 pub use printable::{printable, printable_speech};
 pub use settings::{Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Snapshots, Verbosity};

@@ -114,7 +114,8 @@ fn power() -> io::Result<()> {
 /// To leave an image of the memory behind.
 fn cores() -> io::Result<()> {
     let most = getrlimit(Resource::Core).maximum;
-    if most == Some(0) {
+    // One byte holds none; nothing at all would still start a program that the kernel pipes them to (core(5)).
+    if most.is_some_and(|bytes| bytes <= 1) {
         return Err(refused("none may be written"));
     }
     Ok(setrlimit(Resource::Core, Rlimit { current: most, maximum: most })?)

@@ -102,18 +102,20 @@ const TOOLS_AT_HOME: &[&str] = &[
     ".sdkman",
     ".volta",
     "anaconda3",
-    "go",
+    // Not its sources, which are the user's.
+    "go/bin",
+    "go/pkg",
     "miniconda3",
 ];
 
-/// Variables that name the root of a tool. Of `CARGO_HOME` only parts are shown: it may hold a token.
+/// Variables that name the root of a tool. Of `CARGO_HOME` and `GOPATH` only parts are shown: one may hold a token, the
+/// other holds sources.
 const TOOL_ROOTS: &[&str] = &[
     "ANDROID_HOME",
     "BUN_INSTALL",
     "CONDA_PREFIX",
     "DOTNET_ROOT",
     "GEM_HOME",
-    "GOPATH",
     "GOROOT",
     "JAVA_HOME",
     "NVM_DIR",
@@ -131,18 +133,21 @@ const SECRETS_AT_HOME: &[&str] = &[
     ".bun/bin/.npmrc",
     ".cargo/credentials",
     ".cargo/credentials.toml",
+    ".dotnet/corefx/cryptography",
     ".gem/credentials",
     ".local/share/uv/credentials",
     ".nvm/.npmrc",
-    "go/.netrc",
+    "anaconda3/.condarc",
+    "miniconda3/.condarc",
 ];
 const SECRETS_AT_ROOTS: &[(&str, &[&str])] = &[
     ("BUN_INSTALL", &["bin/.npmrc"]),
     ("CARGO_HOME", &["credentials", "credentials.toml"]),
+    ("CONDA_PREFIX", &[".condarc"]),
     ("GEM_HOME", &["credentials"]),
-    ("GOPATH", &[".netrc"]),
     ("NVM_DIR", &[".npmrc"]),
     ("PNPM_HOME", &["rc", ".npmrc"]),
+    ("VIRTUAL_ENV", &["pip.conf"]),
 ];
 /// The same, of tools that are installed for the whole system.
 const SECRETS_OF_SYSTEM: &[&str] = &[
@@ -161,6 +166,9 @@ const NEUTRAL_HOME: &str = "/home/agent";
 
 /// Where the programs that belong to the agent are inside the sandbox.
 pub(super) const PROGRAMS: &str = "/.agent";
+
+/// Says that commands have no network at all.
+pub(super) const NETWORK_DISABLED: &str = "AGENT_SANDBOX_NETWORK_DISABLED";
 
 /// Marks a variable that would change how our own helper starts, on its way through it.
 const SHIELD: &str = "__AGENT_INNER_";
@@ -182,7 +190,7 @@ pub fn clean(vars: impl Iterator<Item = (OsString, OsString)>, mode: SandboxMode
     }
     if !outside {
         set("AGENT_SANDBOXED", "1".as_ref());
-        set("AGENT_SANDBOX_NETWORK_DISABLED", "1".as_ref());
+        set(NETWORK_DISABLED, "1".as_ref());
         // Objects that are packed anew would all be brought out again. The user's own git does it in its time.
         for (name, value) in [("COUNT", "1"), ("KEY_0", "gc.auto"), ("VALUE_0", "0")] {
             set(&format!("GIT_CONFIG_{name}"), value.as_ref());
@@ -257,6 +265,9 @@ pub(super) fn tools() -> Vec<PathBuf> {
     found.extend(TOOL_ROOTS.iter().filter_map(var));
     if let Some(cargo) = var(&"CARGO_HOME") {
         found.extend(["bin", "env", "git", "registry"].map(|part| cargo.join(part)));
+    }
+    if let Some(go) = var(&"GOPATH") {
+        found.extend(["bin", "pkg"].map(|part| go.join(part)));
     }
     found.extend(search_path());
     found.retain(|path| {
@@ -382,6 +393,23 @@ pub fn may_be_secret(name: &str) -> bool {
     NEVER.iter().any(|word| upper.contains(word))
 }
 
+/// Values of this process's environment that are to stay out of what commands say: those of variables whose names
+/// say so. Paths, words of people and switches are none.
+#[must_use]
+pub fn secret_values() -> Vec<String> {
+    let all = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    all.filter(|(name, value)| holds_secret(name, value)).map(|(_, value)| value).collect()
+}
+
+fn holds_secret(name: &str, value: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let named = may_be_secret(&upper.replace("AUTHOR", ""))
+        && !["_FILE", "_PATH", "_DIR"].iter().any(|end| upper.ends_with(end));
+    let plain = value.bytes().all(|byte| byte.is_ascii_lowercase()) || value.contains(char::is_whitespace);
+    named && !plain && !value.starts_with("/") && !value.starts_with("./") && !value.starts_with("~/")
+}
+
 /// Without empty and relative entries: they would run what a repository brings.
 fn absolute_only(path: &OsStr) -> OsString {
     let kept: Vec<&[u8]> =
@@ -415,6 +443,23 @@ mod tests {
 
     fn get<'a>(env: &'a Vars, name: &str) -> Option<&'a str> {
         env.iter().find(|(n, _)| n == name).map(|(_, v)| v.to_str().unwrap())
+    }
+
+    #[test]
+    fn values_of_variables_with_secret_names_stay_out_of_what_is_said_and_words_do_not() {
+        for (name, value, secret) in [
+            ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG", true),
+            ("github_token", "0123456789abcdef", true),
+            ("GIT_AUTHOR_NAME", "Ada2Lovelace", false),
+            ("GIT_AUTHOR_TOKEN", "Ada2Lovelace", true),
+            ("SSH_AUTH_SOCK", "/run/user/1000/agent", false),
+            ("POSTGRES_PASSWORD", "postgres", false),
+            ("KEY_FILE", "keys2.json", false),
+            ("AUTH_HINT", "ask Ada 2", false),
+            ("PATH", "Q1w2E3r4", false),
+        ] {
+            assert_eq!(holds_secret(name, value), secret, "{name}");
+        }
     }
 
     #[test]

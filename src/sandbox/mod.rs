@@ -9,6 +9,7 @@ pub mod env;
 mod git;
 #[cfg(target_os = "linux")]
 mod linux;
+pub mod network;
 mod none;
 mod program;
 mod publish;
@@ -17,7 +18,9 @@ mod seatbelt;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
-use crate::protocol::SandboxMode;
+use crate::protocol::{CallId, SandboxMode};
+
+use self::network::Network;
 
 #[cfg(target_os = "linux")]
 pub use docker::DockerSettings;
@@ -47,6 +50,8 @@ pub struct Settings {
     pub writable: Vec<PathBuf>,
     /// A directory of this session's own, made on first use and removed by whoever made the session's folder.
     pub scratch: PathBuf,
+    /// Files that commands may see although they look like secrets: absolute, or below any of the directories.
+    pub reveal: Vec<PathBuf>,
     /// Directories of this program: its settings, keys and sessions. Commands neither read nor write them.
     pub own: Vec<PathBuf>,
     /// What starts this program again, as the sandbox's helper: see [`itself`].
@@ -66,6 +71,21 @@ pub trait Sandbox: Send + Sync {
     /// # Errors
     /// When the sandbox can't be had; the command must then not run.
     fn wrap(&self, command: CommandLine) -> Result<CommandLine, SandboxError>;
+
+    /// The same for the command of a call, so that what it does with the network is told with that.
+    ///
+    /// # Errors
+    /// As [`Sandbox::wrap`].
+    fn wrap_for(&self, command: CommandLine, call: Option<&CallId>) -> Result<CommandLine, SandboxError> {
+        let _ = call;
+        self.wrap(command)
+    }
+
+    /// What the result of a call is to say of connections that its command did not get: a sentence each, said once.
+    fn refusals(&self, call: Option<&CallId>) -> Vec<String> {
+        let _ = call;
+        Vec::new()
+    }
 
     /// In one line, what holds: for the status line, `doctor`, and the model.
     fn describe(&self) -> String;
@@ -166,12 +186,20 @@ pub fn attacker(settings: &Settings) -> PathBuf {
 /// # Errors
 /// When a layer of it can't be had. The text says which, and how to get it.
 pub fn pick(settings: Settings) -> Result<SharedSandbox, SandboxError> {
+    pick_with(settings, None)
+}
+
+/// The same, whose commands reach what `network` lets them reach.
+///
+/// # Errors
+/// As [`pick`].
+pub fn pick_with(settings: Settings, network: Option<Network>) -> Result<SharedSandbox, SandboxError> {
     match settings.mode {
         SandboxMode::DangerFullAccess => {
             let links = Some((settings.program, settings.scratch.join("bin")));
             Ok(Arc::new(none::Unconfined { helper: settings.helper, links }))
         }
-        SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => local(settings),
+        SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => local(settings, network),
     }
 }
 
@@ -207,24 +235,24 @@ pub fn probe(settings: &Settings) -> Vec<Layer> {
     #[cfg(target_os = "linux")]
     return linux::layers(settings);
     #[cfg(not(target_os = "linux"))]
-    match local(settings.clone()) {
+    match local(settings.clone(), None) {
         Ok(sandbox) => vec![Layer { name: "local".into(), ok: true, detail: sandbox.describe() }],
         Err(error) => vec![Layer { name: "local".into(), ok: false, detail: error.message }],
     }
 }
 
 #[cfg(target_os = "linux")]
-fn local(settings: Settings) -> Result<SharedSandbox, SandboxError> {
-    Ok(Arc::new(linux::Linux::start(settings)?))
+fn local(settings: Settings, network: Option<Network>) -> Result<SharedSandbox, SandboxError> {
+    Ok(Arc::new(linux::Linux::start(settings, network)?))
 }
 
 #[cfg(target_os = "macos")]
-fn local(settings: Settings) -> Result<SharedSandbox, SandboxError> {
+fn local(settings: Settings, _: Option<Network>) -> Result<SharedSandbox, SandboxError> {
     Ok(Arc::new(seatbelt::Seatbelt::start(settings)?))
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-fn local(_: Settings) -> Result<SharedSandbox, SandboxError> {
+fn local(_: Settings, _: Option<Network>) -> Result<SharedSandbox, SandboxError> {
     Err(SandboxError {
         message: "no sandbox: there is none for this system yet. To run without one, at your own risk: \
                   --sandbox danger-full-access"

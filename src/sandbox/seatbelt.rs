@@ -280,6 +280,7 @@ mod tests {
             mode,
             workspace: "/w/a \"quoted\") (allow default) project".into(),
             writable: vec!["/further".into()],
+            reveal: Vec::new(),
             scratch: "/state/sessions/1/scratch".into(),
             own: vec!["/state".into(), "/config".into()],
             helper: "/helper".into(),

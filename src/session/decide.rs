@@ -2,7 +2,7 @@
 
 use crate::protocol::{
     By, CallId, Command, Content, Context, Delivery, Fact, InputId, Item, Outcome, ProcessId, Rejection,
-    ResponseOutcome, Scope, Shown, Time, TurnId, Verdict,
+    ResponseOutcome, Scope, SecretAnswer, Shown, Time, TurnId, Verdict,
 };
 
 use super::{CallState, ProcessState, Session};
@@ -24,6 +24,7 @@ impl Session {
             }
             Command::Interrupt => self.interrupt(now),
             Command::Decide { call, verdict } => self.verdict(call, verdict),
+            Command::DecideHost { request, verdict } => self.host_verdict(request, verdict),
             Command::Configure { settings } => Ok(vec![Fact::Configured { settings: *settings }]),
             Command::Rename { title } => Ok(vec![Fact::Renamed { title }]),
             Command::Revoke { rule } if self.rules.contains(&rule) => Ok(vec![Fact::Revoked { rule }]),
@@ -33,6 +34,13 @@ impl Session {
                 self.by_hand(process, "pressed Ctrl-C in")
             }
             Command::WriteStdin { process, .. } => self.by_hand(process, "typed into"),
+            Command::AnswerSecret { process, .. } if !self.secrets.contains_key(&process) => {
+                Err(Rejection::NotAsking(process))
+            }
+            Command::AnswerSecret { process, line } => {
+                let answer = if line.is_some() { SecretAnswer::Typed } else { SecretAnswer::Left };
+                Ok(vec![Fact::SecretAnswered { process, answer }])
+            }
             Command::Kill { process } => self.by_hand(process, "ended"),
             Command::Rewind { to } => self.rewind(to),
             Command::Restore { .. } if !self.idle() => Err(Rejection::Busy),
@@ -117,7 +125,8 @@ impl Session {
 
     fn interrupt(&self, now: Time) -> Result<Vec<Fact>, Rejection> {
         let turn = self.turn.as_ref().ok_or(Rejection::Idle)?;
-        let mut facts = Vec::new();
+        let mut facts: Vec<Fact> =
+            self.close_hosts("the user interrupted while this waited for an answer").collect();
         if let Some(response) = turn.response {
             facts.push(Fact::ResponseFinished {
                 response,
@@ -217,6 +226,32 @@ mod tests {
             let expected = expected.map(|text| vec![Fact::item(notice(text))]);
             assert_eq!(session.decide(command.clone(), Time::UNIX_EPOCH), expected, "{command:?}");
         }
+    }
+
+    #[test]
+    fn a_line_that_is_not_echoed_is_given_once_and_only_where_it_is_asked_for() {
+        let asked = || Fact::SecretAsked {
+            process: ProcessId(1),
+            command: "sudo true".into(),
+            prompt: "Password:".into(),
+        };
+        let answered = |answer| Fact::SecretAnswered { process: ProcessId(1), answer };
+        let answer = |line: Option<&str>| Command::AnswerSecret {
+            process: ProcessId(1),
+            line: line.map(|line| line.to_owned().into()),
+        };
+        let typed = told([asked()]).decide(answer(Some("hunter2")), Time::UNIX_EPOCH);
+        assert_eq!(typed, Ok(vec![answered(SecretAnswer::Typed)]));
+        assert!(!format!("{typed:?} {:?}", answer(Some("hunter2"))).contains("hunter2"));
+        let left = told([asked()]).decide(answer(None), Time::UNIX_EPOCH);
+        assert_eq!(left, Ok(vec![answered(SecretAnswer::Left)]));
+        for over in
+            [vec![], vec![asked(), answered(SecretAnswer::Typed)], vec![started(1, "x"), asked(), exited(1)]]
+        {
+            let refused = told(over).decide(answer(Some("x")), Time::UNIX_EPOCH);
+            assert_eq!(refused, Err(Rejection::NotAsking(ProcessId(1))));
+        }
+        assert_eq!(told([asked()]).reconcile(), [answered(SecretAnswer::Gone)]);
     }
 
     #[test]

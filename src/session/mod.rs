@@ -4,6 +4,7 @@
 //! the same facts through the same code.
 
 mod decide;
+mod hosts;
 mod next;
 mod reconcile;
 mod rewind;
@@ -19,10 +20,13 @@ use std::{
 };
 
 use crate::protocol::{
-    BlobId, By, Content, Delivery, Event, Fact, InputId, Item, Outcome, PlanStep, ProcessId, Rule, Scope,
-    Seq, SessionId, Settings, Shown, Time, TurnId, Usage,
+    BlobId, By, CallId, Content, Delivery, Event, Fact, InputId, Item, Outcome, PlanStep, ProcessId, Rule,
+    Scope, Seq, SessionId, Settings, Shown, Time, TurnId, Usage,
 };
 
+use hosts::Hosts;
+
+pub use hosts::HostQuestion;
 pub use next::Step;
 pub use turn::{Call, CallState, Turn};
 pub use undo::{Undo, Undoable};
@@ -50,6 +54,8 @@ pub struct Session {
     pub queue: VecDeque<Queued>,
     /// Commands that outlived their call, by the number that the model knows.
     pub processes: BTreeMap<ProcessId, Process>,
+    /// Processes for which a person is asked to type what is not echoed.
+    pub secrets: BTreeMap<ProcessId, SecretAsked>,
     /// What people allowed for longer than one call.
     pub rules: Vec<Rule>,
     pub plan: Vec<PlanStep>,
@@ -65,6 +71,7 @@ pub struct Session {
     points: Vec<Point>,
     responses: u32,
     inputs: u32,
+    hosts: Hosts,
 }
 
 /// A message that waits to be delivered.
@@ -78,9 +85,19 @@ pub struct Queued {
 /// A command that outlived its call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Process {
+    /// The call that started it.
+    pub call: CallId,
     pub command: String,
     pub started: Time,
     pub state: ProcessState,
+}
+
+/// A line that a person is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretAsked {
+    pub command: String,
+    /// What the process said last.
+    pub prompt: String,
 }
 
 /// Whether it still runs.
@@ -122,6 +139,7 @@ impl Session {
     /// Takes in what has become true. Can't fail: it already happened.
     pub fn apply(&mut self, event: &Event) {
         self.seq = event.seq;
+        self.hosts.apply(event);
         match &event.fact {
             Fact::SessionStarted { session, workspace, .. } => {
                 self.id = Some(*session);
@@ -172,12 +190,14 @@ impl Session {
                 self.call_becomes(call, CallState::Asked { intent, reason, grants, effects });
             }
             Fact::CallAllowed { call, by, intent } => {
+                self.was_decided(call, by, true);
                 if let By::Person { grant: Some(grant), scope } = by {
                     self.rules.push(Rule { grant: grant.clone(), scope: *scope });
                 }
                 self.call_becomes(call, CallState::Allowed { intent: intent.clone() });
             }
-            Fact::CallRefused { call, reason, .. } => {
+            Fact::CallRefused { call, by, reason } => {
+                self.was_decided(call, by, false);
                 self.call_becomes(call, CallState::Refused { reason: reason.clone() });
             }
             Fact::ToolStarted { call } => {
@@ -185,14 +205,25 @@ impl Session {
                     call.start(event.at);
                 }
             }
-            Fact::ProcessStarted { process, command, .. } => {
-                let (command, state) = (command.clone(), ProcessState::Running);
-                self.processes.insert(*process, Process { command, started: event.at, state });
+            Fact::ProcessStarted { process, command, call } => {
+                let (call, command, state) = (call.clone(), command.clone(), ProcessState::Running);
+                self.processes.insert(*process, Process { call, command, started: event.at, state });
+            }
+            Fact::SecretAsked { process, command, prompt } => {
+                let asked = SecretAsked { command: command.clone(), prompt: prompt.clone() };
+                self.secrets.insert(*process, asked);
+            }
+            Fact::SecretAnswered { process, .. } => {
+                self.secrets.remove(process);
             }
             Fact::ProcessExited { process, exit, output } => {
+                self.secrets.remove(process);
                 if let Some(process) = self.processes.get_mut(process) {
                     process.state = ProcessState::Ended { exit: *exit, output: output.clone(), at: event.at };
                 }
+            }
+            Fact::HostAllowed { by: By::Person { grant: Some(grant), scope }, .. } => {
+                self.rules.push(Rule { grant: grant.clone(), scope: *scope });
             }
             Fact::Rewound { to } => self.rewound(*to),
             Fact::SnapshotStarted { .. }
@@ -201,7 +232,12 @@ impl Session {
             | Fact::RestoreStarted { .. }
             | Fact::Restored { .. }
             | Fact::RestoreFailed { .. } => self.undo.apply(&event.fact),
-            Fact::Noted { .. } | Fact::Unknown(_) => {}
+            Fact::HostRequested { .. }
+            | Fact::HostAllowed { .. }
+            | Fact::HostRefused { .. }
+            | Fact::ConnectionEnded(_)
+            | Fact::Noted { .. }
+            | Fact::Unknown(_) => {}
         }
         if !self.answering() {
             for item in std::mem::take(&mut self.held) {
@@ -258,6 +294,14 @@ impl Session {
     #[must_use]
     pub fn last_answer(&self) -> Option<&str> {
         self.items.iter().rev().find_map(said)
+    }
+
+    /// Keeps what a person said of a call, for as long as the turn goes on.
+    fn was_decided(&mut self, call: &crate::protocol::CallId, by: &By, allowed: bool) {
+        let intent = self.call(call).and_then(Call::intent).cloned();
+        if let (By::Person { .. }, Some(intent), Some(turn)) = (by, intent, &mut self.turn) {
+            turn.decided.push((intent, allowed));
+        }
     }
 
     fn call_becomes(&mut self, call: &crate::protocol::CallId, state: CallState) {

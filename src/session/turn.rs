@@ -21,6 +21,8 @@ pub struct Turn {
     pub failed: Option<(String, String)>,
     /// Tokens of this turn.
     pub usage: Usage,
+    /// What a person decided in it, oldest first: each with whether it was allowed.
+    pub decided: Vec<(Intent, bool)>,
     /// Calls in the model's order, from the first one without a result on.
     pub(super) calls: VecDeque<Call>,
 }
@@ -61,6 +63,7 @@ impl Turn {
             due: false,
             failed: None,
             usage: Usage::default(),
+            decided: Vec::new(),
             calls: VecDeque::new(),
         }
     }

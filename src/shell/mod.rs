@@ -5,6 +5,9 @@
 //! signals only what it started itself, which is the sandbox's outer helper; that one passes signals on, and
 //! everything inside dies with it.
 
+mod asking;
+#[cfg(test)]
+mod asking_tests;
 mod launch;
 mod live;
 mod login;
@@ -12,12 +15,18 @@ mod output;
 mod process;
 mod pty;
 mod reader;
+mod screen;
+#[cfg(test)]
+mod screen_tests;
 mod spawn;
 mod spill;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
+mod until;
+#[cfg(test)]
+mod until_tests;
 mod wait;
 mod waiting;
 #[cfg(test)]
@@ -30,6 +39,7 @@ use std::{
 };
 
 use rustix::process::Pid;
+use secrecy::SecretString;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -37,6 +47,7 @@ use tokio_util::{
 };
 
 use self::{
+    asking::Asking,
     login::Logins,
     process::{About, Env, Glimpse, Kill, OnCancel, Process},
     reader::{Control, Reader},
@@ -45,17 +56,25 @@ use self::{
     table::Table,
 };
 
-pub use self::waiting::Waiting;
+pub use self::{
+    asking::{Answered, Ask},
+    screen::{Shot, Size},
+    until::{Pattern, Until},
+    waiting::Waiting,
+};
 
 use crate::{
-    protocol::{BlobId, Excerpt, ProcessId},
+    protocol::{BlobId, CallId, Excerpt, ProcessId},
     sandbox::{CommandLine, SandboxError, SharedSandbox},
+    secrets::{Filter, Secrets},
 };
 
 /// The processes of a session. Cheap to clone.
 #[derive(Clone)]
 pub struct Shell {
     inner: Arc<Inner>,
+    /// The call that uses this handle: what its commands do with the network is told with it.
+    call: Option<CallId>,
 }
 
 struct Inner {
@@ -96,6 +115,10 @@ pub struct Settings {
     pub sandbox: SharedSandbox,
     /// Where commands run that a person let out of the sandbox.
     pub outside: SharedSandbox,
+    /// What is taken out of all that commands say.
+    pub secrets: Secrets,
+    /// Who can reach a person, to ask for what is typed and not echoed; nobody when there is no person.
+    pub person: Option<mpsc::UnboundedSender<Ask>>,
     /// Processes at most; for one more an ended one goes, or the one that was not looked at for longest.
     pub max_processes: usize,
     /// Where the ids of processes begin. Another one each time that a session is opened, so that the model
@@ -129,6 +152,8 @@ pub struct Look {
     pub sink: Arc<dyn Fn(&str) + Send + Sync>,
     /// Ends the look, and kills the process that this call started.
     pub cancel: CancellationToken,
+    /// What ends the look besides the end of the process.
+    pub until: Until,
 }
 
 /// What was seen of a process in one look.
@@ -141,6 +166,12 @@ pub struct Seen {
     pub state: State,
     /// What it waits for somebody to type, as far as the system tells.
     pub waiting: Option<Waiting>,
+    /// What a full-screen program shows; it is in the output, too.
+    pub screen: Option<Shot>,
+    /// What came of asking a person for it, if one was asked meanwhile.
+    pub answered: Option<Answered>,
+    /// The look ended because what it waited for was there.
+    pub met: bool,
     pub output: Captured,
     /// Processes that were ended to make room for this one.
     pub pruned: Vec<ProcessId>,
@@ -160,8 +191,8 @@ pub enum State {
 
 /// Output since the last look, as text, cut to what was asked for.
 ///
-/// The text has U+FFFD where the output was not UTF-8, and on a terminal CRLF at line ends. Blobs hold the bytes
-/// as they came.
+/// Secrets are taken out. The text has U+FFFD where the output was not UTF-8, and on a terminal CRLF at line ends;
+/// blobs hold the bytes as they came otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Captured {
     /// Everything, or the first part of it. Whole characters.
@@ -179,6 +210,15 @@ pub struct Captured {
 }
 
 impl Captured {
+    /// Adds text at the end, as far as it fits into `max` bytes.
+    fn add(&mut self, text: &str, max: usize) {
+        let shown = text::first(text, max.saturating_sub(self.head.len() + self.tail.len()));
+        let end = if self.tail.is_empty() { &mut self.head } else { &mut self.tail };
+        end.push_str(shown);
+        self.bytes += text.len() as u64;
+        self.lines += text::line_feeds(text.as_bytes());
+    }
+
     /// The beginning and the end, at most `max` bytes of them.
     #[must_use]
     pub fn excerpt(&self, max: usize) -> Excerpt {
@@ -218,8 +258,10 @@ pub struct Peek {
     pub tty: bool,
     /// Whether what is typed is not to be seen: its terminal takes lines and does not echo them, as for a password.
     pub hidden: bool,
-    /// The latest output, some kilobytes of it.
+    /// The latest output, some kilobytes of it; of a full-screen program what it shows.
     pub latest: String,
+    /// The size of its terminal, while a full-screen program has it.
+    pub full_screen: Option<Size>,
 }
 
 /// What a command would find around it.
@@ -269,12 +311,24 @@ impl Shell {
             stop,
             settings,
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), call: None }
+    }
+
+    /// A handle for the commands of a call.
+    #[must_use]
+    pub fn of(&self, call: &CallId) -> Self {
+        Self { inner: Arc::clone(&self.inner), call: Some(call.clone()) }
     }
 
     /// Has commands run elsewhere from the next one on. What runs stays where it is: its sandbox must live on.
     pub fn move_to(&self, sandbox: SharedSandbox, env: Env) {
         *lock(&self.inner.place) = Arc::new(Place::new(sandbox, env));
+    }
+
+    /// What is taken out of all that commands say.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.inner.settings.secrets
     }
 
     /// What the next command would find around it, in the sandbox or outside. Starts nothing.
@@ -310,7 +364,7 @@ impl Shell {
     }
 
     /// Types into a process (nothing, to only look) and looks at it for a while. An interrupt ends the look and
-    /// leaves the process.
+    /// leaves the process. What asks a terminal for another size is not typed: its terminal has it then.
     ///
     /// # Errors
     /// When there is no such process, or it has no terminal to type into.
@@ -318,19 +372,76 @@ impl Shell {
         let since = Instant::now();
         let process = self.get(process)?;
         if !text.is_empty() && !process.is_ended() {
-            process.control.type_in(text)?;
+            match screen::wanted_size(text) {
+                Some(size) => process.resize(size)?,
+                None => process.control.type_in(text)?,
+            }
         }
         let glimpse = process.look(&look, since, OnCancel::Leave).await;
         Ok(self.seen(&process, since, glimpse, Vec::new()))
     }
 
-    /// Types into a process, and looks at nothing.
+    /// Looks at several processes until something has happened that somebody should see: what the look waits for, the
+    /// end of one of them (with `all`: of all), or one that waits for input. What each has said comes in the order in
+    /// which they were named; of the bytes that the look may bring, each has an equal share.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub async fn wait(
+        &self,
+        processes: &[ProcessId],
+        all: bool,
+        look: Look,
+    ) -> Result<Vec<(ProcessId, Seen)>, ShellError> {
+        let since = Instant::now();
+        let found = processes.iter().map(|id| self.get(*id)).collect::<Result<Vec<_>, _>>()?;
+        let stop = look.cancel.child_token();
+        let max_bytes = look.max_bytes / found.len().max(1);
+        let share = Look { cancel: stop.clone(), max_bytes, ..look };
+        let looks = found.iter().map(|process| async {
+            let glimpse = process.look(&share, since, OnCancel::Leave).await;
+            let ended = !matches!(glimpse.state, State::Running(_));
+            // Whoever waits for all is not woken by the first that ends.
+            if !(all && ended && !glimpse.met) {
+                stop.cancel();
+            }
+            self.seen(process, since, glimpse, Vec::new())
+        });
+        let seen = futures::future::join_all(looks).await;
+        Ok(processes.iter().copied().zip(seen).collect())
+    }
+
+    /// Types into a process what a person wrote, and looks at nothing. What is not echoed is not to be seen later
+    /// either.
     ///
     /// # Errors
     /// When there is no such process, or it does not take it.
     pub fn type_in(&self, process: ProcessId, text: &str) -> Result<(), ShellError> {
         let process = self.get(process)?;
-        if process.is_ended() { Ok(()) } else { process.control.type_in(text) }
+        if process.is_ended() {
+            return Ok(());
+        }
+        if process.hides() {
+            self.secrets().know([SecretString::from(text)]);
+        }
+        process.control.type_in(text)
+    }
+
+    /// Gives a process the line that a person was asked for; nothing when they leave it to those who look at it.
+    ///
+    /// # Errors
+    /// When there is no such process, or it does not take it.
+    pub fn answer(&self, process: ProcessId, line: Option<&str>) -> Result<(), ShellError> {
+        let process = self.get(process)?;
+        let Some(line) = line else {
+            process.asking.answered(Answered::Left);
+            return Ok(());
+        };
+        self.secrets().know([SecretString::from(line)]);
+        process.control.type_in(line)?;
+        process.control.type_in("\r")?;
+        process.asking.answered(Answered::Typed);
+        Ok(())
     }
 
     /// What a process said last, for people: the next look brings it all the same.
@@ -339,7 +450,20 @@ impl Shell {
     /// When there is no such process.
     pub fn peek(&self, process: ProcessId) -> Result<Peek, ShellError> {
         let process = self.get(process)?;
-        Ok(Peek { tty: process.about.tty, hidden: process.hides(), latest: process.latest() })
+        Ok(Peek {
+            tty: process.about.tty,
+            hidden: process.hides(),
+            latest: process.latest(),
+            full_screen: process.full_screen(),
+        })
+    }
+
+    /// Gives the terminal of a process another size.
+    ///
+    /// # Errors
+    /// When there is no such process, or it has no terminal.
+    pub fn resize(&self, process: ProcessId, size: Size) -> Result<(), ShellError> {
+        self.get(process)?.resize(size.sensible())
     }
 
     /// Has a process end, and everything that it started, without waiting for it.
@@ -414,8 +538,10 @@ impl Shell {
                 command: launch.command.clone(),
                 workdir: launch.workdir.clone(),
                 tty: launch.tty,
+                call: self.call.clone(),
             };
-            let process = Arc::new(Process::new(about, control, sandbox));
+            let asking = Asking::new(about.id, inner.settings.person.clone());
+            let process = Arc::new(Process::new(about, control, asking, sandbox));
             let pruned = table.insert(Arc::clone(&process), inner.settings.max_processes);
             (process, pruned)
         };
@@ -423,14 +549,19 @@ impl Shell {
             victim.kill(Kill::Gently);
         }
         let spill = Spill::new(Some(inner.settings.blobs.clone()));
-        self.attend(&process, born, bell, spill)
+        self.attend(&process, born, bell, spill, Some(inner.settings.secrets.filter()))
             .inspect_err(|_| lock(&inner.table).remove(process.about.id))?;
         Ok((process, pruned.iter().map(|victim| victim.about.id).collect()))
     }
 
     async fn spawn(&self, place: &Place, line: CommandLine, outside: bool) -> Result<Born, ShellError> {
         let sandbox = if outside { &self.inner.settings.outside } else { &place.sandbox };
-        self.inner.spawner.as_ref().map_err(Clone::clone)?.spawn(line, Arc::clone(sandbox)).await
+        self.inner
+            .spawner
+            .as_ref()
+            .map_err(Clone::clone)?
+            .spawn(line, self.call.clone(), Arc::clone(sandbox))
+            .await
     }
 
     /// Has a process read and waited for.
@@ -440,15 +571,16 @@ impl Shell {
         born: Born,
         bell: std::io::PipeReader,
         spill: Spill,
+        filter: Option<Filter>,
     ) -> Result<(), ShellError> {
         let inner = &self.inner;
         if process.about.tty
             && let Some(helper) = born.child.id().and_then(|id| Pid::from_raw(id.cast_signed()))
             && let Ok(ours) = born.output.try_clone()
         {
-            process.watch(ours, helper);
+            process.watch(ours, helper, self.secrets().clone());
         }
-        let reader = Reader::start(Arc::clone(process), born.output, bell, spill)?;
+        let reader = Reader::start(Arc::clone(process), born.output, bell, spill, filter)?;
         let task = Arc::clone(process).supervise(born.child, reader, inner.stop.clone(), inner.exits.clone());
         inner.tasks.spawn(task);
         Ok(())
@@ -473,28 +605,45 @@ impl Shell {
         let line = login::command_line(shell.to_owned(), &place.env, workdir.clone());
         let born = self.spawn(place, line, outside).await.ok()?;
         let (control, bell) = control(false).ok()?;
-        let about = About { id: ProcessId(0), command: "login".into(), workdir, tty: false };
-        let process = Arc::new(Process::new(about, control, None));
-        self.attend(&process, born, bell, Spill::new(None)).ok()?;
+        let about = About { id: ProcessId(0), command: "login".into(), workdir, tty: false, call: None };
+        let asking = Asking::new(about.id, None);
+        let process = Arc::new(Process::new(about, control, asking, None));
+        // What it says is for commands, and goes into no transcript.
+        self.attend(&process, born, bell, Spill::new(None), None).ok()?;
         let _unfinished = Unfinished { inner, process: &process, finished: false };
         let look = Look {
             wait: LOGIN_LIMIT,
             max_bytes: output::BUDGET,
             sink: Arc::new(|_| {}),
             cancel: CancellationToken::new(),
+            until: Until::End,
         };
         let Glimpse { state, output, .. } = process.look(&look, Instant::now(), OnCancel::Kill).await;
-        if matches!(state, State::Exited(_)) { login::parse(&output.head) } else { None }
+        // What login files print besides may be so much that only its end is there.
+        let said = if output.tail.is_empty() { &output.head } else { &output.tail };
+        if matches!(state, State::Exited(_)) { login::parse(said) } else { None }
     }
 
     fn seen(&self, process: &Process, since: Instant, glimpse: Glimpse, pruned: Vec<ProcessId>) -> Seen {
-        let Glimpse { state, output, waiting, warnings } = glimpse;
+        let Glimpse { state, output, waiting, screen, answered, met, warnings } = glimpse;
         match state {
             State::Running(_) => {}
             State::Exited(_) | State::Killed => lock(&self.inner.table).remove(process.about.id),
         }
         let About { command, workdir, .. } = process.about.clone();
-        Seen { command, workdir, wall: since.elapsed(), state, waiting, output, pruned, warnings }
+        Seen {
+            command,
+            workdir,
+            wall: since.elapsed(),
+            state,
+            waiting,
+            screen,
+            answered,
+            met,
+            output,
+            pruned,
+            warnings,
+        }
     }
 }
 

@@ -65,6 +65,12 @@ impl Buffer {
         Captured { lines, ..captured }
     }
 
+    /// What there is, in order: all of it, or parts with something missing between the first and the others.
+    pub(super) fn parts(&self) -> [&[u8]; 3] {
+        let (tail, rest) = self.tail.as_slices();
+        [&self.head, tail, rest]
+    }
+
     #[cfg(test)]
     fn held(&self) -> usize {
         self.head.len() + self.tail.len()

@@ -1,6 +1,7 @@
 //! One process: what it has said, how it ends, and looking at it.
 
 use std::{
+    borrow::Cow,
     ffi::OsString,
     os::fd::{AsFd as _, OwnedFd},
     path::PathBuf,
@@ -8,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    termios::{Winsize, tcsetwinsize},
+};
 use tokio::{
     process::Child,
     sync::{Notify, mpsc, watch},
@@ -17,18 +21,22 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Captured, Exit, Look, State,
+    Answered, Captured, Exit, Look, ShellError, State,
+    asking::{Asking, Question},
     live::Live,
     lock,
     output::{BUDGET, Buffer},
     reader::{Control, Reader},
+    screen::{Screen, Shot, Size},
     spill::Kept,
+    until::{Until, Watcher},
     wait::{self, Moment, Verdict},
     waiting::{self, Waiting},
 };
 use crate::{
-    protocol::ProcessId,
+    protocol::{CallId, ProcessId},
     sandbox::{Published, SharedSandbox},
+    secrets::Secrets,
 };
 
 /// Between two pieces of live output.
@@ -44,6 +52,11 @@ const ORDER: Duration = Duration::from_secs(5);
 /// A terminal that said nothing for so long is asked whether somebody waits for input there, twice.
 const QUIET: Duration = Duration::from_millis(150);
 
+/// How long a person may take to answer: a year.
+const PERSON: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// What a person is shown of a prompt at most, in bytes.
+const PROMPT: usize = 400;
+
 /// An environment, whole.
 pub(super) type Env = Vec<(OsString, OsString)>;
 
@@ -54,6 +67,7 @@ pub(super) struct About {
     pub command: String,
     pub workdir: PathBuf,
     pub tty: bool,
+    pub call: Option<CallId>,
 }
 
 /// A process that was started, until it has ended and was looked at.
@@ -61,6 +75,8 @@ pub(super) struct Process {
     pub about: About,
     pub started: Instant,
     pub control: Control,
+    /// The way to the person, for what is typed and not echoed.
+    pub asking: Arc<Asking>,
     progress: Mutex<Progress>,
     /// Output has come.
     more: Notify,
@@ -80,11 +96,15 @@ struct Progress {
     left_out: bool,
     /// The call that started it has returned, and it went on.
     outlived: bool,
+    /// What looks wait for in the output.
+    watchers: Vec<Arc<Watcher>>,
     /// Looks going on.
     looks: usize,
     last_look: Instant,
     /// What is known of the terminal, while it lives.
     terminal: Option<Terminal>,
+    /// What a full-screen program shows on it.
+    screen: Option<Screen>,
     /// What the sandbox said of what was changed, and nobody was told.
     warnings: Vec<String>,
 }
@@ -133,12 +153,23 @@ pub(super) struct Glimpse {
     pub output: Captured,
     /// What a process that runs waits for somebody to type.
     pub waiting: Option<Waiting>,
+    /// What a full-screen program shows; it is in the output, too.
+    pub screen: Option<Shot>,
+    /// What came of asking a person for it.
+    pub answered: Option<Answered>,
+    /// What was waited for is there.
+    pub met: bool,
     /// What the sandbox said of what was changed.
     pub warnings: Vec<String>,
 }
 
 impl Process {
-    pub(super) fn new(about: About, control: Control, sandbox: Option<SharedSandbox>) -> Self {
+    pub(super) fn new(
+        about: About,
+        control: Control,
+        asking: Arc<Asking>,
+        sandbox: Option<SharedSandbox>,
+    ) -> Self {
         let now = Instant::now();
         let progress = Progress {
             buffer: Buffer::new(BUDGET, about.tty),
@@ -147,15 +178,18 @@ impl Process {
             end: None,
             left_out: false,
             outlived: false,
+            watchers: Vec::new(),
             looks: 0,
             last_look: now,
             terminal: None,
+            screen: None,
             warnings: Vec::new(),
         };
         Self {
             about,
             started: now,
             control,
+            asking,
             progress: Mutex::new(progress),
             more: Notify::new(),
             ended: watch::Sender::new(false),
@@ -164,28 +198,59 @@ impl Process {
         }
     }
 
-    /// Has it known who waits for input at its terminal.
-    pub(super) fn watch(&self, ours: OwnedFd, helper: Pid) {
-        lock(&self.progress).terminal = Some(Terminal { ours: Arc::new(ours), helper, told: None });
+    /// Has it known who waits for input at its terminal, and what is on it.
+    pub(super) fn watch(&self, ours: OwnedFd, helper: Pid, secrets: Secrets) {
+        let mut progress = lock(&self.progress);
+        progress.terminal = Some(Terminal { ours: Arc::new(ours), helper, told: None });
+        progress.screen = Some(Screen::new(secrets));
+    }
+
+    /// Gives its terminal another size.
+    pub(super) fn resize(&self, size: Size) -> Result<(), ShellError> {
+        let mut progress = lock(&self.progress);
+        let Progress { terminal: Some(terminal), screen, .. } = &mut *progress else {
+            return Err(ShellError::NoTerminal);
+        };
+        let window = Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&*terminal.ours, window)
+            .map_err(|error| ShellError::Spawn(format!("can't resize the terminal: {error}")))?;
+        if let Some(screen) = screen {
+            screen.resize(size);
+        }
+        Ok(())
+    }
+
+    /// The size of its terminal, while a full-screen program has it.
+    pub(super) fn full_screen(&self) -> Option<Size> {
+        let progress = lock(&self.progress);
+        progress.screen.as_ref().and_then(Screen::shot).map(|shot| shot.size)
     }
 
     /// Output has come.
     pub(super) fn arrived(&self, bytes: &[u8]) {
         {
             let mut progress = lock(&self.progress);
-            if let Some(terminal) = &mut progress.terminal {
+            let Progress { terminal, screen, .. } = &mut *progress;
+            if let Some(terminal) = terminal {
                 terminal.told = None;
             }
-            progress.buffer.push(bytes);
-            progress.live.push(bytes);
-            progress.recent.push(bytes);
+            let keys =
+                || terminal.as_ref().is_some_and(|terminal| waiting::takes_keys(terminal.ours.as_fd()));
+            let plain = screen.as_mut().map_or(Cow::Borrowed(bytes), |screen| screen.push(bytes, keys));
+            progress.buffer.push(&plain);
+            progress.live.push(&plain);
+            progress.recent.push(&plain);
+            progress.watchers.iter().for_each(|watcher| watcher.saw(bytes));
         }
+        self.asking.went_on();
         self.more.notify_one();
     }
 
-    /// What it said last, from the start of a line.
+    /// What it said last, from the start of a line; of a full-screen program what it shows.
     pub(super) fn latest(&self) -> String {
-        lock(&self.progress).recent.peek()
+        let progress = lock(&self.progress);
+        let shot = progress.screen.as_ref().and_then(Screen::shot);
+        shot.map_or_else(|| progress.recent.peek(), |shot| shot.text)
     }
 
     /// Has the process end. A later call may only be more urgent.
@@ -219,10 +284,19 @@ impl Process {
         let mut waiting_live = false;
         let mut quiet = since + QUIET;
         let mut seen = None;
+        let mut wait = look.wait;
+        let watcher = self.watched(&look.until);
+        let mut question: Option<Question> = None;
+        let mut answered = None;
         loop {
             let kills = on_cancel == OnCancel::Kill;
-            let moment = Moment { now: since.elapsed(), wait: look.wait, ended, cancelled, kills };
+            // A person takes as long as they need.
+            let wait_now = if question.is_some() { PERSON } else { wait };
+            let moment = Moment { now: since.elapsed(), wait: wait_now, ended, cancelled, kills };
             let Verdict::Until(until) = wait::judge(moment) else { break };
+            if watcher.met() {
+                break;
+            }
             tokio::select! {
                 () = &mut end => ended = true,
                 () = look.cancel.cancelled(), if cancelled.is_none() => {
@@ -232,6 +306,7 @@ impl Process {
                     }
                 }
                 () = sleep_until(since + until) => {}
+                () = watcher.wait() => break,
                 () = self.more.notified(), if !waiting_live => {
                     waiting_live = true;
                     quiet = Instant::now() + QUIET;
@@ -239,10 +314,29 @@ impl Process {
                 }
                 () = sleep_until(quiet), if self.about.tty && !waiting_live && !ended => {
                     let now = self.waiting();
-                    if now.is_some() && now == seen && self.is_news(now) {
-                        break;
+                    if now == seen && now != Some(Waiting::Secret) && question.take().is_some() {
+                        // It went on by itself: to look at it begins anew.
+                        wait = since.elapsed() + look.wait;
+                    }
+                    if now.is_some() && now == seen && question.is_none() {
+                        if now == Some(Waiting::Secret) {
+                            question = self.asking.begin(&self.about.command, self.prompt());
+                        }
+                        if question.is_none() && self.is_news(now) {
+                            break;
+                        }
                     }
                     seen = now;
+                    quiet = Instant::now() + QUIET;
+                }
+                answer = answer(&mut question), if question.is_some() => {
+                    answered = Some(answer);
+                    question = None;
+                    if answer == Answered::Left {
+                        break;
+                    }
+                    wait = since.elapsed() + look.wait;
+                    seen = None;
                     quiet = Instant::now() + QUIET;
                 }
                 () = sleep_until(next_live), if waiting_live => {
@@ -258,14 +352,34 @@ impl Process {
         if !self.is_ended() {
             self.publish().await;
         }
-        self.take(look.max_bytes, cancelled.is_some() && on_cancel == OnCancel::Kill)
+        let glimpse = self.take(look.max_bytes, cancelled.is_some() && on_cancel == OnCancel::Kill);
+        Glimpse { answered, met: watcher.met(), ..glimpse }
+    }
+
+    /// Has the output looked at for what is waited for, from that on which nobody has looked at yet.
+    fn watched(&self, until: &Until) -> Watched<'_> {
+        let watcher = Arc::new(Watcher::new(until.clone()));
+        if !matches!(until, Until::End) {
+            let mut progress = lock(&self.progress);
+            progress.buffer.parts().iter().for_each(|part| watcher.saw(part));
+            progress.watchers.push(Arc::clone(&watcher));
+        }
+        Watched { process: self, watcher }
+    }
+
+    /// The last line that it said.
+    fn prompt(&self) -> String {
+        let latest = self.latest();
+        let line = latest.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        super::text::last(line.trim(), PROMPT).to_owned()
     }
 
     /// Has what commands changed brought out of the sandbox.
     async fn publish(&self) {
         if let Some(sandbox) = &self.sandbox {
             let Published { warnings } = sandbox.publish().await;
-            lock(&self.progress).warnings.extend(warnings);
+            let refusals = sandbox.refusals(self.about.call.as_ref());
+            lock(&self.progress).warnings.extend(warnings.into_iter().chain(refusals));
         }
     }
 
@@ -302,7 +416,12 @@ impl Process {
             terminal.told = waiting;
         }
         let ended = progress.end.is_some();
-        let mut captured = progress.buffer.take(max_bytes, ended);
+        let shot = progress.screen.as_ref().and_then(Screen::shot);
+        let room = max_bytes.saturating_sub(shot.as_ref().map_or(0, |shot| shot.text.len()));
+        let mut captured = progress.buffer.take(room, ended);
+        if let Some(shot) = &shot {
+            captured.add(&shot.text, max_bytes);
+        }
         // What the result brings does not come live with the next look.
         drop(progress.live.take());
         progress.left_out |= captured.dropped > 0 || !captured.tail.is_empty();
@@ -319,7 +438,15 @@ impl Process {
             }
         };
         let waiting = waiting.filter(|_| matches!(state, State::Running(_)));
-        Glimpse { state, output: captured, waiting, warnings: std::mem::take(&mut progress.warnings) }
+        Glimpse {
+            state,
+            output: captured,
+            waiting,
+            screen: shot,
+            answered: None,
+            met: false,
+            warnings: std::mem::take(&mut progress.warnings),
+        }
     }
 
     /// Waits for the end of the process, and brings it about when that is wanted. Runs once, as a task.
@@ -384,6 +511,8 @@ impl Process {
             let mut progress = lock(&self.progress);
             let left_out = progress.left_out;
             progress.terminal = None;
+            let rest = progress.screen.as_mut().map(Screen::finish).unwrap_or_default();
+            progress.buffer.push(&rest);
             let end = progress.end.insert(End { code, kept });
             let blob = end.blob(left_out);
             progress.outlived.then_some(Exit { process: self.about.id, code, blob })
@@ -404,11 +533,39 @@ impl End {
     }
 }
 
+/// The answer to a question, if there is one.
+async fn answer(question: &mut Option<Question>) -> Answered {
+    match question {
+        Some(question) => question.answer().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The exit code as a shell would give it.
 fn code(status: std::process::ExitStatus) -> Option<i32> {
     use std::os::unix::process::ExitStatusExt as _;
 
     status.code().or_else(|| status.signal().map(|signal| 128 + signal))
+}
+
+/// A watcher, while a look goes on.
+struct Watched<'a> {
+    process: &'a Process,
+    watcher: Arc<Watcher>,
+}
+
+impl std::ops::Deref for Watched<'_> {
+    type Target = Watcher;
+
+    fn deref(&self) -> &Watcher {
+        &self.watcher
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        lock(&self.process.progress).watchers.retain(|other| !Arc::ptr_eq(other, &self.watcher));
+    }
 }
 
 /// Counts a look while it goes on.
@@ -435,8 +592,15 @@ mod tests {
 
     #[test]
     fn what_a_look_has_brought_does_not_come_live_again() {
-        let about = About { id: ProcessId(1), command: String::new(), workdir: PathBuf::new(), tty: false };
-        let process = Process::new(about, Control::new(false).unwrap().0, None);
+        let about = About {
+            id: ProcessId(1),
+            command: String::new(),
+            workdir: PathBuf::new(),
+            tty: false,
+            call: None,
+        };
+        let process =
+            Process::new(about, Control::new(false).unwrap().0, Asking::new(ProcessId(1), None), None);
         process.arrived(b"one\xE2\x82");
         assert_eq!(process.take(100, false).output.head, "one");
         process.arrived(b"\xACtwo");

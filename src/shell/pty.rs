@@ -11,8 +11,7 @@ use rustix::{
     termios::{InputModes, OptionalActions, OutputModes, tcgetattr, tcsetattr},
 };
 
-/// What a command is told of its terminal: wide enough that tables and logs are not folded.
-const SIZE: PtySize = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
+use super::screen::Size;
 
 /// The two ends of a terminal.
 pub(super) struct Terminal {
@@ -28,7 +27,9 @@ impl Terminal {
     /// Output processing is off: a line feed is passed on as it is, because the kernel works byte by byte to
     /// turn it into CRLF, four times slower than all the rest. `text::text` does that for what is shown.
     pub(super) fn open() -> io::Result<Self> {
-        let pair = native_pty_system().openpty(SIZE).map_err(io::Error::other)?;
+        let Size { rows, columns } = Size::USUAL;
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).map_err(io::Error::other)?;
         let ours = own(&*pair.master)?;
         let name = pair.master.tty_name().ok_or_else(|| io::Error::other("the terminal has no name"))?;
         let theirs = open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;

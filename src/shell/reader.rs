@@ -3,6 +3,7 @@
 //! It waits for nothing but the process and the disk: neither a model nor a screen can hold it up.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     io::{self, Read as _},
     num::NonZeroU64,
@@ -16,7 +17,7 @@ use std::{
 };
 
 use rustix::{
-    event::{PollFd, PollFlags, poll},
+    event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, ioctl_fionbio, read, write},
     thread::set_current_timer_slack,
 };
@@ -27,6 +28,7 @@ use super::{
     process::Process,
     spill::{Kept, Spill},
 };
+use crate::secrets::Filter;
 
 /// Bytes read at once. Grows to the larger one in a flood.
 const READ: usize = 64 * 1024;
@@ -39,6 +41,8 @@ const TERMINAL_HOLDS: usize = 4095;
 /// A breath after a full read of a terminal, in which a worker of the kernel refills it. To sleep until there is
 /// something instead costs a wake-up for each 4 KiB: twice the time of a flood.
 const LET_REFILL: Duration = Duration::from_micros(1);
+/// After so long without more, the short beginning of what might have become a secret is shown.
+const HELD_BACK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// Typed bytes that may wait for a process that doesn't read.
 const TYPED_AHEAD: usize = 256 * 1024;
 
@@ -120,6 +124,7 @@ impl Reader {
         output: OwnedFd,
         bell: io::PipeReader,
         spill: Spill,
+        filter: Option<Filter>,
     ) -> Result<Self, ShellError> {
         let failed = |what: &str, error: io::Error| ShellError::Spawn(format!("can't {what}: {error}"));
         ioctl_fionbio(&output, true).map_err(|error| failed("read its output", error.into()))?;
@@ -127,7 +132,7 @@ impl Reader {
         let terminal = lock(&process.control.typed).is_some();
         let reader = Self { process: Arc::clone(&process), done };
         let work = move || {
-            let kept = Pump { process, output, terminal, bell, spill }.run();
+            let kept = Pump { process, output, terminal, bell, spill, filter }.run();
             // Nobody waits for it when the runtime is gone.
             drop(sender.send(kept));
         };
@@ -162,6 +167,8 @@ struct Pump {
     terminal: bool,
     bell: io::PipeReader,
     spill: Spill,
+    /// Takes out what nobody is to be told. It stands in front of everything that keeps or shows the output.
+    filter: Option<Filter>,
 }
 
 impl Pump {
@@ -175,8 +182,8 @@ impl Pump {
             let typing = self.type_some();
             let (count, met) = self.fill(&mut buffer);
             if let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) {
-                self.process.arrived(bytes);
-                self.spill.push(bytes);
+                let passed = self.filter.as_mut().map_or(Cow::Borrowed(bytes), |filter| filter.push(bytes));
+                Self::pass(&self.process, &mut self.spill, &passed);
             }
             if stopping {
                 read_after_stop += count;
@@ -191,7 +198,16 @@ impl Pump {
             }
         }
         *lock(&self.process.control.typed) = None;
+        let rest = self.filter.as_mut().map(Filter::finish).unwrap_or_default();
+        Self::pass(&self.process, &mut self.spill, &rest);
         self.spill.finish()
+    }
+
+    fn pass(process: &Process, spill: &mut Spill, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            process.arrived(bytes);
+            spill.push(bytes);
+        }
     }
 
     fn fill(&self, buffer: &mut [u8]) -> (usize, Met) {
@@ -238,8 +254,13 @@ impl Pump {
             PollFd::from_borrowed_fd(self.output.as_fd(), wanted),
             PollFd::from_borrowed_fd(self.bell.as_fd(), PollFlags::IN),
         ];
+        let filter = self.filter.as_mut().filter(|filter| filter.can_release());
+        let limit = filter.is_some().then_some(&HELD_BACK);
         // An interrupted wait only looks once more.
-        let _ = poll(&mut fds, None);
+        if poll(&mut fds, limit) == Ok(0) {
+            let held = filter.map(Filter::release).unwrap_or_default();
+            return Self::pass(&self.process, &mut self.spill, &held);
+        }
         if fds[1].revents().contains(PollFlags::IN) {
             // What was rung for is in the control.
             let _ = self.bell.read(&mut [0; 64]);

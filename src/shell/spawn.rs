@@ -15,6 +15,7 @@ use std::{
 use tokio::{process::Child, runtime::Handle, sync::oneshot};
 
 use super::{ShellError, pty::Terminal};
+use crate::protocol::CallId;
 use crate::sandbox::{CommandLine, SharedSandbox};
 
 /// Room in a pipe, so that a flood and its reader seldom wait for one another.
@@ -35,6 +36,7 @@ pub(super) struct Born {
 
 struct Birth {
     command: CommandLine,
+    call: Option<CallId>,
     sandbox: SharedSandbox,
     /// Where the child is waited for.
     runtime: Handle,
@@ -62,11 +64,12 @@ impl Spawner {
     pub(super) async fn spawn(
         &self,
         command: CommandLine,
+        call: Option<CallId>,
         sandbox: SharedSandbox,
     ) -> Result<Born, ShellError> {
         let gone = || ShellError::Spawn("the thread that starts processes is gone".into());
         let (reply, born) = oneshot::channel();
-        let birth = Birth { command, sandbox, runtime: Handle::current(), reply };
+        let birth = Birth { command, call, sandbox, runtime: Handle::current(), reply };
         self.births.send(birth).map_err(|_| gone())?;
         born.await.map_err(|_| gone())?
     }
@@ -78,7 +81,7 @@ impl Birth {
             return Err(ShellError::Interrupted);
         }
         let tty = self.command.tty;
-        let line = self.sandbox.wrap(self.command.clone())?;
+        let line = self.sandbox.wrap_for(self.command.clone(), self.call.as_ref())?;
         let wrong = |error: io::Error| {
             let reason = if line.cwd.is_dir() {
                 format!("can't run `{}`: {error}", line.program.display())

@@ -43,7 +43,7 @@ fn world() -> World {
     world_with(|_| {})
 }
 
-fn world_with(change: impl FnOnce(&mut Settings)) -> World {
+pub(super) fn world_with(change: impl FnOnce(&mut Settings)) -> World {
     let dir = tempfile::tempdir().unwrap();
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     let mut settings = Settings {
@@ -54,6 +54,8 @@ fn world_with(change: impl FnOnce(&mut Settings)) -> World {
         sandbox: Arc::new(Plain),
         outside: Arc::new(Plain),
         forbidden: Vec::new(),
+        secrets: Default::default(),
+        person: None,
         max_processes: 64,
         seed: 0,
     };
@@ -62,13 +64,27 @@ fn world_with(change: impl FnOnce(&mut Settings)) -> World {
     World { dir, shell: Shell::new(settings, sender), exits }
 }
 
-fn look(wait: Duration) -> Look {
-    Look { wait, max_bytes: 40_000, sink: Arc::new(|_| {}), cancel: CancellationToken::new() }
+pub(super) fn look(wait: Duration) -> Look {
+    Look {
+        wait,
+        max_bytes: 40_000,
+        sink: Arc::new(|_| {}),
+        cancel: CancellationToken::new(),
+        until: Until::End,
+    }
 }
 
 impl World {
     pub(super) fn new() -> Self {
         world()
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(super) fn shell(&self) -> &Shell {
+        &self.shell
     }
 
     /// Runs a command on a terminal, and looks at it for so long.
@@ -80,7 +96,7 @@ impl World {
         self.shell.write(id, text, look(wait)).await.unwrap()
     }
 
-    fn launch(&self, command: &str) -> Launch {
+    pub(super) fn launch(&self, command: &str) -> Launch {
         Launch {
             command: command.into(),
             workdir: self.dir.path().to_owned(),
@@ -91,7 +107,7 @@ impl World {
         }
     }
 
-    fn on_tty(&self, command: &str) -> Launch {
+    pub(super) fn on_tty(&self, command: &str) -> Launch {
         Launch { tty: true, ..self.launch(command) }
     }
 
@@ -100,12 +116,12 @@ impl World {
     }
 
     /// Starts a command that stays, and gives its id.
-    async fn stay(&self, launch: Launch) -> ProcessId {
+    pub(super) async fn stay(&self, launch: Launch) -> ProcessId {
         self.stay_until(launch, "").await
     }
 
     /// Starts a command that stays, and returns when it has said `text`.
-    async fn stay_until(&self, launch: Launch, text: &str) -> ProcessId {
+    pub(super) async fn stay_until(&self, launch: Launch, text: &str) -> ProcessId {
         let seen = self.shell.exec(launch, look(Duration::ZERO)).await.unwrap();
         let State::Running(id) = seen.state else { panic!("{seen:?}") };
         self.until(id, seen.output.head, text).await;
@@ -113,7 +129,7 @@ impl World {
     }
 
     /// Looks until the output, of which there was `all`, has `text` in it.
-    async fn until(&self, id: ProcessId, mut all: String, text: &str) -> String {
+    pub(super) async fn until(&self, id: ProcessId, mut all: String, text: &str) -> String {
         while !all.contains(text) {
             let seen = self.shell.write(id, "", look(Duration::from_millis(20))).await.unwrap();
             all.push_str(&seen.output.head);
@@ -449,6 +465,37 @@ async fn a_login_shell_is_asked_once_and_its_profile_paid_once() {
     }
     assert_eq!(fs::read_to_string(world.dir.path().join("count")).unwrap(), "x\n");
     assert_eq!(world.run("echo [$GREETING]").await.output.head, "[]\n");
+}
+
+#[tokio::test]
+async fn login_files_that_ask_or_are_noisy_or_leave_somebody_behind_are_understood() {
+    for profile in [
+        "read answer; read -p 'Really? ' really; export GREETING=hello",
+        "yes noise | head -c 3000000; export GREETING=hello",
+        "head -c 700000 /dev/urandom; export GREETING=hello",
+        "sleep 600 & export GREETING=hello",
+        "set -x; export GREETING=hello; cat",
+        "export GREETING=hello; export TOKENS_OF_ALL='x'; export LONG=$(head -c 100000 /dev/zero | tr '\\0' y)",
+        "echo '--- environment of the login shell ---'; export GREETING=hello",
+    ] {
+        let world = world();
+        fs::write(world.dir.path().join(".bash_profile"), profile).unwrap();
+        let login = Launch { login: true, ..world.launch("echo $GREETING") };
+        let seen = world.shell.exec(login, look(MINUTE)).await.unwrap();
+        assert_eq!(seen.output.head, "hello\n", "{profile}");
+        world.shell.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn login_files_that_hang_cost_their_limit_once_and_no_command() {
+    let world = world();
+    fs::write(world.dir.path().join(".bash_profile"), "sleep 600").unwrap();
+    for _ in 0..2 {
+        let login = Launch { login: true, ..world.launch("echo fine") };
+        let seen = world.shell.exec(login, look(MINUTE)).await.unwrap();
+        assert_eq!(seen.output.head, "fine\n");
+    }
 }
 
 #[tokio::test]

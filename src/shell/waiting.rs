@@ -76,6 +76,11 @@ pub(super) fn hides(terminal: BorrowedFd<'_>) -> bool {
     modes(terminal) == Some(Modes { lines: true, echo: false })
 }
 
+/// Whether single keys are taken at our `terminal`, and not lines.
+pub(super) fn takes_keys(terminal: BorrowedFd<'_>) -> bool {
+    modes(terminal).is_some_and(|modes| !modes.lines)
+}
+
 fn modes(terminal: BorrowedFd<'_>) -> Option<Modes> {
     let local = tcgetattr(terminal).ok()?.local_modes;
     Some(Modes { lines: local.contains(LocalModes::ICANON), echo: local.contains(LocalModes::ECHO) })

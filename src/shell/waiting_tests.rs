@@ -55,10 +55,10 @@ const WORK: &[&str] = &[
 ];
 
 /// Whether the program of a command is installed; where not, that is said and counted (see `install.sh`).
-fn is_there(command: &str) -> bool {
+pub(super) fn is_there(command: &str) -> bool {
     let program = command.split_whitespace().next().unwrap_or_default();
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let known = ["python3", "perl", "less", "make"];
+    let known = ["python3", "perl", "less", "make", "vi", "top"];
     if !known.contains(&program) || std::env::split_paths(&path).any(|folder| folder.join(program).exists()) {
         return true;
     }

@@ -7,7 +7,7 @@ use std::{fmt::Write as _, time::Duration};
 use super::{Output, ToolCx};
 use crate::{
     protocol::{BlobId, CallId, Content, Shown},
-    shell::{Captured, Look, Seen, State, Waiting},
+    shell::{Answered, Captured, Look, Seen, Shot, Size, State, Until, Waiting},
 };
 
 /// What a result brings at most, unless the model or its limits say less.
@@ -39,6 +39,7 @@ pub(super) fn look(cx: &ToolCx, wait: Duration, max_tokens: Option<f64>) -> Look
         max_bytes: max_bytes(max_tokens, cx.output_limit),
         sink: cx.output.clone(),
         cancel: cx.cancel.clone(),
+        until: Until::End,
     }
 }
 
@@ -73,23 +74,34 @@ pub(super) fn output(seen: Seen, call: &CallId) -> Output {
 }
 
 fn text(seen: &Seen, call: &CallId) -> String {
-    let chunk = BlobId::of(call.as_str().as_bytes()).0;
-    let state = match seen.state {
-        State::Running(id) => format!("Process running with session ID {id}"),
-        State::Exited(code) => format!("Process exited with code {code}"),
-        State::Killed => "Process was killed".to_owned(),
-    };
     let mut text = String::new();
     for warning in &seen.warnings {
         // Writing to a string can't fail.
         let _ = writeln!(text, "Warning: {warning}");
     }
-    let _ = write!(
-        text,
-        "Chunk ID: {chunk:.6}\nWall time: {:.4} seconds\n{state}\nOriginal token count: {}\n",
-        seen.wall.as_secs_f64(),
-        tokens(seen.output.bytes),
-    );
+    text + &opening(call, seen.wall) + &state(seen)
+}
+
+/// The first lines of a result.
+pub(super) fn opening(call: &CallId, wall: Duration) -> String {
+    let chunk = BlobId::of(call.as_str().as_bytes()).0;
+    format!("Chunk ID: {chunk:.6}\nWall time: {:.4} seconds\n", wall.as_secs_f64())
+}
+
+/// What became of one of several processes, with what the sandbox said of it.
+pub(super) fn account(seen: &Seen) -> String {
+    let warnings: String = seen.warnings.iter().map(|warning| format!("Warning: {warning}\n")).collect();
+    warnings + &state(seen)
+}
+
+/// How a process stands, and what it has said.
+fn state(seen: &Seen) -> String {
+    let state = match seen.state {
+        State::Running(id) => format!("Process running with session ID {id}"),
+        State::Exited(code) => format!("Process exited with code {code}"),
+        State::Killed => "Process was killed".to_owned(),
+    };
+    let mut text = format!("{state}\nOriginal token count: {}\n", tokens(seen.output.bytes));
     if let Some(waiting) = seen.waiting {
         text += match waiting {
             Waiting::Line => "Waiting for input: it reads a line from the terminal\n",
@@ -98,6 +110,21 @@ fn text(seen: &Seen, call: &CallId) -> String {
                 "Waiting for input: it reads single keys from the terminal (a prompt, pager, menu or editor)\n"
             }
         };
+    }
+    if let Some(Shot { size, cursor: (row, column), .. }) = &seen.screen {
+        let Size { rows, columns } = size;
+        // Writing to a string can't fail.
+        let _ = writeln!(
+            text,
+            "Full-screen program: its screen of {rows} rows and {columns} columns, cursor at row {row}, column {column}"
+        );
+    }
+    match seen.answered {
+        Some(Answered::Typed) => {
+            text += "The user was asked for what is not echoed, and typed it; only the process was told it\n";
+        }
+        Some(Answered::Left) => text += "The user was asked for it, and did not type it\n",
+        None => {}
     }
     for id in &seen.pruned {
         // Writing to a string can't fail.
@@ -141,6 +168,9 @@ mod tests {
             wall: Duration::from_micros(69_512),
             state,
             waiting: None,
+            screen: None,
+            answered: None,
+            met: false,
             output,
             pruned: vec![],
             warnings: vec![],

@@ -96,6 +96,7 @@ impl Tool for ExecCommand {
             escalated,
             justification: params.justification().map(str::to_owned),
             prefix: params.prefix_rule.filter(|_| escalated).unwrap_or_default(),
+            shell: params.shell,
             command: params.cmd,
         })
     }
@@ -213,6 +214,7 @@ mod tests {
             escalated: false,
             justification: None,
             prefix: vec![],
+            shell: None,
         };
         assert_eq!(intent(r#"{"cmd":" ls  "}"#), Ok(plain("/w")));
         assert_eq!(intent(r#"{"cmd":" ls  ","workdir":"src","tty":null}"#), Ok(plain("/w/src")));
@@ -225,6 +227,7 @@ mod tests {
             escalated: true,
             justification: Some("May I?".into()),
             prefix: vec!["npm".into(), "i".into()],
+            shell: None,
         };
         assert_eq!(intent(escalated), Ok(expected));
     }

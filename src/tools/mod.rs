@@ -16,6 +16,7 @@ mod testing;
 mod toolbox;
 pub mod update_plan;
 pub mod view_image;
+pub mod wait;
 pub mod write_stdin;
 
 use std::{

@@ -133,7 +133,11 @@ impl Workspace {
                 }
             }
             Intent::Read { paths } => wider.writable.extend(paths.iter().cloned()),
-            Intent::None | Intent::Command { .. } | Intent::Input { .. } | Intent::Unknown => {}
+            Intent::None
+            | Intent::Command { .. }
+            | Intent::Input { .. }
+            | Intent::Connect { .. }
+            | Intent::Unknown => {}
         }
         wider
     }

@@ -21,6 +21,8 @@ fn cx(dir: &Path) -> ToolCx {
         sandbox: Arc::new(Plain),
         outside: Arc::new(Plain),
         forbidden: Vec::new(),
+        secrets: Default::default(),
+        person: None,
         max_processes: 64,
         seed: 0,
     };

@@ -53,6 +53,8 @@ pub(super) fn context(root: &Path) -> ToolCx {
         sandbox: Arc::new(Nowhere),
         outside: Arc::new(Nowhere),
         forbidden: Vec::new(),
+        secrets: Default::default(),
+        person: None,
         max_processes: 1,
         seed: 1,
     };

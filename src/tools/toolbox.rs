@@ -6,7 +6,7 @@ use crate::protocol::ToolSpec;
 
 use super::{
     Tool, apply_patch::ApplyPatch, exec_command::ExecCommand, update_plan::UpdatePlan, view_image::ViewImage,
-    write_stdin::WriteStdin,
+    wait::WaitForSessions, write_stdin::WriteStdin,
 };
 
 /// The tools that a model is offered, in a stable order: the order is part of the prefix that providers cache.
@@ -38,6 +38,7 @@ impl Toolbox {
         Self::new(vec![
             Arc::new(ExecCommand),
             Arc::new(WriteStdin),
+            Arc::new(WaitForSessions),
             Arc::new(ApplyPatch),
             Arc::new(ViewImage),
             Arc::new(UpdatePlan),

@@ -7,22 +7,17 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::{style::Style, text::Line};
 
 use crate::protocol::{
-    CallId, Effects, FileOperation, Grant, Intent, Rule, Scope, Verdict, exact as exactly, printable,
+    Effects, FileOperation, Grant, Intent, Rule, Scope, Verdict, exact as exactly, printable,
 };
-use crate::session::{Call, CallState};
+use crate::session::{Call, CallState, HostQuestion};
 
 use super::{
+    asked::Asked,
+    settle::Settle,
     status::Ground,
     text::{Break, Prefix, Text, diff, exact},
     theme::Theme,
 };
-
-/// Milliseconds without a key before one counts.
-const SETTLE_MS: u64 = 300;
-/// The same for somebody who was writing when it appeared: the next word of a sentence is no answer.
-const SETTLE_WRITER_MS: u64 = 1_000;
-/// Who pressed a key so many milliseconds ago, or fewer, is writing.
-const WRITING_MS: u64 = 2_000;
 
 /// Rows for what would happen, at least; with fewer the choices are told in short.
 const LEAST: usize = 5;
@@ -34,7 +29,7 @@ const LONGER: [(char, Scope); 3] = [('s', Scope::Session), ('p', Scope::Project)
 pub(super) enum Reaction {
     Consumed,
     Ignored,
-    Decide(CallId, Verdict),
+    Decide(Asked, Verdict),
     /// End the turn.
     Interrupt,
 }
@@ -42,7 +37,7 @@ pub(super) enum Reaction {
 /// One question.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Approval {
-    pub(super) call: CallId,
+    pub(super) asked: Asked,
     intent: Intent,
     reason: String,
     grants: Vec<Grant>,
@@ -52,9 +47,7 @@ pub(super) struct Approval {
     /// The project, and the file that rules are kept in, for a person to read.
     project: String,
     config: String,
-    /// Since when nothing was pressed, or it is to be seen.
-    since_ms: u64,
-    settle_ms: u64,
+    settle: Settle,
     /// Rows of what would happen that were shown last.
     page: usize,
     /// The note for a no, once the person has said that it is a no.
@@ -69,44 +62,53 @@ impl Approval {
     /// The question that a call asks, which appears at `now_ms`. A key was pressed at `typed_ms` before that.
     pub(super) fn of(call: &Call, ground: &Ground, typed_ms: u64, now_ms: u64) -> Option<Self> {
         let CallState::Asked { intent, reason, grants, effects } = &call.state else { return None };
-        Some(Self {
-            call: call.id.clone(),
+        let asked = Asked::Call(call.id.clone());
+        let effects = effects.as_deref().cloned().unwrap_or_default();
+        Some(Self { effects, ..Self::new(asked, (intent, reason, grants), ground, typed_ms, now_ms) })
+    }
+
+    /// The question that a connection asks.
+    pub(super) fn of_host(question: &HostQuestion, ground: &Ground, typed_ms: u64, now_ms: u64) -> Self {
+        let HostQuestion { request, intent, reason, grants, .. } = question;
+        Self::new(Asked::Host(*request), (intent, reason, grants), ground, typed_ms, now_ms)
+    }
+
+    fn new(
+        asked: Asked,
+        (intent, reason, grants): (&Intent, &str, &[Grant]),
+        ground: &Ground,
+        typed_ms: u64,
+        now_ms: u64,
+    ) -> Self {
+        Self {
+            asked,
             intent: intent.clone(),
-            reason: reason.clone(),
-            grants: grants.clone(),
-            effects: effects.as_deref().cloned().unwrap_or_default(),
+            reason: reason.to_owned(),
+            grants: grants.to_vec(),
+            effects: Effects::default(),
             grant: 0,
             project: ground.project.clone(),
             config: ground.config.clone(),
-            since_ms: now_ms,
-            settle_ms: if now_ms.saturating_sub(typed_ms) < WRITING_MS {
-                SETTLE_WRITER_MS
-            } else {
-                SETTLE_MS
-            },
+            settle: Settle::new(typed_ms, now_ms),
             page: 1,
             note: None,
             top: 0,
             read: false,
-        })
+        }
     }
 
     /// It can be seen only now: what was pressed before was meant for something else.
     pub(super) fn appear(&mut self, now_ms: u64) {
-        self.since_ms = now_ms;
+        self.settle.appear(now_ms);
     }
 
     pub(super) fn key(&mut self, key: KeyEvent, now_ms: u64) -> Reaction {
         if key.code == KeyCode::Esc && self.note.is_none() {
             return Reaction::Interrupt;
         }
-        let quiet = now_ms.saturating_sub(self.since_ms);
-        if self.note.is_none() && quiet < self.settle_ms {
-            // Whoever goes on typing has not seen it yet.
-            self.since_ms = now_ms;
+        if self.note.is_none() && self.settle.is_early(now_ms) {
             return Reaction::Consumed;
         }
-        self.settle_ms = SETTLE_MS;
         // A letter that follows Esc at once arrives as Alt and that letter: it is no letter.
         if matches!(key.code, KeyCode::Char(_))
             && key.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER)
@@ -124,11 +126,11 @@ impl Approval {
             KeyCode::PageDown | KeyCode::Char(' ') => self.top = self.top.saturating_add(self.step()),
             KeyCode::Home => self.top = 0,
             KeyCode::Char('y') if !control && self.read => {
-                return Reaction::Decide(self.call.clone(), Verdict::Allow);
+                return Reaction::Decide(self.asked.clone(), Verdict::Allow);
             }
             KeyCode::Char(key) if !control && self.read && self.longer(key).is_some() => {
                 if let Some(Rule { grant, scope }) = self.longer(key) {
-                    return Reaction::Decide(self.call.clone(), Verdict::AllowAlways { grant, scope });
+                    return Reaction::Decide(self.asked.clone(), Verdict::AllowAlways { grant, scope });
                 }
             }
             KeyCode::Tab if self.grants.len() > 1 => {
@@ -161,7 +163,7 @@ impl Approval {
         match key.code {
             KeyCode::Enter => {
                 let verdict = Verdict::Deny { note: std::mem::take(note) };
-                return Reaction::Decide(self.call.clone(), verdict);
+                return Reaction::Decide(self.asked.clone(), verdict);
             }
             KeyCode::Esc => self.note = None,
             KeyCode::Backspace => drop(note.pop()),
@@ -233,13 +235,16 @@ impl Approval {
     fn body(&self, width: u16, theme: &Theme) -> Vec<Line<'static>> {
         let mut page = Page { rows: Vec::new(), width };
         match &self.intent {
-            Intent::Command { command, workdir, escalated, justification, .. } => {
+            Intent::Command { command, workdir, escalated, justification, shell, .. } => {
                 let place = if *escalated { " outside the sandbox" } else { "" };
                 page.say(&format!("Run this command{place}?"), theme.strong);
                 if let Some(why) = justification {
                     page.say(&format!("Why: {why}"), theme.plain);
                 }
                 page.say_exactly(&format!("In: {}", workdir.display()), theme.dim);
+                if let Some(shell) = shell {
+                    page.say_exactly(&format!("Read by: {}", shell.display()), theme.dim);
+                }
                 // What the model gave as its reason is not said twice.
                 if justification.as_deref().is_none_or(|why| why.trim() != self.reason.trim()) {
                     page.say(&format!("Asked because: {}", self.reason), theme.dim);
@@ -274,6 +279,12 @@ impl Approval {
                 for path in paths {
                     page.say_exactly(&path.to_string_lossy(), theme.accent);
                 }
+            }
+            Intent::Connect { host, port } => {
+                page.say("Let this command reach another machine?", theme.strong);
+                page.say(&format!("{host}:{port}"), theme.accent);
+                page.say(&format!("Asked because: {}", self.reason), theme.dim);
+                page.say("It can send there whatever it can read.", theme.dim);
             }
             Intent::Input { .. } | Intent::None | Intent::Unknown => {
                 page.say("Allow this call?", theme.strong);
@@ -314,7 +325,11 @@ impl Approval {
         if !read {
             page.say("↓  read on: yes can be said at the end", theme.warning);
         } else {
-            page.say("y  yes, this once", theme.plain);
+            let once = match self.asked {
+                Asked::Call(_) => "y  yes, this once",
+                Asked::Host(_) => "y  yes, for this command",
+            };
+            page.say(once, theme.plain);
             for (key, scope) in LONGER.iter().filter(|(key, _)| self.longer(*key).is_some()) {
                 let what = if short { brief(*scope).to_owned() } else { self.long(*scope) };
                 page.say(&format!("{key}  yes, by this rule {what}"), theme.plain);
@@ -385,6 +400,7 @@ mod tests {
             escalated: true,
             justification: Some("May I?".into()),
             prefix: vec![],
+            shell: None,
         };
         let state =
             CallState::Asked { intent, reason: "it leaves the sandbox".into(), grants, effects: None };
@@ -429,7 +445,7 @@ mod tests {
         assert_eq!(press(&mut approval, KeyCode::Char('y'), 2_449), allowed);
 
         // Somebody was writing when it came: a slow typist is one, too.
-        let mut approval = Approval { settle_ms: SETTLE_WRITER_MS, ..question("rm -rf /", vec![]) };
+        let mut approval = Approval { settle: Settle::new(101_000, 101_000), ..question("rm -rf /", vec![]) };
         text(&mut approval, 80, 24);
         for at in [1_400, 2_300, 3_299] {
             assert_eq!(press(&mut approval, KeyCode::Char('y'), at), Reaction::Consumed, "{at}");
@@ -564,6 +580,39 @@ mod tests {
         );
         let verdict = Verdict::AllowAlways { grant: grants[1].clone(), scope: Scope::Project };
         assert_eq!(press(&mut approval, KeyCode::Char('p'), 5_000), Reaction::Decide("c1".into(), verdict));
+    }
+
+    #[test]
+    fn a_host_is_shown_with_its_port_and_what_a_yes_means() {
+        let question = HostQuestion {
+            request: crate::protocol::RequestId(3),
+            call: None,
+            intent: Intent::Connect { host: "files.example.com".into(), port: 8443 },
+            reason: "`make` connects to it, and it is in no list".into(),
+            grants: vec![Grant::Host { host: "files.example.com".into(), port: 8443 }],
+        };
+        let mut approval = Approval::of_host(&question, &Ground::sample(), 0, 101_000);
+        let shown = text(&mut approval, 80, 24);
+        for part in [
+            "reach another machine?",
+            "files.example.com:8443",
+            "`make` connects to it",
+            "y  yes, for this command",
+            "s  yes, by this rule until the session ends",
+            "p  yes, by this rule always in",
+            "a  yes, by this rule always and everywhere",
+            "n  no",
+        ] {
+            assert!(shown.contains(part), "{part}:\n{shown}");
+        }
+        // Before it could be read, a key means nothing; then it is an answer to this question.
+        assert_eq!(press(&mut approval, KeyCode::Char('y'), 1_100), Reaction::Consumed);
+        let asked = Asked::Host(crate::protocol::RequestId(3));
+        assert_eq!(
+            press(&mut approval, KeyCode::Char('y'), 5_000),
+            Reaction::Decide(asked.clone(), Verdict::Allow)
+        );
+        assert!(matches!(asked.decide(Verdict::Allow), crate::protocol::Command::DecideHost { .. }));
     }
 
     #[test]

@@ -134,7 +134,13 @@ pub enum Question {
     /// The rules that the next session begins with.
     Rules,
     /// What a process said last.
-    Process { process: ProcessId },
+    Process {
+        process: ProcessId,
+        /// Rows and columns that there are for a program that draws the whole screen.
+        size: Option<(u16, u16)>,
+    },
+    /// The value that was taken out of the transcript, by its handle.
+    Reveal { handle: String },
     /// What differs in a work tree, below this directory, from what was committed.
     WorkTree { folder: PathBuf },
     /// What an undo or a redo would come to.
@@ -174,6 +180,11 @@ pub enum Answer {
         tty: bool,
         /// Whether what is typed is not to be seen, such as a password.
         hidden: bool,
+    },
+    Revealed {
+        handle: String,
+        /// Missing when this run of the program has not taken it out.
+        value: Option<String>,
     },
     WorkTree(WorkTree),
     WouldRestore(Prospect),

@@ -9,6 +9,7 @@ mod app;
 #[cfg(test)]
 mod app_keys_tests;
 mod approval;
+mod asked;
 pub mod composer;
 mod ends;
 mod host;
@@ -18,6 +19,7 @@ mod overlay;
 pub mod prompts;
 mod run;
 pub mod settings;
+mod settle;
 mod slash;
 mod status;
 mod surface;

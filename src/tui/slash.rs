@@ -34,6 +34,8 @@ pub(super) enum Run {
     Open(View),
     /// Write the conversation to a file, if one is named.
     Export(Option<PathBuf>),
+    /// Show what a handle stands for.
+    Reveal(String),
     Rewind,
     /// Put files back, if there is anything to put back.
     Restore(Result<Undoable, Rejection>),
@@ -67,6 +69,7 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("redo", "take back the last undo", &[]),
     ("rename", "give this session a name", &[]),
     ("resume", "go on with another session", &[]),
+    ("reveal", "show what [redacted:…] stands for", &[]),
     ("rewind", "go back to before an earlier message", &[]),
     ("status", "model, permissions, tokens, session", &[]),
     ("stop", "end a command that goes on, or all of them", &[]),
@@ -80,6 +83,7 @@ pub(super) fn specs() -> Vec<CommandSpec> {
         name: (*name).to_owned(),
         about: (*what).to_owned(),
         usage: match (*name, words) {
+            ("reveal", _) => "<handle>".to_owned(),
             (_, []) => String::new(),
             ("theme", _) => "[name]".to_owned(),
             (_, words) => format!("<{}>", words.join("|")),
@@ -112,6 +116,10 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
         "rename" if args.trim().is_empty() => Run::Print(vec!["/rename NAME".to_owned()]),
         "rename" => Run::Do(vec![Action::Send(Command::Rename { title: args.trim().to_owned() })]),
         "resume" => Run::Sessions,
+        "reveal" => match args.trim() {
+            "" => Run::Print(vec!["/reveal HANDLE, such as /reveal 3f2a for [redacted:3f2a]".to_owned()]),
+            handle => Run::Reveal(handle.to_owned()),
+        },
         "rewind" => Run::Rewind,
         "redo" => Run::Restore(session.undo.redo()),
         "undo" if args.trim().is_empty() => Run::Restore(session.undo.undo(None)),

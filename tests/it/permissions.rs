@@ -46,6 +46,135 @@ async fn a_kept_rule_allows_without_a_question_where_it_holds_and_the_log_names_
 }
 
 #[tokio::test]
+async fn a_rule_for_a_script_is_void_when_the_script_changes() {
+    if !has_sandbox() {
+        return;
+    }
+    let script = || Step::items([escalated("./leave.sh")]);
+    let world = World::new([script(), Step::text("one"), script(), Step::text("two")]).await;
+    let path = world.workspace.join("leave.sh");
+    let write = |text: &str| {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    write("#!/bin/sh\necho one >> ../left\n");
+    let run = world.exec(&["--json", "-a", "on-request", "go"]).await.expect(3);
+    let grant = &run.of("approval_requested")[0]["grants"][0];
+    assert_eq!((&grant["type"], &grant["words"]), (&json!("script"), &json!(["./leave.sh"])));
+    let hash = grant["hash"].as_str().unwrap();
+    add(
+        &world,
+        &format!(
+            "[projects.{:?}]\nallow = [{{ command = ['./leave.sh'], script = '{hash}' }}]",
+            world.workspace
+        ),
+    );
+    let id = world.session();
+    world.exec(&["resume", &id, "--approve", "call_1_1"]).await.expect(0);
+    let left = || fs::read_to_string(world.root.join("left")).unwrap_or_default();
+    assert_eq!(left(), "one\n");
+    // As it was it may run again; as it is now it may not.
+    write("#!/bin/sh\necho two >> ../left\n");
+    let run = world.exec(&["resume", &id, "--json", "-a", "on-request", "again"]).await.expect(3);
+    assert_eq!(run.of("approval_requested").len(), 1);
+    assert_eq!(left(), "one\n");
+    write("#!/bin/sh\necho one >> ../left\n");
+    let run = world.agent(["permissions", "list"]).await.expect(0);
+    assert!(run.stdout.contains("while that file is as it is now"), "{run:?}");
+}
+
+#[tokio::test]
+async fn what_is_denied_is_refused_whatever_else_is_allowed_and_however_it_is_written() {
+    if !has_sandbox() {
+        return;
+    }
+    let commands = [
+        "touch denied",
+        "sh -c 'cd .; env A=1 touch denied'",
+        "X=touch; $X denied",
+        "echo denied | xargs touch",
+        "mkdir asked",
+        "mkdir asked || true",
+        "echo fine > fine",
+    ];
+    let calls = commands.map(|cmd| call("exec_command", json!({"cmd": cmd})));
+    let world = World::new([Step::items(calls), Step::text("ok")]).await;
+    add(
+        &world,
+        "[permissions]\nallow = [{ command = ['touch', 'denied'] }, { command = ['mkdir'] }]\n\
+         ask = [{ command = ['mkdir'] }]\ndeny = [{ command = ['touch', 'denied'], examples = { match = ['touch denied'] } }]",
+    );
+    let run = world.exec(&["--json", "-a", "on-request", "go"]).await.expect(3);
+    let refused = run.of("call_refused");
+    assert_eq!(refused.len(), 4, "{refused:#?}");
+    assert!(refused[0]["reason"].as_str().unwrap().contains("never commands that begin with `touch denied`"));
+    let requests = run.of("approval_requested");
+    let asked: Vec<&str> = requests.iter().map(|fact| fact["call"].as_str().unwrap()).collect();
+    assert_eq!(asked, ["call_1_5", "call_1_6"]);
+    assert!(world.workspace.join("fine").exists());
+    assert!(!world.workspace.join("denied").exists() && !world.workspace.join("asked").exists());
+    let list = world.agent(["permissions", "list"]).await.expect(0);
+    assert!(list.stdout.contains("ask before commands that begin with `mkdir`"), "{list:?}");
+    let revoked = world.agent(["permissions", "revoke", "4"]).await.expect(0);
+    assert!(
+        revoked.stdout.starts_with("no longer a rule: never commands that begin with `touch denied`"),
+        "{revoked:?}"
+    );
+}
+
+#[tokio::test]
+async fn who_was_refused_three_times_alike_does_not_ask_again_in_that_turn() {
+    if !has_sandbox() {
+        return;
+    }
+    let ask = |name: &str| Step::items([escalated(&format!("touch ../{name}"))]);
+    let world = World::new([
+        ask("a"),
+        ask("b"),
+        ask("c"),
+        Step::items([escalated("cd . && touch ../d"), escalated("mkdir ../e")]),
+        Step::text("well"),
+        ask("f"),
+    ])
+    .await;
+    world.exec(&["-a", "on-request", "go"]).await.expect(3);
+    let id = world.session();
+    for call in ["call_1_1", "call_2_1", "call_3_1"] {
+        world.exec(&["resume", &id, "--deny", call]).await.expect(3);
+    }
+    // The like was refused without a question; something else is asked for.
+    let log = world.log();
+    let refused = of(&log, "call_refused");
+    let last = refused.last().unwrap();
+    assert_eq!((&last["call"], &last["by"]["type"]), (&json!("call_4_1"), &json!("policy")));
+    assert!(last["reason"].as_str().unwrap().contains("three times in this turn"), "{last}");
+    assert_eq!(of(&log, "approval_requested").last().unwrap()["call"], "call_4_2");
+    world.exec(&["resume", &id, "--deny", "call_4_2"]).await.expect(0);
+    // In the next turn the person is asked again.
+    world.exec(&["resume", &id, "-a", "on-request", "please"]).await.expect(3);
+    assert_eq!(of(&world.log(), "approval_requested").last().unwrap()["call"], "call_6_1");
+}
+
+#[tokio::test]
+async fn an_approval_tells_what_would_be_lost() {
+    if !has_sandbox() {
+        return;
+    }
+    let world =
+        World::new([Step::items([escalated("X=made; rm -rf ../$X $OTHER_THING_THAT_IS_NOT_SET_1")])]).await;
+    fs::create_dir(world.root.join("made")).unwrap();
+    fs::write(world.root.join("made/file"), "1234567").unwrap();
+    let run = world.exec(&["-a", "on-request", "go"]).await.expect(3);
+    let told = format!("  Would remove {}: 1 file, 7 bytes", world.root.join("made").display());
+    assert!(run.stderr.contains(&told) && run.stderr.contains("OUTSIDE the workspace"), "{run:#?}");
+    let effects = &of(&world.log(), "approval_requested")[0]["effects"];
+    assert_eq!(effects["lost"], json!({"files": 1, "bytes": 7, "outside": 1, "uncommitted": 1}));
+    assert_eq!(effects["touched"][0]["verb"], "remove");
+    assert!(world.root.join("made/file").exists());
+}
+
+#[tokio::test]
 async fn a_rule_that_was_taken_back_meanwhile_does_not_hold_in_a_session_that_goes_on() {
     if !has_sandbox() {
         return;
@@ -64,7 +193,7 @@ async fn a_rule_that_was_taken_back_meanwhile_does_not_hold_in_a_session_that_go
     world.agent(["permissions", "revoke", "2"]).await.expect(2);
     let revoked = world.agent(["permissions", "revoke", "1"]).await.expect(0);
     assert!(revoked.stdout.starts_with("no longer allowed: changes at or below"), "{revoked:?}");
-    assert!(revoked.stdout.contains("open now ask again"), "{revoked:?}");
+    assert!(revoked.stdout.contains("open now go by that"), "{revoked:?}");
     let given = ["-c", "permissions.allow=[{command=[\"zip\"]}]", "permissions", "revoke", "1"];
     let kept = world.agent(given).await.expect(1);
     assert!(

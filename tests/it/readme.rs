@@ -25,6 +25,7 @@ const TASKS: &[(&str, &str, i32)] = &[
     ("exec - < task.md", "done", 0),
     ("review this change", "fine", 0),
     ("signup test", "the same", 0),
+    ("update the dependencies", "updated", 0),
     ("publish the package", "ESCALATE", 3),
     ("--approve CALL", "published", 0),
     ("--deny CALL", "not published", 0),

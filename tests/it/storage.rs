@@ -98,7 +98,8 @@ fn a_disk_that_gets_full_ends_the_run_and_loses_nothing() {
     let id = world.session().unwrap();
     let shown = world.run(&["sessions", "show", &id]);
     assert_eq!(shown.code, Some(0), "{shown:?}");
-    let again = world.run(&["exec", "resume", &id]);
+    // More than what is left of the log's last page.
+    let again = world.run(&["exec", "resume", &id, &"and this ".repeat(1000)]);
     assert_eq!(again.code, Some(1), "there is still no room: {again:?}");
 
     fs::remove_file(filler).unwrap();

@@ -16,6 +16,7 @@ use crate::config::{self, Backend, Home, Inputs};
 use crate::context::Person;
 use crate::harness::OpenedModel;
 use crate::protocol::Approval;
+use crate::secrets::Secrets;
 
 use super::{
     args::RunArgs,
@@ -85,7 +86,7 @@ fn plays() -> bool {
 /// The demo in the screen, at the speed of a reader, with a question that is the person's to answer.
 async fn play(start: Start, folder: &Path) -> Result<ExitCode, CliError> {
     // Else it would be found out inside of the screen, where there is no place for what to do about it.
-    drop(start.sandbox_in(&Backend::Local, start.config.sandbox, folder)?);
+    drop(start.sandbox_in(&Backend::Local, start.config.sandbox, folder, None)?);
     let pulse = Pulse::default();
     let player = Player::new(pulse.clone()).map_err(CliError::failed)?;
     let model = OpenedModel { model: Arc::new(player), name: "scripted".to_owned() };
@@ -128,5 +129,7 @@ fn prepare(folder: &Path) -> anyhow::Result<Start> {
         approval: Approval::Never,
         person: Person::Absent,
         models: None,
+        secrets: Secrets::default(),
+        allow_hosts: Vec::new(),
     })
 }

@@ -278,6 +278,7 @@ impl Run<'_> {
         let name = program.rsplit('/').next().unwrap_or(program);
         let from = self.hits.len();
         if all.is_empty() {
+            self.calls.push(words.iter().map(|word| word.text().map(str::to_owned)).collect());
             return;
         }
         let path = |found: &Found| Arg::Text(found.path.to_string_lossy().into_owned());

@@ -154,9 +154,8 @@ mod tests {
 
     #[test]
     fn a_long_pattern_takes_no_long_time() {
-        assert!(!matches(
-            &marked(&"a*".repeat(200)),
-            &"a".repeat(5_000).replace("aaaaa", "aaaab")[..4_000].replace('a', "b")
-        ));
+        let text = "a".repeat(4_000) + "b";
+        assert!(!matches(&marked(&"a*".repeat(200)), &text.replace('a', "c")));
+        assert!(!matches(&marked(&("a*".repeat(20) + "x")), &text));
     }
 }

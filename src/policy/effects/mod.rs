@@ -25,6 +25,8 @@ use std::{
 
 use crate::protocol::Effects;
 
+use super::limits::Call;
+
 use self::{run::Run, state::State};
 
 /// The disk and the shell that a command would find. Looking changes nothing, and ends in time.
@@ -91,6 +93,15 @@ pub enum Entry {
 pub fn of(command: &str, workdir: &Path, roots: &[PathBuf], world: &dyn World) -> Effects {
     let mut run = Run::new(world);
     let mut state = State::new(programs::lexical(workdir), world.dialect());
-    run.script(command, &mut state, None);
+    run.script(command, &mut state, &None);
     measure::effects(run, roots)
+}
+
+/// All that a command runs, as far as it can be followed: each with its words.
+#[must_use]
+pub fn calls(command: &str, workdir: &Path, world: &dyn World) -> Vec<Call> {
+    let mut run = Run::new(world);
+    let mut state = State::new(programs::lexical(workdir), world.dialect());
+    run.script(command, &mut state, &None);
+    run.calls
 }

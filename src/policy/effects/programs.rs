@@ -127,6 +127,8 @@ const DECIDING: &[&str] = &[
 impl Run<'_> {
     /// Runs a builtin or a program by its name.
     pub(super) fn named(&mut self, name: &str, args: &[Arg], state: &mut State, stdin: Output) -> Output {
+        let words = args.iter().map(|arg| arg.text().map(str::to_owned));
+        self.calls.push(std::iter::once(Some(name.to_owned())).chain(words).collect());
         if let Some(done) = self.builtin(name, args, state, &stdin) {
             return done;
         }
@@ -389,7 +391,7 @@ impl Run<'_> {
             "eval" => {
                 let texts: Option<Vec<&str>> = args.iter().map(Arg::text).collect();
                 return Some(match texts {
-                    Some(texts) => self.script(&texts.join(" "), state, stdin.clone()),
+                    Some(texts) => self.script(&texts.join(" "), state, stdin),
                     None => {
                         let why = args.iter().find(|arg| arg.text().is_none()).map_or("", Arg::shown);
                         self.unknown(format!("what `eval` runs: {why}"));
@@ -411,7 +413,7 @@ impl Run<'_> {
                 match text.map(Arg::text) {
                     Some(Some(text)) if !text.is_empty() => {
                         let mut inner = state.clone();
-                        self.script(text, &mut inner, None);
+                        self.script(text, &mut inner, &None);
                     }
                     Some(None) => self.unknown("what `trap` runs"),
                     _ => {}
@@ -523,7 +525,7 @@ impl Run<'_> {
     }
 
     /// A shell that reads a script: from its arguments, or from what it is fed.
-    pub(super) fn shell(&mut self, name: &str, args: &[Arg], state: &State, stdin: Output) -> Output {
+    pub(super) fn shell(&mut self, name: &str, args: &[Arg], state: &State, stdin: &Output) -> Output {
         let dialect = match name {
             "bash" => Dialect::Bash,
             "zsh" => Dialect::Zsh,

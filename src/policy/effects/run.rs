@@ -8,7 +8,7 @@ use std::{collections::HashMap, path::PathBuf, rc::Rc};
 use crate::protocol::{Bound, Verb};
 
 use super::{
-    World,
+    Call, World,
     expand::Arg,
     git::Tree,
     parse::{self, Node, Redirect, Simple, Stream, Unread},
@@ -41,6 +41,8 @@ pub(super) struct Run<'a> {
     pub hits: Vec<Hit>,
     pub besides: Vec<String>,
     pub unknown: Vec<String>,
+    /// All that is run, with its words.
+    pub calls: Vec<Call>,
     /// Working trees of git, or why they can't be had.
     pub trees: HashMap<PathBuf, Result<Rc<Tree>, String>>,
     steps: usize,
@@ -62,6 +64,7 @@ impl<'a> Run<'a> {
             hits: Vec::new(),
             besides: Vec::new(),
             unknown: Vec::new(),
+            calls: Vec::new(),
             trees: HashMap::new(),
             steps: 0,
             depth: 0,
@@ -94,14 +97,14 @@ impl<'a> Run<'a> {
     }
 
     /// Goes through the text of a script.
-    pub(super) fn script(&mut self, text: &str, state: &mut State, stdin: Output) -> Output {
+    pub(super) fn script(&mut self, text: &str, state: &mut State, stdin: &Output) -> Output {
         self.depth += 1;
         let output = if self.depth > MOST_DEPTH {
             self.unknown(format!("`{text}`, which is nested too deeply"));
             None
         } else {
             match parse::parse(text, state.dialect) {
-                Ok(nodes) => self.nodes(&nodes, state, &stdin),
+                Ok(nodes) => self.nodes(&nodes, state, stdin),
                 Err(Unread(why)) => {
                     self.unknown(format!("`{text}` ({why})"));
                     state.lose("an earlier part could not be read");
@@ -307,6 +310,7 @@ impl<'a> Run<'a> {
         let Some((first, rest)) = args.split_first() else { return silent() };
         let Some(name) = first.text() else {
             self.unknown(format!("{}, which names what is run", first.shown()));
+            self.calls.push(vec![None]);
             state.lose("what ran before is not known");
             return None;
         };

@@ -83,7 +83,7 @@ impl Run<'_> {
                 let command = behind(args, "-w -E --timeout --wait --conflict-exit-code").get(1..)?;
                 match command {
                     [Arg::Text(c), text, ..] if c == "-c" || c == "--command" => {
-                        self.shell("sh", &[Arg::Text("-c".to_owned()), text.clone()], state, stdin)
+                        self.shell("sh", &[Arg::Text("-c".to_owned()), text.clone()], state, &stdin)
                     }
                     command => self.apart(command, state, stdin),
                 }
@@ -94,7 +94,7 @@ impl Run<'_> {
                 match texts {
                     Some(texts) => {
                         let script = Arg::Text(texts.join(" "));
-                        self.shell("sh", &[Arg::Text("-c".to_owned()), script], state, stdin)
+                        self.shell("sh", &[Arg::Text("-c".to_owned()), script], state, &stdin)
                     }
                     None => return None,
                 }
@@ -103,10 +103,10 @@ impl Run<'_> {
                 let options = Options::of(args, "c command");
                 let command = options.value("c", "command").cloned()?;
                 self.each(crate::protocol::Verb::Overwrite, &options.operands, state);
-                self.shell("sh", &[Arg::Text("-c".to_owned()), command], state, stdin)
+                self.shell("sh", &[Arg::Text("-c".to_owned()), command], state, &stdin)
             }
             "sh" | "bash" | "zsh" | "dash" | "ksh" | "ash" | "mksh" | "rbash" => {
-                self.shell(name, args, state, stdin)
+                self.shell(name, args, state, &stdin)
             }
             "xargs" => self.xargs(args, state, &stdin),
             _ => return None,
@@ -136,6 +136,7 @@ impl Run<'_> {
             Some(name) => self.named(name, rest, state, stdin),
             None => {
                 self.unknown(format!("{}, which names what is run", first.shown()));
+                self.calls.push(vec![None]);
                 None
             }
         }

@@ -209,7 +209,7 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
             ulimits: Some(vec![ulimit("nofile", FILES), ulimit("core", 0)]),
             log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
             tmpfs: Some(tmpfs),
-            mounts: Some(vec![workspace_volume(workspace, *owner, memory)]),
+            mounts: Some(vec![workspace_volume(workspace, labels, *owner, memory)]),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
@@ -218,7 +218,12 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
 
 /// The workspace as a volume that lives in memory: it has an owner and a size from the beginning, and is gone with
 /// the container. Unlike a plain tmpfs, the engine can write archives into it.
-fn workspace_volume(workspace: &Path, owner: (u32, u32), size: i64) -> Mount {
+fn workspace_volume(
+    workspace: &Path,
+    labels: &HashMap<String, String>,
+    owner: (u32, u32),
+    size: i64,
+) -> Mount {
     let options = [
         ("type", "tmpfs".to_owned()),
         ("device", "tmpfs".to_owned()),
@@ -229,6 +234,7 @@ fn workspace_volume(workspace: &Path, owner: (u32, u32), size: i64) -> Mount {
         typ: Some(MountType::VOLUME),
         volume_options: Some(MountVolumeOptions {
             no_copy: Some(true),
+            labels: Some(labels.clone()),
             driver_config: Some(MountVolumeOptionsDriverConfig {
                 name: Some("local".to_owned()),
                 options: Some(options.map(|(name, value)| (name.to_owned(), value)).into()),

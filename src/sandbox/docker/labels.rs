@@ -7,7 +7,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use bollard::{Docker, errors::Error, query_parameters::ListContainersOptionsBuilder};
+use bollard::{
+    Docker,
+    errors::Error,
+    query_parameters::{ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions},
+};
 
 use super::container::remove;
 
@@ -59,6 +63,24 @@ pub(super) async fn sweep(docker: &Docker) -> Result<(), Error> {
         let labels = container.labels.unwrap_or_default();
         if let Some(id) = container.id.filter(|_| is_left(&labels, &host(), now(), owner)) {
             remove(docker, &id).await?;
+        }
+    }
+    sweep_volumes(docker).await
+}
+
+/// Removes volumes whose container was removed by somebody who left them: none of ours is without one for long.
+pub(super) async fn sweep_volumes(docker: &Docker) -> Result<(), Error> {
+    let filters = HashMap::from([
+        ("label".to_owned(), vec![format!("{ALL}=1")]),
+        ("dangling".to_owned(), vec!["true".to_owned()]),
+    ]);
+    let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
+    let mine = owner(std::process::id());
+    for volume in docker.list_volumes(Some(options)).await?.volumes.unwrap_or_default() {
+        let own = volume.labels.get(OWNER) == mine.as_ref() && volume.labels.get(HOST) == Some(&host());
+        if own || is_left(&volume.labels, &host(), now(), owner) {
+            // Taken again, or gone, in between.
+            let _ = docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await;
         }
     }
     Ok(())

@@ -342,6 +342,8 @@ impl Inner {
                 return Ok(room.container.id.clone());
             }
             self.lost(state);
+            // Somebody may have removed the container alone. What stays is removed by the next start.
+            let _ = labels::sweep_volumes(&self.client).await;
         }
         let no_container =
             |error: &Error| SandboxError { message: format!("no container: {}. {ENGINE}", reason(error)) };

@@ -32,7 +32,7 @@ const NAMES_HERE: &[(&str, c_long)] =
 #[cfg(not(target_arch = "x86_64"))]
 const NAMES_HERE: &[(&str, c_long)] = &[];
 /// Not in our C library's table for every architecture.
-const FCHMODAT2: (&str, c_long) = ("SYS_fchmodat2", 452);
+const NEWER: &[(&str, c_long)] = &[("SYS_fchmodat2", 452), ("SYS_open_tree_attr", 467)];
 
 /// Bits of the arguments that are looked at.
 const WIDTH: u32 = 32;
@@ -53,7 +53,7 @@ pub(super) fn profile(architecture: &str) -> String {
 }
 
 fn name(call: c_long) -> Option<&'static str> {
-    let all = NAMES.iter().chain(NAMES_HERE).chain([&FCHMODAT2]);
+    let all = NAMES.iter().chain(NAMES_HERE).chain(NEWER);
     all.into_iter().find(|(_, number)| *number == call).and_then(|(name, _)| name.strip_prefix("SYS_"))
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{mounts, plan::Plan};
+use super::{limits, mounts, plan::Plan};
 use crate::{
     protocol::obeyed_names,
     sandbox::{Article, SandboxError, Settings},
@@ -30,9 +30,12 @@ pub(in crate::sandbox) fn policy(settings: &Settings) -> Result<Vec<Article>, Sa
         article("write", write),
     ];
     if plan.write {
-        let names: Vec<&str> = obeyed_names().collect();
+        let names: Vec<&str> = obeyed_names().filter(|name| *name != ".git").collect();
         let text = format!("only read: {}; other programs obey what they say", names.join(", "));
         articles.push(article("in there", text));
+        let text =
+            "history at most goes out of it: commits, branches, the stash; settings and hooks never do";
+        articles.push(article(".git", text.to_owned()));
     }
     articles.extend([
         article(
@@ -45,6 +48,15 @@ pub(in crate::sandbox) fn policy(settings: &Settings) -> Result<Vec<Article>, Sa
         ),
         article("network", "none but a loopback of its own".to_owned()),
         article("kernel", "no mounts, namespaces, keyrings, tracing of others, or set-id programs".to_owned()),
+        article(
+            "limits",
+            format!(
+                "at most {} processes, {} MB of memory and {} open files each; no core dumps",
+                limits::PROCESSES,
+                limits::memory() >> 20,
+                limits::FILES
+            ),
+        ),
         article("end", "all that a command has started ends with it".to_owned()),
     ]);
     Ok(articles)

@@ -3,6 +3,8 @@
 //! The program is a search tree over the numbers, so that it stays cheap to install and to run. It does not know
 //! what the calls mean.
 
+use std::collections::BTreeMap;
+
 use libc::{
     BPF_ABS, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, c_long, sock_filter,
 };
@@ -37,11 +39,17 @@ pub(in crate::sandbox) enum Test {
 const NUMBER_AT: u32 = 0;
 const ARCH_AT: u32 = 4;
 
-/// The program that allows every call but the listed ones. No call may be listed twice.
+/// The program that allows every call but the listed ones. A call that is listed more than once is answered by the
+/// first rule that refuses it.
 pub(super) fn program(rules: &[(c_long, Answer)]) -> Vec<sock_filter> {
-    let mut leaves: Vec<(u32, Vec<sock_filter>)> =
-        rules.iter().filter_map(|(call, answer)| Some((u32::try_from(*call).ok()?, leaf(answer)))).collect();
-    leaves.sort_by_key(|(number, _)| *number);
+    let mut listed: BTreeMap<u32, Vec<&Answer>> = BTreeMap::new();
+    for (call, answer) in rules {
+        if let Ok(number) = u32::try_from(*call) {
+            listed.entry(number).or_default().push(answer);
+        }
+    }
+    let leaves: Vec<(u32, Vec<sock_filter>)> =
+        listed.into_iter().map(|(number, answers)| (number, leaves(&answers))).collect();
     let mut program = vec![
         load(ARCH_AT),
         jump(BPF_JEQ, ARCH, 1, 0),
@@ -78,7 +86,26 @@ fn tree(leaves: &[(u32, Vec<sock_filter>)]) -> Vec<sock_filter> {
     }
 }
 
-/// Decides about one call. Ends in an answer.
+/// Decides about one call, by all its rules: what one of them would allow goes on to the next.
+fn leaves(answers: &[&Answer]) -> Vec<sock_filter> {
+    let mut code: Vec<sock_filter> = Vec::new();
+    for (at, what) in answers.iter().enumerate() {
+        let mut next = leaf(what);
+        if at + 1 < answers.len() {
+            let length = next.len();
+            for (place, step) in next.iter_mut().enumerate() {
+                if *step == answer(libc::SECCOMP_RET_ALLOW) {
+                    let rest = u32::try_from(length - 1 - place).unwrap_or(u32::MAX);
+                    *step = sock_filter { k: rest, ..jump(BPF_JA, 0, 0, 0) };
+                }
+            }
+        }
+        code.extend(next);
+    }
+    code
+}
+
+/// Decides about one call, by one rule. Ends in an answer.
 fn leaf(what: &Answer) -> Vec<sock_filter> {
     match what {
         Answer::Refuse(errno) => vec![answer(libc::SECCOMP_RET_ERRNO | errno.cast_unsigned())],
@@ -202,11 +229,18 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn the_program_answers_as_the_table_does(
-            rules in prop::collection::btree_map(0..600_i64, any_answer(), 0..120),
+            rules in prop::collection::btree_map(
+                0..600_i64,
+                prop::collection::vec(any_answer(), 1..4),
+                0..100,
+            ),
             numbers in prop::collection::vec((0..600_u32, any::<prop::sample::Index>()), 30),
             args in prop::array::uniform4(0..8_u32),
         ) {
-            let table: Vec<(c_long, Answer)> = rules.clone().into_iter().collect();
+            let table: Vec<(c_long, Answer)> = rules
+                .iter()
+                .flat_map(|(call, answers)| answers.iter().map(|answer| (*call, answer.clone())))
+                .collect();
             let program = program(&table);
             prop_assert!(program.len() < 4096, "the kernel takes no more");
             for (mut number, pick) in numbers {
@@ -214,13 +248,15 @@ pub(super) mod tests {
                 if number % 2 == 0 && !table.is_empty() {
                     number = u32::try_from(table[pick.index(table.len())].0).unwrap();
                 }
-                let want = match rules.get(&i64::from(number)) {
-                    Some(Answer::Refuse(errno)) => libc::SECCOMP_RET_ERRNO | errno.cast_unsigned(),
-                    Some(Answer::RefuseIf(tests)) if tests.iter().all(|test| holds(test, args)) => {
-                        libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned()
+                let answers = rules.get(&i64::from(number)).map_or(&[][..], Vec::as_slice);
+                let refusal = answers.iter().find_map(|answer| match answer {
+                    Answer::Refuse(errno) => Some(*errno),
+                    Answer::RefuseIf(tests) => {
+                        tests.iter().all(|test| holds(test, args)).then_some(libc::EPERM)
                     }
-                    _ => libc::SECCOMP_RET_ALLOW,
-                };
+                });
+                let want = refusal
+                    .map_or(libc::SECCOMP_RET_ALLOW, |errno| libc::SECCOMP_RET_ERRNO | errno.cast_unsigned());
                 prop_assert_eq!(run(&program, ARCH, number, args), want);
             }
         }

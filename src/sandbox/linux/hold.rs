@@ -19,6 +19,7 @@ use rustix::{
 
 use super::{
     identity::{Identity, Idmap},
+    listener,
     mounts::{self, Mapped, Sources},
     overlay,
     plan::Plan,
@@ -68,7 +69,7 @@ fn failed(layer: &'static str) -> impl Fn(io::Error) -> Failure {
 fn hold(plan: &Plan) -> Result<Pid, Failure> {
     mounts::make_private(plan).map_err(failed("scratch"))?;
     // Root's own identity is no way out: it owns the machine, whatever namespace it is in.
-    let (identity, mapped) = mapped(plan).map_err(failed("identity"))?;
+    let (identity, mapped) = mapped(plan)?;
     let (go, start) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed("process")(error.into()))?;
     let (report, tell) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed("process")(error.into()))?;
     match sys::clone_process(NAMESPACES).map_err(failed("namespaces"))? {
@@ -98,13 +99,15 @@ fn hold(plan: &Plan) -> Result<Pid, Failure> {
 }
 
 /// The identity of commands, and the trees that they may write as that.
-fn mapped(plan: &Plan) -> io::Result<(Identity, Option<Mapped>)> {
+fn mapped(plan: &Plan) -> Result<(Identity, Option<Mapped>), Failure> {
     let identity = Identity::choose(plan);
-    let Some(idmap) = Idmap::new(identity)? else { return Ok((identity, None)) };
+    let idmap = Idmap::new(identity).map_err(failed("user namespace"))?;
+    let Some(idmap) = idmap else { return Ok((identity, None)) };
     let trees = mounts::writable(plan)
         .into_iter()
         .map(|(from, to)| Ok((idmap.tree(&from)?, to)))
-        .collect::<io::Result<_>>()?;
+        .collect::<io::Result<_>>()
+        .map_err(failed("identity"))?;
     Ok((identity, Some(trees)))
 }
 
@@ -145,8 +148,8 @@ fn first_process(
     if rustix::io::read(go, &mut byte) != Ok(0) {
         return 1;
     }
-    super::relay::release_stdout();
     let built = build(plan, identity, mapped);
+    super::relay::release_stdout();
     let ready = match built {
         Ok((landlock, layers)) => Report::Ready { holder: 0, started: 0, user: None, landlock, layers },
         Err(failure) => Report::Failed(failure),
@@ -169,6 +172,9 @@ fn build(
     become_user(identity.becomes()).map_err(failed("identity"))?;
     rustix::system::sethostname(b"localhost").map_err(|error| failed("uts namespace")(error.into()))?;
     sys::loopback_up().map_err(failed("network namespace"))?;
+    if plan.network {
+        listener::hand_over().map_err(failed("network namespace"))?;
+    }
     sources.mount(plan, identity.becomes()).map_err(failed("mounts"))?;
     let layers = if plan.write {
         overlay::attempt(&plan.workspace).map_err(|error| error.to_string())

@@ -5,10 +5,7 @@ use std::{io, os::fd::OwnedFd, path::PathBuf};
 
 use rustix::{
     mount::mount,
-    process::{
-        DumpableBehavior, Resource, Rlimit, Signal, set_dumpable_behavior, set_parent_process_death_signal,
-        setrlimit,
-    },
+    process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal},
     thread::{
         CapabilitiesSecureBits, CapabilitySet, CapabilitySets, clear_ambient_capability_set,
         remove_capability_from_bounding_set, set_capabilities, set_capabilities_secure_bits,
@@ -21,10 +18,10 @@ use super::{
     landlock,
     launch::{Launch, eprint_raw},
     limits,
-    mounts::proc_flags,
+    mounts::{self, proc_flags},
     obeyed, overlay,
     plan::Entry,
-    seccomp,
+    seccomp, sockets,
     supervise::{Watched, supervise},
 };
 use crate::sandbox::env;
@@ -35,6 +32,8 @@ pub(super) fn run(entry: &Entry, launch: &Launch<'_>, lifeline: &OwnedFd) -> i32
         .map_err(|error| Failure { layer: "mounts", reason: format!("/proc: {error}") })
         .and_then(|()| overlay::hide().map_err(failed("mounts")))
         .and_then(|()| obeyed::protect(&entry.repositories).map_err(failed("mounts")))
+        .and_then(|()| mounts::mask(&entry.hidden).map_err(failed("mounts")))
+        .and_then(|()| sockets::cover(&entry.sockets).map_err(failed("mounts")))
         .and_then(|()| limits::confine(!entry.groups.is_empty()).map_err(failed("limits")))
         .and_then(|()| confine(entry.user, &entry.written));
     if let Err(Failure { layer, reason }) = prepared {
@@ -88,7 +87,6 @@ fn drop_rights() -> io::Result<()> {
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     // Not to be traced by the command, which has the same user.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     // The life line says the same, but not to a process that is stopped.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     Ok(())

@@ -12,11 +12,13 @@ use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, setrlimit};
 use super::{enter::started, place::at};
 
 /// Processes and threads of a session.
-const PROCESSES: u64 = 512;
+pub(super) const PROCESSES: u64 = 512;
 /// Memory of a session, where half of the machine's is more.
 const MEMORY: u64 = 4 << 30;
 /// Open files of a process.
-const FILES: u64 = 8192;
+pub(super) const FILES: u64 = 8192;
+/// Bytes of a file.
+const FILE_SIZE: u64 = 64 << 30;
 /// Where control groups are.
 const GROUPS: &str = "/sys/fs/cgroup";
 /// How the names of ours begin: then come the agent's process, its start time, and a number.
@@ -140,7 +142,7 @@ fn owner_in(name: &str) -> Option<(i32, u64)> {
 }
 
 /// Half of the machine's memory, and not too much of it.
-fn memory() -> u64 {
+pub(super) fn memory() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kilobytes: Option<u64> = total.and_then(|text| text.split_whitespace().next()?.parse().ok());
@@ -158,13 +160,27 @@ pub(super) fn join(directories: &[PathBuf]) -> io::Result<()> {
 
 /// Limits this process and what it starts, further where there is no group.
 pub(super) fn confine(has_group: bool) -> io::Result<()> {
-    limit(Resource::Core, 0)?;
+    // No core. With a limit of 0, a machine that hands cores to a program would still start that, as root and outside,
+    // with what the command left in its memory; 1 is what the kernel takes for "not even that".
+    limit(Resource::Core, 1)?;
     limit(Resource::Nofile, FILES)?;
+    limit(Resource::Fsize, FILE_SIZE)?;
     if !has_group {
-        limit(Resource::Nproc, PROCESSES)?;
+        if counts_by_namespace() {
+            limit(Resource::Nproc, PROCESSES)?;
+        }
         limit(Resource::Data, MEMORY)?;
     }
     Ok(())
+}
+
+/// Whether the kernel counts the processes of a session by themselves. Before Linux 5.14 it counted all of the user's.
+fn counts_by_namespace() -> bool {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let mut numbers =
+        release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(5), Some(14))
 }
 
 fn limit(resource: Resource, value: u64) -> io::Result<()> {

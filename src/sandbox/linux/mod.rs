@@ -20,6 +20,7 @@ mod init;
 mod landlock;
 pub(super) mod launch;
 mod limits;
+mod listener;
 mod mounts;
 mod obeyed;
 mod overlay;
@@ -30,12 +31,15 @@ pub(super) mod relay;
 mod report;
 mod repositories;
 pub(super) mod seccomp;
+mod secrets;
+mod sockets;
 mod supervise;
 pub(super) mod sys;
 
 use std::{
     ffi::{OsStr, OsString},
-    io::Read as _,
+    net::TcpListener,
+    os::unix::net::UnixStream,
     path::Path,
     process::{Child, Command, ExitCode, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -52,9 +56,13 @@ use self::{
     plan::{Entry, Plan},
     report::Report,
     repositories::Repositories,
+    secrets::Secrets,
 };
-use super::{CommandLine, Published, Sandbox, SandboxError, Settings, env};
-use crate::protocol::SandboxMode;
+use super::{
+    CommandLine, Published, Sandbox, SandboxError, Settings, env,
+    network::{Network, Served},
+};
+use crate::protocol::{CallId, SandboxMode};
 
 /// How long the end of a session's sandbox is waited for.
 const STOP_LIMIT: Timespec = Timespec { tv_sec: 3, tv_nsec: 0 };
@@ -83,8 +91,10 @@ pub(super) struct Linux {
     settings: Settings,
     plan: Plan,
     known: Arc<Mutex<Known>>,
+    secrets: Mutex<Secrets>,
     /// Those that have a layer for commands; nothing where there can be none, or none is needed.
     repositories: Option<Arc<Mutex<Repositories>>>,
+    network: Option<Network>,
     holder: Mutex<Option<Holder>>,
     /// The limits of all commands together, or why there are only those of each process. Goes after the holder.
     group: Result<limits::Group, String>,
@@ -96,6 +106,8 @@ pub(super) struct Linux {
 struct Holder {
     child: Child,
     ready: Ready,
+    /// The proxy's end of the network inside.
+    served: Option<Served>,
 }
 
 /// What a holder said when it was ready.
@@ -111,17 +123,22 @@ struct Ready {
 
 impl Linux {
     /// The sandbox of a session, started and tried.
-    pub(super) fn start(settings: Settings) -> Result<Self, SandboxError> {
-        let plan = Plan::new(&settings)?;
-        let holder = Holder::start(&settings, &plan).map_err(|failure| explain(&failure))?;
+    pub(super) fn start(settings: Settings, network: Option<Network>) -> Result<Self, SandboxError> {
+        let plan = Plan { network: network.is_some(), ..Plan::new(&settings)? };
+        let holder =
+            Holder::start(&settings, &plan, network.as_ref()).map_err(|failure| explain(&failure))?;
         let layered = plan.write && holder.ready.layers.is_ok();
         let mut repositories = layered.then(|| Repositories::new(plan.repositories(), &plan.scratch));
         let said = repositories.as_mut().map(Repositories::refresh).unwrap_or_default();
+        let roots = plan.shared().map(Path::to_owned).collect();
+        let secrets = Secrets::of(roots, settings.reveal.clone());
         Ok(Self {
             settings,
+            secrets: Mutex::new(secrets),
             known: Arc::new(Mutex::new(Known::of(plan.repositories()))),
             plan,
             repositories: repositories.map(|all| Arc::new(Mutex::new(all))),
+            network,
             holder: Mutex::new(Some(holder)),
             group: limits::Group::new().map_err(|error| error.to_string()),
             said: Mutex::new(said),
@@ -142,25 +159,40 @@ impl Linux {
         tokio::task::spawn_blocking(work).await.ok()
     }
 
-    /// The holder, started again if somebody killed it.
-    fn ready(&self) -> Result<Ready, SandboxError> {
+    /// The holder, started again if somebody killed it, and where commands find the proxy.
+    fn ready(&self) -> Result<(Ready, Option<u16>), SandboxError> {
         let mut slot = lock(&self.holder);
         if let Some(holder) = slot.as_mut()
             && matches!(holder.child.try_wait(), Ok(None))
         {
-            return Ok(holder.ready.clone());
+            return Ok((holder.ready.clone(), holder.port()));
         }
-        let holder = Holder::start(&self.settings, &self.plan).map_err(|failure| explain(&failure))?;
-        Ok(slot.insert(holder).ready.clone())
+        let holder = Holder::start(&self.settings, &self.plan, self.network.as_ref())
+            .map_err(|failure| explain(&failure))?;
+        let holder = slot.insert(holder);
+        Ok((holder.ready.clone(), holder.port()))
+    }
+
+    fn env(&self, vars: env::Vars, port: Option<u16>, call: Option<&CallId>) -> env::Vars {
+        let vars = env::with_programs(vars, Path::new(env::PROGRAMS));
+        match (&self.network, port) {
+            (Some(network), Some(port)) => network.vars(vars, (network.lease(call), port).into()),
+            _ => vars,
+        }
     }
 }
 
 #[async_trait::async_trait]
 impl Sandbox for Linux {
     fn wrap(&self, command: CommandLine) -> Result<CommandLine, SandboxError> {
-        let ready = self.ready()?;
+        self.wrap_for(command, None)
+    }
+
+    fn wrap_for(&self, command: CommandLine, call: Option<&CallId>) -> Result<CommandLine, SandboxError> {
+        let (ready, port) = self.ready()?;
         lock(&self.known).ran = true;
         let entry = Entry {
+            hidden: lock(&self.secrets).paths(),
             groups: self.group.as_ref().map(limits::Group::directories).unwrap_or_default(),
             layers: overlay::place(&self.plan.scratch),
             overlays: self.repositories.as_ref().map(|all| lock(all).overlays()).unwrap_or_default(),
@@ -171,6 +203,7 @@ impl Sandbox for Linux {
             cwd: command.cwd,
             written: self.plan.written(),
             repositories: self.plan.repositories(),
+            sockets: sockets::below(&self.plan.seen()),
         };
         let mut args: Vec<OsString> = vec![ROLE.into(), "enter".into()];
         args.extend(entry.to_args());
@@ -180,7 +213,7 @@ impl Sandbox for Linux {
         Ok(CommandLine {
             program: self.settings.helper.clone().into(),
             args,
-            env: env::shielded(env::with_programs(command.env, Path::new(env::PROGRAMS))),
+            env: env::shielded(self.env(command.env, port, call)),
             cwd: "/".into(),
             tty: command.tty,
         })
@@ -203,10 +236,21 @@ impl Sandbox for Linux {
         };
         let limits =
             if self.group.is_ok() { "" } else { ", with limits of each process alone (no control group)" };
-        format!("{} (local sandbox): {writes}{git}, no network{notes}{limits}", self.settings.mode)
+        format!(
+            "{} (local sandbox): {writes}{git}, files with secrets there (such as .env) are hidden, {}{notes}{limits}",
+            self.settings.mode,
+            self.network.as_ref().map_or_else(|| "no network".to_owned(), Network::describe),
+        )
+    }
+
+    fn refusals(&self, call: Option<&CallId>) -> Vec<String> {
+        self.network.as_ref().map(|network| network.refusals(call)).unwrap_or_default()
     }
 
     async fn refresh(&self) -> Result<(), SandboxError> {
+        if !lock(&self.known).ran {
+            lock(&self.secrets).look();
+        }
         let said = self
             .with_repositories(|repositories, known| {
                 let mut said = known.look();
@@ -244,33 +288,53 @@ impl Sandbox for Linux {
 }
 
 impl Holder {
-    fn start(settings: &Settings, plan: &Plan) -> Result<Self, Failure> {
+    /// Where commands find the proxy.
+    fn port(&self) -> Option<u16> {
+        self.served.as_ref().map(|served| served.port)
+    }
+
+    fn start(settings: &Settings, plan: &Plan, network: Option<&Network>) -> Result<Self, Failure> {
         let process = |error: std::io::Error| Failure { layer: "process", reason: error.to_string() };
+        let (ours, theirs) = UnixStream::pair().map_err(process)?;
         let mut child = Command::new(&settings.helper)
             .args([OsStr::new(ROLE), OsStr::new("hold")])
             .args(plan.to_args())
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
             .stderr(Stdio::null())
             .spawn()
             .map_err(process)?;
-        let mut text = String::new();
-        let said = child.stdout.take().map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut text));
-        let failure = match (said, Report::parse(&text)) {
-            (Ok(_), Some(Report::Ready { holder, started, user, landlock, layers })) => {
-                return Ok(Self { child, ready: Ready { holder, started, user, landlock, layers } });
+        let heard = listener::hear(&ours).map(|(text, listener)| (Report::parse(&text), listener));
+        let failure = match heard {
+            Ok((Some(Report::Ready { holder, started, user, landlock, layers }), listener)) => {
+                match serve(network, listener) {
+                    Ok(served) => {
+                        let ready = Ready { holder, started, user, landlock, layers };
+                        return Ok(Self { child, ready, served });
+                    }
+                    Err(failure) => failure,
+                }
             }
-            (Ok(_), Some(Report::Failed(failure))) => failure,
-            (Ok(_), None) => Failure { layer: "process", reason: "the helper did not answer".into() },
-            (Err(error), _) => process(error),
+            Ok((Some(Report::Failed(failure)), _)) => failure,
+            Ok((None, _)) => Failure { layer: "process", reason: "the helper did not answer".into() },
+            Err(error) => process(error),
         };
         drop(child.stdin.take());
         // It has said its last word, or hears that nobody listens.
         let _ = child.wait();
         Err(failure)
     }
+}
+
+/// Has the proxy serve what was made inside for it.
+fn serve(network: Option<&Network>, listener: Option<TcpListener>) -> Result<Option<Served>, Failure> {
+    let Some(network) = network else { return Ok(None) };
+    let failed = |reason: String| Failure { layer: "network namespace", reason };
+    let listener =
+        listener.ok_or_else(|| failed("nothing was made for the proxy to listen on".to_owned()))?;
+    network.listen(listener).map(Some).map_err(|error| failed(error.to_string()))
 }
 
 impl Drop for Holder {
@@ -336,7 +400,7 @@ pub(super) fn layers(settings: &Settings) -> Vec<super::Layer> {
     let layer = |name: &str, ok: bool, detail: String| super::Layer { name: name.into(), ok, detail };
     match Plan::new(settings)
         .map_err(|error| Failure { layer: "workspace", reason: error.message })
-        .and_then(|plan| Holder::start(settings, &plan))
+        .and_then(|plan| Holder::start(settings, &plan, None))
     {
         Ok(holder) => {
             let Ready { landlock, user, layers, .. } = holder.ready.clone();

@@ -26,6 +26,7 @@ use rustix::{
 use super::{
     place::{self, at, kind, open_plain},
     plan::Plan,
+    secrets,
     sys::{MountChange, set_mount},
 };
 use crate::sandbox::env;
@@ -66,6 +67,9 @@ const SECRETS: &[&str] = &[
     "/etc/sudoers.d",
     "/etc/wireguard",
 ];
+
+/// What stands in the place of files that hold secrets.
+const MASK: &str = "/.hidden-file";
 
 /// Sizes of what lives in memory.
 const SHM_SIZE: &str = "1g";
@@ -271,7 +275,15 @@ fn devices() -> io::Result<()> {
         mounted(&context, MountAttrFlags::MOUNT_ATTR_NOEXEC).map_err(|error| at("devpts", error))?;
     move_to(&terminals, Path::new("/dev/pts"))?;
     place::make(Path::new("/dev/shm"), true, &[])?;
-    move_to(&tmpfs(SHM_SIZE, "1777")?, Path::new("/dev/shm"))
+    move_to(&tmpfs(SHM_SIZE, "1777")?, Path::new("/dev/shm"))?;
+    // The message queues of the session. Where the kernel has none, there are none.
+    if let Ok(context) = fsopen("mqueue", FsOpenFlags::FSOPEN_CLOEXEC) {
+        place::make(Path::new("/dev/mqueue"), true, &[])?;
+        let queues = mounted(&context, MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_NODEV)
+            .map_err(|error| at("/dev/mqueue", error))?;
+        move_to(&queues, Path::new("/dev/mqueue"))?;
+    }
+    Ok(())
 }
 
 /// Covers secrets with nothing, wherever they can be seen.
@@ -279,6 +291,7 @@ fn cover(plan: &Plan) -> io::Result<()> {
     let empty = (Path::new("/.empty-directory"), Path::new("/.empty-file"));
     std::fs::DirBuilder::new().mode(0o500).create(empty.0)?;
     place::make(empty.1, false, &[])?;
+    std::fs::write(MASK, secrets::TEXT)?;
     for own in &plan.own {
         pin(plan, own)?;
     }
@@ -302,6 +315,14 @@ fn cover(plan: &Plan) -> io::Result<()> {
             Err(_) => continue,
         };
         Source::plain(nothing, &path, RO | NODEV)?.mount(&[])?;
+    }
+    Ok(())
+}
+
+/// Shows a line of text in the place of each of these files. In a command's own mount namespace.
+pub(super) fn mask(paths: &[PathBuf]) -> io::Result<()> {
+    for path in paths {
+        Source::plain(Path::new(MASK), path, RO | NODEV)?.mount(&[])?;
     }
     Ok(())
 }

@@ -46,6 +46,8 @@ const NEVER_WITHIN: &[&str] = &["/dev", "/proc", "/sys"];
 pub(super) struct Plan {
     /// Whether commands may write the workspace.
     pub(super) write: bool,
+    /// Whether there is a proxy for commands, which wants a listener inside.
+    pub(super) network: bool,
     pub(super) workspace: PathBuf,
     pub(super) writable: Vec<PathBuf>,
     /// Where HOME is inside.
@@ -93,6 +95,7 @@ impl Plan {
             .collect();
         Ok(Self {
             write: settings.mode != SandboxMode::ReadOnly,
+            network: false,
             workspace,
             writable,
             home,
@@ -107,7 +110,8 @@ impl Plan {
 
     /// What commands may write, besides devices.
     pub(super) fn written(&self) -> Vec<PathBuf> {
-        let mut paths: Vec<PathBuf> = ["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from).into();
+        let mut paths: Vec<PathBuf> =
+            ["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue"].map(PathBuf::from).into();
         paths.push(self.home.clone());
         if self.write {
             paths.push(self.workspace.clone());
@@ -126,6 +130,11 @@ impl Plan {
         std::iter::once(self.workspace.as_path()).chain(self.writable.iter().map(PathBuf::as_path))
     }
 
+    /// The directories of the user that commands see, writable or not.
+    pub(super) fn seen(&self) -> Vec<PathBuf> {
+        self.shared().map(Path::to_owned).chain(self.tools.iter().cloned()).collect()
+    }
+
     /// The host directories behind HOME, /tmp and /var/tmp, with their places inside; and that of the layers, which
     /// commands don't see.
     pub(super) fn private(&self) -> [(PathBuf, PathBuf); 4] {
@@ -139,7 +148,11 @@ impl Plan {
 
     /// As arguments for the helper.
     pub(super) fn to_args(&self) -> Vec<OsString> {
-        let mut args = vec![if self.write { "write" } else { "read" }.into()];
+        let mode = if self.write { "write" } else { "read" };
+        let mut args: Vec<OsString> = vec![mode.into()];
+        if self.network {
+            args.push("network=proxy".into());
+        }
         let mut add = |key: &str, path: &Path| {
             let mut arg = OsString::from(key);
             arg.push("=");
@@ -166,6 +179,7 @@ impl Plan {
         let (mode, rest) = args.split_first()?;
         let mut plan = Self {
             write: mode == "write",
+            network: false,
             workspace: PathBuf::new(),
             writable: Vec::new(),
             home: PathBuf::new(),
@@ -184,6 +198,7 @@ impl Plan {
                 b"home" => plan.home = path,
                 b"scratch" => plan.scratch = path,
                 b"program" => plan.program = path,
+                b"network" => plan.network = true,
                 b"writable" => plan.writable.push(path),
                 b"tool" => plan.tools.push(path),
                 b"own" => plan.own.push(path),
@@ -280,12 +295,16 @@ pub(super) struct Entry {
     pub(super) written: Vec<PathBuf>,
     /// Directories whose `.git` is kept from the command.
     pub(super) repositories: Vec<PathBuf>,
+    /// Sockets of the host that the command would see.
+    pub(super) sockets: Vec<PathBuf>,
     /// Where the layers of repositories are on the host.
     pub(super) layers: PathBuf,
     /// Each `.git` that has a layer, and the name of that.
     pub(super) overlays: Vec<(PathBuf, PathBuf)>,
     /// The control groups of the session.
     pub(super) groups: Vec<PathBuf>,
+    /// Files that the command must not read.
+    pub(super) hidden: Vec<PathBuf>,
 }
 
 impl Entry {
@@ -302,7 +321,11 @@ impl Entry {
         args.push("-".into());
         args.extend(self.repositories.iter().map(|path| path.clone().into_os_string()));
         args.push("-".into());
+        args.extend(self.sockets.iter().map(|path| path.clone().into_os_string()));
+        args.push("-".into());
         args.extend(self.groups.iter().map(|path| path.clone().into_os_string()));
+        args.push("-".into());
+        args.extend(self.hidden.iter().map(|path| path.clone().into_os_string()));
         args.push("-".into());
         args.push(self.layers.clone().into_os_string());
         args.extend(
@@ -319,9 +342,9 @@ impl Entry {
         let end = args.iter().position(|arg| arg == "--")?;
         let (entry, command) = (args.get(..end)?, args.get(end + 1..)?);
         let [holder, started, user, streams, cwd, paths @ ..] = entry else { return None };
-        let mut lists = paths.splitn(4, |arg| arg == "-");
+        let mut lists = paths.splitn(6, |arg| arg == "-");
         let mut list = || Some(lists.next()?.iter().map(PathBuf::from).collect::<Vec<_>>());
-        let (written, repositories, groups) = (list()?, list()?, list()?);
+        let (written, repositories, sockets, groups, hidden) = (list()?, list()?, list()?, list()?, list()?);
         let [layers, pairs @ ..] = lists.next()? else { return None };
         let pair = |pair: &[OsString]| Some((pair.first()?.into(), pair.get(1)?.into()));
         let entry = Self {
@@ -332,7 +355,9 @@ impl Entry {
             cwd: cwd.into(),
             written,
             repositories,
+            sockets,
             groups,
+            hidden,
             layers: layers.into(),
             overlays: pairs.chunks(2).map(pair).collect::<Option<_>>()?,
         };
@@ -359,6 +384,7 @@ mod tests {
         #[test]
         fn a_plan_survives_the_way_through_arguments(
             write: bool,
+            network: bool,
             workspace in path(),
             home in path(),
             scratch in path(),
@@ -368,7 +394,7 @@ mod tests {
             own in prop::collection::vec(path(), 0..3),
             secrets in prop::collection::vec(path(), 0..3),
         ) {
-            let plan = Plan { write, workspace, writable, home, scratch, tools, program, own, secrets };
+            let plan = Plan { write, network, workspace, writable, home, scratch, tools, program, own, secrets };
             prop_assert_eq!(Plan::from_args(&plan.to_args()), Some(plan));
         }
 
@@ -381,12 +407,14 @@ mod tests {
             cwd in path(),
             written in prop::collection::vec(path(), 0..3),
             repositories in prop::collection::vec(path(), 0..3),
+            sockets in prop::collection::vec(path(), 0..3),
             groups in prop::collection::vec(path(), 0..3),
+            hidden in prop::collection::vec(path(), 0..3),
             layers in path(),
             overlays in prop::collection::vec((path(), path()), 0..3),
             command in prop::collection::vec("[-a-z ]{0,4}", 1..4),
         ) {
-            let entry = Entry { holder, started, user, tty, cwd, written, repositories, layers, overlays, groups };
+            let entry = Entry { holder, started, user, tty, cwd, written, repositories, sockets, layers, overlays, groups, hidden };
             let command: Vec<OsString> = command.into_iter().map(OsString::from).collect();
             let mut args = entry.to_args();
             args.push("--".into());

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// A file of references, or an index, at most.
-pub(super) const LARGE: u64 = 1 << 30;
+pub(super) const LARGE: u64 = 256 << 20;
 
 /// A file and what it said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -198,65 +198,6 @@ pub(in crate::sandbox) fn is_ref(name: &str) -> bool {
 /// The names of a repository's own directory that is no `.git`: what makes git take a directory for one.
 pub(in crate::sandbox) const BARE: &[&str] = &["HEAD", "objects", "refs"];
 
-/// Keys of git's configuration that name a program, or another place to read configuration or programs from.
-/// Of a key with a middle part, the first and the last word.
-const EXECUTING: &[(&str, &[&str])] = &[
-    ("alias", &["*"]),
-    ("browser", &["*"]),
-    ("core", &["askpass", "editor", "fsmonitor", "gitproxy", "hookspath", "pager", "sshcommand", "worktree"]),
-    ("credential", &["helper"]),
-    ("diff", &["command", "external", "textconv"]),
-    ("difftool", &["cmd", "path"]),
-    ("filter", &["*"]),
-    ("gpg", &["program", "defaultkeycommand"]),
-    ("guitool", &["*"]),
-    ("hook", &["command"]),
-    ("include", &["path"]),
-    ("includeif", &["path"]),
-    ("init", &["templatedir"]),
-    ("instaweb", &["*"]),
-    ("interactive", &["difffilter"]),
-    ("man", &["*"]),
-    ("merge", &["driver"]),
-    ("mergetool", &["cmd", "path"]),
-    ("pager", &["*"]),
-    ("protocol", &["allow"]),
-    ("receive", &["procreceiverefs"]),
-    ("remote", &["proxy", "receivepack", "uploadpack", "vcs"]),
-    ("sendemail", &["*"]),
-    ("sequence", &["editor"]),
-    ("submodule", &["update"]),
-    ("trailer", &["cmd", "command"]),
-    ("uploadpack", &["packobjectshook"]),
-    ("url", &["insteadof", "pushinsteadof"]),
-    ("web", &["browser"]),
-];
-
-/// The first key in the text of a git configuration that makes git run or read something else. Read generously: what
-/// could be such a key is one.
-pub(in crate::sandbox) fn executing_key(config: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(config).to_ascii_lowercase().replace("\\\n", " ").replace('\r', "\n");
-    let mut section = String::new();
-    for line in text.split('\n') {
-        let mut line = line.trim_start();
-        while let Some(rest) = line.strip_prefix('[') {
-            let head = rest.split([']', ' ', '\t', '"', '.']).next().unwrap_or_default();
-            head.clone_into(&mut section);
-            // A key may stand behind the head. A `]` in quotes only makes more of the line to be read.
-            line =
-                rest.split_once(']').map_or("", |(_, rest)| rest).trim_start_matches(['"', ']', ' ', '\t']);
-        }
-        let key = line.split(['=', ' ', '\t', '#', ';']).next().unwrap_or_default();
-        let runs = EXECUTING.iter().any(|(known, keys)| {
-            *known == section && !key.is_empty() && keys.iter().any(|word| *word == "*" || *word == key)
-        });
-        if runs {
-            return Some(format!("{section}.{key}"));
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,23 +312,5 @@ mod tests {
             assert!(!is_ref(path), "{path}");
         }
         assert!(is_ref("refs/heads/main") && is_ref("refs/stash") && !is_ref("HEAD"));
-    }
-
-    #[test]
-    fn a_key_that_runs_something_is_found_however_it_is_written() {
-        for (config, key) in [
-            ("[core]\n\tfsmonitor = x", Some("core.fsmonitor")),
-            ("[CORE]FSMonitor=x", Some("core.fsmonitor")),
-            ("[a][core] fsmonitor=x", Some("core.fsmonitor")),
-            ("[core]\r\n fsmonitor", Some("core.fsmonitor")),
-            ("[filter \"x]\"]\nclean = y", Some("filter.clean")),
-            ("[filter.x]\nclean = y", Some("filter.clean")),
-            ("[includeIf \"gitdir:/\"]\npath = y", Some("includeif.path")),
-            ("[core]\n\trepositoryformatversion = 0\n\tbare = false\n[remote \"origin\"]\n\turl = x", None),
-            ("[user]\n\tname = core fsmonitor", None),
-            ("", None),
-        ] {
-            assert_eq!(executing_key(config.as_bytes()).as_deref(), key, "{config}");
-        }
     }
 }

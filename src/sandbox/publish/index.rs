@@ -3,11 +3,48 @@
 //! An index is written anew by each `git status`, so that two of them are compared by what they say, and not by their
 //! bytes. Its paths are written to by whoever checks out of it, so that none may lead into a `.git` or out of the tree.
 
+use std::collections::BTreeSet;
+
 /// More entries than any tree has.
 const MOST: u32 = 50_000_000;
 
 /// A digest of all entries, without what git only remembers of the files; or why this is no index to be trusted.
 pub(in crate::sandbox) fn digest(content: &[u8], id_length: usize) -> Result<String, &'static str> {
+    let mut hash = blake3::Hasher::new();
+    each(content, id_length, |entry| {
+        let Entry { path, mode, id, flags, further } = entry;
+        hash.update(path).update(&[0]).update(&mode.to_be_bytes()).update(id);
+        hash.update(&(flags & 0xb000).to_be_bytes()).update(&(further & 0x6000).to_be_bytes());
+    })?;
+    Ok(hash.finalize().to_hex().to_string())
+}
+
+/// The repositories that it has as parts of the tree: git at the top asks them, and obeys their configuration.
+pub(in crate::sandbox) fn modules(
+    content: &[u8],
+    id_length: usize,
+) -> Result<BTreeSet<Vec<u8>>, &'static str> {
+    let mut modules = BTreeSet::new();
+    each(content, id_length, |entry| {
+        if entry.mode == MODULE {
+            modules.insert(entry.path.to_vec());
+        }
+    })?;
+    Ok(modules)
+}
+
+/// The mode of a repository in a tree (gitformat-index(5): "gitlink").
+const MODULE: u32 = 0o160_000;
+
+struct Entry<'a> {
+    path: &'a [u8],
+    mode: u32,
+    id: &'a [u8],
+    flags: u16,
+    further: u16,
+}
+
+fn each(content: &[u8], id_length: usize, mut seen: impl FnMut(&Entry<'_>)) -> Result<(), &'static str> {
     let mut rest = Reader(content);
     if rest.take(4)? != b"DIRC" {
         return Err("it is no index");
@@ -17,7 +54,6 @@ pub(in crate::sandbox) fn digest(content: &[u8], id_length: usize) -> Result<Str
     if !(2..=4).contains(&version) || count > MOST {
         return Err("it is of an unknown kind");
     }
-    let mut hash = blake3::Hasher::new();
     let mut path: Vec<u8> = Vec::new();
     for _ in 0..count {
         let before = rest.0.len();
@@ -39,8 +75,7 @@ pub(in crate::sandbox) fn digest(content: &[u8], id_length: usize) -> Result<Str
             rest.take((8 - length % 8) % 8)?;
         }
         is_path(&path, mode)?;
-        hash.update(&path).update(&[0]).update(&mode.to_be_bytes()).update(id);
-        hash.update(&(flags & 0xb000).to_be_bytes()).update(&(further & 0x6000).to_be_bytes());
+        seen(&Entry { path: &path, mode, id, flags, further });
     }
     while rest.0.len() > id_length {
         let name = rest.take(4)?;
@@ -54,12 +89,12 @@ pub(in crate::sandbox) fn digest(content: &[u8], id_length: usize) -> Result<Str
     if rest.0.len() != id_length {
         return Err("it is cut off");
     }
-    Ok(hash.finalize().to_hex().to_string())
+    Ok(())
 }
 
 fn is_path(path: &[u8], mode: u32) -> Result<(), &'static str> {
     let directory = mode == 0o040_000;
-    if !directory && !matches!(mode, 0o100_644 | 0o100_755 | 0o120_000 | 0o160_000) {
+    if !directory && !matches!(mode, 0o100_644 | 0o100_755 | 0o120_000 | MODULE) {
         return Err("it holds something that is neither file, link nor module");
     }
     let path = if directory { path.strip_suffix(b"/").unwrap_or(path) } else { path };

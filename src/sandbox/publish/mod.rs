@@ -6,7 +6,6 @@
 //!
 //! [`filter`], [`content`] and [`index`] decide and are pure; [`repository`] does it, for a layer in the form of an
 //! overlay's upper directory, wherever that comes from.
-#![allow(dead_code, reason = "the backends that use it come one by one")]
 
 pub(super) mod content;
 pub(super) mod filter;

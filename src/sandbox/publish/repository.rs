@@ -677,6 +677,15 @@ impl Round<'_> {
         if value == before {
             return Ok(());
         }
+        if let Some(content) = &content
+            && self.brings_modules(content)
+        {
+            self.keep(
+                "index",
+                "it has a repository as a part that was none of the tree; git would obey its settings",
+            );
+            return Ok(());
+        }
         let mut same = false;
         let (known, id_length, real) = (self.base.index.clone(), self.id_length, self.real);
         let came = self.outside.change(path, LARGE, |_| {
@@ -701,6 +710,17 @@ impl Round<'_> {
             };
         }
         Ok(())
+    }
+
+    /// Whether an index has modules that the user's own has not.
+    fn brings_modules(&self, content: &[u8]) -> bool {
+        let modules = |content: &[u8]| index::modules(content, self.id_length).unwrap_or_default();
+        let ours = modules(content);
+        if ours.is_empty() {
+            return false;
+        }
+        let theirs = self.real.read(Path::new("index"), LARGE).ok().flatten();
+        !ours.is_subset(&theirs.as_deref().map(modules).unwrap_or_default())
     }
 
     fn notes(&mut self, changes: &Changes) -> io::Result<()> {

@@ -245,7 +245,7 @@ pub(super) fn stamp_of(file: &File) -> io::Result<Stamp> {
     Ok(stamp(&fstat(file.as_fd())?))
 }
 
-#[expect(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the types differ between processors")]
+#[allow(clippy::unnecessary_cast, reason = "the types differ between processors")]
 fn stamp(stat: &Stat) -> Stamp {
     Stamp {
         inode: stat.st_ino as u64,

@@ -7,7 +7,7 @@ use crate::protocol::{Command, Content, Delivery, TurnId, printable};
 use crate::tui::{
     action::Action,
     host::{Prospect, Question, Switch},
-    overlay::{Changes, Models, Overlay, Permissions, Processes, Rewind, Sessions, Themes, Undo},
+    overlay::{Changes, Models, Overlay, Permissions, Processes, Reveal, Rewind, Sessions, Themes, Undo},
     slash,
     theme::{self, Theme},
 };
@@ -62,6 +62,10 @@ impl App {
             }
             slash::Run::Export(file) => self.export(file),
             slash::Run::Feedback => vec![Action::Feedback],
+            slash::Run::Reveal(handle) => {
+                self.open(Box::new(Reveal::new(handle.clone())));
+                vec![Action::Ask(Question::Reveal { handle })]
+            }
             slash::Run::Rewind => {
                 self.rewind();
                 Vec::new()

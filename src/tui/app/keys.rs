@@ -22,10 +22,10 @@ impl App {
         if let Some(approval) = &mut self.approval {
             match approval.key(key, now_ms) {
                 approval::Reaction::Consumed => return Vec::new(),
-                approval::Reaction::Decide(call, verdict) => {
-                    return vec![Action::Send(Command::Decide { call, verdict })];
+                approval::Reaction::Decide(asked, verdict) => {
+                    return vec![Action::Send(asked.decide(verdict))];
                 }
-                approval::Reaction::Interrupt => return vec![Action::Send(Command::Interrupt)],
+                approval::Reaction::Interrupt => return vec![self.leave_question()],
                 approval::Reaction::Ignored => {}
             }
         } else {

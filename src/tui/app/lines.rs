@@ -3,9 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::text::Line;
 
-use crate::protocol::Command;
-
-use crate::tui::{action::Action, approval, term::Size};
+use crate::tui::{action::Action, approval, asked::Asked, term::Size};
 
 use super::App;
 
@@ -45,10 +43,10 @@ impl App {
                 reaction = approval.key(pressed(KeyCode::Enter), now_ms);
             }
             return match reaction {
-                approval::Reaction::Decide(call, verdict) => {
-                    vec![Action::Send(Command::Decide { call, verdict })]
+                approval::Reaction::Decide(asked, verdict) => {
+                    vec![Action::Send(asked.decide(verdict))]
                 }
-                approval::Reaction::Interrupt => vec![Action::Send(Command::Interrupt)],
+                approval::Reaction::Interrupt => vec![self.leave_question()],
                 approval::Reaction::Consumed | approval::Reaction::Ignored => Vec::new(),
             };
         }
@@ -67,7 +65,7 @@ impl App {
         if let Some(page) = self.draw_overlay(size, now_ms) {
             return Some(page.rows);
         }
-        let more = self.session.asked().count().saturating_sub(1);
+        let more = Asked::count(&self.session).saturating_sub(1);
         Some(self.approval.as_mut()?.draw(width, u16::MAX, &self.theme, more).0)
     }
 

@@ -10,16 +10,19 @@ use std::path::PathBuf;
 use crossterm::event::KeyEventKind;
 use ratatui::text::Line;
 
-use crate::protocol::{Command, Content, Delivery, Event, Fact, Outcome, Rejection, Update};
+use crate::protocol::{
+    Command, Content, Delivery, Event, Fact, Outcome, ProcessId, Rejection, Update, Verdict,
+};
 use crate::session::Session;
 
 use crate::tui::{
     action::{Action, Input},
     approval::Approval,
+    asked::Asked,
     composer::{Composer, Message},
     host::{Answer, Question},
     keymap::Keymap,
-    overlay::{Look, Overlay},
+    overlay::{Look, Overlay, Secret},
     prompts::{self, Prompt},
     settings::{self, StatusItem},
     slash,
@@ -40,6 +43,8 @@ pub(super) struct App {
     pub(super) transcript: Transcript,
     pub(super) composer: Composer,
     approval: Option<Approval>,
+    /// The process whose question for what is not echoed is shown.
+    secret: Option<ProcessId>,
     /// The last one has the keys.
     overlays: Vec<Box<dyn Overlay>>,
     pub(super) ground: Ground,
@@ -82,6 +87,7 @@ impl App {
             transcript: Transcript::new(),
             composer,
             approval: None,
+            secret: None,
             overlays: Vec::new(),
             ground,
             theme,
@@ -164,6 +170,7 @@ impl App {
         self.session = Session::default();
         self.transcript = self.transcript.anew();
         self.approval = None;
+        self.secret = None;
         self.overlays.clear();
     }
 
@@ -289,11 +296,51 @@ impl App {
         self.session.apply(event);
         self.transcript.apply(event);
         self.composer.set_running(self.session.turn.is_some());
-        let asked = self.session.asked().next();
-        let shown = self.approval.as_ref().map(|approval| &approval.call);
-        if asked.map(|call| &call.id) != shown {
-            self.approval = asked.and_then(|call| Approval::of(call, &self.ground, self.typed_ms, now_ms));
+        let shown = self.approval.as_ref().map(|approval| &approval.asked);
+        let asked = Asked::first(&self.session, shown);
+        if asked.as_ref() != shown {
+            self.approval = asked.and_then(|asked| self.approval(&asked, now_ms));
         }
+        self.ask_secret(now_ms);
+    }
+
+    /// Shows the question of a process for what is not echoed, for as long as there is one.
+    fn ask_secret(&mut self, now_ms: u64) {
+        let asked = &self.session.secrets;
+        if self.secret.is_some_and(|process| !asked.contains_key(&process)) {
+            self.overlays.retain(|overlay| !overlay.is_over(&self.session));
+            self.secret = None;
+            if self.overlays.is_empty() {
+                self.appear(now_ms);
+            }
+        }
+        if self.secret.is_none()
+            && let Some((process, asked)) = self.session.secrets.first_key_value()
+        {
+            self.secret = Some(*process);
+            let view = Secret::new(*process, asked.clone(), self.typed_ms, now_ms);
+            self.overlays.push(Box::new(view));
+        }
+    }
+
+    fn approval(&self, asked: &Asked, now_ms: u64) -> Option<Approval> {
+        match asked {
+            Asked::Call(call) => Approval::of(self.session.call(call)?, &self.ground, self.typed_ms, now_ms),
+            Asked::Host(request) => {
+                let question = self.session.hosts_asked().find(|question| question.request == *request)?;
+                Some(Approval::of_host(question, &self.ground, self.typed_ms, now_ms))
+            }
+        }
+    }
+
+    /// Ends the turn that a question comes from. A command that outlived its turn can ask as well: then it is a no.
+    fn leave_question(&self) -> Action {
+        Action::Send(match (&self.approval, &self.session.turn) {
+            (Some(Approval { asked, .. }), None) => {
+                asked.clone().decide(Verdict::Deny { note: String::new() })
+            }
+            _ => Command::Interrupt,
+        })
     }
 
     fn rejected(&mut self, rejection: &Rejection) {
@@ -335,7 +382,8 @@ fn send(message: Message, delivery: Delivery) -> Action {
 pub(super) fn notice(update: &Update) -> Option<&'static str> {
     let Update::Event(event) = update else { return None };
     match &event.fact {
-        Fact::ApprovalRequested { .. } => Some("needs your approval"),
+        Fact::ApprovalRequested { .. } | Fact::HostRequested { .. } => Some("needs your approval"),
+        Fact::SecretAsked { .. } => Some("needs a password"),
         Fact::TurnFinished { outcome: Outcome::Interrupted, .. } => None,
         Fact::TurnFinished { outcome: Outcome::Failed { .. }, .. } => Some("failed"),
         Fact::TurnFinished { .. } => Some("finished"),

@@ -5,6 +5,7 @@ use ratatui::text::Line;
 use crate::protocol::{Outcome, Usage};
 
 use crate::tui::{
+    asked::Asked,
     composer, keymap,
     overlay::{self, Place},
     settings::StatusItem,
@@ -71,6 +72,7 @@ impl App {
     /// The title of the window: the name, and what goes on.
     pub(in crate::tui) fn title(&self) -> String {
         let state = match (&self.approval, &self.session.turn) {
+            _ if self.secret.is_some() => "needs a password",
             (Some(_), _) => "needs approval",
             (None, Some(_)) => "working",
             (None, None) => "ready",
@@ -116,7 +118,7 @@ impl App {
         let (mut below, cursor) = match (page, &mut self.approval) {
             (Some(page), _) => (page.rows, page.cursor),
             (None, Some(approval)) => {
-                let more = self.session.asked().count().saturating_sub(1);
+                let more = Asked::count(&self.session).saturating_sub(1);
                 approval.draw(width, max_rows.saturating_sub(2), &self.theme, more)
             }
             (None, None) => {

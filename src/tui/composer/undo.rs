@@ -151,9 +151,10 @@ impl Step {
                 _ => {}
             }
         }
+        // Each recall puts in a whole text; after anything else, what the last change put in is not the whole.
         if cause == Cause::Recall
             && self.cause == Cause::Recall
-            && let Some(last) = self.changes.last_mut()
+            && let [last] = self.changes.as_mut_slice()
         {
             last.inserted = change.inserted;
             return None;

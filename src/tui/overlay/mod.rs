@@ -9,7 +9,9 @@ mod models;
 mod output;
 mod permissions;
 mod processes;
+mod reveal;
 mod rewind;
+mod secret;
 mod sessions;
 #[cfg(test)]
 mod testing;
@@ -43,7 +45,9 @@ pub(super) use models::Models;
 use output::Output;
 pub(super) use permissions::Permissions;
 pub(super) use processes::Processes;
+pub(super) use reveal::Reveal;
 pub(super) use rewind::Rewind;
+pub(super) use secret::Secret;
 pub(super) use sessions::Sessions;
 pub(super) use themes::Themes;
 pub(super) use transcript::Pager;
@@ -114,6 +118,11 @@ pub(super) trait Overlay: Send {
     /// What it wants to know now, and has not asked for.
     fn wants(&mut self, _look: &Look<'_>) -> Vec<Question> {
         Vec::new()
+    }
+
+    /// Whether what it is about is over, and it is to go.
+    fn is_over(&self, _session: &Session) -> bool {
+        false
     }
 
     /// Whether it shows something that changes with time alone.

@@ -201,7 +201,9 @@ fn about_approval(approval: Approval) -> &'static str {
 fn about_sandbox(sandbox: SandboxMode) -> &'static str {
     match sandbox {
         SandboxMode::ReadOnly => "commands look, and write only to a private temporary directory",
-        SandboxMode::WorkspaceWrite => "commands change the workspace; the network and all else are closed",
+        SandboxMode::WorkspaceWrite => {
+            "commands change the workspace; hosts that you have not allowed and all else are closed"
+        }
         SandboxMode::DangerFullAccess => "no sandbox: commands may do everything that you may",
     }
 }
@@ -284,7 +286,7 @@ mod tests {
             seat.text(80, 22),
             "  What may happen without asking you\n\n\
              › 1. You are asked: on-request  when something is to leave the sandbox\n  \
-             2. Sandbox: workspace-write  commands change the workspace; the network and\n     all else are closed\n  \
+             2. Sandbox: workspace-write  commands change the workspace; hosts that you\n     have not allowed and all else are closed\n  \
              3. Rule: commands that begin with `npm ci`, outside the sandbox too  always\n     everywhere; in ~/.config/agent/config.toml\n  \
              4. Rule: commands that begin with `npm ci`, outside the sandbox too  always in\n     this project, ~/project; in ~/.config/agent/config.toml\n  \
              5. Rule: commands that begin with `npm ci`, outside the sandbox too  until\n     this session ends\n\n  \

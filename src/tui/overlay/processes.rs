@@ -37,6 +37,8 @@ pub(in crate::tui) struct Processes {
     ending: Option<ProcessId>,
     said: HashMap<ProcessId, Said>,
     asked_ms: u64,
+    /// Rows and columns that there were for one process when it was last drawn.
+    room: Option<(u16, u16)>,
     /// Rows of the output that are scrolled out below.
     below: usize,
 }
@@ -206,6 +208,7 @@ impl Processes {
         let running = process.state == ProcessState::Running;
         let types = running && self.said.get(&id).is_some_and(|said| said.tty);
         let room = usize::from(size.rows).saturating_sub(3);
+        self.room = (size.rows < u16::MAX).then(|| (size.rows.saturating_sub(3), size.columns));
         rows.extend(self.output(id, size.columns, room, theme));
         rows.resize(room + 1, Line::default());
         let mut cursor = None;
@@ -285,7 +288,7 @@ impl Overlay for Processes {
         }
         self.asked_ms = look.now_ms;
         self.said.entry(process).or_default().last = ended;
-        vec![Question::Process { process }]
+        vec![Question::Process { process, size: self.room.filter(|_| self.looking) }]
     }
 
     fn answer(&mut self, answer: &Answer) {
@@ -379,7 +382,7 @@ mod tests {
     fn those_that_run_are_listed_before_those_that_ended_with_what_they_said() {
         let stage = stage();
         let mut view = Processes::new();
-        assert_eq!(view.wants(&stage.look()), [Question::Process { process: ProcessId(4711) }]);
+        assert_eq!(view.wants(&stage.look()), [Question::Process { process: ProcessId(4711), size: None }]);
         assert_eq!(view.wants(&stage.look()), [], "it is asked for a few times a second");
         says(&mut view, 4711, "ready\r\n\x1b[32mlistening\x1b[0m \x1b[2J\r\n", true);
         insta::assert_snapshot!(stage.draw(&mut view, 80, 24).replace("\n\n", "\n"), @r"
@@ -415,7 +418,7 @@ mod tests {
         ⏎ look and type · k end it · q close
         ");
         assert_eq!(stage.press(&mut view, "↓"), []);
-        assert_eq!(view.wants(&stage.look()), [Question::Process { process: ProcessId(815) }]);
+        assert_eq!(view.wants(&stage.look()), [Question::Process { process: ProcessId(815), size: None }]);
     }
 
     #[test]

@@ -32,8 +32,8 @@ use std::{
 use ratatui::text::Line;
 
 use crate::protocol::{
-    BlobId, By, CallId, Context, Delta, Event, Fact, Item, Level, Outcome, ProcessId, ResponseId, Rule, Seq,
-    Usage, words,
+    BlobId, By, CallId, Context, Delta, Event, Fact, Intent, Item, Level, Outcome, ProcessId, RequestId,
+    ResponseId, Rule, Seq, Usage, words,
 };
 use crate::tui::{
     term::Row,
@@ -62,6 +62,8 @@ pub struct Transcript {
     /// Calls without a result, by the place of their cell.
     calls: HashMap<CallId, usize>,
     processes: HashMap<ProcessId, String>,
+    /// Hosts that a person was asked about.
+    hosts: HashMap<RequestId, String>,
     /// What the person said, by its fact.
     messages: HashMap<Seq, String>,
     answer: Answer,
@@ -203,6 +205,23 @@ impl Transcript {
                 let command = self.processes.remove(process).unwrap_or_default();
                 self.notice(Notice::ProcessEnded { process: *process, exit: *exit, command });
             }
+            // A view asks, and the result of the call says what came of it.
+            Fact::SecretAsked { .. } | Fact::SecretAnswered { .. } => {}
+            Fact::HostRequested { request, intent: Intent::Connect { host, port }, .. } => {
+                self.hosts.insert(*request, format!("{host}:{port}"));
+            }
+            Fact::HostAllowed { request, by: By::Person { grant, scope } } => {
+                let rule = grant.clone().map(|grant| Rule { grant, scope: *scope });
+                self.host_decided(*request, approval::Decision::Allowed(rule));
+            }
+            Fact::HostRefused { request, by: By::Person { .. }, reason } => {
+                self.host_decided(*request, approval::Decision::Refused { note: reason.clone() });
+            }
+            // What became of the connection is told with the result of its command.
+            Fact::HostRequested { .. }
+            | Fact::HostAllowed { .. }
+            | Fact::HostRefused { .. }
+            | Fact::ConnectionEnded(_) => {}
             Fact::Unknown(fields) => {
                 let name = fields.get("type").and_then(|name| name.as_str()).unwrap_or("something");
                 self.notice(Notice::Unknown(name.to_owned()));
@@ -227,6 +246,12 @@ impl Transcript {
                 self.answer.again = self.answer.said.iter().cloned().collect();
                 self.answer.echo.clear();
             }
+        }
+    }
+
+    fn host_decided(&mut self, request: RequestId, decision: approval::Decision) {
+        if let Some(host) = self.hosts.remove(&request) {
+            self.notice(Notice::HostDecided { host, decision });
         }
     }
 

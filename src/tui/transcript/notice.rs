@@ -7,6 +7,7 @@ use crate::protocol::{Level, ProcessId};
 use crate::tui::text::{Break, Prefix, Text, columns, plain::plain};
 
 use super::{
+    approval::{self, Decision},
     output,
     view::{View, headline},
 };
@@ -31,6 +32,11 @@ pub enum Notice {
     Unknown(String),
     /// The conversation went back to before this message.
     Rewound(String),
+    /// What a person said to a host that a command wanted to reach.
+    HostDecided {
+        host: String,
+        decision: Decision,
+    },
     /// What a person asked the program for.
     Said(Vec<String>),
 }
@@ -63,6 +69,9 @@ impl Notice {
                 let mark = ("‹ ".to_owned(), theme.accent);
                 let what = ("back to before: ".to_owned(), theme.dim);
                 vec![view.row(vec![mark, what, (headline(said), theme.plain)])]
+            }
+            Self::HostDecided { host, decision } => {
+                approval::rows(decision, &format!("connections to {host}"), view)
             }
             Self::Said(lines) => lines.iter().flat_map(|line| columned(line, view)).collect(),
         }

@@ -7,7 +7,7 @@ use crate::protocol::{
 };
 use crate::tui::text::Markdown;
 
-use super::{Cell, Transcript, Whole, assistant, call::Call, notice::Notice, view::View};
+use super::{Cell, Transcript, Whole, approval::Decision, assistant, call::Call, notice::Notice, view::View};
 use crate::tui::theme::Theme;
 
 impl Transcript {
@@ -105,6 +105,10 @@ impl Transcript {
             Cell::Notice(Notice::ProcessEnded { process, exit, .. }) => match exit {
                 Some(code) => format!("*process {process} ended with exit code {code}*"),
                 None => format!("*process {process} was ended*"),
+            },
+            Cell::Notice(Notice::HostDecided { host, decision }) => match decision {
+                Decision::Refused { .. } => format!("*refused connections to {host}*"),
+                Decision::Allowed(_) | Decision::Ruled(_) => format!("*allowed connections to {host}*"),
             },
             Cell::TurnEnd(end) => match &end.outcome {
                 Outcome::Interrupted => "*interrupted*".to_owned(),

@@ -3,49 +3,50 @@
 use agent::protocol::SandboxMode;
 
 use super::world::{World, docker, image};
-use crate::sandbox::world::gave;
+use crate::sandbox::world::{becomes_true, gave};
 
 /// A command that has begun, in a workspace with one file that was brought out and one that was not.
-fn begun() -> Option<(World, std::process::Child, String)> {
+fn begun() -> Option<(World, std::process::Child, String, String)> {
     let world = World::new(SandboxMode::WorkspaceWrite)?;
     world.run("echo kept > kept");
     let mut child = world.start("echo lost > lost; echo begun; sleep 600; echo never");
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0; 6]).unwrap();
     let container = world.container();
-    Some((world, child, container))
+    let volume = world.inspect()["Mounts"][0]["Name"].as_str().unwrap().to_owned();
+    Some((world, child, container, volume))
 }
 
 #[test]
 fn a_container_that_is_killed_is_replaced() {
-    let Some((world, child, container)) = begun() else { return };
+    let Some((world, child, container, volume)) = begun() else { return };
     assert!(docker(&["kill", &container]).status.success());
-    loses(world, child, &container);
+    loses(world, child, &container, &volume);
 }
 
 #[test]
 fn a_container_that_is_paused_is_replaced() {
-    let Some((world, child, container)) = begun() else { return };
+    let Some((world, child, container, volume)) = begun() else { return };
     assert!(docker(&["pause", &container]).status.success());
-    loses(world, child, &container);
+    loses(world, child, &container, &volume);
 }
 
 #[test]
 fn a_container_that_is_removed_is_replaced() {
-    let Some((world, child, container)) = begun() else { return };
+    let Some((world, child, container, volume)) = begun() else { return };
     docker(&["rm", "-f", &container]);
-    loses(world, child, &container);
+    loses(world, child, &container, &volume);
 }
 
 #[test]
 fn a_container_that_is_stopped_is_replaced() {
-    let Some((world, child, container)) = begun() else { return };
+    let Some((world, child, container, volume)) = begun() else { return };
     docker(&["stop", "-t", "0", &container]);
-    loses(world, child, &container);
+    loses(world, child, &container, &volume);
 }
 
 /// The command has one result, the session goes on in another container, and the loss is told once.
 #[expect(clippy::needless_pass_by_value, reason = "the world ends with it")]
-fn loses(world: World, child: std::process::Child, container: &str) {
+fn loses(world: World, child: std::process::Child, container: &str, volume: &str) {
     let gave = gave(child);
     assert_eq!((gave.code, gave.out.as_str()), (Some(137), ""), "{gave:?}");
     assert!(gave.err.contains("the container was ended while the command ran"), "{gave:?}");
@@ -55,6 +56,7 @@ fn loses(world: World, child: std::process::Child, container: &str) {
     assert_eq!(world.publish(), Vec::<String>::new());
     assert_ne!(world.container(), container);
     assert_eq!(world.names(), ["kept"]);
+    assert!(becomes_true(|| !super::world::volumes().contains(volume)));
 }
 
 #[test]

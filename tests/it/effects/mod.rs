@@ -42,8 +42,10 @@ fn verdicts(command: &str, ground: &Ground, escalated: bool) -> String {
             escalated,
             justification: None,
             prefix: Vec::new(),
+            shell: None,
         };
-        let policy = Policy { approval, sandbox, roots: vec![ground.workspace.clone()] };
+        let policy =
+            Policy { approval, sandbox, roots: vec![ground.workspace.clone()], scripts: Default::default() };
         match policy::judge(&intent, &policy, &[]) {
             Judgement::Allow(By::Policy) => 'a',
             Judgement::Allow(_) => '!',

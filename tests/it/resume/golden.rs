@@ -211,7 +211,7 @@ fn the_first_pending_approval_replays_and_waits() {
     item: call c2: exec_command {"cmd":"touch ../outside","sandbox_permissions":"require_escalated","j…
     item: result c1: Chunk ID: 26d65c|Wall time: 0.0271 seconds|Process exited with code 0|… / shown "command"
     turn: 1 response None due true
-    call: c2 is Asked { intent: Command { command: "touch ../outside", workdir: "/home/me/workspace", escalated: true, justification: Some("The file belongs outside of the workspace."), prefix: ["touch"] }, reason: "The file belongs outside of the workspace.", grants: [], effects: None }
+    call: c2 is Asked { intent: Command { command: "touch ../outside", workdir: "/home/me/workspace", escalated: true, justification: Some("The file belongs outside of the workspace."), prefix: ["touch"], shell: None }, reason: "The file belongs outside of the workspace.", grants: [], effects: None }
     next: None
     outcome: None
     usage: Usage { input: 0, cached: 0, output: 0, reasoning: 0 }

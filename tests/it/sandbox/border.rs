@@ -308,3 +308,20 @@ fn what_a_command_left_in_the_way_does_not_keep_the_next_session_from_starting()
         let _ = fs::remove_file(&git);
     }
 }
+
+#[test]
+fn secrets_in_the_workspace_are_hidden_unless_they_are_revealed() {
+    let Some(place) = Place::new() else { return };
+    fs::create_dir(place.project.join("deep")).unwrap();
+    for name in [".env", "deep/.env.local", "shown.env", ".env.example"] {
+        fs::write(place.project.join(name), "canary").unwrap();
+    }
+    let script = "cat .env deep/.env.local shown.env .env.example; echo x > .env; rm -f .env; mv .env y; mv deep moved; \
+                  cat moved/.env.local; ln .env z && cat z; true";
+    let gave = place.run(&[], script);
+    assert_eq!(gave.out.matches("canary").count(), 2, "{gave:?}");
+    assert!(gave.out.contains("hidden from commands") && gave.out.contains("reveal"), "{gave:?}");
+    assert_eq!(fs::read_to_string(place.project.join(".env")).unwrap(), "canary");
+    let gave = place.agent(&place.project, &[], &["sandbox", "-c", "reveal=['.env']", "--", "cat", ".env"]);
+    assert_eq!(gave.out, "canary", "{gave:?}");
+}

@@ -5,8 +5,10 @@
 mod attacks;
 mod border;
 mod ends;
+mod escape;
 mod git;
 mod limits;
+mod missing;
 mod ordinary;
 pub mod terminal;
 pub mod world;

@@ -115,6 +115,7 @@ pub fn settings(root: &Path, mode: SandboxMode) -> Settings {
         mode,
         workspace: root.join("workspace"),
         writable: Vec::new(),
+        reveal: Vec::new(),
         scratch: root.join("scratch"),
         own: Vec::new(),
         helper: program(),

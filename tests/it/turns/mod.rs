@@ -3,5 +3,7 @@
 mod answers;
 mod calls;
 mod files;
+mod floods;
 mod odd;
 mod shell;
+mod waiting;

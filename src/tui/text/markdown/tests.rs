@@ -253,6 +253,12 @@ proptest! {
     fn no_word_is_lost(source in any_source()) {
         let letters = |text: &str| text.chars().filter(|char| char.is_ascii_lowercase()).collect::<String>();
         let source: String = source.replace("```rust", "```");
+        // What stands behind a fence names a language, and is not shown.
+        let named = |line: &str| {
+            let line = line.trim_start_matches([' ', '\t', '>', '-', '#', '1', '.']);
+            (line.starts_with("~~~") || line.starts_with("```")) && !letters(line).is_empty()
+        };
+        prop_assume!(!source.lines().any(named));
         let expected = letters(&source.replace("&#38;", ""));
         prop_assert_eq!(letters(&show(&source, 50)), expected);
     }

@@ -1,0 +1,119 @@
+//! A machine that lacks a layer: it is taken away for real, by a filter of system calls around the whole program.
+
+use std::{
+    os::unix::process::CommandExt as _,
+    process::{Command, Stdio},
+};
+
+use super::world::{Gave, gave};
+use crate::support::{has_sandbox, program, skip};
+
+/// What the kernel is made to refuse.
+#[derive(Clone, Copy)]
+struct Refused {
+    call: libc::c_long,
+    /// Only with one of these bits in the first argument.
+    bits: Option<u32>,
+    error: libc::c_int,
+}
+
+const NO_LANDLOCK: Refused =
+    Refused { call: libc::SYS_landlock_create_ruleset, bits: None, error: libc::ENOSYS };
+const NO_SECCOMP: Refused = Refused { call: libc::SYS_seccomp, bits: None, error: libc::ENOSYS };
+const NO_USER_NAMESPACE: Refused =
+    Refused { call: libc::SYS_clone, bits: Some(libc::CLONE_NEWUSER.cast_unsigned()), error: libc::EPERM };
+
+fn filter(refused: Refused) -> Vec<libc::sock_filter> {
+    let op = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
+    let (load, equal, set, give) = (
+        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+        libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+        libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K,
+        libc::BPF_RET | libc::BPF_K,
+    );
+    let call = u32::try_from(refused.call).unwrap();
+    vec![
+        op(load, 0, 0, 0),
+        op(equal, 0, 3, call),
+        // The low half of the first argument.
+        op(load, 0, 0, 16),
+        op(set, 0, 1, refused.bits.unwrap_or(u32::MAX)),
+        op(give, 0, 0, libc::SECCOMP_RET_ERRNO | refused.error.unsigned_abs()),
+        op(give, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ]
+}
+
+/// Runs the program on a machine without `refused`.
+fn agent(refused: Refused, args: &[&str]) -> Gave {
+    let [home, workspace] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let mut command = Command::new(program());
+    command.args(args).current_dir(workspace.path()).env("AGENT_HOME", home.path());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut program = filter(refused);
+    if refused.bits.is_none() {
+        // Whatever its arguments are.
+        program[1].jf = 2;
+        program.remove(3);
+    }
+    #[expect(unsafe_code, reason = "a filter can only be put around a program by hand")]
+    // SAFETY: only system calls are made between fork and exec, with memory that was made before.
+    unsafe {
+        command.pre_exec(move || {
+            let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
+            let failed = libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+                || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) != 0;
+            if failed { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+        });
+    }
+    gave(command.spawn().unwrap())
+}
+
+#[test]
+fn without_landlock_commands_run_and_the_loss_is_said() {
+    if !has_sandbox() {
+        return;
+    }
+    let ran = agent(NO_LANDLOCK, &["sandbox", "--", "echo", "ran"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "ran\n"), "{ran:?}");
+    let doctor = agent(NO_LANDLOCK, &["doctor"]);
+    assert!(doctor.out.contains("✗ sandbox landlock"), "{doctor:?}");
+    assert!(doctor.out.contains("✓ sandbox seccomp"), "{doctor:?}");
+}
+
+#[test]
+fn without_another_layer_nothing_runs_and_the_reason_is_said() {
+    if !has_sandbox() {
+        return;
+    }
+    for (refused, hint) in
+        [(NO_SECCOMP, "CONFIG_SECCOMP_FILTER"), (NO_USER_NAMESPACE, "make user namespaces")]
+    {
+        let ran = agent(refused, &["sandbox", "--", "echo", "ran"]);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(6), ""), "{hint}: {ran:?}");
+        assert!(ran.err.contains(hint) && ran.err.contains("danger-full-access"), "{hint}: {ran:?}");
+        let doctor = agent(refused, &["doctor"]);
+        assert!(doctor.out.contains("✗ sandbox"), "{hint}: {doctor:?}");
+    }
+}
+
+#[test]
+fn without_control_groups_there_are_limits_of_each_process_and_that_is_said() {
+    if !has_sandbox() {
+        return;
+    }
+    let [home, workspace] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let run = |args: &str| {
+        let script = format!("mount -t tmpfs none /sys/fs/cgroup && exec \"$0\" {args}");
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", &script]).arg(program());
+        command.current_dir(workspace.path()).env("AGENT_HOME", home.path());
+        gave(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    };
+    if run("--version").code != Some(0) {
+        return skip("a machine without control groups: they can't be taken away here");
+    }
+    let doctor = run("doctor");
+    assert!(doctor.out.contains("✗ sandbox limits"), "{doctor:?}");
+    let limits = run("sandbox -- bash -c 'ulimit -n; ulimit -c; ulimit -d; ulimit -u'");
+    assert_eq!((limits.code, limits.out.as_str()), (Some(0), "8192\n0\n4194304\n512\n"), "{limits:?}");
+}

@@ -189,11 +189,17 @@ impl Restore<'_> {
             let first =
                 others.and_then(|others| others.iter().find(|other| self.beside.contains_key(*other)));
             let there = others.and_then(|others| {
-                let untouched = |other: &&Vec<u8>| {
-                    !changes.iter().any(|change| change.difference.path == **other)
-                        && self.is(other, Some(node))
+                let stays = |other: &&Vec<u8>| {
+                    match changes.iter().find(|change| change.difference.path == **other) {
+                        None => self.is(other, Some(node)),
+                        // It stays the file that it is, and is only given what it lacks.
+                        Some(Change { what: What::Touch, difference, .. }) => {
+                            !self.linked(other) && self.is(other, difference.before.as_ref())
+                        }
+                        Some(_) => false,
+                    }
                 };
-                others.iter().find(untouched)
+                others.iter().find(stays)
             });
             let source = first.or(there).cloned();
             match self.write_beside(key, node, source.as_deref()) {

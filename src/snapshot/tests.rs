@@ -411,3 +411,18 @@ fn many_packs_are_as_good_as_one() {
         assert_eq!(world.look(), *look);
     }
 }
+
+#[test]
+fn a_file_that_got_a_second_name_and_another_mode_gets_both_back() {
+    let world = World::new();
+    world.write("one", "text");
+    let before = (world.look(), world.snapshots.take().unwrap());
+    fs::set_permissions(world.path("one"), PermissionsExt::from_mode(0o755)).unwrap();
+    fs::hard_link(world.path("one"), world.path("two")).unwrap();
+    let after = (world.look(), world.snapshots.take().unwrap());
+    for (from, to) in [(&after, &before), (&before, &after), (&after, &before)] {
+        let plan = world.snapshots.plan(&from.1.id, &to.1.id, &[]).unwrap();
+        let (done, result) = world.snapshots.restore(&plan, Which::All).unwrap();
+        assert_eq!((done.left, world.look(), result.id), (vec![], to.0.clone(), to.1.id.clone()));
+    }
+}

@@ -179,8 +179,19 @@ impl Restore<'_> {
         for change in changes {
             let key = &change.difference.path;
             let Some(node) = change.difference.after.as_ref() else { continue };
+            // What gets a further name is made anew with it, and not touched where it lies.
+            let joined = together.get(&key[..]).is_some_and(|others| {
+                let new = |other: &Vec<u8>| {
+                    let is = |change: &&&Change| change.difference.path == *other;
+                    changes
+                        .iter()
+                        .find(is)
+                        .is_some_and(|change| matches!(change.what, What::Add | What::Replace))
+                };
+                others.iter().any(new)
+            });
             let new = matches!(change.what, What::Add | What::Replace)
-                || change.what == What::Touch && self.linked(key);
+                || change.what == What::Touch && (joined || self.linked(key));
             if !new || self.beside.contains_key(key) {
                 continue;
             }
@@ -189,17 +200,11 @@ impl Restore<'_> {
             let first =
                 others.and_then(|others| others.iter().find(|other| self.beside.contains_key(*other)));
             let there = others.and_then(|others| {
-                let stays = |other: &&Vec<u8>| {
-                    match changes.iter().find(|change| change.difference.path == **other) {
-                        None => self.is(other, Some(node)),
-                        // It stays the file that it is, and is only given what it lacks.
-                        Some(Change { what: What::Touch, difference, .. }) => {
-                            !self.linked(other) && self.is(other, difference.before.as_ref())
-                        }
-                        Some(_) => false,
-                    }
+                let untouched = |other: &&Vec<u8>| {
+                    !changes.iter().any(|change| change.difference.path == **other)
+                        && self.is(other, Some(node))
                 };
-                others.iter().find(stays)
+                others.iter().find(untouched)
             });
             let source = first.or(there).cloned();
             match self.write_beside(key, node, source.as_deref()) {

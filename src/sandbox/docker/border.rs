@@ -8,6 +8,7 @@ use crate::{
     sandbox::publish::{
         content,
         filter::{self, Keep, Kind},
+        index,
     },
 };
 
@@ -17,8 +18,6 @@ pub(super) enum Verdict {
     Out,
     /// Out, if its content is what its name says.
     OutIf(Form),
-    /// New ones come out; none is changed or removed.
-    OutOnce,
     /// It stays inside, and nobody needs to know: it is nothing that would be missed.
     Quiet,
     /// It stays inside, and that is told: who obeys it.
@@ -30,6 +29,11 @@ pub(super) enum Verdict {
 /// What a file of git must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
+    /// New ones come out; none is changed or removed.
+    Object,
+    /// As objects. What git makes of it lies beside it: its own index of a pack is not believed.
+    Pack,
+    Index,
     Head,
     Reference,
     PackedReferences,
@@ -54,17 +58,11 @@ pub(super) fn verdict(path: &Path, kind: Kind, repository: bool) -> Verdict {
 }
 
 fn of_git(path: &Path, kind: Kind) -> Verdict {
-    // A pack is of no use without its index, which git checks against it.
-    if kind == Kind::File
-        && path.parent() == Some(Path::new("objects/pack"))
-        && path.extension().is_some_and(|ending| ending == "idx" || ending == "rev")
-        && filter::judge(&path.with_extension("pack"), kind) == filter::Verdict::Pack
-    {
-        return Verdict::OutOnce;
-    }
     match filter::judge(path, kind) {
-        filter::Verdict::Into | filter::Verdict::Index => Verdict::Out,
-        filter::Verdict::Object | filter::Verdict::Pack => Verdict::OutOnce,
+        filter::Verdict::Into => Verdict::Out,
+        filter::Verdict::Index => Verdict::OutIf(Form::Index),
+        filter::Verdict::Object => Verdict::OutIf(Form::Object),
+        filter::Verdict::Pack => Verdict::OutIf(Form::Pack),
         filter::Verdict::Ref => Verdict::OutIf(Form::Reference),
         filter::Verdict::PackedRefs => Verdict::OutIf(Form::PackedReferences),
         filter::Verdict::Log => Verdict::OutIf(Form::Log),
@@ -75,9 +73,19 @@ fn of_git(path: &Path, kind: Kind) -> Verdict {
     }
 }
 
-/// Whether the content of the file at `path` has its form.
-pub(super) fn is_formed(form: Form, path: &Path, content: &[u8]) -> bool {
+/// Whether the content of the file at `path` has its form, beside a `.git` at `repository`. What is longer than
+/// [`LONGEST`] is looked at elsewhere.
+pub(super) fn is_formed(form: Form, path: &Path, content: &[u8], repository: &Path) -> bool {
     match form {
+        Form::Object | Form::Pack => false,
+        Form::Index => {
+            // Those are the user's own files.
+            let config = std::fs::read(repository.join("config")).unwrap_or_default();
+            let theirs = std::fs::read(repository.join("index")).ok();
+            let id_length = content::id_length(&config);
+            index::digest(content, id_length).is_ok()
+                && index::may_replace(content, theirs.as_deref(), id_length).is_ok()
+        }
         Form::Head => content::is_head(content),
         Form::Reference => content::id(content).is_some(),
         Form::PackedReferences => content::packed(content).is_some(),
@@ -103,14 +111,14 @@ mod tests {
         for (path, expected) in [
             ("src/main.rs", Verdict::Out),
             (".gitignore", Verdict::Out),
-            (".git/index", Verdict::Out),
+            (".git/index", Verdict::OutIf(Form::Index)),
             (".git/HEAD", Verdict::OutIf(Form::Head)),
             (".git/refs/heads/a/b", Verdict::OutIf(Form::Reference)),
             (".git/logs/refs/heads/main", Verdict::OutIf(Form::Log)),
             (".git/MERGE_MSG", Verdict::OutIf(Form::Note)),
-            (object.as_str(), Verdict::OutOnce),
-            (pack.as_str(), Verdict::OutOnce),
-            (index.as_str(), Verdict::OutOnce),
+            (object.as_str(), Verdict::OutIf(Form::Object)),
+            (pack.as_str(), Verdict::OutIf(Form::Pack)),
+            (index.as_str(), Verdict::Quiet),
             (".git/objects/pack/other.idx", Verdict::Quiet),
             (".git/index.lock", Verdict::Quiet),
             (".git/config", git),

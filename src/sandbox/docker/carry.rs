@@ -11,7 +11,8 @@ use std::{
 };
 
 use super::{
-    border::{self, Verdict},
+    border::{self, Form, Verdict},
+    history,
     inside::{Inside, MOST},
     listing::Listing,
     manifest::{Content, Entry, Inside as Look, Manifest},
@@ -33,6 +34,9 @@ pub(super) struct Carrier {
     aside: PathBuf,
     asides: u32,
     pub(super) manifest: Manifest,
+    /// A command made an object of the repository that is not what its name says: nothing speaks of sound ones alone any
+    /// more, and nothing comes out of the repository.
+    forged: bool,
     /// What the user was told of already.
     told: BTreeSet<String>,
     warnings: Vec<String>,
@@ -61,6 +65,7 @@ impl Carrier {
             aside,
             asides: 0,
             manifest: Manifest::default(),
+            forged: false,
             told: BTreeSet::new(),
             warnings: Vec::new(),
         }
@@ -191,6 +196,13 @@ impl Carrier {
         }
         let packed = if wanted.is_empty() { None } else { Some(inside.fetch(&wanted).await?) };
         let repository = self.root.join(".git").is_dir();
+        if let Some(packed) = packed.as_ref().filter(|_| repository && !self.forged) {
+            let new = changed.iter().filter(|path| !self.manifest.entries.contains_key(*path));
+            let new = new.filter_map(|path| Some((path, packed.members.get(path)?)));
+            if let Some(path) = history::forged(packed, new) {
+                self.distrust(&path, "it is not what its name says");
+            }
+        }
         let mut out: Vec<(PathBuf, Change<'_>)> = Vec::new();
         for path in changed {
             let look = listing.files.get(&path);
@@ -243,6 +255,23 @@ impl Carrier {
         }
     }
 
+    /// Brings nothing more out of the repository.
+    fn distrust(&mut self, path: &Path, why: &str) {
+        self.forged = true;
+        self.warn(format!(
+            "{} stays in the container: {why}. From now on nothing that commands do in .git is brought out in this session",
+            shown(path)
+        ));
+    }
+
+    /// Leaves a path inside as it is there, or not there.
+    fn leave(&mut self, path: &Path, listing: &Listing) {
+        match listing.files.get(path) {
+            Some(look) => self.keep(path, look),
+            None => drop(self.manifest.missing.insert(path.to_owned())),
+        }
+    }
+
     /// Leaves what is inside there.
     fn keep(&mut self, path: &Path, look: &Look) {
         self.manifest.kept.insert(path.to_owned(), *look);
@@ -265,25 +294,32 @@ impl Carrier {
             Change::Packed(_) => Kind::Other,
         };
         let verdict = match (border::verdict(path, kind, repository), change) {
+            (Verdict::Out | Verdict::OutIf(_), _) if self.forged && path.starts_with(".git") => {
+                Verdict::Quiet
+            }
+            (Verdict::OutIf(Form::Object | Form::Pack), Change::Packed(_))
+                if !self.manifest.entries.contains_key(path) =>
+            {
+                Verdict::Out
+            }
+            (Verdict::OutIf(Form::Object | Form::Pack), _) => Verdict::Quiet,
             (Verdict::OutIf(form), Change::Packed(member)) => {
                 let content = packed.and_then(|packed| packed.small(member, border::LONGEST));
-                if content.is_some_and(|content| border::is_formed(form, path, &content)) {
+                if content
+                    .is_some_and(|content| border::is_formed(form, path, &content, &self.root.join(".git")))
+                {
                     Verdict::Out
                 } else {
                     Verdict::Kept("git")
                 }
             }
             (Verdict::OutIf(_), _) => Verdict::Out,
-            (Verdict::OutOnce, Change::Packed(_)) if !self.manifest.entries.contains_key(path) => {
-                Verdict::Out
-            }
-            (Verdict::OutOnce, _) => Verdict::Quiet,
             (Verdict::Out, Change::Packed(_)) if begins_repository(path, listing) => Verdict::Kept("git"),
             (verdict, _) => verdict,
         };
         let sentence = match verdict {
             Verdict::Out => return true,
-            Verdict::OutIf(_) | Verdict::OutOnce | Verdict::Quiet => None,
+            Verdict::OutIf(_) | Verdict::Quiet => None,
             Verdict::Odd => Some(format!(
                 "{} has a name that can't be shown as it is, and stays in the container",
                 shown(path)
@@ -389,19 +425,26 @@ impl Carrier {
             let order = if matches!((was, is), (Change::Gone, Change::Gone)) { b.cmp(a) } else { a.cmp(b) };
             rank(a, was).cmp(&rank(b, is)).then(order)
         });
+        let repository = self.root.join(".git");
         for (path, change) in out {
+            if self.forged && path.starts_with(".git") {
+                self.leave(&path, listing);
+                continue;
+            }
+            let is_pack = history::form(&path) == Some(Form::Pack);
             let written = match &change {
                 Change::Gone => place.remove(&path),
                 Change::Directory => place.directory(&path),
-                Change::Packed(member) => {
-                    packed.map_or(Ok(()), |packed| write(&place, &path, member, packed))
-                }
+                Change::Packed(member) => packed.map_or(Ok(()), |packed| match is_pack {
+                    true => history::bring_pack(&repository, member, packed),
+                    false => write(&place, &path, member, packed),
+                }),
             };
             if let Err(error) = written {
-                if let Some(look) = listing.files.get(&path) {
-                    self.keep(&path, look);
-                } else {
-                    self.manifest.missing.insert(path.clone());
+                self.leave(&path, listing);
+                if is_pack {
+                    self.distrust(&path, &error.to_string());
+                    continue;
                 }
                 self.warn(format!("{} can't be brought out of the container: {error}", shown(&path)));
                 continue;

@@ -21,6 +21,7 @@ mod control;
 mod endpoint;
 mod helper;
 mod hijack;
+mod history;
 mod image;
 mod inside;
 mod labels;

@@ -50,8 +50,7 @@ fn bring(git: &Path, untrusted: &Path) -> io::Result<Vec<String>> {
     let head = old.read(Path::new("HEAD"), SMALL)?.filter(|head| content::is_head(head));
     let head = head.ok_or_else(|| io::Error::other("it is not a whole repository"))?;
     let config = old.read(Path::new("config"), SMALL)?.unwrap_or_default();
-    let config = String::from_utf8_lossy(&config).to_ascii_lowercase();
-    let sha256 = config.lines().any(|line| line.contains("objectformat") && line.contains("sha256"));
+    let sha256 = content::id_length(&config) == 32;
     let version = u8::from(sha256);
     let mut settings = format!(
         "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n"

@@ -5,6 +5,13 @@ use super::filter::is_hex;
 /// A small file at most: messages of commits and merges.
 pub(in crate::sandbox) const SMALL: u64 = 1 << 20;
 
+/// Bytes of an object's name in the repository that has this configuration.
+pub(in crate::sandbox) fn id_length(config: &[u8]) -> usize {
+    let config = String::from_utf8_lossy(config).to_ascii_lowercase();
+    let sha256 = config.lines().any(|line| line.contains("objectformat") && line.contains("sha256"));
+    if sha256 { 32 } else { 20 }
+}
+
 /// The object that the content of a reference names.
 pub(in crate::sandbox) fn id(content: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(content).ok()?.trim_end_matches('\n');

@@ -19,11 +19,22 @@ pub(in crate::sandbox) fn digest(content: &[u8], id_length: usize) -> Result<Str
     Ok(hash.finalize().to_hex().to_string())
 }
 
-/// The repositories that it has as parts of the tree: git at the top asks them, and obeys their configuration.
-pub(in crate::sandbox) fn modules(
+/// Whether an index may take the place of the user's own: why not.
+pub(in crate::sandbox) fn may_replace(
     content: &[u8],
+    theirs: Option<&[u8]>,
     id_length: usize,
-) -> Result<BTreeSet<Vec<u8>>, &'static str> {
+) -> Result<(), &'static str> {
+    let ours = modules(content, id_length)?;
+    let theirs = theirs.and_then(|theirs| modules(theirs, id_length).ok()).unwrap_or_default();
+    if ours.is_subset(&theirs) {
+        return Ok(());
+    }
+    Err("it has a repository as a part that was none of the tree; git would obey its settings")
+}
+
+/// The repositories that it has as parts of the tree: git at the top asks them, and obeys their configuration.
+fn modules(content: &[u8], id_length: usize) -> Result<BTreeSet<Vec<u8>>, &'static str> {
     let mut modules = BTreeSet::new();
     each(content, id_length, |entry| {
         if entry.mode == MODULE {

@@ -17,7 +17,7 @@ pub(super) mod adopt;
 #[cfg(target_os = "linux")]
 mod base;
 #[cfg(target_os = "linux")]
-mod objects;
+pub(super) mod objects;
 #[cfg(target_os = "linux")]
 mod outside;
 #[cfg(target_os = "linux")]

@@ -104,13 +104,24 @@ pub(super) fn bring(
     Ok(Brought(settled.iter().map(|path| id(path)).collect()))
 }
 
+/// Whether what is read is the loose object that lies at `path`, below a `.git`.
+///
+/// # Errors
+/// When it can't be read.
+pub(in crate::sandbox) fn is_sound(path: &Path, content: impl io::Read) -> io::Result<bool> {
+    object::copy(content, io::sink(), &id(path))
+}
+
 /// The name of a loose object, from where it lies.
 fn id(path: &Path) -> String {
     path.iter().skip(1).filter_map(|part| part.to_str()).collect()
 }
 
 /// Has git read a pack, judge each object in it, and write it into the repository. Why not, if it is not sound.
-fn pack(git: &Path, real: &Tree, from: File) -> io::Result<Option<String>> {
+///
+/// # Errors
+/// When git can't be run, or what it wrote can't be reached.
+pub(in crate::sandbox) fn pack(git: &Path, real: &Tree, from: File) -> io::Result<Option<String>> {
     let Some(mut command) = at(git) else { return Ok(Some("git is not installed here to check it".into())) };
     let output = command.args(["index-pack", "--stdin"]).stdin(Stdio::from(from)).output()?;
     if !output.status.success() {

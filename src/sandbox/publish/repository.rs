@@ -73,9 +73,7 @@ impl Repository {
         is_plain(&real)?;
         outside::sweep(&real)?;
         let config = real.read(Path::new("config"), SMALL)?.unwrap_or_default();
-        let config = String::from_utf8_lossy(&config).to_ascii_lowercase();
-        let sha256 = config.lines().any(|line| line.contains("objectformat") && line.contains("sha256"));
-        let id_length = if sha256 { 32 } else { 20 };
+        let id_length = content::id_length(&config);
         let base = match fs::read(&kept).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
             Some(base) => base,
             None => Base::look(&real, &Base::default(), id_length)?,
@@ -677,14 +675,12 @@ impl Round<'_> {
         if value == before {
             return Ok(());
         }
-        if let Some(content) = &content
-            && self.brings_modules(content)
-        {
-            self.keep(
-                "index",
-                "it has a repository as a part that was none of the tree; git would obey its settings",
-            );
-            return Ok(());
+        if let Some(content) = &content {
+            let theirs = self.real.read(path, LARGE).ok().flatten();
+            if let Err(why) = index::may_replace(content, theirs.as_deref(), self.id_length) {
+                self.keep("index", why);
+                return Ok(());
+            }
         }
         let mut same = false;
         let (known, id_length, real) = (self.base.index.clone(), self.id_length, self.real);
@@ -710,17 +706,6 @@ impl Round<'_> {
             };
         }
         Ok(())
-    }
-
-    /// Whether an index has modules that the user's own has not.
-    fn brings_modules(&self, content: &[u8]) -> bool {
-        let modules = |content: &[u8]| index::modules(content, self.id_length).unwrap_or_default();
-        let ours = modules(content);
-        if ours.is_empty() {
-            return false;
-        }
-        let theirs = self.real.read(Path::new("index"), LARGE).ok().flatten();
-        !ours.is_subset(&theirs.as_deref().map(modules).unwrap_or_default())
     }
 
     fn notes(&mut self, changes: &Changes) -> io::Result<()> {

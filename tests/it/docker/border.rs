@@ -250,3 +250,67 @@ fn a_background_process_brings_out_what_it_changes_at_each_look() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+/// A repository with one commit, and the name of the file in it as an object.
+fn committed(workspace: &Path) {
+    git(workspace, &["init", "-q", "-b", "main"]);
+    fs::write(workspace.join("file"), "one\n").unwrap();
+    git(workspace, &["add", "."]);
+    git(workspace, &["commit", "-q", "-m", "first"]);
+}
+
+const IDENTITY: &str =
+    "export GIT_AUTHOR_NAME=n GIT_AUTHOR_EMAIL=e@x GIT_COMMITTER_NAME=n GIT_COMMITTER_EMAIL=e@x; set -e; ";
+
+#[test]
+fn an_object_that_is_not_what_its_name_says_ends_what_comes_out_of_a_repository() {
+    let Some(world) = world(committed) else { return };
+    let workspace = world.settings.workspace.clone();
+    let head = git(&workspace, &["rev-parse", "HEAD"]);
+    let warnings = world.told(&format!(
+        "{IDENTITY} echo evil > evil; one=$(git hash-object -w evil); rm evil; other=23456789abcdef0123456789abcdef0123456789; \
+         mkdir -p .git/objects/23; cp .git/objects/$(echo $one | cut -c1-2)/$(echo $one | cut -c3-) .git/objects/23/${{other#23}}; \
+         echo two >> file; git commit -q -am second"
+    ));
+    assert!(warnings.len() == 1 && warnings[0].contains("is not what its name says"), "{warnings:?}");
+    assert!(!world.path(".git/objects/23").exists());
+    assert_eq!(git(&workspace, &["rev-parse", "HEAD"]), head);
+    assert_eq!(world.read("file"), "one\ntwo\n");
+    git(&workspace, &["fsck", "--strict"]);
+}
+
+#[test]
+fn packs_come_out_through_git_and_never_with_an_index_of_their_own() {
+    let Some(world) = world(committed) else { return };
+    let workspace = world.settings.workspace.clone();
+    assert_eq!(
+        world.told(&format!("{IDENTITY} echo two >> file; git commit -q -am second; git gc -q")),
+        Vec::<String>::new()
+    );
+    assert_eq!(git(&workspace, &["log", "--format=%s"]), "second\nfirst");
+    git(&workspace, &["fsck", "--strict"]);
+    assert_eq!(world.run("git fsck --strict && git log --format=%s -1").out, "second\n");
+    // One whose bytes are not what they were.
+    let warnings = world.told(&format!(
+        "{IDENTITY} echo three >> file; git commit -q -am third; git repack -q -a -d; chmod u+w .git/objects/pack/*; \
+         for pack in .git/objects/pack/*.pack; do printf 'XXXX' | dd of=$pack bs=1 seek=40 conv=notrunc 2>/dev/null; done"
+    ));
+    assert!(
+        warnings.iter().any(|warning| warning.contains("nothing that commands do in .git")),
+        "{warnings:?}"
+    );
+    assert_eq!(git(&workspace, &["log", "--format=%s", "-1"]), "second");
+    git(&workspace, &["fsck", "--strict"]);
+}
+
+#[test]
+fn an_index_with_a_repository_as_a_part_that_was_none_stays_inside() {
+    let Some(world) = world(committed) else { return };
+    let workspace = world.settings.workspace.clone();
+    let warnings = world.told(&format!(
+        "{IDENTITY} git init -q part; cd part; git commit -q --allow-empty -m x; git config core.fsmonitor 'touch ran; false'; cd ..; \
+         git add part 2>/dev/null"
+    ));
+    assert!(warnings.iter().any(|warning| warning.contains(".git/index")), "{warnings:?}");
+    assert_eq!(git(&workspace, &["ls-files"]), "file");
+}

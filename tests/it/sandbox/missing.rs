@@ -102,14 +102,17 @@ fn without_control_groups_there_are_limits_of_each_process_and_that_is_said() {
         return;
     }
     let [home, workspace] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let root = rustix::process::geteuid().is_root();
     let run = |args: &str| {
-        let script = format!("mount -t tmpfs none /sys/fs/cgroup && exec \"$0\" {args}");
-        let mut command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", &script]).arg(program());
+        // An ordinary user can't take them away, and mostly has none.
+        let hide = if root { "mount -t tmpfs none /sys/fs/cgroup && " } else { "" };
+        let mut command = Command::new(if root { "unshare" } else { "env" });
+        command.args(root.then_some("-m")).args(["sh", "-c"]);
+        command.arg(format!("{hide}exec \"$0\" {args}")).arg(program());
         command.current_dir(workspace.path()).env("AGENT_HOME", home.path());
         gave(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     };
-    if run("--version").code != Some(0) {
+    if run("--version").code != Some(0) || (!root && run("doctor").out.contains("✓ sandbox limits")) {
         return skip("a machine without control groups: they can't be taken away here");
     }
     let doctor = run("doctor");

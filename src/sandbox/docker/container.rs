@@ -28,7 +28,9 @@ use super::{
 };
 
 /// Who the first process is: nobody that commands could signal.
-const FIRST_USER: &str = "65534:65534";
+pub(super) const FIRST_USER: &str = "65534:65534";
+/// Where the porter lies, which belongs to the same user.
+pub(super) const PORTER: &str = "/.agent";
 /// Processes of a session at most, as in the local sandbox.
 const PROCESSES: i64 = 512;
 const FILES: i64 = 8192;
@@ -168,10 +170,13 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
         format!("rw,nosuid,nodev,exec,size={scratch},uid={},gid={},mode={mode}", owner.0, owner.1)
     };
     let private = [(PathBuf::from("/tmp"), tmpfs(*runner, "1777")), (home.clone(), tmpfs(*runner, "0700"))];
+    let first = FIRST_USER.replace(':', ",gid=");
+    let porter = format!("rw,nosuid,nodev,exec,size=1m,uid={first},mode=0755");
     let tmpfs: HashMap<String, String> = private
         .into_iter()
         .filter(|(path, _)| path != workspace)
         .map(|(path, options)| (text(&path), options))
+        .chain([(PORTER.to_owned(), porter)])
         .collect();
     let ulimit = |name: &str, most: i64| ResourcesUlimits {
         name: Some(name.to_owned()),

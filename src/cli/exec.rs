@@ -21,7 +21,7 @@ use super::{
     args::{Decisions, ExecArgs, ExecCommandArgs, ResumeArgs, RunArgs},
     error::{CliError, Kind},
     start::{Open, Place, Start},
-    stdin,
+    stdin, workspace,
 };
 
 /// The exit code for an answer that does not follow its schema.
@@ -46,7 +46,7 @@ pub(super) async fn run(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliE
             let place = if args.run.ephemeral { Place::Ephemeral } else { Place::Kept };
             let open = start.new_session(place, schema, args.run.deltas)?;
             let submit = message.submit(&open)?;
-            work(open, &args.run, vec![submit]).await
+            work(start, open, &args.run, vec![submit]).await
         }
     }
 }
@@ -57,7 +57,7 @@ pub(super) async fn task(start: &Start, args: &RunArgs, task: &str) -> Result<Ex
     let open = start.new_session(Place::Kept, None, args.deltas)?;
     let message = Message { text: task.to_owned(), images: Vec::new() };
     let submit = message.submit(&open)?;
-    work(open, args, vec![submit]).await
+    work(start, open, args, vec![submit]).await
 }
 
 async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Result<ExitCode, CliError> {
@@ -89,7 +89,7 @@ async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Result<ExitCo
     if let Some(message) = message {
         commands.push(message.submit(&open)?);
     }
-    work(open, run, commands).await
+    work(start, open, run, commands).await
 }
 
 /// The decisions as commands, if each is about another call that waits for one.
@@ -192,7 +192,13 @@ enum End {
     Signal(Kind),
 }
 
-async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<ExitCode, CliError> {
+async fn work(
+    start: &Start,
+    mut open: Open,
+    args: &RunArgs,
+    commands: Vec<Command>,
+) -> Result<ExitCode, CliError> {
+    let left = open.kept().then(|| workspace::Left::of(&open));
     let form = if args.json { Form::Json { deltas: args.deltas } } else { Form::Text };
     let mut face = Headless::new(form, &open.history, io::stdout(), io::stderr())
         .on_terminal(io::stdout().is_terminal());
@@ -216,7 +222,16 @@ async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<
     let ended = (&mut open.handle.ended).await;
     let closed =
         ended.map_err(|error| resumable(&open, CliError::failed(format!("the agent crashed: {error}"))))?;
-    let code = conclude(&open, args, &mut face, end)?;
+    let hurried = matches!(end, End::Signal(_));
+    let code = conclude(&open, args, &mut face, end);
+    // Whoever has stopped it does not want to wait.
+    if !hurried && closed.is_ok() {
+        let stopped = async {
+            signals.next().await;
+        };
+        workspace::keep(start, left.into_iter().collect(), stopped).await;
+    }
+    let code = code?;
     closed.map_err(|error| CliError::failed(format!("the session could not be closed: {error}")))?;
     Ok(code)
 }

@@ -28,7 +28,9 @@ use super::{
     error::CliError,
     feedback, models, person, prompts, sessions,
     start::{Kept, Open, Place, Start},
-    themes, undo, worktree,
+    themes, undo,
+    workspace::{self, Left},
+    worktree,
 };
 
 /// What the screen begins with.
@@ -78,10 +80,21 @@ pub(super) async fn show(
         term: std::env::vars().filter(|(name, _)| name.starts_with("TERM") || name == "COLORTERM").collect(),
     };
     let resume = next.as_ref().map(Kept::id);
-    let screen =
-        Screen { start, resume, next, blobs: None, shell: None, open: None, history_file, pressed, drafts };
+    let screen = Screen {
+        start,
+        resume,
+        next,
+        blobs: None,
+        shell: None,
+        open: None,
+        history_file,
+        pressed,
+        drafts,
+        left: Vec::new(),
+    };
     let (farewell, screen) = tui::run(screen, options).await.map_err(CliError::failed)?;
-    screen.close().await;
+    let (start, left) = screen.close().await;
+    workspace::keep(&start, left, workspace::stopped()).await;
     Ok(farewell)
 }
 
@@ -98,6 +111,8 @@ struct Screen {
     history_file: PathBuf,
     pressed: Option<Pressed>,
     drafts: Drafts,
+    /// The sessions that were open here.
+    left: Vec<Left>,
 }
 
 /// The parts of an open session that the screen does not hold.
@@ -120,11 +135,12 @@ impl Updates for Live {
 
 impl Screen {
     /// Waits until the session is on the disk.
-    async fn close(mut self) {
+    async fn close(mut self) -> (Start, Vec<Left>) {
         if let Some(Rest { ended }) = self.open.take() {
             // Its errors were told as updates; here is nobody left to read them.
             let _ = ended.await;
         }
+        (self.start, self.left)
     }
 }
 
@@ -188,7 +204,9 @@ impl Host for Screen {
             (None, Some(id)) => self.start.reopen(id).and_then(|kept| self.start.resume(kept, None, true)),
             (None, None) => self.start.new_session(Place::Kept, None, true),
         };
-        let Open { handle, history, blobs, shell, .. } = opened.map_err(|error| error.to_string())?;
+        let opened = opened.map_err(|error| error.to_string())?;
+        self.left.push(Left::of(&opened));
+        let Open { handle, history, blobs, shell, .. } = opened;
         self.blobs = Some(blobs);
         self.shell = Some(shell);
         self.open = Some(Rest { ended: handle.ended });

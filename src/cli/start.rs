@@ -107,6 +107,7 @@ pub(super) struct Kept {
 /// A session with a running harness.
 pub(super) struct Open {
     pub(super) id: SessionId,
+    pub(super) workspace: PathBuf,
     /// What the log told before the harness started.
     pub(super) history: Vec<Event>,
     pub(super) handle: Handle,
@@ -645,7 +646,8 @@ impl Start {
             surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox, online.network)),
             deltas,
         });
-        Ok(Open { id, history, handle, blobs, shell, headline, ephemeral })
+        let workspace = self.workspace.clone();
+        Ok(Open { id, workspace, history, handle, blobs, shell, headline, ephemeral })
     }
 }
 

@@ -25,13 +25,14 @@ const LATELY: Duration = Duration::from_secs(24 * 60 * 60);
 const DAILY: Duration = LATELY;
 /// The start of the program comes first.
 const LATER: Duration = Duration::from_secs(2);
-/// Its name in the folder of all sessions; its time is that of the last time.
-const STAMP: &str = ".pruned";
+/// A file in the folder of the program's data; its time is that of the last time.
+const STAMP: &str = "pruned";
 
 /// Where everything is.
 pub(super) struct Place {
     pub(super) sessions: Sessions,
-    pub(super) folder: PathBuf,
+    folder: PathBuf,
+    stamp: PathBuf,
     pub(super) snapshots: PathBuf,
 }
 
@@ -61,7 +62,7 @@ pub(super) enum Why {
 pub(super) fn in_background(start: &Start) {
     let keeping = start.config.sessions;
     let place = Place::of(start);
-    let due = fs::metadata(place.folder.join(STAMP))
+    let due = fs::metadata(&place.stamp)
         .and_then(|meta| meta.modified())
         .map_or(true, |then| then.elapsed().is_ok_and(|since| since > DAILY));
     if !due || (keeping.days == 0 && keeping.bytes == 0) {
@@ -81,7 +82,8 @@ pub(super) fn in_background(start: &Start) {
 impl Place {
     pub(super) fn of(start: &Start) -> Self {
         let folder = start.home.sessions();
-        Self { sessions: start.sessions(), folder, snapshots: start.home.snapshots() }
+        let stamp = start.home.data.join(STAMP);
+        Self { sessions: start.sessions(), folder, stamp, snapshots: start.home.snapshots() }
     }
 }
 
@@ -90,10 +92,11 @@ impl Place {
 /// # Errors
 /// When it can't be found out, or somebody else is at it.
 pub(super) fn prune(place: &Place, keeping: Keeping, dry: bool, stop: &AtomicBool) -> anyhow::Result<Pruned> {
-    fs::create_dir_all(&place.folder)?;
-    let stamp = place.folder.join(STAMP);
-    let held = File::options().write(true).create(true).truncate(false).open(&stamp);
-    let held = held.map_err(|error| anyhow::anyhow!("{}: {error}", stamp.display()))?;
+    if let Some(folder) = place.stamp.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let held = File::options().write(true).create(true).truncate(false).open(&place.stamp);
+    let held = held.map_err(|error| anyhow::anyhow!("{}: {error}", place.stamp.display()))?;
     if !dry && held.try_lock().is_err() {
         anyhow::bail!("another program is pruning at the moment");
     }

@@ -10,7 +10,7 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use crate::config::{self, Backend, Config, ConfigError, Home, Inputs};
+use crate::config::{self, Backend, Config, ConfigError, Home, Inputs, TarballAt};
 use crate::context::Person;
 use crate::harness::{self, Handle, OpenedModel, Parts};
 use crate::model::auth::{self, AuthFile};
@@ -140,7 +140,7 @@ impl Open {
 
 impl Start {
     pub(super) fn sessions(&self) -> Sessions {
-        Sessions::new(self.home.sessions())
+        Sessions::new(self.home.sessions()).known_in(self.home.data.join("sessions.index"))
     }
 
     /// The session that was named by its id or the beginning of it, or else the last one of this directory.
@@ -634,6 +634,8 @@ impl Start {
             begin,
             blobs: blobs.clone(),
             snapshots,
+            tarball: (self.config.snapshots.tarball == TarballAt::Turn && ephemeral.is_none())
+                .then(|| folder.join(super::workspace::TARBALL)),
             models: self.models(),
             tools: Toolbox::builtin(),
             workspace,

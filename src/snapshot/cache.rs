@@ -104,6 +104,10 @@ impl Cache {
         moved.save(folder)
     }
 
+    pub(super) fn forget(folder: &Path) -> io::Result<()> {
+        fs::remove_file(folder.join(FILE))
+    }
+
     /// How many directories there are.
     pub(super) fn len(&self) -> usize {
         self.folders.len()

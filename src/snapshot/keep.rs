@@ -68,13 +68,16 @@ impl Stored {
             .chain(needed)
             .filter_map(|snapshot| Hash::parse(snapshot.as_str()))
             .collect();
-        // What the next snapshot relies on, and what an undo that was killed needs.
-        roots.extend(cache.root);
         if let Some(journal) = Journal::load(&store.folder)? {
             roots.extend([journal.from, journal.to].iter().filter_map(|id| Hash::parse(id.as_str())));
         }
         let mut reach = Reach::new(store);
+        let mut any = false;
         for root in &roots {
+            any |= reach.add(root)?;
+        }
+        // What the next snapshot relies on, if there is to be one.
+        if any && let Some(root) = &cache.root {
             reach.add(root)?;
         }
         let mut holdings: HashMap<&str, Holding> =
@@ -148,9 +151,11 @@ impl Stored {
         store.refresh();
         if !gone.is_empty() || !renamed.is_empty() {
             // Both can be lost: without them the next snapshot takes longer.
-            if reach.lost.is_empty() {
-                let _ = cache.move_to(&store.folder, &store.packs()?);
-            }
+            let known = any && reach.lost.is_empty();
+            let _ = match known {
+                true => cache.move_to(&store.folder, &store.packs()?),
+                false => Cache::forget(&store.folder),
+            };
             if let Ok(index) = store.index() {
                 let _ = super::index::Index::clone(&index).settle(&store.packs);
             }

@@ -15,10 +15,14 @@ mod index;
 mod journal;
 mod keep;
 #[cfg(test)]
+mod keep_tests;
+#[cfg(test)]
 mod kill_tests;
 mod node;
 mod pack;
 mod parcel;
+#[cfg(test)]
+mod parcel_tests;
 mod plan;
 #[cfg(test)]
 mod property_tests;
@@ -33,6 +37,8 @@ mod store;
 mod stored;
 mod take;
 mod tarball;
+#[cfg(test)]
+mod tarball_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -17,8 +17,6 @@ use crate::protocol::{SessionId, Time};
 
 use super::{Listed, Sessions};
 
-/// Its name in the folder of all sessions. No session is called so.
-const FILE: &str = ".index";
 const VERSION: u32 = 1;
 /// So long after a change the clock of a file system has moved on for sure.
 const TICK: Duration = Duration::from_millis(100);
@@ -59,9 +57,9 @@ pub(super) struct Known {
 
 impl Known {
     /// What is kept; nothing, if there is nothing that can be read.
-    pub(super) fn load(folder: &Path) -> Self {
-        let read = || -> io::Result<File> { Ok(serde_json::from_slice(&fs::read(folder.join(FILE))?)?) };
-        let sessions = read().ok().filter(|file| file.version == VERSION).map(|file| file.sessions);
+    pub(super) fn load(file: Option<&Path>) -> Self {
+        let read = || -> Option<File> { serde_json::from_slice(&fs::read(file?).ok()?).ok() };
+        let sessions = read().filter(|file| file.version == VERSION).map(|file| file.sessions);
         Self { entries: sessions.into_iter().flatten().map(|entry| (entry.id, entry)).collect() }
     }
 
@@ -113,7 +111,7 @@ impl Seen {
 }
 
 /// Keeps what a list has shown.
-pub(super) fn save(folder: &Path, listed: &[(Option<Seen>, Listed)], now: SystemTime) -> io::Result<()> {
+pub(super) fn save(to: &Path, listed: &[(Option<Seen>, Listed)], now: SystemTime) -> io::Result<()> {
     let entry = |(seen, listed): &(Option<Seen>, Listed)| {
         let seen = seen.filter(|seen| seen.settled(now))?;
         Some(Entry {
@@ -130,9 +128,10 @@ pub(super) fn save(folder: &Path, listed: &[(Option<Seen>, Listed)], now: System
         })
     };
     let file = File { version: VERSION, sessions: listed.iter().filter_map(entry).collect() };
-    let mut beside = tempfile::Builder::new().prefix(".index-").tempfile_in(folder)?;
+    let folder = to.parent().unwrap_or_else(|| Path::new("."));
+    let mut beside = tempfile::Builder::new().prefix(".sessions-").tempfile_in(folder)?;
     beside.write_all(&serde_json::to_vec(&file)?)?;
-    beside.persist(folder.join(FILE))?;
+    beside.persist(to)?;
     Ok(())
 }
 
@@ -153,13 +152,13 @@ mod tests {
     #[test]
     fn what_is_known_is_shown_until_the_session_changes_in_any_way() {
         let folder = tempfile::tempdir().unwrap();
-        let sessions = Sessions::new(folder.path());
+        let index = folder.path().join("index");
+        let sessions = Sessions::new(folder.path().join("sessions")).known_in(&index);
         let id = SessionId(uuid::Uuid::from_u128(1));
         drop(begin(&sessions, 1, "hi"));
         settle(&sessions, id);
         let first = sessions.list().unwrap();
         // That it is not looked into is seen by what stands in the index.
-        let index = folder.path().join(FILE);
         let text = fs::read_to_string(&index).unwrap();
         fs::write(&index, text.replace("\"hi\"", "\"known\"")).unwrap();
         assert_eq!(sessions.list().unwrap()[0].title, "known");
@@ -184,17 +183,18 @@ mod tests {
     #[test]
     fn an_index_that_is_lost_or_damaged_or_can_t_be_written_costs_nothing_but_time() {
         let folder = tempfile::tempdir().unwrap();
-        let sessions = Sessions::new(folder.path());
+        let index = folder.path().join("index");
+        let sessions = Sessions::new(folder.path().join("sessions")).known_in(&index);
         let id = SessionId(uuid::Uuid::from_u128(1));
         drop(begin(&sessions, 1, "hi"));
         settle(&sessions, id);
         let wanted = sessions.list().unwrap();
         for damage in ["", "{", "{\"version\":2,\"sessions\":[]}", "null"] {
-            fs::write(folder.path().join(FILE), damage).unwrap();
+            fs::write(&index, damage).unwrap();
             assert_eq!(sessions.list().unwrap(), wanted);
         }
-        fs::remove_file(folder.path().join(FILE)).unwrap();
-        fs::create_dir(folder.path().join(FILE)).unwrap();
+        fs::remove_file(&index).unwrap();
+        fs::create_dir(&index).unwrap();
         assert_eq!(sessions.list().unwrap(), wanted);
         sessions.remove(id).unwrap();
         assert_eq!(sessions.list().unwrap(), []);

@@ -66,7 +66,7 @@ impl Sessions {
     pub fn list(&self) -> io::Result<Vec<Listed>> {
         let ids = self.ids()?;
         let now = SystemTime::now();
-        let known = Known::load(&self.folder);
+        let known = Known::load(self.known.as_deref());
         let (same, fresh) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let one = |id: &SessionId| {
             let seen = Seen::of(&self.folder(*id));
@@ -87,9 +87,11 @@ impl Sessions {
             // A part whose thread has crashed is missing from the list, which is better than no list.
             parts.into_iter().filter_map(|part| part.join().ok()).flatten().collect()
         });
-        if fresh.into_inner() > 0 || known.len() > same.into_inner() {
+        if let Some(file) = &self.known
+            && (fresh.into_inner() > 0 || known.len() > same.into_inner())
+        {
             // Without it the next list takes longer.
-            let _ = known::save(&self.folder, &listed, now);
+            let _ = known::save(file, &listed, now);
         }
         listed.sort_by(|(_, a), (_, b)| b.changed.cmp(&a.changed).then(b.id.cmp(&a.id)));
         Ok(listed.into_iter().map(|(_, listed)| listed).collect())

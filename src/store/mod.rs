@@ -47,6 +47,8 @@ impl Default for Keeping {
 #[derive(Debug, Clone)]
 pub struct Sessions {
     folder: PathBuf,
+    /// Where it is kept what a list has shown.
+    known: Option<PathBuf>,
 }
 
 /// Why a session was not found.
@@ -65,7 +67,14 @@ pub enum FindError {
 impl Sessions {
     /// The sessions kept in `folder`, which need not exist yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), known: None }
+    }
+
+    /// The same, with a file in which lists leave what they have shown, so that the next one is there at once. It may be
+    /// lost.
+    #[must_use]
+    pub fn known_in(self, file: impl Into<PathBuf>) -> Self {
+        Self { known: Some(file.into()), ..self }
     }
 
     /// Where a session is kept.

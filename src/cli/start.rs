@@ -570,6 +570,7 @@ impl Start {
             workspace: self.workspace.clone(),
             writable,
             reveal: self.config.reveal.clone(),
+            disk: self.config.session_disk << 20,
             scratch: scratch.join("scratch"),
             own: self.own_places(),
             helper: sandbox::itself(&program, &written).map_err(lost)?,

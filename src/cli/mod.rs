@@ -19,6 +19,7 @@ mod opening;
 mod permissions;
 mod person;
 mod prompts;
+mod replay;
 mod sandbox;
 mod screen;
 mod selftest;
@@ -108,9 +109,10 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             }
         }
         Some(CommandArgs::Exec(args)) => {
-            let start = start(&common)?;
+            let start = exec::recorded(start(&common)?, args.run.record.as_deref())?;
             runtime()?.block_on(exec::run(&start, &args))
         }
+        Some(CommandArgs::Replay(args)) => replay::run(&common, &args),
         Some(CommandArgs::Undo { which, to }) => {
             undo::run(&start(&common)?, &which, undo::Way::Back(to.map(TurnId)))
         }
@@ -200,6 +202,7 @@ fn start(common: &Common) -> Result<Start, CliError> {
         models: None,
         secrets: Secrets::default(),
         allow_hosts: common.allow_host.clone(),
+        recorder: None,
     })
 }
 

@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Model, ModelError, ModelErrorKind, http::Http, replay::Replay, responses::Responses};
+use super::{
+    Model, ModelError, ModelErrorKind, http::Http, record::Recorder, replay::Replay, responses::Responses,
+};
 use crate::protocol::{Effort, Limits, ModelRef, Verbosity};
 
 /// Providers and models by name.
@@ -277,14 +279,24 @@ impl Catalog {
     }
 }
 
-/// A model that can be asked.
+/// A model that can be asked. With a recorder, all that goes over its wire is kept.
 ///
 /// # Errors
 /// When the provider's settings or the key can't be used.
-pub fn open(resolved: &Resolved, key: Option<&SecretString>) -> Result<Arc<dyn Model>, ModelError> {
+pub fn open(
+    resolved: &Resolved,
+    key: Option<&SecretString>,
+    recorder: Option<&Arc<Recorder>>,
+) -> Result<Arc<dyn Model>, ModelError> {
     let provider = &resolved.provider;
+    let http = || Ok::<_, ModelError>(Http::new(provider, key)?.recorded(provider, recorder));
     Ok(match provider.wire {
-        Wire::Responses => Arc::new(Responses::new(Http::new(provider, key)?)),
+        Wire::Responses => Arc::new(Responses::new(http()?)),
+        Wire::Replay if recorder.is_some() => {
+            let what =
+                format!("provider {} answers from a script, which is a recording already", provider.name);
+            return Err(ModelError::new(ModelErrorKind::Request, what));
+        }
         Wire::Replay => {
             let script = provider.script.as_deref().ok_or_else(|| {
                 ModelError::new(

@@ -7,12 +7,14 @@
 //! - [`auth`]: where a provider's key comes from
 //! - [`http`], [`sse`], [`stream`], [`fault`]: what all wires over HTTP share
 //! - [`responses`]: the OpenAI Responses wire
-//! - [`replay`]: a model that answers from a file
+//! - [`record`]: what went over the wire, kept in a file
+//! - [`replay`]: a model that answers from a file, also from such a one
 
 pub mod auth;
 pub mod catalog;
 pub mod fault;
 pub mod http;
+pub mod record;
 pub mod replay;
 pub mod responses;
 pub mod sse;

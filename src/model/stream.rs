@@ -7,7 +7,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use futures::{
-    Stream, StreamExt as _,
+    FutureExt as _, Stream, StreamExt as _,
     stream::{self, BoxStream},
 };
 
@@ -57,6 +57,23 @@ where
         Some((next, reading))
     })
     .boxed()
+}
+
+/// The chunks of an answer that is there as a whole, and the error that it ended with.
+#[must_use]
+pub fn read<D: Decode>(bytes: &[u8], mut decoder: D) -> (Vec<Chunk>, Option<ModelError>) {
+    let mut chunks = VecDeque::new();
+    let bytes = stream::iter([Ok(Bytes::copy_from_slice(bytes))]);
+    let events = sse::events(bytes, usize::MAX).collect::<Vec<_>>().now_or_never();
+    for event in events.into_iter().flatten() {
+        match event.and_then(|event| decoder.event(&event, &mut chunks)) {
+            Ok(Flow::More) => {}
+            Ok(Flow::Done) => return (chunks.into(), None),
+            Err(error) => return (chunks.into(), Some(error)),
+        }
+    }
+    let cut = decoder.cut();
+    (chunks.into(), Some(cut))
 }
 
 struct Reading<E, D> {

@@ -7,6 +7,7 @@ mod fork;
 mod listing;
 mod log;
 mod remove;
+mod verify;
 
 use std::{
     fs, io,
@@ -19,6 +20,7 @@ pub use blobs::Blobs;
 pub use listing::Listed;
 pub use log::{Damage, Log, LogError, read_events, read_whole_lines};
 pub use remove::remove_tree;
+pub use verify::{BlobFault, Verified};
 
 /// What the name of a folder begins with that is about to go: no session any more.
 const GOING: &str = ".removed-";

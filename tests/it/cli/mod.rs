@@ -3,6 +3,7 @@
 mod explain;
 mod input;
 mod output;
+mod replay;
 mod sessions;
 mod setup;
 mod signals;

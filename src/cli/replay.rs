@@ -41,7 +41,7 @@ pub(super) fn run(common: &Common, args: &ReplayArgs) -> Result<ExitCode, CliErr
     let (events, damage) =
         store::read_whole_lines(&start.sessions().log(id)).map_err(|error| lost(id, &error))?;
     if let Some(turn) = args.from {
-        return go_on(common, start, id, from(events, TurnId(turn), prompt.is_none())?, prompt, args.json);
+        return go_on(common, &start, id, from(events, TurnId(turn), prompt.is_none())?, prompt, args.json);
     }
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     if args.json || !terminal {
@@ -196,7 +196,7 @@ fn from(events: Vec<Event>, turn: TurnId, again: bool) -> Result<Vec<Event>, Cli
 
 fn go_on(
     common: &Common,
-    start: Start,
+    start: &Start,
     id: SessionId,
     events: Vec<Event>,
     prompt: Option<String>,
@@ -228,7 +228,7 @@ fn go_on(
                 ephemeral: false,
                 record: None,
             };
-            super::runtime()?.block_on(exec::go_on(&start, &resume, &run))
+            super::runtime()?.block_on(exec::go_on(start, &resume, &run))
         }
     }
 }

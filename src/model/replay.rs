@@ -24,8 +24,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Chunk, Model, ModelError, ModelErrorKind as Kind, Prompt, catalog::Wire, http::Form, record::Line,
-    responses::decode::Decoder, stream,
+    Chunk, Model, ModelError, ModelErrorKind as Kind, Prompt,
+    catalog::Wire,
+    chat, freeform,
+    http::Form,
+    record::Line,
+    responses::decode::Decoder,
+    stream::{self, Decode as _},
 };
 use crate::protocol::{Event, Fact, Item, Usage};
 
@@ -235,6 +240,14 @@ fn wire_chunks(wire: Wire, host: &str, form: Option<Form>, body: &[u8]) -> Resul
         (Wire::Responses, Some(Form::Json)) => {
             Ok(Decoder::new(host).document(body).into_iter().filter_map(Result::ok).collect())
         }
+        (Wire::Chat, Some(form)) => {
+            // What is freeform is known when the prompt is there.
+            let decoder = chat::decode::Decoder::new(host, HashSet::new(), Vec::new());
+            Ok(match form {
+                Form::Json => decoder.document(body).into_iter().filter_map(Result::ok).collect(),
+                Form::Events | Form::Page => stream::read(body, decoder).0,
+            })
+        }
         (Wire::Replay, _) => Err("nothing comes from a script over a wire".to_owned()),
     }
 }
@@ -254,7 +267,13 @@ impl Model for Replay {
         prompt: &Prompt,
     ) -> Result<BoxStream<'static, Result<Chunk, ModelError>>, ModelError> {
         let made = prompt.items.iter().chain(&prompt.kept).filter(|item| is_made(item)).count();
-        let answer = self.next(made)?;
+        let mut answer = self.next(made)?;
+        let freeform = freeform::names(&prompt.tools);
+        let given = answer.chunks.iter_mut().filter_map(|chunk| match chunk {
+            Chunk::Item(item) => Some(item),
+            _ => None,
+        });
+        given.chain(&mut answer.items).for_each(|item| freeform::restore(item, &freeform));
         if !answer.delay.is_zero() {
             tokio::time::sleep(answer.delay).await;
         }

@@ -143,10 +143,7 @@ fn in_shown(shown: &Shown) -> Option<&BlobId> {
 }
 
 fn fault(blobs: &Blobs, blob: &BlobId) -> Option<BlobFault> {
-    let path = match blobs.path(blob) {
-        Ok(path) => path,
-        Err(_) => return Some(BlobFault::Missing),
-    };
+    let Ok(path) = blobs.path(blob) else { return Some(BlobFault::Missing) };
     let hashed = File::open(path).and_then(|mut file| {
         let mut hasher = blake3::Hasher::new();
         io::copy(&mut file, &mut hasher)?;

@@ -16,7 +16,7 @@ use super::{
     replay::Replay,
     responses::Responses,
 };
-use crate::protocol::{Effort, Limits, ModelRef, Verbosity};
+use crate::protocol::{Effort, Limits, ModelRef, Price, Verbosity};
 
 /// Providers and models by name.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -96,6 +96,9 @@ pub struct ModelSettings {
     /// What it is good for, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
+    /// US dollars per million tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
 }
 
 /// The language that a provider speaks.
@@ -139,6 +142,8 @@ pub struct Resolved {
     pub verbosity: Option<Verbosity>,
     /// What it is good for, in a sentence.
     pub about: Option<String>,
+    /// What its tokens cost, where that is known.
+    pub price: Option<Price>,
     /// What the person should know, such as that the model is unknown here.
     pub notes: Vec<String>,
 }
@@ -264,6 +269,7 @@ impl Catalog {
             efforts: known.efforts.unwrap_or_else(|| known.effort.map_or_else(Vec::new, usual_efforts)),
             verbosity: known.verbosity,
             about: known.about,
+            price: known.price,
             notes,
         })
     }
@@ -368,8 +374,18 @@ impl ProviderSettings {
 impl ModelSettings {
     /// Takes over whatever the other one says.
     pub fn overlay(&mut self, other: &Self) {
-        let Self { window, usable_percent, tool_output, effort, efforts, verbosity, images, provider, about } =
-            other.clone();
+        let Self {
+            window,
+            usable_percent,
+            tool_output,
+            effort,
+            efforts,
+            verbosity,
+            images,
+            provider,
+            about,
+            price,
+        } = other.clone();
         self.window = window.or(self.window);
         self.usable_percent = usable_percent.or(self.usable_percent);
         self.tool_output = tool_output.or(self.tool_output);
@@ -379,6 +395,7 @@ impl ModelSettings {
         self.images = images.or(self.images);
         self.provider = provider.or(self.provider.take());
         self.about = about.or(self.about.take());
+        self.price = price.or(self.price);
     }
 }
 

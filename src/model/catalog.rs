@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{Model, ModelError, ModelErrorKind, http::Http, replay::Replay, responses::Responses};
-use crate::protocol::{Effort, Limits, ModelRef, Verbosity};
+use crate::protocol::{Effort, Limits, ModelRef, Price, Verbosity};
 
 /// Providers and models by name.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -77,6 +77,9 @@ pub struct ModelSettings {
     /// What it is good for, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
+    /// US dollars per million tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
 }
 
 /// The language that a provider speaks.
@@ -116,6 +119,8 @@ pub struct Resolved {
     pub verbosity: Option<Verbosity>,
     /// What it is good for, in a sentence.
     pub about: Option<String>,
+    /// What its tokens cost, where that is known.
+    pub price: Option<Price>,
     /// What the person should know, such as that the model is unknown here.
     pub notes: Vec<String>,
 }
@@ -240,6 +245,7 @@ impl Catalog {
             efforts: known.efforts.unwrap_or_else(|| known.effort.map_or_else(Vec::new, usual_efforts)),
             verbosity: known.verbosity,
             about: known.about,
+            price: known.price,
             notes,
         })
     }
@@ -313,7 +319,7 @@ impl ProviderSettings {
 impl ModelSettings {
     /// Takes over whatever the other one says.
     pub fn overlay(&mut self, other: &Self) {
-        let Self { window, usable_percent, tool_output, effort, efforts, verbosity, provider, about } =
+        let Self { window, usable_percent, tool_output, effort, efforts, verbosity, provider, about, price } =
             other.clone();
         self.window = window.or(self.window);
         self.usable_percent = usable_percent.or(self.usable_percent);
@@ -323,6 +329,7 @@ impl ModelSettings {
         self.verbosity = verbosity.or(self.verbosity);
         self.provider = provider.or(self.provider.take());
         self.about = about.or(self.about.take());
+        self.price = price.or(self.price);
     }
 }
 

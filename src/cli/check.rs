@@ -33,15 +33,7 @@ pub(super) fn run(start: &Start, only: &[SessionId], json: bool) -> anyhow::Resu
     let place = Place::of(start);
     let all = only.is_empty();
     let ids = if all { place.sessions.ids()? } else { only.to_vec() };
-    let stores = if all {
-        Stored::all(&place.snapshots)?
-    } else {
-        let workspaces = place.sessions.list()?.into_iter().filter(|listed| only.contains(&listed.id));
-        let mut workspaces: Vec<_> = workspaces.map(|listed| listed.workspace).collect();
-        workspaces.sort();
-        workspaces.dedup();
-        workspaces.iter().map(|place| Stored::of(&start.home.snapshots(), place)).collect::<Result<_, _>>()?
-    };
+    let mut stores = Stored::all(&place.snapshots)?;
     let mut found = Found::default();
     let mut states: Vec<SnapshotId> = Vec::new();
     for id in ids {
@@ -49,6 +41,9 @@ pub(super) fn run(start: &Start, only: &[SessionId], json: bool) -> anyhow::Resu
     }
     states.sort_by(|a, b| a.0.cmp(&b.0));
     states.dedup();
+    if !all {
+        stores.retain(|stored| states.iter().any(|state| stored.has(state)));
+    }
     for stored in &stores {
         let checked = stored.check(&states, &AtomicBool::new(false))?;
         found.packs += checked.packs;

@@ -53,7 +53,7 @@ pub(super) fn run(start: &Start, args: &ImportArgs) -> Result<ExitCode, CliError
         CliError::failed(format!("{} was not imported: {error:#}", args.file.display()))
             .hint("nothing of it is left here; make room, and try again")
     })?;
-    bundle.report(start).map_err(CliError::failed)?;
+    bundle.report(start, args.json).map_err(CliError::failed)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -187,9 +187,21 @@ impl<'a> Bundle<'a> {
         self.places.get(name).copied().ok_or_else(|| anyhow::anyhow!("it has no {name}"))
     }
 
-    fn report(&self, start: &Start) -> io::Result<()> {
+    fn report(&self, start: &Start, json: bool) -> io::Result<()> {
         let mut out = io::stdout().lock();
         let Manifest { session, title, workspace, snapshots, .. } = &self.manifest;
+        if json {
+            let all = serde_json::json!({
+                "session": session,
+                "title": title,
+                "workspace": workspace,
+                "there": workspace.is_dir(),
+                "snapshots": snapshots.len(),
+                "members": self.weight.members,
+                "bytes": self.weight.bytes,
+            });
+            return writeln!(out, "{all}");
+        }
         let title = printable(title).replace('\n', " ");
         writeln!(out, "imported session {session}{}{title}", if title.is_empty() { "" } else { ": " })?;
         let place = printable(&workspace.to_string_lossy()).replace('\n', "\\n");

@@ -22,9 +22,14 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A session that has changed files in two turns.
 async fn changed() -> World {
     let step = |text: &str| Step::items([shell(&format!("echo {text} > file.txt; ln -sf file.txt link"))]);
-    let world =
-        World::new([step("first"), Step::text("did one"), step("second"), Step::text("did two"), Step::text("go on")])
-            .await;
+    let world = World::new([
+        step("first"),
+        Step::text("did one"),
+        step("second"),
+        Step::text("did two"),
+        Step::text("go on"),
+    ])
+    .await;
     world.write("file.txt", "before\n");
     world.write("mine.txt", "mine\n");
     world.exec(&["change it"]).await.expect(0);
@@ -38,7 +43,14 @@ fn tarball(world: &World, id: &str) -> PathBuf {
 
 fn unpacked(tarball: &Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let tar = Process::new("tar").arg("--zstd").arg("-xf").arg(tarball).arg("-C").arg(folder.path()).output().unwrap();
+    let tar = Process::new("tar")
+        .arg("--zstd")
+        .arg("-xf")
+        .arg(tarball)
+        .arg("-C")
+        .arg(folder.path())
+        .output()
+        .unwrap();
     assert!(tar.status.success(), "{tar:?}");
     folder
 }
@@ -84,7 +96,10 @@ async fn a_session_that_changed_files_leaves_its_workspace_as_a_tarball() {
     let id = world.session();
     let folder = unpacked(&tarball(&world, &id));
     let there = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
-    assert_eq!((there("file.txt"), there("mine.txt"), there("link")), ("second\n".into(), "mine\n".into(), "second\n".into()));
+    assert_eq!(
+        (there("file.txt"), there("mine.txt"), there("link")),
+        ("second\n".into(), "mine\n".into(), "second\n".into())
+    );
     let written = || fs::metadata(tarball(&world, &id)).unwrap().modified().unwrap();
     let before = written();
     // A question changes nothing, whatever somebody else does meanwhile.
@@ -116,7 +131,10 @@ async fn a_session_goes_on_on_another_machine_with_nothing_allowed_there() {
     let world = changed().await;
     let id = world.session();
     let out = world.agent(["export", &id, "-o", "s.tar"]).await.expect(0);
-    assert!(out.stdout.contains("with 4 states of its files") || out.stdout.contains("states of its files"), "{out:#?}");
+    assert!(
+        out.stdout.contains("with 4 states of its files") || out.stdout.contains("states of its files"),
+        "{out:#?}"
+    );
     let again = world.agent(["export", "-o", "s.tar"]).await.expect(2);
     assert!(again.stderr.contains("is there already, and is not overwritten"), "{again:#?}");
     let other = Other::new(&world);
@@ -148,7 +166,8 @@ async fn what_an_imported_log_allows_does_not_count() {
     let other = Other::new(&world);
     other.agent(&["import", "s.tar"]).await.expect(0);
     let log = fs::read_to_string(other.home.path().join("sessions").join(&id).join("log.jsonl")).unwrap();
-    let last: Vec<Value> = log.lines().rev().take(5).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last: Vec<Value> =
+        log.lines().rev().take(5).map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(last.iter().any(|fact| fact["type"] == "call_refused"), "{last:#?}");
     let configured = last.iter().find(|fact| fact["type"] == "configured").unwrap();
     let own = if crate::support::has_sandbox() { "workspace-write" } else { "danger-full-access" };
@@ -236,7 +255,15 @@ async fn hostile_files_are_refused_with_the_reason_and_nothing_is_written() {
         ("has only files", with(&bundle, Kind::GNULongName, b"././@LongLink", b"manifest.json\0")),
         ("has only files", with(&bundle, Kind::XHeader, b"x", b"18 path=../escape\n")),
         ("is there twice", with(&bundle, Kind::Regular, b"log.jsonl.zst", b"x")),
-        ("differs only in case", with(&with(&bundle, Kind::Regular, blob.as_bytes(), b"x"), Kind::Regular, blob.to_uppercase().as_bytes(), b"x")),
+        (
+            "differs only in case",
+            with(
+                &with(&bundle, Kind::Regular, blob.as_bytes(), b"x"),
+                Kind::Regular,
+                blob.to_uppercase().as_bytes(),
+                b"x",
+            ),
+        ),
         ("has no place in a bundle", with(&bundle, Kind::Regular, b"run.sh", b"x")),
         ("and not listed", with(&bundle, Kind::Regular, blob.as_bytes(), b"x")),
         ("was cut off", bundle[..cut].to_vec()),
@@ -326,7 +353,14 @@ async fn an_export_or_import_that_is_killed_leaves_all_or_nothing() {
 async fn old_sessions_go_and_pinned_and_young_ones_stay() {
     let step = |text: &str| Step::items([shell(&format!("head -c 100000 /dev/urandom > {text}"))]);
     let world = World::new([
-        step("a"), Step::text("1"), step("b"), Step::text("2"), step("c"), Step::text("3"), step("d"), Step::text("4"),
+        step("a"),
+        Step::text("1"),
+        step("b"),
+        Step::text("2"),
+        step("c"),
+        Step::text("3"),
+        step("d"),
+        Step::text("4"),
     ])
     .await;
     for task in ["one", "two", "three", "four"] {
@@ -358,10 +392,12 @@ async fn old_sessions_go_and_pinned_and_young_ones_stay() {
     let tar = tarball(&world, &ids[0]);
     assert!(tar.exists());
     let all: u64 = files(&world.home).iter().map(|file| file.metadata().unwrap().len()).sum();
-    let run = world.agent(["sessions", "prune", "--older-than", "0", "--max-bytes", &(all - 50_000).to_string()]);
+    let most = (all - 50_000).to_string();
+    let run = world.agent(["sessions", "prune", "--older-than", "0", "--max-bytes", &most]);
     let run = run.await.expect(0).stdout;
     assert!(run.contains("workspace.tar.zst of") && !tar.exists() && world.sessions().len() == 2, "{run}");
-    let run = world.agent(["sessions", "prune", "--older-than", "0", "--max-bytes", "1"]).await.expect(0).stdout;
+    let run =
+        world.agent(["sessions", "prune", "--older-than", "0", "--max-bytes", "1"]).await.expect(0).stdout;
     assert!(run.contains("to make room") && run.contains("more than wanted stay"), "{run}");
     assert_eq!(world.sessions(), [ids[3].clone()], "that of today stays");
     world.agent(["undo", &ids[3], "--yes"]).await.expect(0);
@@ -370,9 +406,9 @@ async fn old_sessions_go_and_pinned_and_young_ones_stay() {
 #[tokio::test]
 async fn a_session_that_is_open_is_never_pruned() {
     let gate = crate::support::mock::Gate::new();
-    let world = World::new([Step::text("held").behind(&gate)]).await;
-    let mut running = world.start(&["go"]);
-    running.until(|fact| fact["type"] == "response_started").await;
+    let world = World::new([Step::text("held").gate(0, &gate)]).await;
+    let running = world.start(&["go"]);
+    gate.reached().await;
     let id = world.session();
     aged(&world, &id, DAY * 400);
     let run = world.agent(["sessions", "prune"]).await.expect(0);
@@ -406,8 +442,13 @@ async fn a_check_names_what_is_damaged_and_changes_nothing() {
     let fine: Value = serde_json::from_str(&fine).unwrap();
     assert_eq!((&fine["damage"], &fine["tarballs"]), (&serde_json::json!([]), &1.into()));
     let stored = files(&world.home.join("snapshots"));
-    let pack = stored.iter().filter(|file| file.extension().is_some_and(|end| end == "pack")).next_back().unwrap();
-    for (file, words) in [(tarball(&world, &id), "can't be read to its end"), (world.log_file(), "is damaged"), (pack.clone(), "pack")] {
+    let pack =
+        stored.iter().filter(|file| file.extension().is_some_and(|end| end == "pack")).next_back().unwrap();
+    for (file, words) in [
+        (tarball(&world, &id), "can't be read to its end"),
+        (world.log_file(), "is damaged"),
+        (pack.clone(), "pack"),
+    ] {
         let whole = fs::read(&file).unwrap();
         let mut damaged = whole.clone();
         let middle = damaged.len() / 2;

@@ -76,6 +76,9 @@ pub(super) enum CommandArgs {
         /// What to say.
         prompt: Option<String>,
     },
+    /// Show a session again as it went, without a model or a network: on a terminal a key for each step, elsewhere all of
+    /// it as text.
+    Replay(Box<ReplayArgs>),
     /// Put files back as they were before the last turn that changed any. Shows what would change, and asks.
     Undo {
         #[command(flatten)]
@@ -142,6 +145,45 @@ pub(super) enum CommandArgs {
     /// Print completions for a shell.
     #[command(hide = true)]
     Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// The session's id, or its beginning.
+    #[arg(required_unless_present = "last")]
+    pub(super) id: Option<String>,
+    /// With --from: say this in the place of what was said.
+    #[arg(value_name = "PROMPT", requires = "from")]
+    pub(super) prompt: Option<String>,
+    /// The last session of this directory. The first word is then what to say.
+    #[arg(long)]
+    pub(super) last: bool,
+    /// Play it by itself, so many times as fast as it was. Of a pause 3 seconds are played at most.
+    #[arg(long, value_name = "TIMES", value_parser = speed, conflicts_with_all = ["verify", "from"])]
+    pub(super) speed: Option<f64>,
+    /// The facts, as JSON lines; with --verify one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Show nothing, but say whether everything is as it was written: each record is chained by a hash to the one before
+    /// it. Names the first record that is not, and ends with 1 then.
+    #[arg(long, conflicts_with = "from")]
+    pub(super) verify: bool,
+    /// A sum that --verify gave before: the record that had it must still be there. Shows that nothing before it was
+    /// written anew, and that it was not cut off.
+    #[arg(long, value_name = "SUM", requires = "verify")]
+    pub(super) sum: Option<String>,
+    /// Go on live from this turn, in a fork: what was said is said again, to another model with --model. Files stay as
+    /// they are now.
+    #[arg(long, value_name = "TURN")]
+    pub(super) from: Option<u32>,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|_| "a number such as 1, 2 or 0.5 is wanted".to_owned())?;
+    match speed.is_finite() && speed > 0.0 {
+        true => Ok(speed),
+        false => Err("it has to be more than 0".to_owned()),
+    }
 }
 
 /// Whose changes are undone.
@@ -303,6 +345,10 @@ pub(super) struct RunArgs {
     /// Keep nothing of this session.
     #[arg(long, global = true)]
     pub(super) ephemeral: bool,
+    /// Keep what goes to the provider and what comes back, without keys, in this file: a provider with wire = "replay" and
+    /// script = FILE repeats the run.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) record: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

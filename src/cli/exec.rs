@@ -5,11 +5,13 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::headless::{Ending, Form, Headless};
+use crate::model::record::Recorder;
 use crate::protocol::{
     BlobId, CallId, Command, Content, Delivery, Event, Fact, Intent, Item, Outcome, ProcessId, Rejection,
     Update, Verdict, printable,
@@ -31,6 +33,14 @@ const NOT_VERIFIED: u8 = 7;
 const DEEPEST_SCHEMA: usize = 64;
 
 pub(super) async fn run(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliError> {
+    let ended = begin(start, args).await;
+    if let Some(problem) = start.recorder.as_ref().and_then(|recorder| recorder.problem()) {
+        note(&format!("✗ {problem}"));
+    }
+    ended
+}
+
+async fn begin(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliError> {
     match (&args.resume, &args.prompt) {
         (Some(_), Some(prompt)) => {
             Err(CliError::usage(format!("either the task {prompt:?} or `resume`, not both")))
@@ -51,6 +61,14 @@ pub(super) async fn run(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliE
     }
 }
 
+/// The same, with all that goes to the provider and comes back kept in a file.
+pub(super) fn recorded(start: Start, file: Option<&Path>) -> Result<Start, CliError> {
+    let Some(file) = file else { return Ok(start) };
+    let recorder = Recorder::open(file)
+        .map_err(|error| CliError::failed(format!("can't record to {}: {error}", file.display())))?;
+    Ok(Start { recorder: Some(Arc::new(recorder)), ..start })
+}
+
 /// One task with a fresh session, in words.
 pub(super) async fn task(start: &Start, args: &RunArgs, task: &str) -> Result<ExitCode, CliError> {
     writable(args.output_last_message.as_deref())?;
@@ -60,7 +78,7 @@ pub(super) async fn task(start: &Start, args: &RunArgs, task: &str) -> Result<Ex
     work(start, open, args, vec![submit]).await
 }
 
-async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Result<ExitCode, CliError> {
+pub(super) async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Result<ExitCode, CliError> {
     // With --last the only word is what to say.
     let (id, prompt) = match (args.last, &args.id, &args.prompt) {
         (true, Some(id), Some(_)) => {

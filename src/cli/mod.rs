@@ -24,6 +24,7 @@ mod opening;
 mod permissions;
 mod person;
 mod prompts;
+mod replay;
 mod sandbox;
 mod screen;
 mod selftest;
@@ -116,10 +117,11 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             }
         }
         Some(CommandArgs::Exec(args)) => {
-            let start = start(&common)?;
+            let start = exec::recorded(start(&common)?, args.run.record.as_deref())?;
             keep::in_background(&start);
             runtime()?.block_on(exec::run(&start, &args))
         }
+        Some(CommandArgs::Replay(args)) => replay::run(&common, &args),
         Some(CommandArgs::Undo { which, to }) => {
             undo::run(&start(&common)?, &which, undo::Way::Back(to.map(TurnId)))
         }
@@ -209,6 +211,7 @@ fn start(common: &Common) -> Result<Start, CliError> {
         models: None,
         secrets: Secrets::default(),
         allow_hosts: common.allow_host.clone(),
+        recorder: None,
     })
 }
 

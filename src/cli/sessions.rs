@@ -6,8 +6,7 @@ use std::{
     sync::atomic::AtomicBool,
 };
 
-use crate::headless::{Form, Headless};
-use crate::protocol::{Item, SessionId, Time, Update, printable, words};
+use crate::protocol::{Item, SessionId, Time, printable, words};
 use crate::store::{self, Hit, Keeping, Listed, Sessions};
 use crate::tui::{Answer, Known, Question};
 
@@ -15,6 +14,7 @@ use super::{
     args::{PruneArgs, SessionsArgs},
     error::CliError,
     keep::{self, Place, Why},
+    replay,
     screen::short,
     start::{Start, now},
 };
@@ -89,14 +89,7 @@ fn list(sessions: &Sessions, json: bool, wanted: impl Fn(&Listed) -> bool) -> an
 
 fn show(sessions: &Sessions, id: &str, json: bool) -> anyhow::Result<()> {
     let (events, damage) = store::read_whole_lines(&sessions.log(find(sessions, id)?))?;
-    let form = if json { Form::Json { deltas: false } } else { Form::Text };
-    // There is no progress here: all of it is what was asked for.
-    let mut shown = Headless::new(form, &[], io::stdout().lock(), io::stdout());
-    for event in events {
-        shown.update(&Update::Event(event))?;
-    }
-    // What is whole comes first; what is wrong is said after it.
-    damage.map_or(Ok(()), |damage| Err(damage.into()))
+    replay::print(events, damage, json, None)
 }
 
 fn rename(sessions: &Sessions, id: &str, title: &str) -> anyhow::Result<()> {

@@ -15,6 +15,7 @@ use crate::context::Person;
 use crate::harness::{self, Handle, OpenedModel, Parts};
 use crate::model::auth::{self, AuthFile};
 use crate::model::catalog::{self, Catalog, Resolved};
+use crate::model::record::Recorder;
 use crate::model::{ModelError, ModelErrorKind};
 use crate::protocol::{
     Approval, Command, Effort, Event, FORMAT_VERSION, Fact, Level, ModelRef, Rule, SandboxMode, SessionId,
@@ -57,6 +58,8 @@ pub(super) struct Start {
     pub(super) secrets: Secrets,
     /// Hosts that were allowed on the command line, beside those of the configuration.
     pub(super) allow_hosts: Vec<String>,
+    /// Keeps what goes to the provider and what comes back.
+    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 /// What was typed on the command line for this run. It goes before what a resumed session ran with.
@@ -462,6 +465,7 @@ impl Start {
         let catalog = self.catalog();
         let keys = self.keys();
         let secrets = self.secrets.clone();
+        let recorder = self.recorder.clone();
         Arc::new(move |settings: &Settings| {
             let resolved = catalog
                 .resolve(&settings.model)
@@ -471,7 +475,7 @@ impl Start {
             // It may have been kept since the session began.
             secrets.know(key.clone());
             Ok(OpenedModel {
-                model: catalog::open(&resolved, key.as_ref())?,
+                model: catalog::open(&resolved, key.as_ref(), recorder.as_ref())?,
                 name: settings.model.model.clone(),
             })
         })
@@ -570,6 +574,7 @@ impl Start {
             workspace: self.workspace.clone(),
             writable,
             reveal: self.config.reveal.clone(),
+            disk: self.config.session_disk << 20,
             scratch: scratch.join("scratch"),
             own: self.own_places(),
             helper: sandbox::itself(&program, &written).map_err(lost)?,

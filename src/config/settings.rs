@@ -40,6 +40,10 @@ pub struct Config {
     pub writable_roots: Vec<PathBuf>,
     /// Files that commands may see although they look like secrets, such as `.env`: absolute, or below the workspace.
     pub reveal: Vec<PathBuf>,
+    /// Megabytes of the disk that the private HOME, `/tmp` and `/var/tmp` of a session's commands may take together.
+    #[serde(deserialize_with = "some_disk")]
+    #[schemars(range(min = 64, max = 1048576))]
+    pub session_disk: u64,
     /// Tokens that the model's window holds, instead of what the catalogue says.
     #[serde(deserialize_with = "window")]
     #[schemars(range(min = 4096))]
@@ -192,6 +196,7 @@ impl Default for Config {
             backend: Backend::Local,
             writable_roots: Vec::new(),
             reveal: Vec::new(),
+            session_disk: crate::sandbox::DISK >> 20,
             context_window: None,
             idle_timeout: 300,
             docker: DockerSettings::default(),
@@ -300,6 +305,13 @@ fn window<'de, D: de::Deserializer<'de>>(source: D) -> Result<Option<u64>, D::Er
             Err(de::Error::custom(format!("{tokens} tokens are too few to work in; expected at least 4096")))
         }
         tokens => Ok(tokens),
+    }
+}
+
+fn some_disk<'de, D: de::Deserializer<'de>>(source: D) -> Result<u64, D::Error> {
+    match u64::deserialize(source)? {
+        megabytes @ 64..=1_048_576 => Ok(megabytes),
+        other => Err(de::Error::custom(format!("{other} megabytes; expected 64 to 1048576"))),
     }
 }
 

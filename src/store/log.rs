@@ -17,7 +17,7 @@ use crate::protocol::{Event, FORMAT_VERSION, Fact, Seq, Time};
 
 /// Bytes of `,"sum":"` + 32 hex digits + `"}`.
 const SUM_FIELD: usize = 8 + SUM_DIGITS + 2;
-const SUM_DIGITS: usize = 32;
+pub(super) const SUM_DIGITS: usize = 32;
 /// A longer line is not written, and damage where it is read. Larger content belongs into blobs.
 const MAX_LINE: u64 = if cfg!(test) { 64 << 10 } else { 64 << 20 };
 /// Lists and objects in one another, at most: what the reader of JSON takes.
@@ -226,15 +226,16 @@ pub(super) fn lock(path: &Path) -> Result<File, LogError> {
     Ok(file)
 }
 
-struct Read {
-    events: Vec<Event>,
+pub(super) struct Read {
+    pub(super) events: Vec<Event>,
     /// Bytes up to the end of the last whole line.
-    len: u64,
-    sum: [u8; SUM_DIGITS],
-    damage: Option<Damage>,
+    pub(super) len: u64,
+    /// Of that line.
+    pub(super) sum: [u8; SUM_DIGITS],
+    pub(super) damage: Option<Damage>,
 }
 
-fn read(source: impl io::Read) -> io::Result<Read> {
+pub(super) fn read(source: impl io::Read) -> io::Result<Read> {
     let mut reader = BufReader::with_capacity(256 << 10, source);
     let mut read = Read { events: Vec::new(), len: 0, sum: [b'0'; SUM_DIGITS], damage: None };
     let mut line = Vec::new();

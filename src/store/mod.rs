@@ -10,6 +10,7 @@ mod log;
 mod remove;
 mod search;
 mod states;
+mod verify;
 
 use std::{
     fs, io,
@@ -23,6 +24,7 @@ pub use listing::Listed;
 pub use log::{Damage, Log, LogError, read_events, read_stream, read_whole_lines};
 pub use remove::remove_tree;
 pub use search::Hit;
+pub use verify::{BlobFault, Verified};
 
 /// What the name of a folder begins with that is about to go: no session any more.
 const GOING: &str = ".removed-";

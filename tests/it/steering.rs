@@ -143,7 +143,10 @@ impl Talk {
             tarball: None,
             models: Arc::new(move |settings| {
                 let resolved = catalog.resolve(&settings.model).unwrap();
-                Ok(OpenedModel { model: catalog::open(&resolved, None)?, name: settings.model.model.clone() })
+                Ok(OpenedModel {
+                    model: catalog::open(&resolved, None, None)?,
+                    name: settings.model.model.clone(),
+                })
             }),
             tools: Toolbox::builtin(),
             workspace: Workspace { root: world.workspace.clone(), writable: Vec::new(), own: Vec::new() },

@@ -4,6 +4,7 @@ mod explain;
 mod input;
 mod keeping;
 mod output;
+mod replay;
 mod sessions;
 mod setup;
 mod signals;

@@ -10,7 +10,7 @@ use std::{
 
 use crate::protocol::{SessionId, SnapshotId, printable};
 use crate::snapshot::{Stored, tarball_of};
-use crate::store;
+use crate::store::BlobFault;
 
 use super::{keep::Place, sessions::size, start::Start, workspace};
 
@@ -61,9 +61,16 @@ fn session(place: &Place, id: SessionId, stores: &[Stored], found: &mut Found, s
     let folder = place.sessions.folder(id);
     found.sessions += 1;
     let mut damaged = |what: String| found.damage.push((name.clone(), what));
-    match store::read_whole_lines(&place.sessions.log(id)) {
-        Ok((_, None)) => {}
-        Ok((_, Some(damage))) => damaged(damage.to_string()),
+    match place.sessions.verify(id, None) {
+        Ok(verified) => {
+            if let Some(damage) = verified.damage {
+                damaged(damage.to_string());
+            }
+            // What is there is read below, whether it is named or not.
+            if let Some((record, blob, BlobFault::Missing)) = verified.blob {
+                damaged(format!("blob {blob} is missing, which record {record} names"));
+            }
+        }
         // It has gone meanwhile.
         Err(_) if !folder.exists() => return,
         Err(error) => damaged(error.to_string()),

@@ -12,7 +12,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::protocol::{BlobId, By, Event, Fact, Level, Scope, Settings, printable};
+use crate::protocol::{BlobId, By, Event, Fact, Level, SandboxMode, Scope, Settings, printable};
 use crate::session::{CallState, Session};
 use crate::snapshot::{self, Bounds, Foreign, Stored, Weight};
 use crate::store::{self, Blobs, Log};
@@ -217,7 +217,7 @@ impl<'a> Bundle<'a> {
         }
         writeln!(
             out,
-            "nothing that was allowed there is allowed here; commands run in `{}`",
+            "nothing that was allowed there is allowed here; commands run in `{}` at most",
             start.config.sandbox
         )?;
         if !workspace.is_dir() {
@@ -238,7 +238,7 @@ fn tame(start: &Start, session: &Session) -> Vec<Fact> {
     let mut facts = Vec::new();
     if let Some(settings) = &session.settings {
         let settings = Settings {
-            sandbox: start.config.sandbox,
+            sandbox: stricter(start.config.sandbox, settings.sandbox),
             approval: start.config.approval.unwrap_or(crate::protocol::Approval::OnRequest),
             backend: start.config.backend.to_string(),
             snapshots: start.config.snapshots.mode,
@@ -259,6 +259,16 @@ fn tame(start: &Start, session: &Session) -> Vec<Fact> {
     let text = "this session was imported; what was allowed elsewhere is not allowed here".to_owned();
     facts.push(Fact::Noted { level: Level::Info, text });
     facts
+}
+
+/// Neither more than it had, nor more than is configured here.
+fn stricter(here: SandboxMode, there: SandboxMode) -> SandboxMode {
+    let rank = |mode: &SandboxMode| match mode {
+        SandboxMode::ReadOnly => 0,
+        SandboxMode::WorkspaceWrite => 1,
+        SandboxMode::DangerFullAccess => 2,
+    };
+    if rank(&here) <= rank(&there) { here } else { there }
 }
 
 /// One beginning, and the one that the list names.

@@ -113,6 +113,7 @@ pub(super) async fn replay(
         history_file,
         pressed: None,
         drafts,
+        left: Vec::new(),
     };
     let (farewell, _) = tui::run(screen, options).await.map_err(CliError::failed)?;
     if let Some(farewell) = farewell {

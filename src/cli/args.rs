@@ -240,6 +240,9 @@ pub(super) struct ExportArgs {
     /// Only the conversation: no states of files, so nothing can be undone or brought back from it.
     #[arg(long)]
     pub(super) no_files: bool,
+    /// Say what was written as one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -254,6 +257,9 @@ pub(super) struct ImportArgs {
     /// How many times as large a part of it may become.
     #[arg(long, value_name = "TIMES", default_value_t = 1000)]
     pub(super) max_ratio: u64,
+    /// Say what was taken over as one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// How much is kept.

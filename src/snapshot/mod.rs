@@ -7,6 +7,7 @@
 mod at;
 mod bytes;
 mod cache;
+mod check;
 mod compare;
 mod copy;
 mod hash;
@@ -14,20 +15,33 @@ mod hydrate;
 mod ignored;
 mod index;
 mod journal;
+mod keep;
+#[cfg(test)]
+mod keep_tests;
 #[cfg(test)]
 mod kill_tests;
 mod node;
 mod pack;
+mod parcel;
+#[cfg(test)]
+mod parcel_tests;
 mod plan;
 #[cfg(test)]
 mod property_tests;
+mod reach;
+mod recent;
+mod repack;
 mod restore;
 #[cfg(test)]
 mod room_tests;
 mod scan;
 mod since;
 mod store;
+mod stored;
 mod take;
+mod tarball;
+#[cfg(test)]
+mod tarball_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -54,12 +68,17 @@ use self::{
     store::{Lock, Store},
 };
 
+pub use check::Checked;
 pub use copy::{Copied, copy};
 pub use hydrate::Hydrated;
+pub use keep::Swept;
 pub use node::Why;
+pub use parcel::{Bounds, Foreign, Parcel, Weight, caseless};
 pub use plan::{Change, Plan, What};
 pub use restore::{Done, Which};
 pub use since::{Changed, How};
+pub use stored::Stored;
+pub use tarball::{Tarball, tarball_of};
 
 /// What is snapshotted, and where that is kept.
 #[derive(Debug, Clone)]
@@ -160,6 +179,11 @@ pub enum SnapshotError {
     Unfit,
     #[error("taking it crashed; this is a bug of the agent")]
     Crashed,
+    #[error("it was stopped")]
+    Stopped,
+    /// What came from elsewhere is not what it says, or more than is taken.
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl SnapshotError {
@@ -196,7 +220,9 @@ impl Snapshots {
     }
 
     fn take_locked(&self, lock: &Lock) -> Result<Taken, SnapshotError> {
-        take::take(&self.store, lock, &self.root, &self.settings, &self.own)
+        let taken = take::take(&self.store, lock, &self.root, &self.settings, &self.own)?;
+        recent::note(&self.store.folder, &taken.id)?;
+        Ok(taken)
     }
 
     fn root_of(&self, snapshot: &SnapshotId) -> Result<Root, SnapshotError> {

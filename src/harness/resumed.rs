@@ -17,15 +17,15 @@ impl Harness {
     /// Keeps what a turn has done so far when the program ends in its middle, so that what others do before it goes
     /// on is not taken for the agent's.
     pub(super) async fn pause(&mut self, outcomes: &mut mpsc::UnboundedReceiver<Work>) {
-        while self.session.undo.going.is_some() || self.session.undo.restoring.is_some() {
+        // A session that can't be written never hears of their ends.
+        while self.unwritable.is_none()
+            && (self.session.undo.going.is_some() || self.session.undo.restoring.is_some())
+        {
             match outcomes.recv().await {
                 Some(work @ (Work::Snapped { .. } | Work::PutBack { .. })) => self.take(work),
                 // Nobody waits for it any more.
                 Some(_) => {}
                 None => return,
-            }
-            if self.unwritable.is_some() {
-                return;
             }
         }
         let Some(turn) = self.session.undo.after_due().filter(|_| self.unwritable.is_none()) else { return };

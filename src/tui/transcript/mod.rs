@@ -183,8 +183,8 @@ impl Transcript {
                     None => "Redone",
                 };
                 let list = |lines: Vec<String>| lines.into_iter().map(|line| format!("  {line}"));
-                let many = if *count == 1 { "1 path".to_owned() } else { format!("{count} paths") };
-                let mut lines = vec![format!("{what}: {many} changed.")];
+                let how_many = if *count == 1 { "1 path".to_owned() } else { format!("{count} paths") };
+                let mut lines = vec![format!("{what}: {how_many} changed.")];
                 lines.extend(list(paths.clone()));
                 lines.extend(list(left.iter().map(|(path, why)| format!("{path}: {why}")).collect()));
                 self.say(lines);

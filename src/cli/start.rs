@@ -491,7 +491,7 @@ impl Start {
                     "agent doctor says more; --sandbox danger-full-access runs without one, at your own risk",
                 )
             }),
-            Backend::Docker(image) => super::docker::start(&self.config, settings, image.clone()),
+            Backend::Docker(image) => super::docker::start(&self.config, settings, image.clone(), network),
         }
     }
 

@@ -59,8 +59,9 @@ fn a_container_that_is_kept_is_found_again() {
     let mut settings = world.settings.clone();
     settings.scratch = world.root().join("kept-session");
     let start = |keep| {
-        let docker = DockerSettings { image: image().map(str::to_owned), host: None, keep };
-        contain(settings.clone(), docker, &|_| {}).unwrap()
+        let docker =
+            DockerSettings { image: image().map(str::to_owned), host: None, certificates: None, keep };
+        contain(settings.clone(), docker, None, &|_| {}).unwrap()
     };
     let of = |sandbox: &agent::sandbox::SharedSandbox, script: &str| {
         let line = sandbox.wrap(world.line(script, false)).unwrap();

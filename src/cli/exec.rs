@@ -23,7 +23,7 @@ use super::{
     args::{Decisions, ExecArgs, ExecCommandArgs, ResumeArgs, RunArgs},
     error::{CliError, Kind},
     start::{Open, Place, Start},
-    stdin,
+    stdin, workspace,
 };
 
 /// The exit code for an answer that does not follow its schema.
@@ -56,7 +56,7 @@ async fn begin(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliError> {
             let place = if args.run.ephemeral { Place::Ephemeral } else { Place::Kept };
             let open = start.new_session(place, schema, args.run.deltas)?;
             let submit = message.submit(&open)?;
-            work(open, &args.run, vec![submit]).await
+            work(start, open, &args.run, vec![submit]).await
         }
     }
 }
@@ -75,7 +75,7 @@ pub(super) async fn task(start: &Start, args: &RunArgs, task: &str) -> Result<Ex
     let open = start.new_session(Place::Kept, None, args.deltas)?;
     let message = Message { text: task.to_owned(), images: Vec::new() };
     let submit = message.submit(&open)?;
-    work(open, args, vec![submit]).await
+    work(start, open, args, vec![submit]).await
 }
 
 pub(super) async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Result<ExitCode, CliError> {
@@ -97,9 +97,15 @@ pub(super) async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Re
     }
     let message = prompt.map(|prompt| Message::read(Some(prompt), &run.image)).transpose()?;
     // What makes no sense is refused before anything goes on.
-    let kept = start.reopen(id)?;
+    let kept = start.reopen_with(id, &args.back)?;
+    // It may be another one now, which goes on elsewhere.
+    let id = kept.id();
     let mut commands = decisions(&args.decisions, &kept.session)?;
     if commands.is_empty() && message.is_none() && kept.session.idle() {
+        if args.back.any() {
+            // That was all that was asked for.
+            return Ok(ExitCode::SUCCESS);
+        }
         return Err(CliError::usage(format!("session {id} has nothing left to do"))
             .hint(format!("say what comes next: agent exec resume {id} \"TASK\"")));
     }
@@ -107,7 +113,7 @@ pub(super) async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Re
     if let Some(message) = message {
         commands.push(message.submit(&open)?);
     }
-    work(open, run, commands).await
+    work(start, open, run, commands).await
 }
 
 /// The decisions as commands, if each is about another call that waits for one.
@@ -210,7 +216,13 @@ enum End {
     Signal(Kind),
 }
 
-async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<ExitCode, CliError> {
+async fn work(
+    start: &Start,
+    mut open: Open,
+    args: &RunArgs,
+    commands: Vec<Command>,
+) -> Result<ExitCode, CliError> {
+    let left = open.kept().then(|| workspace::Left::of(&open));
     let form = if args.json { Form::Json { deltas: args.deltas } } else { Form::Text };
     let mut face = Headless::new(form, &open.history, io::stdout(), io::stderr())
         .on_terminal(io::stdout().is_terminal());
@@ -234,7 +246,16 @@ async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<
     let ended = (&mut open.handle.ended).await;
     let closed =
         ended.map_err(|error| resumable(&open, CliError::failed(format!("the agent crashed: {error}"))))?;
-    let code = conclude(&open, args, &mut face, end)?;
+    let hurried = matches!(end, End::Signal(_));
+    let code = conclude(&open, args, &mut face, end);
+    // Whoever has stopped it does not want to wait.
+    if !hurried && closed.is_ok() {
+        let stopped = async {
+            signals.next().await;
+        };
+        workspace::keep(start, left.into_iter().collect(), stopped).await;
+    }
+    let code = code?;
     closed.map_err(|error| CliError::failed(format!("the session could not be closed: {error}")))?;
     Ok(code)
 }

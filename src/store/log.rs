@@ -211,6 +211,14 @@ pub fn read_whole_lines(path: &Path) -> Result<(Vec<Event>, Option<LogError>), L
     Ok((read.events, damage))
 }
 
+/// The same of a log that is no file here.
+///
+/// # Errors
+/// When it can't be read at all.
+pub fn read_stream(source: impl io::Read) -> io::Result<(Vec<Event>, Option<Damage>)> {
+    read(source).map(|read| (read.events, read.damage))
+}
+
 /// Locks a log without reading it.
 pub(super) fn lock(path: &Path) -> Result<File, LogError> {
     let file = private().open(path).map_err(|error| LogError::Io { path: path.to_owned(), error })?;
@@ -227,8 +235,8 @@ pub(super) struct Read {
     pub(super) damage: Option<Damage>,
 }
 
-pub(super) fn read(file: &File) -> io::Result<Read> {
-    let mut reader = BufReader::with_capacity(256 << 10, file);
+pub(super) fn read(source: impl io::Read) -> io::Result<Read> {
+    let mut reader = BufReader::with_capacity(256 << 10, source);
     let mut read = Read { events: Vec::new(), len: 0, sum: [b'0'; SUM_DIGITS], damage: None };
     let mut line = Vec::new();
     let mut number = 0;

@@ -140,6 +140,7 @@ impl Talk {
             ],
             blobs: Blobs::new(folder.join("blobs")),
             snapshots: None,
+            tarball: None,
             models: Arc::new(move |settings| {
                 let resolved = catalog.resolve(&settings.model).unwrap();
                 Ok(OpenedModel {

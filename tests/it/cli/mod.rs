@@ -2,6 +2,7 @@
 
 mod explain;
 mod input;
+mod keeping;
 mod output;
 mod replay;
 mod sessions;

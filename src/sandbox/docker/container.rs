@@ -34,24 +34,60 @@ pub(super) const PORTER: &str = "/.agent";
 /// Processes of a session at most, as in the local sandbox.
 const PROCESSES: i64 = 512;
 const FILES: i64 = 8192;
+/// Bytes of a file at most: what is not written of it takes no room, and all the time of who reads it.
+const FILE_SIZE: i64 = 16 << 30;
 /// Memory at most, and at least; in between half of what the engine's machine has.
 const MEMORY: (i64, i64) = (1 << 30, 8 << 30);
 /// Bytes of HOME and of /tmp at most.
 const SCRATCH: i64 = 2 << 30;
 
 /// What is empty inside: what engines cover themselves, and all that there is to be read of the machine.
-const MASKED: [&str; 14] = [
+const MASKED: &[&str] = &[
     "/proc/acpi",
     "/proc/asound",
+    "/proc/buddyinfo",
+    "/proc/bus",
+    "/proc/cgroups",
+    "/proc/cmdline",
+    "/proc/config.gz",
+    "/proc/consoles",
+    "/proc/crypto",
+    "/proc/devices",
+    "/proc/diskstats",
+    "/proc/dma",
+    "/proc/driver",
+    "/proc/dynamic_debug",
+    "/proc/execdomains",
+    "/proc/fs",
     "/proc/interrupts",
+    "/proc/iomem",
+    "/proc/ioports",
+    "/proc/irq",
+    "/proc/kallsyms",
     "/proc/kcore",
+    "/proc/key-users",
     "/proc/keys",
+    "/proc/kmsg",
+    "/proc/kpagecgroup",
+    "/proc/kpagecount",
+    "/proc/kpageflags",
     "/proc/latency_stats",
+    "/proc/locks",
+    "/proc/misc",
+    "/proc/modules",
+    "/proc/mtrr",
+    "/proc/pagetypeinfo",
+    "/proc/partitions",
+    "/proc/pressure",
     "/proc/sched_debug",
     "/proc/scsi",
-    "/proc/sysrq-trigger",
+    "/proc/slabinfo",
+    "/proc/softirqs",
+    "/proc/swaps",
     "/proc/timer_list",
     "/proc/timer_stats",
+    "/proc/vmallocinfo",
+    "/proc/zoneinfo",
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
     "/sys",
@@ -228,8 +264,8 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
             memory_swap: Some(memory),
             oom_score_adj: Some(500),
             // One byte of a core is none, and no program of the machine is run with it.
-            ulimits: Some(vec![ulimit("nofile", FILES), ulimit("core", 1), ulimit("fsize", 2 * memory)]),
-            masked_paths: Some(MASKED.map(str::to_owned).into()),
+            ulimits: Some(vec![ulimit("nofile", FILES), ulimit("core", 1), ulimit("fsize", FILE_SIZE)]),
+            masked_paths: Some(MASKED.iter().map(|path| (*path).to_owned()).collect()),
             log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
             tmpfs: Some(tmpfs),
             mounts: Some(vec![workspace_volume(workspace, labels, *owner, memory)]),

@@ -196,7 +196,7 @@ fn hostile_names_and_links_hurt_nobody() {
     fs::write(outside.join("victim"), "whole").unwrap();
     let script = format!(
         "touch $'line\\nbreak' $'\\e]0;title\\a' $'bidi\\u202ename' -- '-rf' ' ' '*' '$(touch x)' \"quo'te\"; mkfifo pipe; \
-         ln -s {0} door; ln -s {0}/victim file; mkfifo real/pipe; head -c 100 /dev/zero > sparse; truncate -s 3T sparse; \
+         ln -s {0} door; ln -s {0}/victim file; mkfifo real/pipe; head -c 100 /dev/zero > sparse; truncate -s 5G sparse; \
          perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Listen=>1,Local=>\"socket\") or die'; test -S socket",
         outside.display()
     );

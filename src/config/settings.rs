@@ -9,6 +9,7 @@ use crate::model::catalog::{ModelSettings, ProviderSettings};
 use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Snapshots, Verbosity};
 use crate::sandbox::network;
 use crate::snapshot;
+use crate::store;
 use crate::tui;
 
 use super::rules::{self, Allow, Ask, Deny};
@@ -61,6 +62,8 @@ pub struct Config {
     pub instructions: InstructionSettings,
     /// States of the workspace, kept before and after each turn that may change files: what an undo puts back.
     pub snapshots: SnapshotSettings,
+    /// How long sessions are kept.
+    pub sessions: store::Keeping,
     /// The screen.
     pub tui: tui::Settings,
     /// Providers of models, by name.
@@ -107,14 +110,28 @@ pub struct ShellSettings {
 pub struct SnapshotSettings {
     /// Whether they are kept: `off`, `on`, or `required`, which does nothing that may change files without them.
     pub mode: Snapshots,
+    /// When the workspace is written to `workspace.tar.zst` in the folder of a session that has changed files.
+    pub tarball: TarballAt,
     /// What is too much for them.
     #[serde(flatten)]
     pub limits: snapshot::Limits,
 }
 
+/// When the workspace is written to a tarball.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TarballAt {
+    /// When a session ends.
+    #[default]
+    Exit,
+    /// After each turn that may have changed files, and when a session ends.
+    Turn,
+    Never,
+}
+
 impl Default for SnapshotSettings {
     fn default() -> Self {
-        Self { mode: Snapshots::On, limits: snapshot::Limits::default() }
+        Self { mode: Snapshots::On, tarball: TarballAt::default(), limits: snapshot::Limits::default() }
     }
 }
 
@@ -187,6 +204,7 @@ impl Default for Config {
             shell: ShellSettings::default(),
             instructions: InstructionSettings::default(),
             snapshots: SnapshotSettings::default(),
+            sessions: store::Keeping::default(),
             tui: tui::Settings::default(),
             providers: BTreeMap::new(),
             models: BTreeMap::new(),

@@ -8,7 +8,7 @@ use agent::{
 };
 use serde_json::json;
 
-use super::world::{World as Container, agent_sandbox, block, exists, image};
+use super::world::{World as Container, agent_sandbox, block, docker, exists, image};
 use crate::{
     sandbox::world::{gave, spawn},
     support::{
@@ -83,6 +83,19 @@ fn a_container_that_is_kept_is_found_again() {
     );
     block(second.stop());
     assert!(!exists(&container));
+
+    // One that somebody has removed meanwhile is no reason not to go on: a fresh one has the workspace.
+    let third = start(true);
+    let (kept, _) = of(&third, "echo installed > ~/tool");
+    block(third.stop());
+    drop(third);
+    assert!(docker(&["rm", "-f", &kept]).status.success());
+    let fourth = start(false);
+    let (fresh, out) = of(&fourth, "cat file; ls ~/tool 2>&1 | grep -c 'No such'");
+    assert_ne!(fresh, kept);
+    assert_eq!(out, "two1\n");
+    block(fourth.stop());
+    assert!(!exists(&fresh));
 }
 
 /// Stands in for `ssh`: carries a socket as it was told to, and ends with its input.

@@ -24,7 +24,7 @@ use tokio::{io::AsyncReadExt as _, task::JoinHandle};
 use super::{
     endpoint::Endpoint,
     hijack::{self, Attached},
-    script, seccomp,
+    script,
 };
 
 /// Who the first process is: nobody that commands could signal.
@@ -71,7 +71,8 @@ pub(super) struct Blueprint {
     pub(super) runner: (u32, u32),
     /// Of the engine's machine.
     pub(super) memory: i64,
-    pub(super) architecture: String,
+    /// The rules for system calls, in the engine's words.
+    pub(super) seccomp: String,
     /// It goes on when nobody is connected to it any more.
     pub(super) keep: bool,
 }
@@ -180,7 +181,7 @@ async fn watch(docker: Docker, id: String, line: Option<Attached>, ended: Arc<At
 }
 
 fn body(blueprint: &Blueprint) -> ContainerCreateBody {
-    let Blueprint { image, labels, workspace, home, owner, runner, memory, architecture, keep } = blueprint;
+    let Blueprint { image, labels, workspace, home, owner, runner, memory, seccomp, keep } = blueprint;
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let memory = (memory / 2).clamp(MEMORY.0, MEMORY.1);
     let scratch = SCRATCH.min(memory / 2);
@@ -216,10 +217,7 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
         host_config: Some(HostConfig {
             network_mode: Some("none".to_owned()),
             cap_drop: Some(vec!["ALL".to_owned()]),
-            security_opt: Some(vec![
-                "no-new-privileges".to_owned(),
-                format!("seccomp={}", seccomp::profile(architecture)),
-            ]),
+            security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={seccomp}")]),
             readonly_rootfs: Some(true),
             auto_remove: Some(true),
             privileged: Some(false),

@@ -81,6 +81,8 @@ pub struct DockerSettings {
 const NEUTRAL: (u32, u32) = (1000, 1000);
 /// Who commands are where they may only read.
 const READER: (u32, u32) = (1001, 1001);
+/// Characters of what an engine says, at most.
+const LONGEST_REASON: usize = 600;
 /// How long the end of a container is waited for.
 const END: Duration = Duration::from_secs(3);
 /// How long an engine may take to say what it is.
@@ -310,8 +312,10 @@ impl Inner {
                 message: format!("the container engine at {endpoint} does not answer. {ENGINE}"),
             })?
             .map_err(|error| unreachable(&error))?;
+        refuse_podman(&client, &endpoint).await?;
         labels::sweep(&client).await.map_err(|error| unreachable(&error))?;
         let image = image::find(&client, docker.image.as_deref(), say).await?;
+        let architecture = info.architecture.unwrap_or_default();
         let (owner, runner) = who(&settings);
         let blueprint = Blueprint {
             image: image.id.clone(),
@@ -321,10 +325,10 @@ impl Inner {
             owner,
             runner,
             memory: info.mem_total.unwrap_or(4 << 30),
-            architecture: info.architecture.unwrap_or_default(),
+            seccomp: seccomp::profile(&architecture),
             keep: docker.keep,
         };
-        let no_porter = porter::missing(&blueprint.architecture);
+        let no_porter = porter::missing(&architecture);
         let carrier = Carrier::new(settings.workspace.clone(), settings.scratch.join("kept"));
         let mut inner = Self {
             settings,
@@ -515,6 +519,21 @@ impl Inner {
     }
 }
 
+/// Podman speaks the same language, and does not understand all of what our containers are made of.
+async fn refuse_podman(client: &Client, place: &Endpoint) -> Result<(), SandboxError> {
+    let version = client.version().await.map_err(|error| unreachable(&error))?;
+    let podman = version.components.unwrap_or_default().into_iter().find(|part| part.name.contains("Podman"));
+    podman.map_or(Ok(()), |podman| {
+        Err(SandboxError {
+            message: format!(
+                "the engine at {place} is Podman {}: it takes neither our rules for system calls nor places in memory that \
+                 belong to somebody, so that its containers would be weaker. Docker does (DOCKER_HOST says where it is)",
+                crate::protocol::printable(&podman.version)
+            ),
+        })
+    })
+}
+
 /// What a container is known by when it was kept: the session, and what it may do.
 fn label(settings: &Settings) -> PathBuf {
     settings.scratch.join(settings.mode.to_string())
@@ -577,7 +596,10 @@ fn unreachable(error: &Error) -> SandboxError {
 /// What an engine said, without who says it.
 fn reason(error: &Error) -> String {
     match error {
-        Error::DockerResponseServerError { message, .. } => message.trim().to_owned(),
+        // An engine may say all that it was told.
+        Error::DockerResponseServerError { message, .. } => {
+            message.trim().chars().take(LONGEST_REASON).collect()
+        }
         other => {
             let mut text = other.to_string();
             let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(other);

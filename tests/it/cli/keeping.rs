@@ -180,10 +180,9 @@ async fn what_an_imported_log_allows_does_not_count() {
 
 #[tokio::test]
 async fn an_imported_session_has_no_more_than_it_had_and_no_more_than_is_configured() {
-    for (there, here, wanted) in [
-        ("danger-full-access", "read-only", "read-only"),
-        ("read-only", "danger-full-access", "read-only"),
-    ] {
+    for (there, here, wanted) in
+        [("danger-full-access", "read-only", "read-only"), ("read-only", "danger-full-access", "read-only")]
+    {
         let world = World::new([Step::text("an answer")]).await;
         if there != "danger-full-access" && !crate::support::has_sandbox() {
             return;

@@ -9,7 +9,9 @@ mod bytes;
 mod cache;
 mod check;
 mod compare;
+mod copy;
 mod hash;
+mod hydrate;
 mod ignored;
 mod index;
 mod journal;
@@ -33,6 +35,7 @@ mod restore;
 #[cfg(test)]
 mod room_tests;
 mod scan;
+mod since;
 mod store;
 mod stored;
 mod take;
@@ -43,6 +46,7 @@ mod tarball_tests;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::{
     ffi::OsString,
@@ -65,11 +69,14 @@ use self::{
 };
 
 pub use check::Checked;
+pub use copy::{Copied, copy};
+pub use hydrate::Hydrated;
 pub use keep::Swept;
 pub use node::Why;
 pub use parcel::{Bounds, Foreign, Parcel, Weight, caseless};
 pub use plan::{Change, Plan, What};
 pub use restore::{Done, Which};
+pub use since::{Changed, How};
 pub use stored::Stored;
 pub use tarball::{Tarball, tarball_of};
 
@@ -158,6 +165,12 @@ pub enum SnapshotError {
     Write(io::Error),
     #[error("there is no snapshot {0} in the store")]
     Missing(SnapshotId),
+    #[error("no states of {} are kept on this machine", .0.display())]
+    Nowhere(PathBuf),
+    #[error("{} is there already, and not an empty directory", .0.display())]
+    Taken(PathBuf),
+    #[error("{} lies in the workspace itself", .0.display())]
+    Within(PathBuf),
     #[error("the store has lost object {0}")]
     Lost(String),
     #[error("{} is damaged", .0.display())]
@@ -190,9 +203,7 @@ impl Snapshots {
     /// When it can't be made, or the workspace can't be opened.
     pub fn open(settings: Settings) -> Result<Self, SnapshotError> {
         let store = Store::open(&settings.folder.join(key(&settings.workspace)))?;
-        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
-        let root = rustix::fs::open(&settings.workspace, flags, rustix::fs::Mode::empty())
-            .map_err(|error| SnapshotError::io(&settings.workspace, error))?;
+        let root = hydrate::open(&settings.workspace)?;
         let places = settings.own.iter().chain([&settings.folder]);
         let own = places.filter_map(|place| place.metadata().ok()).map(|meta| number(&meta)).collect();
         Ok(Self { settings, store, root, own })

@@ -85,6 +85,10 @@ impl Snapshots {
         if !chosen.is_empty() {
             done = self.execute(&Journal::of(&plan.from, &plan.to, &chosen), &to, &chosen)?;
         }
+        if which == Which::Ours {
+            let theirs = plan.shown().filter(|change| change.theirs);
+            done.left.extend(theirs.map(|change| (change.path.clone(), THEIRS.to_owned())));
+        }
         Ok((done, self.take_locked(&lock)?))
     }
 
@@ -143,12 +147,18 @@ impl Snapshots {
         changes: &[&Change],
     ) -> Result<Done, SnapshotError> {
         journal.save(&self.store.folder)?;
-        let told = |error| SnapshotError::io(&self.store.folder, error);
+        let done = self.put(&journal.mark, to, changes);
+        Journal::remove(&self.store.folder).map_err(|error| SnapshotError::io(&self.store.folder, error))?;
+        done
+    }
+
+    /// Changes files, with nothing to tell of it after a kill. `mark` begins the names of what is not in its place.
+    pub(super) fn put(&self, mark: &str, to: &Root, changes: &[&Change]) -> Result<Done, SnapshotError> {
         let mut restore = Restore {
             store: &self.store,
             root: &self.root,
             to,
-            mark: journal.mark.clone(),
+            mark: mark.to_owned(),
             beside: HashMap::new(),
             made: Vec::new(),
             loosened: BTreeMap::new(),
@@ -159,14 +169,12 @@ impl Snapshots {
             // Nothing has taken its place yet.
             restore.remove_beside();
             restore.tighten();
-            Journal::remove(&self.store.folder).map_err(told)?;
             return Err(error);
         }
         restore.replace(changes);
         restore.remove_beside();
         restore.finish_folders(changes);
         sync(&self.root);
-        Journal::remove(&self.store.folder).map_err(told)?;
         Ok(restore.done)
     }
 }
@@ -534,6 +542,7 @@ impl Restore<'_> {
     }
 }
 
+const THEIRS: &str = "stays: it was changed by somebody since";
 const MEANWHILE: &str = "stays: it was changed meanwhile";
 
 /// Why something could not be prepared.
@@ -559,7 +568,7 @@ fn said(error: Errno) -> String {
 }
 
 /// Gives an open file or directory what a snapshot knows beside its content.
-fn apply(file: impl AsFd, meta: &Meta) -> Result<(), Errno> {
+pub(super) fn apply(file: impl AsFd, meta: &Meta) -> Result<(), Errno> {
     let file = file.as_fd();
     let now = at::stat_open(file)?;
     if (now.uid, now.gid) != (meta.uid, meta.gid) {
@@ -577,7 +586,7 @@ fn apply(file: impl AsFd, meta: &Meta) -> Result<(), Errno> {
     fs::futimens(file, &times(meta))
 }
 
-fn own(folder: &OwnedFd, name: &[u8], meta: &Meta) {
+pub(super) fn own(folder: &OwnedFd, name: &[u8], meta: &Meta) {
     let wanted = (meta.uid, meta.gid);
     if at::stat(folder, name).is_ok_and(|now| (now.uid, now.gid) != wanted) {
         // As above.
@@ -594,7 +603,7 @@ fn gid(raw: u32) -> fs::Gid {
     fs::Gid::from_raw(raw)
 }
 
-fn times(meta: &Meta) -> Timestamps {
+pub(super) fn times(meta: &Meta) -> Timestamps {
     Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT },
         last_modification: Timespec { tv_sec: meta.mtime.seconds, tv_nsec: meta.mtime.nanos.into() },

@@ -23,7 +23,7 @@ const GROUP: usize = 1 << 20;
 /// A pack takes no further group from here on.
 const PACK: u64 = 256 << 20;
 /// Compression: what tar users choose.
-const LEVEL: i32 = 3;
+const LEVEL: i32 = 2;
 /// Groups that are kept when they were read.
 const KEPT: usize = 8;
 

@@ -5,6 +5,8 @@
 //! file by file: only what differs, each whole or not at all, and never through a link.
 
 mod at;
+mod attributes;
+mod beside;
 mod bytes;
 mod cache;
 mod compare;

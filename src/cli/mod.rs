@@ -19,6 +19,7 @@ mod opening;
 mod permissions;
 mod person;
 mod prompts;
+mod remote;
 mod sandbox;
 mod screen;
 mod selftest;

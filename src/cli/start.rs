@@ -517,7 +517,8 @@ impl Start {
             own: self.own_places(),
             limits: self.config.snapshots.limits.clone(),
         };
-        Snapshots::open(settings).map(Arc::new).map_err(|error| error.to_string())
+        let open = Snapshots::open(settings).map_err(|error| error.to_string())?;
+        Ok(Arc::new(open.with_remote(super::remote::remote(&self.config.snapshots))))
     }
 
     /// Where this program keeps its settings, keys and sessions: for neither commands nor file tools.
@@ -543,6 +544,7 @@ impl Start {
         // A file that can't be read is told of when a key of it is wanted.
         let kept = self.keys().all().unwrap_or_default();
         let others = keys.chain(sandbox::env::secret_values()).chain(catalog.header_secrets());
+        let others = others.chain(super::remote::secrets(&self.config.snapshots));
         self.secrets.know(others.map(SecretString::from).chain(kept));
     }
 

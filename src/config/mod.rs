@@ -25,7 +25,9 @@ pub use error::ConfigError;
 pub use paths::Home;
 pub use project::project_root;
 pub use schema::schema;
-pub use settings::{Backend, Config, InstructionSettings, PermissionSettings, Project, ShellSettings};
+pub use settings::{
+    Backend, Config, InstructionSettings, PermissionSettings, Project, ShellSettings, SnapshotSettings,
+};
 pub use stamp::Stamp;
 
 use layer::Layer;

@@ -20,7 +20,7 @@ mod work;
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use tokio::{
@@ -105,6 +105,8 @@ struct Harness {
     snapshots: Option<Result<Arc<Snapshots>, String>>,
     /// What a person was told that no snapshot holds.
     told: HashSet<PathBuf>,
+    /// Whether a person was told that snapshots can't be sent elsewhere.
+    unsent: Arc<AtomicBool>,
     models: OpenModel,
     model: Option<(ModelRef, OpenedModel)>,
     tools: Toolbox,
@@ -153,6 +155,7 @@ pub fn start(parts: Parts) -> Handle {
         blobs: parts.blobs,
         snapshots: parts.snapshots,
         told: HashSet::new(),
+        unsent: Arc::default(),
         models: parts.models,
         model: None,
         tools: parts.tools,

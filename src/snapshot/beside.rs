@@ -34,6 +34,9 @@ use super::{
 const THREADS: usize = 8;
 /// Files that a thread takes at a time.
 const SHARE: usize = 8;
+/// Why there is no content for a file.
+const LOST: &str =
+    "its content is not in the store: it was lost, or is a secret that does not travel to other machines";
 
 /// Where new content is, and the file that it belongs to.
 pub(super) struct Beside {
@@ -248,19 +251,23 @@ fn make(store: &Store, folder: &OwnedFd, job: &Job<'_>) -> Result<(), Failure> {
 }
 
 fn fill(store: &Store, mut file: &File, size: u64, content: &Content) -> Result<(), Failure> {
+    let lost = |error| match error {
+        SnapshotError::Lost(_) => Failure::This(LOST.to_owned()),
+        error => Failure::All(error),
+    };
     let write = |error: std::io::Error| Failure::of(Errno::from_io_error(&error).unwrap_or(Errno::IO));
     match content {
         Content::Whole(hash) => {
-            let bytes = store.read(hash).map_err(Failure::All)?;
+            let bytes = store.read(hash).map_err(lost)?;
             file.write_all(&bytes).map_err(write)
         }
         Content::Pieces(list) => {
             let mut at = 0;
-            for piece in store.pieces(list).map_err(Failure::All)? {
+            for piece in store.pieces(list).map_err(lost)? {
                 match piece {
                     Piece::Hole(length) => at += length,
                     Piece::Data(hash, length) => {
-                        let bytes = store.read(&hash).map_err(Failure::All)?;
+                        let bytes = store.read(&hash).map_err(lost)?;
                         file.write_all_at(&bytes, at).map_err(write)?;
                         at += length;
                     }

@@ -21,10 +21,14 @@ mod pack;
 mod plan;
 #[cfg(test)]
 mod property_tests;
+mod remote;
+#[cfg(test)]
+mod remote_tests;
 mod restore;
 #[cfg(test)]
 mod room_tests;
 mod scan;
+mod sent;
 mod store;
 mod take;
 #[cfg(test)]
@@ -54,6 +58,7 @@ use self::{
 
 pub use node::Why;
 pub use plan::{Change, Plan, What};
+pub use remote::{Pushed, Remote};
 pub use restore::{Done, Which};
 
 /// What is snapshotted, and where that is kept.
@@ -102,6 +107,7 @@ pub struct Snapshots {
     store: Store,
     root: OwnedFd,
     own: Vec<(u64, u64)>,
+    remote: Option<Remote>,
 }
 
 /// A snapshot that was taken.
@@ -145,6 +151,8 @@ pub enum SnapshotError {
     Lost(String),
     #[error("{} is damaged", .0.display())]
     Damaged(PathBuf),
+    #[error("the bucket for snapshots: {0}")]
+    Remote(String),
     #[error("a file is too large to be stored")]
     Unfit,
     #[error("taking it crashed; this is a bug of the agent")]
@@ -173,7 +181,7 @@ impl Snapshots {
             .map_err(|error| SnapshotError::io(&settings.workspace, error))?;
         let places = settings.own.iter().chain([&settings.folder]);
         let own = places.filter_map(|place| place.metadata().ok()).map(|meta| number(&meta)).collect();
-        Ok(Self { settings, store, root, own })
+        Ok(Self { settings, store, root, own, remote: None })
     }
 
     /// Takes a snapshot. The same state is the same snapshot.
@@ -190,13 +198,23 @@ impl Snapshots {
         take::take(&self.store, lock, &self.root, &self.settings, &self.own)
     }
 
+    /// A snapshot, from elsewhere if it is not here.
     fn root_of(&self, snapshot: &SnapshotId) -> Result<Root, SnapshotError> {
+        self.store.root(&self.root_hash(snapshot)?)
+    }
+
+    /// The object of a snapshot, which is there.
+    fn root_hash(&self, snapshot: &SnapshotId) -> Result<Hash, SnapshotError> {
         let missing = || SnapshotError::Missing(snapshot.clone());
         let hash = Hash::parse(snapshot.as_str()).ok_or_else(missing)?;
-        match self.store.root(&hash) {
-            Err(SnapshotError::Lost(lost)) if lost == hash.to_string() => Err(missing()),
-            root => root,
+        if self.store.has(&hash)? {
+            return Ok(hash);
         }
+        self.store.refresh();
+        if self.store.has(&hash)? || self.pull(snapshot)? && self.store.has(&hash)? {
+            return Ok(hash);
+        }
+        Err(missing())
     }
 
     /// Bytes that the store takes on the disk.

@@ -2,6 +2,8 @@
 
 mod args;
 mod around;
+mod bundle;
+mod check;
 mod clipboard;
 mod demo;
 mod docker;
@@ -10,7 +12,10 @@ mod drafts;
 mod error;
 mod exec;
 mod explain;
+mod export;
 mod feedback;
+mod import;
+mod keep;
 mod login;
 mod machine;
 mod models;
@@ -20,6 +25,7 @@ mod permissions;
 mod person;
 mod prompts;
 mod remote;
+mod replay;
 mod sandbox;
 mod screen;
 mod selftest;
@@ -29,6 +35,7 @@ mod stdin;
 mod temporary;
 mod themes;
 mod undo;
+mod workspace;
 mod worktree;
 
 use std::{
@@ -82,10 +89,12 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         None => {
             let start = with_person(&common)?;
             start.can_begin()?;
+            keep::in_background(&start);
             runtime()?.block_on(screen::run(start, First::New, cli.prompt))
         }
         Some(CommandArgs::Resume { id, last, prompt }) => {
             let start = with_person(&common)?;
+            keep::in_background(&start);
             // With --last the only word is what to say.
             let (id, prompt) = if last { (None, prompt.or(id)) } else { (id, prompt) };
             let first = match (last, id) {
@@ -109,16 +118,18 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             }
         }
         Some(CommandArgs::Exec(args)) => {
-            let start = start(&common)?;
+            let start = exec::recorded(start(&common)?, args.run.record.as_deref())?;
+            keep::in_background(&start);
             runtime()?.block_on(exec::run(&start, &args))
         }
+        Some(CommandArgs::Replay(args)) => replay::run(&common, &args),
         Some(CommandArgs::Undo { which, to }) => {
             undo::run(&start(&common)?, &which, undo::Way::Back(to.map(TurnId)))
         }
         Some(CommandArgs::Redo { which }) => undo::run(&start(&common)?, &which, undo::Way::Forth),
-        Some(CommandArgs::Sessions { command }) => {
-            sessions::run(&start(&common)?.sessions(), &command).map(|()| ExitCode::SUCCESS)
-        }
+        Some(CommandArgs::Sessions { command }) => sessions::run(&start(&common)?, &command),
+        Some(CommandArgs::Export(args)) => export::run(&start(&common)?, &args),
+        Some(CommandArgs::Import(args)) => import::run(&start(&common)?, &args),
         Some(CommandArgs::Permissions { command }) => {
             permissions::run(&start(&common)?, &command).map(|()| ExitCode::SUCCESS)
         }
@@ -201,6 +212,7 @@ fn start(common: &Common) -> Result<Start, CliError> {
         models: None,
         secrets: Secrets::default(),
         allow_hosts: common.allow_host.clone(),
+        recorder: None,
     })
 }
 

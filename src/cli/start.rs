@@ -10,11 +10,12 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use crate::config::{self, Backend, Config, ConfigError, Home, Inputs};
+use crate::config::{self, Backend, Config, ConfigError, Home, Inputs, TarballAt};
 use crate::context::Person;
 use crate::harness::{self, Handle, OpenedModel, Parts};
 use crate::model::auth::{self, AuthFile};
 use crate::model::catalog::{self, Catalog, Resolved};
+use crate::model::record::Recorder;
 use crate::model::{ModelError, ModelErrorKind};
 use crate::protocol::{
     Approval, Command, Effort, Event, FORMAT_VERSION, Fact, Level, ModelRef, Rule, SandboxMode, SessionId,
@@ -57,6 +58,8 @@ pub(super) struct Start {
     pub(super) secrets: Secrets,
     /// Hosts that were allowed on the command line, beside those of the configuration.
     pub(super) allow_hosts: Vec<String>,
+    /// Keeps what goes to the provider and what comes back.
+    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 /// What was typed on the command line for this run. It goes before what a resumed session ran with.
@@ -107,6 +110,7 @@ pub(super) struct Kept {
 /// A session with a running harness.
 pub(super) struct Open {
     pub(super) id: SessionId,
+    pub(super) workspace: PathBuf,
     /// What the log told before the harness started.
     pub(super) history: Vec<Event>,
     pub(super) handle: Handle,
@@ -139,7 +143,7 @@ impl Open {
 
 impl Start {
     pub(super) fn sessions(&self) -> Sessions {
-        Sessions::new(self.home.sessions())
+        Sessions::new(self.home.sessions()).known_in(self.home.data.join("sessions.index"))
     }
 
     /// The session that was named by its id or the beginning of it, or else the last one of this directory.
@@ -362,7 +366,8 @@ impl Start {
         &self,
         output_schema: Option<serde_json::Value>,
     ) -> Result<(Settings, Vec<String>), CliError> {
-        let Resolved { model, limits, effort, verbosity, notes, .. } = self.resolve(&self.config.model)?;
+        let Resolved { model, limits, price, effort, verbosity, notes, .. } =
+            self.resolve(&self.config.model)?;
         let settings = Settings {
             model,
             effort,
@@ -371,6 +376,7 @@ impl Start {
             sandbox: self.config.sandbox,
             backend: self.config.backend.to_string(),
             limits,
+            price,
             snapshots: self.config.snapshots.mode,
             output_schema,
         };
@@ -389,6 +395,7 @@ impl Start {
                 sandbox: self.config.sandbox,
                 backend: self.config.backend.to_string(),
                 limits: catalog::UNKNOWN_LIMITS,
+                price: None,
                 snapshots: self.config.snapshots.mode,
                 output_schema: None,
             },
@@ -411,6 +418,7 @@ impl Start {
         if let Some(model) = typed.model.as_ref().filter(|model| **model != settings.model) {
             let resolved = self.resolve(model)?;
             settings.limits = resolved.limits;
+            settings.price = resolved.price;
             settings.effort = resolved.effort;
             settings.verbosity = resolved.verbosity;
             settings.model = resolved.model;
@@ -457,6 +465,7 @@ impl Start {
         let catalog = self.catalog();
         let keys = self.keys();
         let secrets = self.secrets.clone();
+        let recorder = self.recorder.clone();
         Arc::new(move |settings: &Settings| {
             let resolved = catalog
                 .resolve(&settings.model)
@@ -466,7 +475,7 @@ impl Start {
             // It may have been kept since the session began.
             secrets.know(key.clone());
             Ok(OpenedModel {
-                model: catalog::open(&resolved, key.as_ref())?,
+                model: catalog::open(&resolved, key.as_ref(), recorder.as_ref())?,
                 name: settings.model.model.clone(),
             })
         })
@@ -567,6 +576,7 @@ impl Start {
             workspace: self.workspace.clone(),
             writable,
             reveal: self.config.reveal.clone(),
+            disk: self.config.session_disk << 20,
             scratch: scratch.join("scratch"),
             own: self.own_places(),
             helper: sandbox::itself(&program, &written).map_err(lost)?,
@@ -635,6 +645,8 @@ impl Start {
             begin,
             blobs: blobs.clone(),
             snapshots,
+            tarball: (self.config.snapshots.tarball == TarballAt::Turn && ephemeral.is_none())
+                .then(|| folder.join(super::workspace::TARBALL)),
             models: self.models(),
             tools: Toolbox::builtin(),
             workspace,
@@ -647,7 +659,8 @@ impl Start {
             surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox, online.network)),
             deltas,
         });
-        Ok(Open { id, history, handle, blobs, shell, headline, ephemeral })
+        let workspace = self.workspace.clone();
+        Ok(Open { id, workspace, history, handle, blobs, shell, headline, ephemeral })
     }
 }
 

@@ -27,6 +27,7 @@ pub use project::project_root;
 pub use schema::schema;
 pub use settings::{
     Backend, Config, InstructionSettings, PermissionSettings, Project, ShellSettings, SnapshotSettings,
+    TarballAt,
 };
 pub use stamp::Stamp;
 

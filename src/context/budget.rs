@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_providers_count_replaces_the_estimate_up_to_its_answer() {
-        let usage = Usage { input: 1_000, cached: 900, output: 50, reasoning: 20 };
+        let usage = Usage { input: 1_000, cached: 900, output: 50, reasoning: 20, cost: None };
         let since = [Item::user("12345678")];
         assert_eq!(used(None, &since), 6);
         assert_eq!(used(Some(usage), &since), 1_056);

@@ -57,6 +57,8 @@ pub struct Parts {
     /// Where states of the workspace are kept, or why they can't be; nothing, if they are not wanted.
     pub snapshots: Option<Result<Arc<Snapshots>, String>>,
     /// Opens the model that the settings name.
+    /// The file that the workspace is written to after each turn that may have changed it, if it is to be.
+    pub tarball: Option<PathBuf>,
     pub models: OpenModel,
     pub tools: Toolbox,
     pub workspace: Workspace,
@@ -103,6 +105,9 @@ struct Harness {
     unwritable: Option<String>,
     blobs: Blobs,
     snapshots: Option<Result<Arc<Snapshots>, String>>,
+    /// Where the workspace is written to after a turn, and what writes it.
+    tarball: Option<PathBuf>,
+    writing: snapshot::Writing,
     /// What a person was told that no snapshot holds.
     told: HashSet<PathBuf>,
     /// Whether a person was told that snapshots can't be sent elsewhere.
@@ -154,6 +159,8 @@ pub fn start(parts: Parts) -> Handle {
         unwritable: None,
         blobs: parts.blobs,
         snapshots: parts.snapshots,
+        tarball: parts.tarball,
+        writing: snapshot::Writing::default(),
         told: HashSet::new(),
         unsent: Arc::default(),
         models: parts.models,
@@ -218,6 +225,7 @@ impl Harness {
         self.turn.cancel();
         self.jobs.shutdown().await;
         self.shell.stop().await;
+        self.writing.stop().await;
         if let Some(reports) = reports {
             let ended = reports.finish().await;
             self.record(ended.into_iter().map(Fact::ConnectionEnded).collect());

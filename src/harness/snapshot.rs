@@ -3,16 +3,37 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use crate::protocol::{Context, Fact, Item, Level, Moment, Restore, TurnId};
+use crate::protocol::{Context, Fact, Item, Level, Moment, Restore, SnapshotId, TurnId};
 use crate::snapshot::{Done, SnapshotError, Snapshots, Taken, Which, Why};
 
 use super::{Harness, work::Work};
 
 /// Paths that a fact and the model are told of. How many there were is told as well.
 const NAMED: usize = 50;
+
+/// A tarball that is being written.
+#[derive(Default)]
+pub(super) struct Writing {
+    task: Option<tokio::task::JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Writing {
+    /// Ends it.
+    pub(super) async fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(task) = self.task.take() {
+            // Whatever came of it.
+            let _ = task.await;
+        }
+    }
+}
 
 impl Harness {
     /// Begins to take a snapshot.
@@ -76,7 +97,8 @@ impl Harness {
             }
         };
         let Taken { id: snapshot, files, bytes, stored, .. } = taken;
-        let mut facts = vec![Fact::SnapshotTaken { turn, moment, snapshot, files, bytes, stored }];
+        let mut facts =
+            vec![Fact::SnapshotTaken { turn, moment, snapshot: snapshot.clone(), files, bytes, stored }];
         let capped = |why: &Why| matches!(why, Why::Ignored | Why::Large | Why::Unreadable);
         let new: Vec<String> = taken
             .left
@@ -90,6 +112,25 @@ impl Harness {
             facts.push(Fact::Noted { level: Level::Info, text });
         }
         self.record(facts);
+        if moment == Moment::After {
+            self.write_tarball(&snapshot);
+        }
+    }
+
+    /// Writes the workspace to a file, beside whatever comes next.
+    fn write_tarball(&mut self, snapshot: &SnapshotId) {
+        let (Some(to), Some(Ok(snapshots))) = (self.tarball.clone(), self.snapshots.clone()) else { return };
+        let (stop, snapshot) = (Arc::clone(&self.writing.stop), snapshot.clone());
+        let before = self.writing.task.take();
+        self.writing.task = Some(tokio::spawn(async move {
+            if let Some(before) = before {
+                // One at a time; that of an earlier turn is soon of no use.
+                let _ = before.await;
+            }
+            let write = move || snapshots.tarball(&snapshot, &to, &stop);
+            // What fails is tried again, and told, when the session ends.
+            drop(tokio::task::spawn_blocking(write).await);
+        }));
     }
 
     pub(super) fn was_put_back(&mut self, restore: &Restore, result: Result<(Done, Taken), String>) {

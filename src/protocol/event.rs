@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    BlobId, CallId, Connection, Content, Delivery, Effects, Grant, InputId, Intent, Item, ProcessId,
+    BlobId, CallId, Connection, Content, Cost, Delivery, Effects, Grant, InputId, Intent, Item, ProcessId,
     RequestId, ResponseId, Rule, Scope, Seq, SessionId, Settings, SnapshotId, TurnId, settings::known,
 };
 
@@ -345,6 +345,9 @@ pub struct Usage {
     /// The part of `output` that was reasoning.
     #[serde(default)]
     pub reasoning: u64,
+    /// What all of it cost, where the model's prices are known.
+    #[serde(default, rename = "cost_usd", skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
 }
 
 fn delivery<'de, D: Deserializer<'de>>(from: D) -> Result<Delivery, D::Error> {
@@ -361,10 +364,20 @@ impl Fact {
 
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
-        self.input += other.input;
-        self.cached += other.cached;
-        self.output += other.output;
-        self.reasoning += other.reasoning;
+        let free = |usage: &Self| usage.input == 0 && usage.output == 0;
+        self.cost = match (self.cost, other.cost) {
+            (Some(mut cost), Some(more)) => {
+                cost += more;
+                Some(cost)
+            }
+            (Some(cost), None) if !free(&other) => Some(cost.at_least()),
+            (None, Some(cost)) if !free(self) => Some(cost.at_least()),
+            (cost, other) => cost.or(other),
+        };
+        self.input = self.input.saturating_add(other.input);
+        self.cached = self.cached.saturating_add(other.cached);
+        self.output = self.output.saturating_add(other.output);
+        self.reasoning = self.reasoning.saturating_add(other.reasoning);
     }
 }
 

@@ -16,6 +16,7 @@ mod intent;
 mod item;
 mod network;
 mod obeyed;
+mod price;
 mod printable;
 mod settings;
 mod shown;
@@ -35,7 +36,8 @@ pub use id::{BlobId, CallId, InputId, ProcessId, RequestId, ResponseId, Seq, Ses
 pub use intent::{FileChange, FileOperation, Grant, Intent, Rule, Scope, quoted};
 pub use item::{Args, Content, Context, Item, words};
 pub use network::{Connection, Passage};
-pub use obeyed::{obeyed_by, obeyed_names};
+pub use obeyed::{is_obeyed, obeyed_by, obeyed_names};
+pub use price::{Cost, Price, Rate};
 pub use printable::{printable, printable_speech};
 pub use settings::{Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Snapshots, Verbosity};
 pub use shown::{Excerpt, PatchedFile, PlanStep, Shown, StepStatus};

@@ -63,6 +63,8 @@ pub struct Session {
     pub undo: Undo,
     /// Tokens of the whole session.
     pub usage: Usage,
+    /// The same by the model that was asked.
+    pub spent: BTreeMap<String, Usage>,
     /// What the provider counted last, and how many items it had then seen.
     pub counted: Option<Counted>,
     /// Words of the program that came while an answer was worked off. They stand behind it.
@@ -178,6 +180,9 @@ impl Session {
             Fact::ResponseFinished { outcome, usage, .. } => {
                 if let Some(usage) = usage {
                     self.usage += *usage;
+                    if let Some(settings) = &self.settings {
+                        *self.spent.entry(settings.model.to_string()).or_default() += *usage;
+                    }
                     self.counted = Some(Counted { usage: *usage, items: self.items.len() });
                 }
                 if let Some(turn) = &mut self.turn {

@@ -223,6 +223,7 @@ fn settings() -> Settings {
         sandbox: SandboxMode::WorkspaceWrite,
         backend: "local".into(),
         limits: Limits { window: 1000, tool_output: 100 },
+        price: None,
         snapshots: Snapshots::On,
         output_schema: None,
     }

@@ -9,28 +9,42 @@ mod attributes;
 mod beside;
 mod bytes;
 mod cache;
+mod check;
 mod compare;
 mod hash;
 mod ignored;
 mod index;
 mod journal;
+mod keep;
+#[cfg(test)]
+mod keep_tests;
 #[cfg(test)]
 mod kill_tests;
 mod node;
 mod pack;
+mod parcel;
+#[cfg(test)]
+mod parcel_tests;
 mod plan;
 #[cfg(test)]
 mod property_tests;
+mod reach;
+mod recent;
 mod remote;
 #[cfg(test)]
 mod remote_tests;
+mod repack;
 mod restore;
 #[cfg(test)]
 mod room_tests;
 mod scan;
 mod sent;
 mod store;
+mod stored;
 mod take;
+mod tarball;
+#[cfg(test)]
+mod tarball_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -56,10 +70,15 @@ use self::{
     store::{Lock, Store},
 };
 
+pub use check::Checked;
+pub use keep::Swept;
 pub use node::Why;
+pub use parcel::{Bounds, Foreign, Parcel, Weight, caseless};
 pub use plan::{Change, Plan, What};
 pub use remote::{Pushed, Remote};
 pub use restore::{Done, Which};
+pub use stored::Stored;
+pub use tarball::{Tarball, tarball_of};
 
 /// What is snapshotted, and where that is kept.
 #[derive(Debug, Clone)]
@@ -157,6 +176,11 @@ pub enum SnapshotError {
     Unfit,
     #[error("taking it crashed; this is a bug of the agent")]
     Crashed,
+    #[error("it was stopped")]
+    Stopped,
+    /// What came from elsewhere is not what it says, or more than is taken.
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl SnapshotError {
@@ -195,7 +219,9 @@ impl Snapshots {
     }
 
     fn take_locked(&self, lock: &Lock) -> Result<Taken, SnapshotError> {
-        take::take(&self.store, lock, &self.root, &self.settings, &self.own)
+        let taken = take::take(&self.store, lock, &self.root, &self.settings, &self.own)?;
+        recent::note(&self.store.folder, &taken.id)?;
+        Ok(taken)
     }
 
     /// A snapshot, from elsewhere if it is not here.

@@ -25,7 +25,7 @@ fn left(taken: &Taken) -> Vec<(String, Why)> {
 }
 
 /// One of everything that a tree can hold.
-fn everything(world: &World) {
+pub(super) fn everything(world: &World) {
     world.write("src/main.rs", "fn main() {}\n");
     world.write("empty", "");
     world.write("large", (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>());

@@ -19,6 +19,9 @@ impl App {
         if !self.overlays.is_empty() {
             return self.overlay_key(key, now_ms);
         }
+        if self.playback.is_some() {
+            return self.playback_key(key, now_ms);
+        }
         if let Some(approval) = &mut self.approval {
             match approval.key(key, now_ms) {
                 approval::Reaction::Consumed => return Vec::new(),
@@ -120,6 +123,9 @@ impl App {
 
     /// Clears what was typed; then stops what runs; then warns; then quits.
     pub(in crate::tui) fn control_c(&mut self, now_ms: u64) -> Vec<Action> {
+        if self.playback.is_some() {
+            return vec![Action::Quit];
+        }
         if !self.composer.is_empty() && self.approval.is_none() {
             self.composer.set_text("");
             return Vec::new();

@@ -1,6 +1,8 @@
 //! Each wire over real HTTP: requests against golden files, recorded streams, and every way to fail.
 
 mod answers;
+mod conformance;
+mod dialects;
 mod failures;
 mod requests;
 mod streams;

@@ -29,6 +29,8 @@ mod plan;
 #[cfg(test)]
 mod property_tests;
 mod reach;
+#[cfg(test)]
+mod real_tests;
 mod recent;
 mod remote;
 #[cfg(test)]

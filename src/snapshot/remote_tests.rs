@@ -34,7 +34,7 @@ impl Server {
         let Some(Ok(line)) = lines.next() else {
             child.wait().unwrap();
             let text = "SKIPPED: there is no S3-compatible server: pip install 'moto[server]'";
-            assert!(std::env::var_os("CI").is_none(), "{text}");
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "{text}");
             eprintln!("{text}");
             return None;
         };

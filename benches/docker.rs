@@ -35,8 +35,9 @@ fn main() {
     };
     std::fs::create_dir(&settings.workspace).expect("a workspace");
     let start = || {
-        let docker = DockerSettings { image: Some(image.clone()), host: None, keep: false };
-        contain(settings.clone(), docker, &|_| {}).expect("a container")
+        let docker =
+            DockerSettings { image: Some(image.clone()), host: None, certificates: None, keep: false };
+        contain(settings.clone(), docker, None, &|_| {}).expect("a container")
     };
 
     let sandbox = start();

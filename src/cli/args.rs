@@ -64,6 +64,8 @@ pub(super) enum CommandArgs {
         last: bool,
         /// What to say.
         prompt: Option<String>,
+        #[command(flatten)]
+        back: BackArgs,
     },
     /// Begin a session with the conversation of another one. Without a terminal: print its id.
     Fork {
@@ -75,6 +77,15 @@ pub(super) enum CommandArgs {
         last: bool,
         /// What to say.
         prompt: Option<String>,
+        /// With the conversation up to the end of this turn, and not all of it.
+        #[arg(long, value_name = "TURN")]
+        at: Option<u32>,
+        /// Work in a copy of the directory (with --at: as it was then). Nothing said: DIRECTORY-fork beside it.
+        #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+        copy: Option<Option<PathBuf>>,
+        /// Work in a further work tree of the git repository, which is made for it.
+        #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, conflicts_with = "copy")]
+        worktree: Option<Option<PathBuf>>,
     },
     /// Show a session again as it went, without a model or a network: on a terminal a key for each step, elsewhere all of
     /// it as text.
@@ -199,6 +210,26 @@ pub(super) struct WhichArgs {
     pub(super) all: bool,
 }
 
+/// What a session that is gone on with finds in its directory.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct BackArgs {
+    /// Put the files back as the session left them, also where the directory is gone. Shows what would change, and asks.
+    #[arg(long)]
+    pub(super) restore: bool,
+    /// Go on in this directory, as a new session: with what is there, or, if it is empty, with the files as they were.
+    #[arg(long, value_name = "DIR")]
+    pub(super) into: Option<PathBuf>,
+    /// With --restore: do not ask.
+    #[arg(long, requires = "restore")]
+    pub(super) yes: bool,
+}
+
+impl BackArgs {
+    pub(super) fn any(&self) -> bool {
+        self.restore || self.into.is_some()
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     /// The session's id, or its beginning. Nothing: the last session of this directory.
@@ -209,6 +240,9 @@ pub(super) struct ExportArgs {
     /// Only the conversation: no states of files, so nothing can be undone or brought back from it.
     #[arg(long)]
     pub(super) no_files: bool,
+    /// Say what was written as one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -223,6 +257,9 @@ pub(super) struct ImportArgs {
     /// How many times as large a part of it may become.
     #[arg(long, value_name = "TIMES", default_value_t = 1000)]
     pub(super) max_ratio: u64,
+    /// Say what was taken over as one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// How much is kept.
@@ -273,6 +310,8 @@ pub(super) struct ResumeArgs {
     pub(super) prompt: Option<String>,
     #[command(flatten)]
     pub(super) decisions: Decisions,
+    #[command(flatten)]
+    pub(super) back: BackArgs,
 }
 
 /// What a person decides about calls that wait. Each call is decided for itself.

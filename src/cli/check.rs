@@ -10,7 +10,7 @@ use std::{
 
 use crate::protocol::{SessionId, SnapshotId, printable};
 use crate::snapshot::{Stored, tarball_of};
-use crate::store;
+use crate::store::BlobFault;
 
 use super::{keep::Place, sessions::size, start::Start, workspace};
 
@@ -33,15 +33,7 @@ pub(super) fn run(start: &Start, only: &[SessionId], json: bool) -> anyhow::Resu
     let place = Place::of(start);
     let all = only.is_empty();
     let ids = if all { place.sessions.ids()? } else { only.to_vec() };
-    let stores = if all {
-        Stored::all(&place.snapshots)?
-    } else {
-        let workspaces = place.sessions.list()?.into_iter().filter(|listed| only.contains(&listed.id));
-        let mut workspaces: Vec<_> = workspaces.map(|listed| listed.workspace).collect();
-        workspaces.sort();
-        workspaces.dedup();
-        workspaces.iter().map(|place| Stored::of(&start.home.snapshots(), place)).collect::<Result<_, _>>()?
-    };
+    let mut stores = Stored::all(&place.snapshots)?;
     let mut found = Found::default();
     let mut states: Vec<SnapshotId> = Vec::new();
     for id in ids {
@@ -49,6 +41,9 @@ pub(super) fn run(start: &Start, only: &[SessionId], json: bool) -> anyhow::Resu
     }
     states.sort_by(|a, b| a.0.cmp(&b.0));
     states.dedup();
+    if !all {
+        stores.retain(|stored| states.iter().any(|state| stored.has(state)));
+    }
     for stored in &stores {
         let checked = stored.check(&states, &AtomicBool::new(false))?;
         found.packs += checked.packs;
@@ -66,9 +61,16 @@ fn session(place: &Place, id: SessionId, stores: &[Stored], found: &mut Found, s
     let folder = place.sessions.folder(id);
     found.sessions += 1;
     let mut damaged = |what: String| found.damage.push((name.clone(), what));
-    match store::read_whole_lines(&place.sessions.log(id)) {
-        Ok((_, None)) => {}
-        Ok((_, Some(damage))) => damaged(damage.to_string()),
+    match place.sessions.verify(id, None) {
+        Ok(verified) => {
+            if let Some(damage) = verified.damage {
+                damaged(damage.to_string());
+            }
+            // What is there is read below, whether it is named or not.
+            if let Some((record, blob, BlobFault::Missing)) = verified.blob {
+                damaged(format!("blob {blob} is missing, which record {record} names"));
+            }
+        }
         // It has gone meanwhile.
         Err(_) if !folder.exists() => return,
         Err(error) => damaged(error.to_string()),

@@ -97,9 +97,15 @@ pub(super) async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Re
     }
     let message = prompt.map(|prompt| Message::read(Some(prompt), &run.image)).transpose()?;
     // What makes no sense is refused before anything goes on.
-    let kept = start.reopen(id)?;
+    let kept = start.reopen_with(id, &args.back)?;
+    // It may be another one now, which goes on elsewhere.
+    let id = kept.id();
     let mut commands = decisions(&args.decisions, &kept.session)?;
     if commands.is_empty() && message.is_none() && kept.session.idle() {
+        if args.back.any() {
+            // That was all that was asked for.
+            return Ok(ExitCode::SUCCESS);
+        }
         return Err(CliError::usage(format!("session {id} has nothing left to do"))
             .hint(format!("say what comes next: agent exec resume {id} \"TASK\"")));
     }

@@ -79,6 +79,16 @@ fn states(start: &Start, id: SessionId) -> io::Result<Vec<SnapshotId>> {
 fn report(manifest: &Manifest, missing: &[SnapshotId], args: &ExportArgs, to: &Path) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let bytes = fs::metadata(to)?.len();
+    if args.json {
+        let all = serde_json::json!({
+            "session": manifest.session,
+            "file": to,
+            "bytes": bytes,
+            "snapshots": manifest.snapshots.len(),
+            "missing": missing.len(),
+        });
+        return writeln!(out, "{all}");
+    }
     writeln!(out, "exported session {} to {} ({})", manifest.session, to.display(), size(bytes))?;
     if args.no_files {
         writeln!(out, "without the states of files: nothing can be undone or brought back from it")?;

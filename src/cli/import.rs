@@ -12,7 +12,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::protocol::{BlobId, By, Event, Fact, Level, Scope, Settings, printable};
+use crate::protocol::{BlobId, By, Event, Fact, Level, SandboxMode, Scope, Settings, printable};
 use crate::session::{CallState, Session};
 use crate::snapshot::{self, Bounds, Foreign, Stored, Weight};
 use crate::store::{self, Blobs, Log};
@@ -53,7 +53,7 @@ pub(super) fn run(start: &Start, args: &ImportArgs) -> Result<ExitCode, CliError
         CliError::failed(format!("{} was not imported: {error:#}", args.file.display()))
             .hint("nothing of it is left here; make room, and try again")
     })?;
-    bundle.report(start).map_err(CliError::failed)?;
+    bundle.report(start, args.json).map_err(CliError::failed)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -187,9 +187,21 @@ impl<'a> Bundle<'a> {
         self.places.get(name).copied().ok_or_else(|| anyhow::anyhow!("it has no {name}"))
     }
 
-    fn report(&self, start: &Start) -> io::Result<()> {
+    fn report(&self, start: &Start, json: bool) -> io::Result<()> {
         let mut out = io::stdout().lock();
         let Manifest { session, title, workspace, snapshots, .. } = &self.manifest;
+        if json {
+            let all = serde_json::json!({
+                "session": session,
+                "title": title,
+                "workspace": workspace,
+                "there": workspace.is_dir(),
+                "snapshots": snapshots.len(),
+                "members": self.weight.members,
+                "bytes": self.weight.bytes,
+            });
+            return writeln!(out, "{all}");
+        }
         let title = printable(title).replace('\n', " ");
         writeln!(out, "imported session {session}{}{title}", if title.is_empty() { "" } else { ": " })?;
         let place = printable(&workspace.to_string_lossy()).replace('\n', "\\n");
@@ -205,7 +217,7 @@ impl<'a> Bundle<'a> {
         }
         writeln!(
             out,
-            "nothing that was allowed there is allowed here; commands run in `{}`",
+            "nothing that was allowed there is allowed here; commands run in `{}` at most",
             start.config.sandbox
         )?;
         if !workspace.is_dir() {
@@ -226,7 +238,7 @@ fn tame(start: &Start, session: &Session) -> Vec<Fact> {
     let mut facts = Vec::new();
     if let Some(settings) = &session.settings {
         let settings = Settings {
-            sandbox: start.config.sandbox,
+            sandbox: stricter(start.config.sandbox, settings.sandbox),
             approval: start.config.approval.unwrap_or(crate::protocol::Approval::OnRequest),
             backend: start.config.backend.to_string(),
             snapshots: start.config.snapshots.mode,
@@ -247,6 +259,16 @@ fn tame(start: &Start, session: &Session) -> Vec<Fact> {
     let text = "this session was imported; what was allowed elsewhere is not allowed here".to_owned();
     facts.push(Fact::Noted { level: Level::Info, text });
     facts
+}
+
+/// Neither more than it had, nor more than is configured here.
+fn stricter(here: SandboxMode, there: SandboxMode) -> SandboxMode {
+    let rank = |mode: &SandboxMode| match mode {
+        SandboxMode::ReadOnly => 0,
+        SandboxMode::WorkspaceWrite => 1,
+        SandboxMode::DangerFullAccess => 2,
+    };
+    if rank(&here) <= rank(&there) { here } else { there }
 }
 
 /// One beginning, and the one that the list names.

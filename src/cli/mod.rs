@@ -14,16 +14,19 @@ mod exec;
 mod explain;
 mod export;
 mod feedback;
+mod fork;
 mod import;
 mod keep;
 mod login;
 mod machine;
 mod models;
+mod newer;
 mod online;
 mod opening;
 mod permissions;
 mod person;
 mod prompts;
+mod rehydrate;
 mod remote;
 mod replay;
 mod sandbox;
@@ -55,6 +58,7 @@ use crate::secrets::Secrets;
 use self::{
     args::{Cli, CommandArgs, Common, ConfigArgs, SandboxArgs},
     error::CliError,
+    fork::Place,
     screen::First,
     start::{Start, Typed},
 };
@@ -92,23 +96,33 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             keep::in_background(&start);
             runtime()?.block_on(screen::run(start, First::New, cli.prompt))
         }
-        Some(CommandArgs::Resume { id, last, prompt }) => {
+        Some(CommandArgs::Resume { id, last, prompt, back }) => {
             let start = with_person(&common)?;
             keep::in_background(&start);
             // With --last the only word is what to say.
             let (id, prompt) = if last { (None, prompt.or(id)) } else { (id, prompt) };
             let first = match (last, id) {
+                (false, None) if back.any() => {
+                    return Err(CliError::usage(
+                        "which session? --restore and --into need its id, or --last",
+                    ));
+                }
                 (false, None) => First::Choose,
-                (_, id) => First::Resume(Box::new(start.reopen(start.find(id.as_deref())?)?)),
+                (_, id) => First::Resume(Box::new(start.reopen_with(start.find(id.as_deref())?, &back)?)),
             };
             runtime()?.block_on(screen::run(start, first, prompt))
         }
-        Some(CommandArgs::Fork { id, last, prompt }) => {
+        Some(CommandArgs::Fork { id, last, prompt, at, copy, worktree }) => {
             let (id, prompt) = if last { (None, prompt.or(id)) } else { (id, prompt) };
             // Without a terminal the new session is only made, and named.
             let screen = with_person(&common).ok();
             let start = screen.clone().map_or_else(|| start(&common), Ok)?;
-            let fork = start.fork(start.find(id.as_deref())?)?;
+            let place = match (copy, worktree) {
+                (Some(dir), _) => Place::Copy(dir),
+                (None, Some(dir)) => Place::WorkTree(dir),
+                (None, None) => Place::Same,
+            };
+            let fork = start.fork(start.find(id.as_deref())?, at.map(TurnId), &place)?;
             match screen {
                 Some(start) => {
                     let first = First::Resume(Box::new(start.reopen(fork)?));

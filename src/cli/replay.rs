@@ -14,7 +14,7 @@ use crate::store::{self, BlobFault, Damage, LogError, Verified};
 use crate::tui::Recorded;
 
 use super::{
-    args::{Common, Decisions, ReplayArgs, ResumeArgs, RunArgs},
+    args::{BackArgs, Common, Decisions, ReplayArgs, ResumeArgs, RunArgs},
     error::CliError,
     exec,
     screen::{self, First},
@@ -218,6 +218,7 @@ fn go_on(
                 last: false,
                 prompt,
                 decisions: Decisions::default(),
+                back: BackArgs::default(),
             };
             let run = RunArgs {
                 json,

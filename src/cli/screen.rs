@@ -26,7 +26,7 @@ use super::{
     clipboard,
     drafts::Drafts,
     error::CliError,
-    feedback, models, person, prompts, sessions,
+    feedback, fork, models, person, prompts, sessions,
     start::{Kept, Open, Place, Start},
     themes, undo,
     workspace::{self, Left},
@@ -113,6 +113,7 @@ pub(super) async fn replay(
         history_file,
         pressed: None,
         drafts,
+        left: Vec::new(),
     };
     let (farewell, _) = tui::run(screen, options).await.map_err(CliError::failed)?;
     if let Some(farewell) = farewell {
@@ -279,7 +280,7 @@ impl Host for Screen {
         let said = |error: CliError| error.to_string();
         let id = match next {
             Switch::Resume(id) => id,
-            Switch::Fork(from) => self.start.fork(from).map_err(said)?,
+            Switch::Fork(from) => self.start.fork(from, None, &fork::Place::Same).map_err(said)?,
         };
         let kept = self.start.reopen(id).map_err(said)?;
         self.start = self.start.of(&kept).map_err(said)?;
@@ -379,6 +380,17 @@ impl Host for Screen {
                     let looked = looked.unwrap_or_else(|error| Err(error.to_string()));
                     let failed = |problem| Answer::Failed { question, problem };
                     looked.map_or_else(failed, Answer::WouldRestore)
+                });
+            }
+            Question::WouldRewind { to, text, known } => {
+                let (snapshots, known) = (self.start.snapshots(), known.clone());
+                let (to, text) = (*to, text.clone());
+                return Box::pin(async move {
+                    let look = move || undo::prospect(&*snapshots?, known).map_err(|error| error.to_string());
+                    let looked = tokio::task::spawn_blocking(look).await;
+                    let looked = looked.unwrap_or_else(|error| Err(error.to_string()));
+                    let failed = |problem| Answer::Failed { question, problem };
+                    looked.map_or_else(failed, |prospect| Answer::WouldRewind { to, text, prospect })
                 });
             }
             Question::Blob { blob, from, length } => self.part(blob, *from, *length),

@@ -32,7 +32,9 @@ use crate::tools::{Toolbox, Workspace};
 use super::{
     around::Around,
     error::{CliError, Kind},
+    newer,
     online::Online,
+    rehydrate,
     temporary::Temporary,
 };
 
@@ -219,21 +221,6 @@ impl Start {
         self.open(id, &sessions, log, Vec::new(), begin, &settings, (sandbox, online), deltas, ephemeral)
     }
 
-    /// A new session that begins with the conversation of another one.
-    pub(super) fn fork(&self, from: SessionId) -> Result<SessionId, CliError> {
-        let id = SessionId(uuid::Uuid::now_v7());
-        self.sessions().fork(from, id).map_err(|error| {
-            let failed = CliError::failed(format!("session {from} can't be forked: {error}"));
-            match error {
-                LogError::Damaged { .. } => {
-                    failed.hint(format!("agent sessions show {from} prints what can be read"))
-                }
-                LogError::Locked | LogError::Unfit(_) | LogError::Io { .. } => failed,
-            }
-        })?;
-        Ok(id)
-    }
-
     /// Keeps what a person decided about the repository, and reads the configuration anew.
     pub(super) fn trust(&mut self, trusted: bool) -> Result<(), CliError> {
         let file = self.home.trust_file();
@@ -247,12 +234,7 @@ impl Start {
     pub(super) fn of(&self, kept: &Kept) -> Result<Self, CliError> {
         let workspace = &kept.session.workspace;
         if !workspace.is_dir() {
-            return Err(CliError::failed(format!(
-                "the directory of session {} is gone: {}",
-                kept.id,
-                workspace.display()
-            ))
-            .hint(format!("bring it back, or look at the session with: agent sessions show {}", kept.id)));
+            return Err(rehydrate::gone(kept, self));
         }
         // A link there may have been made by a command of the session.
         let now = workspace.canonicalize().map_err(CliError::failed)?;
@@ -263,7 +245,7 @@ impl Start {
                 workspace.display(),
                 now.display()
             ))
-            .hint("bring it back, or begin a new session in the other one"));
+            .hint(format!("bring it back, or go on in the other one: agent resume {} --into DIR", kept.id)));
         }
         let mut there = self.clone();
         if *workspace != self.workspace {
@@ -322,6 +304,7 @@ impl Start {
         sessions.archive(id, false).map_err(|error| {
             CliError::failed(format!("session {id} can't be brought back from the archive: {error}"))
         })?;
+        begin.extend(newer::note(&history));
         begin.extend(of_session.rules_read(&session));
         let online = of_session.online();
         let sandbox = of_session.sandbox(&settings, &sessions.folder(id), &online.network)?;
@@ -508,7 +491,7 @@ impl Start {
                     "agent doctor says more; --sandbox danger-full-access runs without one, at your own risk",
                 )
             }),
-            Backend::Docker(image) => super::docker::start(&self.config, settings, image.clone()),
+            Backend::Docker(image) => super::docker::start(&self.config, settings, image.clone(), network),
         }
     }
 
@@ -520,14 +503,19 @@ impl Start {
 
     /// The snapshots of the workspace, or why there can be none.
     pub(super) fn snapshots(&self) -> Result<Arc<Snapshots>, String> {
-        let settings = snapshot::Settings {
+        let settings = self.snapshot_settings(&self.workspace);
+        Snapshots::open(settings).map(Arc::new).map_err(|error| error.to_string())
+    }
+
+    /// Where the states of a directory are kept, and what is a part of them.
+    pub(super) fn snapshot_settings(&self, workspace: &Path) -> snapshot::Settings {
+        snapshot::Settings {
             folder: self.home.snapshots(),
-            workspace: self.workspace.clone(),
+            workspace: workspace.to_owned(),
             own: self.own_places(),
             limits: self.config.snapshots.limits.clone(),
-        };
-        let open = Snapshots::open(settings).map_err(|error| error.to_string())?;
-        Ok(Arc::new(open.with_remote(super::remote::remote(&self.config.snapshots))))
+            remote: super::remote::remote(&self.config.snapshots),
+        }
     }
 
     /// Where this program keeps its settings, keys and sessions: for neither commands nor file tools.
@@ -674,7 +662,7 @@ pub(super) fn approval(config: &Config, person: Person) -> Approval {
 }
 
 /// Why a log can't be used, and what to do.
-fn log_error(id: SessionId, error: &LogError) -> CliError {
+pub(super) fn log_error(id: SessionId, error: &LogError) -> CliError {
     let failed = CliError::failed(format!("session {id} can't be opened: {error}"));
     match error {
         LogError::Locked => failed.hint("end the other one first, or begin a new session"),

@@ -11,6 +11,7 @@ mod hand;
 mod network;
 mod record;
 mod respond;
+mod resumed;
 mod retry;
 mod snapshot;
 mod surroundings;
@@ -201,6 +202,7 @@ impl Harness {
     ) -> Result<(), LogError> {
         self.record(self.session.reconcile());
         self.finish_restore().await;
+        self.look_around().await;
         self.record(begin);
         loop {
             while self.unwritable.is_none()
@@ -225,6 +227,7 @@ impl Harness {
         self.turn.cancel();
         self.jobs.shutdown().await;
         self.shell.stop().await;
+        self.pause(&mut outcomes).await;
         self.writing.stop().await;
         if let Some(reports) = reports {
             let ended = reports.finish().await;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Model, ModelError, ModelErrorKind,
+    anthropic::{self, Anthropic},
     chat::{Chat, Dialect},
     http::Http,
     record::Recorder,
@@ -75,6 +76,10 @@ pub struct ModelSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub usable_percent: Option<u64>,
+    /// Tokens of an answer at most; 32,000 if not said. Only the wire `anthropic` has to be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub output: Option<u64>,
     /// Tokens that one tool result may bring in; 10,000 if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_output: Option<u64>,
@@ -110,6 +115,8 @@ pub enum Wire {
     Responses,
     /// Chat Completions, as many servers speak it.
     Chat,
+    /// Anthropic's Messages API.
+    Anthropic,
     /// No provider: answers come from a script.
     Replay,
 }
@@ -135,6 +142,8 @@ pub struct Resolved {
     pub model: ModelRef,
     pub provider: Provider,
     pub limits: Limits,
+    /// Tokens of an answer at most, where that is known.
+    pub output: Option<u64>,
     /// What the model runs with when nobody says otherwise.
     pub effort: Option<Effort>,
     /// The efforts that it takes; none for a model that is not known to reason.
@@ -265,6 +274,7 @@ impl Catalog {
                 window: (u128::from(window) * u128::from(percent) / 100).try_into().unwrap_or(window),
                 tool_output: known.tool_output.unwrap_or(TOOL_OUTPUT),
             },
+            output: known.output.filter(|output| *output > 0),
             effort: known.effort,
             efforts: known.efforts.unwrap_or_else(|| known.effort.map_or_else(Vec::new, usual_efforts)),
             verbosity: known.verbosity,
@@ -280,11 +290,11 @@ impl Catalog {
         };
         let wire = settings.wire.unwrap_or_default();
         match wire {
-            Wire::Responses | Wire::Chat if settings.base_url.is_none() => {
+            Wire::Responses | Wire::Chat | Wire::Anthropic if settings.base_url.is_none() => {
                 return Err(CatalogError::NoAddress(name.to_owned()));
             }
             Wire::Replay if settings.script.is_none() => return Err(CatalogError::NoScript(name.to_owned())),
-            Wire::Responses | Wire::Chat | Wire::Replay => {}
+            Wire::Responses | Wire::Chat | Wire::Anthropic | Wire::Replay => {}
         }
         let usual = Dialect::default();
         Ok(Provider {
@@ -328,6 +338,7 @@ pub fn open(
     Ok(match provider.wire {
         Wire::Responses => Arc::new(Responses::new(http()?)),
         Wire::Chat => Arc::new(Chat::new(http()?, provider.dialect.clone())),
+        Wire::Anthropic => Arc::new(Anthropic::new(http()?, resolved.output.unwrap_or(anthropic::OUTPUT))),
         Wire::Replay if recorder.is_some() => {
             let what =
                 format!("provider {} answers from a script, which is a recording already", provider.name);
@@ -377,6 +388,7 @@ impl ModelSettings {
         let Self {
             window,
             usable_percent,
+            output,
             tool_output,
             effort,
             efforts,
@@ -388,6 +400,7 @@ impl ModelSettings {
         } = other.clone();
         self.window = window.or(self.window);
         self.usable_percent = usable_percent.or(self.usable_percent);
+        self.output = output.or(self.output);
         self.tool_output = tool_output.or(self.tool_output);
         self.effort = effort.or(self.effort);
         self.efforts = efforts.or(self.efforts.take());

@@ -8,6 +8,12 @@ use std::sync::Arc;
 use super::{Prompt, ReadBlob};
 use crate::protocol::Item;
 
+/// What the program says in the middle, where only the person and the model have a voice.
+#[must_use]
+pub fn note(text: &str) -> String {
+    format!("<note from=\"the program, not the user\">\n{}\n</note>", text.trim_end())
+}
+
 /// Writes items, each behind a comma.
 pub trait Write: Clone {
     /// Writes an item, or remembers it until it is clear what becomes of it.
@@ -48,6 +54,11 @@ impl<W: Write> Grown<W> {
     /// How many items have been encoded so far, kept or not.
     pub fn encoded(&self) -> u64 {
         self.encoded
+    }
+
+    /// What is known of the conversation so far.
+    pub fn writer(&self) -> &W {
+        &self.writer
     }
 
     /// The items of a prompt, with commas between them: what stays as it is, and what is only of this request.

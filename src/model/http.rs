@@ -24,7 +24,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ModelError, ModelErrorKind as Kind, Retry,
+    ModelError, ModelErrorKind as Kind, Retry, anthropic,
     catalog::{Provider, Wire},
     fault::{self, Words},
     record::{Exchange, Recorder},
@@ -102,15 +102,25 @@ impl Http {
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(key) = key {
-            let bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret().trim()));
-            let mut bearer = bearer.map_err(|_| {
+            let key = key.expose_secret().trim();
+            let (name, value) = match provider.wire {
+                Wire::Anthropic => (HeaderName::from_static(anthropic::KEY), HeaderValue::from_str(key)),
+                Wire::Responses | Wire::Chat | Wire::Replay => {
+                    (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}")))
+                }
+            };
+            let mut value = value.map_err(|_| {
                 ModelError::new(
                     Kind::Auth,
-                    format!("the key of provider {name} has characters that no key has"),
+                    format!("the key of provider {} has characters that no key has", provider.name),
                 )
             })?;
-            bearer.set_sensitive(true);
-            headers.insert(AUTHORIZATION, bearer);
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        if provider.wire == Wire::Anthropic {
+            let (name, version) = anthropic::VERSION;
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(version));
         }
         for (header, value) in &provider.headers {
             let (Ok(header), Ok(mut value)) =

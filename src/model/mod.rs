@@ -9,9 +9,11 @@
 //! - [`grown`], [`freeform`]: what all wires share that send a conversation
 //! - [`responses`]: the OpenAI Responses wire
 //! - [`chat`]: the Chat Completions wire, in its dialects
+//! - [`anthropic`]: the Anthropic Messages wire
 //! - [`record`]: what went over the wire, kept in a file
 //! - [`replay`]: a model that answers from a file, also from such a one
 
+pub mod anthropic;
 pub mod auth;
 pub mod catalog;
 pub mod chat;

@@ -24,7 +24,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Chunk, Model, ModelError, ModelErrorKind as Kind, Prompt,
+    Chunk, Model, ModelError, ModelErrorKind as Kind, Prompt, anthropic,
     catalog::Wire,
     chat, freeform,
     http::Form,
@@ -243,6 +243,13 @@ fn wire_chunks(wire: Wire, host: &str, form: Option<Form>, body: &[u8]) -> Resul
         (Wire::Chat, Some(form)) => {
             // What is freeform is known when the prompt is there.
             let decoder = chat::decode::Decoder::new(host, HashSet::new(), Vec::new());
+            Ok(match form {
+                Form::Json => decoder.document(body).into_iter().filter_map(Result::ok).collect(),
+                Form::Events | Form::Page => stream::read(body, decoder).0,
+            })
+        }
+        (Wire::Anthropic, Some(form)) => {
+            let decoder = anthropic::decode::Decoder::new(host, Vec::new());
             Ok(match form {
                 Form::Json => decoder.document(body).into_iter().filter_map(Result::ok).collect(),
                 Form::Events | Form::Page => stream::read(body, decoder).0,

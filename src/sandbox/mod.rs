@@ -208,7 +208,7 @@ pub fn pick_with(settings: Settings, network: Option<Network>) -> Result<SharedS
     }
 }
 
-/// The same in a container. `say` is told of what takes long.
+/// The same in a container, with a network if there is one. `say` is told of what takes long.
 ///
 /// # Errors
 /// As [`pick`]; and when there is no engine, or no image.
@@ -216,9 +216,10 @@ pub fn pick_with(settings: Settings, network: Option<Network>) -> Result<SharedS
 pub fn contain(
     settings: Settings,
     docker: DockerSettings,
+    network: Option<Network>,
     say: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<SharedSandbox, SandboxError> {
-    Ok(Arc::new(docker::Docker::start(settings, docker, say)?))
+    Ok(Arc::new(docker::Docker::start(settings, docker, network, say)?))
 }
 
 /// What there is of a container engine, found by asking it.

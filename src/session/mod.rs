@@ -4,6 +4,7 @@
 //! the same facts through the same code.
 
 mod decide;
+pub mod fork;
 mod hosts;
 mod next;
 mod reconcile;
@@ -124,6 +125,10 @@ struct Point {
     seq: Seq,
     /// Its place in the conversation.
     item: usize,
+    /// The turn that it began, or that it came into.
+    turn: TurnId,
+    /// Whether it began that turn.
+    began: bool,
     plan: Vec<PlanStep>,
     counted: Option<Counted>,
 }

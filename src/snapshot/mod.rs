@@ -11,7 +11,9 @@ mod bytes;
 mod cache;
 mod check;
 mod compare;
+mod copy;
 mod hash;
+mod hydrate;
 mod ignored;
 mod index;
 mod journal;
@@ -41,6 +43,7 @@ mod restore;
 mod room_tests;
 mod scan;
 mod sent;
+mod since;
 mod store;
 mod stored;
 mod take;
@@ -51,6 +54,7 @@ mod tarball_tests;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::{
     ffi::OsString,
@@ -73,12 +77,15 @@ use self::{
 };
 
 pub use check::Checked;
+pub use copy::{Copied, copy};
+pub use hydrate::Hydrated;
 pub use keep::Swept;
 pub use node::Why;
 pub use parcel::{Bounds, Foreign, Parcel, Weight, caseless};
 pub use plan::{Change, Plan, What};
 pub use remote::{Pushed, Remote};
 pub use restore::{Done, Which};
+pub use since::{Changed, How};
 pub use stored::Stored;
 pub use tarball::{Tarball, tarball_of};
 
@@ -92,6 +99,8 @@ pub struct Settings {
     /// Directories of this program. They are part of no snapshot.
     pub own: Vec<PathBuf>,
     pub limits: Limits,
+    /// A bucket where snapshots are sent to, and fetched from.
+    pub remote: Option<Remote>,
 }
 
 /// What is too much.
@@ -128,7 +137,6 @@ pub struct Snapshots {
     store: Store,
     root: OwnedFd,
     own: Vec<(u64, u64)>,
-    remote: Option<Remote>,
 }
 
 /// A snapshot that was taken.
@@ -168,6 +176,12 @@ pub enum SnapshotError {
     Write(io::Error),
     #[error("there is no snapshot {0} in the store")]
     Missing(SnapshotId),
+    #[error("no states of {} are kept on this machine", .0.display())]
+    Nowhere(PathBuf),
+    #[error("{} is there already, and not an empty directory", .0.display())]
+    Taken(PathBuf),
+    #[error("{} lies in the workspace itself", .0.display())]
+    Within(PathBuf),
     #[error("the store has lost object {0}")]
     Lost(String),
     #[error("{} is damaged", .0.display())]
@@ -202,12 +216,10 @@ impl Snapshots {
     /// When it can't be made, or the workspace can't be opened.
     pub fn open(settings: Settings) -> Result<Self, SnapshotError> {
         let store = Store::open(&settings.folder.join(key(&settings.workspace)))?;
-        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
-        let root = rustix::fs::open(&settings.workspace, flags, rustix::fs::Mode::empty())
-            .map_err(|error| SnapshotError::io(&settings.workspace, error))?;
+        let root = hydrate::open(&settings.workspace)?;
         let places = settings.own.iter().chain([&settings.folder]);
         let own = places.filter_map(|place| place.metadata().ok()).map(|meta| number(&meta)).collect();
-        Ok(Self { settings, store, root, own, remote: None })
+        Ok(Self { settings, store, root, own })
     }
 
     /// Takes a snapshot. The same state is the same snapshot.
@@ -239,7 +251,9 @@ impl Snapshots {
             return Ok(hash);
         }
         self.store.refresh();
-        if self.store.has(&hash)? || self.pull(snapshot)? && self.store.has(&hash)? {
+        if self.store.has(&hash)?
+            || remote::pull(&self.store, self.settings.remote.as_ref(), snapshot)? && self.store.has(&hash)?
+        {
             return Ok(hash);
         }
         Err(missing())

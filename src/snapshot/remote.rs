@@ -27,7 +27,7 @@ use super::{
     hash::Hash,
     pack::{self, UNFINISHED},
     sent::{Sent, Wanted},
-    store::Lock,
+    store::{Lock, Store},
 };
 
 /// Bytes of a part of a pack that is sent.
@@ -89,28 +89,21 @@ struct Bucket {
 }
 
 impl Snapshots {
-    /// The same, with a bucket where snapshots are sent to and fetched from.
-    #[must_use]
-    pub fn with_remote(mut self, remote: Option<Remote>) -> Self {
-        self.remote = remote;
-        self
-    }
-
     /// Sends what a snapshot needs and the bucket does not have. Nothing without a bucket.
     ///
     /// # Errors
     /// When the snapshot is not here, or the bucket does not take it. What was sent is not sent again.
     pub fn push(&self, snapshot: &SnapshotId) -> Result<Option<Pushed>, SnapshotError> {
-        let Some(remote) = &self.remote else { return Ok(None) };
-        let folder = self.remote_folder(remote)?;
+        let Some(remote) = &self.settings.remote else { return Ok(None) };
+        let folder = known(&self.store, remote)?;
         let _lock = Lock::of(&folder.join("lock"))?;
         let mut sent = Sent::load(&folder)?;
         // Packs that were ready when the last one was killed are ready now.
-        self.in_bucket(async |bucket| bucket.send_all(&mut sent).await)?;
+        in_bucket(remote, async |bucket| bucket.send_all(&mut sent).await)?;
         let wanted = Wanted::of(&self.store, self.root_hash(snapshot)?, remote.secrets)?;
         let mut pushed = Pushed { withheld: wanted.withheld, ..Pushed::default() };
         sent.pack(&self.store, &wanted.objects, &mut |sent| {
-            let (packs, bytes) = self.in_bucket(async |bucket| bucket.send_all(sent).await)?;
+            let (packs, bytes) = in_bucket(remote, async |bucket| bucket.send_all(sent).await)?;
             pushed.packs += packs;
             pushed.bytes += bytes;
             Ok(())
@@ -118,63 +111,70 @@ impl Snapshots {
         let manifest = Manifest { version: 1, packs: sent.packs_of(&wanted.objects) };
         let bytes = serde_json::to_vec(&manifest).map_err(|error| told(&error))?;
         let name = format!("snapshots/{snapshot}");
-        self.in_bucket(async |bucket| {
+        in_bucket(remote, async |bucket| {
             bucket.store.put(&bucket.at(&name)?, bytes.into()).await.map(|_| ()).map_err(|error| told(&error))
         })?;
         Ok(Some(pushed))
     }
+}
 
-    /// Fetches a snapshot that is not here. Says whether the bucket has it.
-    pub(super) fn pull(&self, snapshot: &SnapshotId) -> Result<bool, SnapshotError> {
-        let Some(remote) = &self.remote else { return Ok(false) };
-        let folder = self.remote_folder(remote)?;
-        let _lock = Lock::of(&folder.join("lock"))?;
-        let name = format!("snapshots/{snapshot}");
-        let bytes = self.in_bucket(async |bucket| match bucket.store.get(&bucket.at(&name)?).await {
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(told(&error)),
-            Ok(found) => Ok(Some(found.bytes().await.map_err(|error| told(&error))?)),
-        })?;
-        let Some(bytes) = bytes else { return Ok(false) };
-        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| told(&error))?;
-        if manifest.version != 1 {
-            return Err(SnapshotError::Remote(
-                "the snapshot was sent by a newer version of agent".to_owned(),
-            ));
+/// Fetches a snapshot that is not here. Says whether the bucket has it; without a bucket, nothing has it.
+pub(super) fn pull(
+    store: &Store,
+    remote: Option<&Remote>,
+    snapshot: &SnapshotId,
+) -> Result<bool, SnapshotError> {
+    let Some(remote) = remote else { return Ok(false) };
+    let folder = known(store, remote)?;
+    let _lock = Lock::of(&folder.join("lock"))?;
+    let name = format!("snapshots/{snapshot}");
+    let bytes = in_bucket(remote, async |bucket| match bucket.store.get(&bucket.at(&name)?).await {
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(told(&error)),
+        Ok(found) => Ok(Some(found.bytes().await.map_err(|error| told(&error))?)),
+    })?;
+    let Some(bytes) = bytes else { return Ok(false) };
+    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| told(&error))?;
+    if manifest.version != 1 {
+        return Err(SnapshotError::Remote("the snapshot was sent by a newer version of agent".to_owned()));
+    }
+    let here = store.packs()?;
+    for pack in manifest.packs.iter().filter(|pack| !here.contains(&pack.name)) {
+        if !pack.plausible() {
+            return Err(SnapshotError::Remote(format!("{:?} is no pack", pack.name)));
         }
-        let here = self.store.packs()?;
-        for pack in manifest.packs.iter().filter(|pack| !here.contains(&pack.name)) {
-            if !pack.plausible() {
-                return Err(SnapshotError::Remote(format!("{:?} is no pack", pack.name)));
-            }
-            self.in_bucket(async |bucket| bucket.fetch(pack, &folder, &self.store.packs).await)?;
-        }
-        self.store.refresh();
-        Ok(true)
+        in_bucket(remote, async |bucket| bucket.fetch(pack, &folder, &store.packs).await)?;
     }
+    store.refresh();
+    Ok(true)
+}
 
-    /// What is known of the bucket.
-    fn remote_folder(&self, remote: &Remote) -> Result<PathBuf, SnapshotError> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let key: String = Hash::of(remote.url.as_bytes()).to_string().chars().take(16).collect();
-        let folder = self.store.folder.join("remote").join(key);
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-        made.map_err(|error| SnapshotError::io(&folder, error))?;
-        Ok(folder)
-    }
+/// The folder with what is known of the bucket.
+fn known(store: &Store, remote: &Remote) -> Result<PathBuf, SnapshotError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    // A bucket of the same name elsewhere is another one.
+    let place = remote
+        .options
+        .iter()
+        .filter(|(name, _)| name.ends_with("ENDPOINT_URL") || name.ends_with("ACCOUNT_NAME"));
+    let all = place.fold(remote.url.clone(), |all, (_, value)| format!("{all} {value}"));
+    let key: String = Hash::of(all.as_bytes()).to_string().chars().take(16).collect();
+    let folder = store.folder.join("remote").join(key);
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.map_err(|error| SnapshotError::io(&folder, error))?;
+    Ok(folder)
+}
 
-    /// Does something with the bucket, on a thread of its own: who calls may be a part of another runtime.
-    fn in_bucket<T: Send>(
-        &self,
-        act: impl AsyncFnOnce(Bucket) -> Result<T, SnapshotError> + Send,
-    ) -> Result<T, SnapshotError> {
-        let Some(remote) = &self.remote else { return Err(SnapshotError::Crashed) };
-        let work = || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.map_err(|error| told(&error))?.block_on(async { act(Bucket::open(remote)?).await })
-        };
-        thread::scope(|scope| scope.spawn(work).join()).unwrap_or(Err(SnapshotError::Crashed))
-    }
+/// Does something with the bucket, on a thread of its own: who calls may be a part of another runtime.
+fn in_bucket<T: Send>(
+    remote: &Remote,
+    act: impl AsyncFnOnce(Bucket) -> Result<T, SnapshotError> + Send,
+) -> Result<T, SnapshotError> {
+    let work = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| told(&error))?.block_on(async { act(Bucket::open(remote)?).await })
+    };
+    thread::scope(|scope| scope.spawn(work).join()).unwrap_or(Err(SnapshotError::Crashed))
 }
 
 impl Bucket {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Limits, Pushed, Remote, SnapshotError, Snapshots, Which,
+    Limits, Pushed, Remote, Settings, SnapshotError, Snapshots, Which,
     testing::{World, settings},
 };
 
@@ -67,7 +67,7 @@ impl Drop for Server {
 
 /// A workspace on another machine, as it were.
 fn elsewhere(world: &World, remote: Option<Remote>) -> Snapshots {
-    Snapshots::open(settings(world.folder.path(), Limits::default())).unwrap().with_remote(remote)
+    Snapshots::open(Settings { remote, ..settings(world.folder.path(), Limits::default()) }).unwrap()
 }
 
 fn packs(world: &World) -> PathBuf {
@@ -206,6 +206,13 @@ fn a_push_that_was_cut_goes_on_where_it_was() {
     assert!(!format!("{error} {error:?}").contains("do not tell"));
     // The pack that was ready is the one that is sent, and nothing is packed again.
     let sender = elsewhere(&here, Some(server.remote(false)));
+    let store = packs(&here).parent().unwrap().join("remote");
+    let cut = fs::read_dir(&store).unwrap().next().unwrap().unwrap().path();
+    sender.push(&sender.take().unwrap().id).unwrap();
+    let whole =
+        fs::read_dir(&store).unwrap().flatten().map(|entry| entry.path()).find(|path| *path != cut).unwrap();
+    fs::remove_dir_all(&whole).unwrap();
+    fs::rename(cut, whole).unwrap();
     assert_eq!(sender.push(&taken.id).unwrap().unwrap().bytes, 0);
     let there = World::new();
     let receiver = elsewhere(&there, Some(server.remote(false)));

@@ -87,6 +87,10 @@ impl Snapshots {
         if !chosen.is_empty() {
             done = self.execute(&Journal::of(&plan.from, &plan.to, &chosen), &to, &chosen)?;
         }
+        if which == Which::Ours {
+            let theirs = plan.shown().filter(|change| change.theirs);
+            done.left.extend(theirs.map(|change| (change.path.clone(), THEIRS.to_owned())));
+        }
         Ok((done, self.take_locked(&lock)?))
     }
 
@@ -145,12 +149,18 @@ impl Snapshots {
         changes: &[&Change],
     ) -> Result<Done, SnapshotError> {
         journal.save(&self.store.folder)?;
-        let told = |error| SnapshotError::io(&self.store.folder, error);
+        let done = self.put(&journal.mark, to, changes);
+        Journal::remove(&self.store.folder).map_err(|error| SnapshotError::io(&self.store.folder, error))?;
+        done
+    }
+
+    /// Changes files, with nothing to tell of it after a kill. `mark` begins the names of what is not in its place.
+    pub(super) fn put(&self, mark: &str, to: &Root, changes: &[&Change]) -> Result<Done, SnapshotError> {
         let mut restore = Restore {
             store: &self.store,
             root: &self.root,
             to,
-            mark: journal.mark.clone(),
+            mark: mark.to_owned(),
             beside: HashMap::new(),
             places: 0,
             opened: RefCell::new(None),
@@ -163,13 +173,11 @@ impl Snapshots {
             // Nothing has taken its place yet.
             restore.remove_beside();
             restore.tighten();
-            Journal::remove(&self.store.folder).map_err(told)?;
             return Err(error);
         }
         restore.replace(changes);
         restore.remove_beside();
         restore.finish_folders(changes);
-        Journal::remove(&self.store.folder).map_err(told)?;
         Ok(restore.done)
     }
 }
@@ -419,6 +427,7 @@ impl Restore<'_> {
     }
 }
 
+const THEIRS: &str = "stays: it was changed by somebody since";
 const MEANWHILE: &str = "stays: it was changed meanwhile";
 
 pub(super) fn said(error: Errno) -> String {

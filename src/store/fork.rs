@@ -16,7 +16,7 @@ impl Sessions {
         self.fork_with(from, read_events(&self.log(from))?, id)
     }
 
-    /// The same with only these facts of `from`, which are the first ones of its log.
+    /// The same with only these facts of `from`, or what was made of them.
     ///
     /// # Errors
     /// When it can't be written.

@@ -15,7 +15,7 @@ use super::Dialect;
 use crate::model::{
     Prompt, ReadBlob,
     freeform::{self, function},
-    grown::{Grown, Write},
+    grown::{self, Grown, Write},
 };
 use crate::protocol::{CallId, Content, Context, Item, ToolSpec};
 
@@ -110,6 +110,9 @@ struct Messages {
     open: Open,
     /// Calls that have no result yet.
     calls: VecDeque<CallId>,
+    /// What was thought and has led to nothing yet, as text and as it was sealed.
+    thoughts: Vec<String>,
+    details: Option<String>,
     /// Pictures of results: a result holds text only, so that they follow behind the last one.
     pictures: Vec<Value>,
 }
@@ -126,7 +129,6 @@ enum Open {
         reasoning: Vec<String>,
         details: Option<String>,
         calls: Vec<Value>,
-        said: bool,
     },
 }
 
@@ -153,15 +155,14 @@ impl Write for Messages {
                 let parts = self.parts(content, blobs);
                 self.user(parts, out);
             }
-            Item::Reasoning { summary, encrypted, .. } => self.reasoning(summary, encrypted.as_deref(), out),
+            Item::Reasoning { summary, encrypted, .. } => self.reasoning(summary, encrypted.as_deref()),
             Item::Assistant { text, .. } if text.is_empty() => {}
             Item::Assistant { text, .. } => {
-                if let Open::Assistant { text: before, said, .. } = self.assistant(out) {
+                if let Open::Assistant { text: before, .. } = self.assistant(out) {
                     if !before.is_empty() {
                         before.push_str("\n\n");
                     }
                     before.push_str(text);
-                    *said = true;
                 }
             }
             Item::ToolCall { call, id, tool, args } => {
@@ -173,15 +174,15 @@ impl Write for Messages {
                 if let Some(extra) = extra.and_then(|extra| serde_json::from_str::<Value>(extra).ok()) {
                     object["extra_content"] = extra;
                 }
-                if let Open::Assistant { calls, said, .. } = self.assistant(out) {
+                if let Open::Assistant { calls, .. } = self.assistant(out) {
                     calls.push(object);
-                    *said = true;
                 }
                 self.calls.push_back(call.clone());
             }
             Item::ToolResult { call, content, .. } => {
                 // Its call is not in the conversation any more, or was answered.
                 let Some(at) = self.calls.iter().position(|open| open == call) else { return };
+                self.forget_thoughts();
                 self.flush(out);
                 self.calls.remove(at);
                 let parts = self.parts(content, blobs);
@@ -209,6 +210,7 @@ impl Write for Messages {
 impl Messages {
     /// A message of the person, or what is said in their place.
     fn user(&mut self, parts: Vec<Value>, out: &mut Vec<u8>) {
+        self.forget_thoughts();
         if let Open::User(open) = &mut self.open {
             open.extend(parts);
             return;
@@ -226,7 +228,9 @@ impl Messages {
 
     /// The model's message that is open, or a new one.
     fn assistant(&mut self, out: &mut Vec<u8>) -> &mut Open {
-        if !matches!(self.open, Open::Assistant { .. }) {
+        // A new thought after something was said is a message of its own, but for one between calls that belong together.
+        let thinks = !self.thoughts.is_empty() || self.details.is_some();
+        if !matches!(self.open, Open::Assistant { .. }) || thinks && self.calls.is_empty() {
             self.settle(out);
             self.flush(out);
             self.open = Open::Assistant {
@@ -234,30 +238,33 @@ impl Messages {
                 reasoning: Vec::new(),
                 details: None,
                 calls: Vec::new(),
-                said: false,
             };
+        }
+        let (thoughts, sealed) = (std::mem::take(&mut self.thoughts), self.details.take());
+        if let Open::Assistant { reasoning, details, .. } = &mut self.open {
+            reasoning.extend(thoughts);
+            *details = sealed.or(details.take());
         }
         &mut self.open
     }
 
-    fn reasoning(&mut self, summary: &[String], sealed: Option<&str>, out: &mut Vec<u8>) {
+    /// Remembers a thought until it has led to something.
+    fn reasoning(&mut self, summary: &[String], sealed: Option<&str>) {
         let own = sealed.and_then(|sealed| sealed.strip_prefix(DETAILS)).map(str::to_owned);
         // What another wire has sealed belongs to a model that thought it; its summary is for people.
         if sealed.is_some() && own.is_none() {
             return;
         }
-        // A new thought after something was said is a message of its own, but for one between calls that belong together.
-        if self.calls.is_empty() && matches!(self.open, Open::Assistant { said: true, .. }) {
-            self.settle(out);
-            self.flush(out);
+        if self.dialect.reasoning_field.is_some() {
+            self.thoughts.extend(summary.iter().cloned());
         }
-        let keep = self.dialect.reasoning_field.is_some();
-        if let Open::Assistant { reasoning, details, .. } = self.assistant(out) {
-            if keep {
-                reasoning.extend(summary.iter().cloned());
-            }
-            *details = own.filter(|own| !own.is_empty()).or(details.take());
-        }
+        self.details = own.filter(|own| !own.is_empty()).or(self.details.take());
+    }
+
+    /// What was thought has led nowhere: the answer broke off.
+    fn forget_thoughts(&mut self) {
+        self.thoughts.clear();
+        self.details = None;
     }
 
     /// Ends what the model asked for: calls that nobody answered, and the pictures of those that somebody did.
@@ -286,8 +293,6 @@ impl Messages {
                 json!({"role": "user", "content": joined(&parts)})
             }
             Open::User(parts) => json!({"role": "user", "content": parts}),
-            // It broke off while it thought.
-            Open::Assistant { said: false, .. } => return,
             Open::Assistant { text, reasoning, details, calls, .. } => {
                 let mut message = json!({"role": "assistant", "content": text});
                 if text.is_empty() {
@@ -349,9 +354,8 @@ fn text_part(text: &str) -> Value {
     json!({"type": "text", "text": text})
 }
 
-/// What the program says in the middle, where only the person and the model have a voice.
 fn note(text: &str) -> Value {
-    text_part(&format!("<note from=\"the program, not the user\">\n{}\n</note>", text.trim_end()))
+    text_part(&grown::note(text))
 }
 
 fn joined(parts: &[Value]) -> String {

@@ -28,7 +28,9 @@ use super::{
 };
 
 /// Who the first process is: nobody that commands could signal.
-const FIRST_USER: &str = "65534:65534";
+pub(super) const FIRST_USER: &str = "65534:65534";
+/// Where the porter lies, which belongs to the same user.
+pub(super) const PORTER: &str = "/.agent";
 /// Processes of a session at most, as in the local sandbox.
 const PROCESSES: i64 = 512;
 const FILES: i64 = 8192;
@@ -36,6 +38,24 @@ const FILES: i64 = 8192;
 const MEMORY: (i64, i64) = (1 << 30, 8 << 30);
 /// Bytes of HOME and of /tmp at most.
 const SCRATCH: i64 = 2 << 30;
+
+/// What is empty inside: what engines cover themselves, and all that there is to be read of the machine.
+const MASKED: [&str; 14] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/sysrq-trigger",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    "/sys",
+];
 
 /// What a container is made from.
 #[derive(Debug, Clone)]
@@ -168,10 +188,13 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
         format!("rw,nosuid,nodev,exec,size={scratch},uid={},gid={},mode={mode}", owner.0, owner.1)
     };
     let private = [(PathBuf::from("/tmp"), tmpfs(*runner, "1777")), (home.clone(), tmpfs(*runner, "0700"))];
+    let first = FIRST_USER.replace(':', ",gid=");
+    let porter = format!("rw,nosuid,nodev,exec,size=1m,uid={first},mode=0755");
     let tmpfs: HashMap<String, String> = private
         .into_iter()
         .filter(|(path, _)| path != workspace)
         .map(|(path, options)| (text(&path), options))
+        .chain([(PORTER.to_owned(), porter)])
         .collect();
     let ulimit = |name: &str, most: i64| ResourcesUlimits {
         name: Some(name.to_owned()),
@@ -206,7 +229,9 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
             memory: Some(memory),
             memory_swap: Some(memory),
             oom_score_adj: Some(500),
-            ulimits: Some(vec![ulimit("nofile", FILES), ulimit("core", 0)]),
+            // One byte of a core is none, and no program of the machine is run with it.
+            ulimits: Some(vec![ulimit("nofile", FILES), ulimit("core", 1), ulimit("fsize", 2 * memory)]),
+            masked_paths: Some(MASKED.map(str::to_owned).into()),
             log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
             tmpfs: Some(tmpfs),
             mounts: Some(vec![workspace_volume(workspace, labels, *owner, memory)]),

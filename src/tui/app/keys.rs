@@ -8,6 +8,7 @@ use crate::tui::{
     action::Action,
     approval,
     composer::Reaction,
+    host::Question,
     keymap::{self, Key, Layer},
     overlay::{self, Pager},
 };
@@ -48,6 +49,9 @@ impl App {
             overlay::Reaction::Close(actions) => {
                 if self.overlays.is_empty() {
                     self.appear(now_ms);
+                }
+                if matches!(actions[..], [Action::Ask(Question::WouldRewind { .. })]) {
+                    self.said = Some("looking at what would change".to_owned());
                 }
                 return actions;
             }

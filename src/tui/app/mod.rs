@@ -247,7 +247,11 @@ impl App {
                         self.would_restore(prospect);
                         Vec::new()
                     }
-                    Answer::Failed { question: Question::WouldRestore(_), problem } => {
+                    Answer::WouldRewind { to, text, prospect } => self.would_rewind(*to, text, prospect),
+                    Answer::Failed {
+                        question: Question::WouldRestore(_) | Question::WouldRewind { .. },
+                        problem,
+                    } => {
                         self.said = Some(problem.clone());
                         Vec::new()
                     }

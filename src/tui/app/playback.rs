@@ -63,9 +63,11 @@ impl Playback {
         let mut hints: Vec<_> = on.iter().map(|(key, what)| ((*key).to_owned(), *what)).collect();
         if !self.left.is_empty() {
             hints.push(("p".to_owned(), play));
+        }
+        hints.extend([("q".to_owned(), "leave"), ("ctrl-t".to_owned(), "transcript")]);
+        if !self.left.is_empty() {
             hints.push(("+/-".to_owned(), "faster/slower"));
         }
-        hints.extend([("ctrl-t".to_owned(), "transcript"), ("q".to_owned(), "leave")]);
         hints
     }
 

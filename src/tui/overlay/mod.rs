@@ -3,6 +3,7 @@
 //! An overlay knows the session and the transcript only while it is asked; what it needs from outside comes as the
 //! answer to a question that it had sent.
 
+mod back;
 mod diff;
 mod menu;
 mod models;
@@ -40,6 +41,7 @@ use super::{
     transcript::Transcript,
 };
 
+pub(super) use back::{Back, conversation};
 pub(super) use diff::Changes;
 pub(super) use models::Models;
 use output::Output;

@@ -84,9 +84,13 @@ fn a_full_disk_is_an_error_of_the_command_and_what_fitted_comes_out() {
 fn an_image_that_is_not_there_is_said_and_how_to_get_it() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     image().unwrap();
-    let docker =
-        agent::sandbox::DockerSettings { image: Some("no.such/image:1".into()), host: None, keep: false };
-    let error = agent::sandbox::contain(world.settings, docker, &|_| {}).err().unwrap();
+    let docker = agent::sandbox::DockerSettings {
+        image: Some("no.such/image:1".into()),
+        host: None,
+        certificates: None,
+        keep: false,
+    };
+    let error = agent::sandbox::contain(world.settings, docker, None, &|_| {}).err().unwrap();
     assert!(
         error.message.contains("has no image `no.such/image:1`") && error.message.contains("docker pull"),
         "{error}"
@@ -97,8 +101,13 @@ fn an_image_that_is_not_there_is_said_and_how_to_get_it() {
 fn an_engine_that_is_not_there_is_said() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     for host in ["unix:///no/such.sock", "tcp://127.0.0.1:9", "nonsense"] {
-        let docker = agent::sandbox::DockerSettings { image: None, host: Some(host.into()), keep: false };
-        let error = agent::sandbox::contain(world.settings.clone(), docker, &|_| {}).err().unwrap();
+        let docker = agent::sandbox::DockerSettings {
+            image: None,
+            host: Some(host.into()),
+            certificates: None,
+            keep: false,
+        };
+        let error = agent::sandbox::contain(world.settings.clone(), docker, None, &|_| {}).err().unwrap();
         assert!(error.message.contains("DOCKER_HOST"), "{host}: {error}");
     }
 }

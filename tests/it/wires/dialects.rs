@@ -64,7 +64,7 @@ fn openrouter_comments_while_it_waits_and_wants_its_details_back() {
         panic!("{chunks:?}")
     };
     assert_eq!(summary, &["I see."]);
-    let details = json!([{"type": "reasoning.text", "text": "I see.", "signature": "c2ln", "format": "anthropic-claude-v1", "index": 0}]);
+    let details = json!([{"type": "reasoning.text", "text": "I see.", "format": "anthropic-claude-v1", "index": 0, "signature": "c2ln"}]);
     assert_eq!(sealed, &format!("chat:{details}"));
     let items = [vec![Item::user("hi")], items(&chunks)].concat();
     let body: Value =
@@ -125,6 +125,21 @@ fn a_local_server_leaves_out_ids_and_indexes_sends_objects_and_no_end() {
     // No id, and one that is in the conversation already.
     let ids: HashSet<_> = items(&chunks).iter().filter_map(|item| item.call().cloned()).collect();
     assert!(ids.len() == 3 && !ids.contains(&CallId::from("call_0")), "{ids:?}");
+}
+
+#[test]
+fn a_thought_that_led_nowhere_is_not_sent_and_parts_nothing() {
+    let thinks = Item::Reasoning { id: None, summary: vec!["thought".into()], encrypted: None };
+    let dialect = Dialect { reasoning_field: Some("reasoning".into()), ..Dialect::default() };
+    let sent = |items: Vec<Item>| -> Value {
+        let body: Value =
+            serde_json::from_slice(&ChatEncoder::new(dialect.clone()).request(&prompt(items))).unwrap();
+        body["messages"].clone()
+    };
+    let broken_off = sent(vec![Item::user("hi"), thinks.clone(), Item::user("again")]);
+    assert_eq!(broken_off, json!([{"role": "user", "content": "hi\n\nagain"}]));
+    let led = sent(vec![Item::user("hi"), thinks, assistant("msg_1", "said")]);
+    assert_eq!(led[1], json!({"role": "assistant", "content": "said", "reasoning": "thought"}));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod dialects;
 mod failures;
 mod requests;
 mod streams;
+mod thinking;
 
 use std::{
     collections::VecDeque,

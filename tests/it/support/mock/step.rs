@@ -233,7 +233,11 @@ impl Step {
 
     /// The events of the answer in the language of the address that was asked.
     pub fn events_at(&self, path: &str, number: usize) -> Vec<String> {
-        if path.ends_with("/chat/completions") { self.chat_events(number) } else { self.events(number) }
+        match path {
+            _ if path.ends_with("/chat/completions") => self.chat_events(number),
+            _ if path.ends_with("/messages") => self.anthropic_events(number),
+            _ => self.events(number),
+        }
     }
 
     /// The events of the answer, for a request with this number.

@@ -514,6 +514,7 @@ impl Start {
             workspace: workspace.to_owned(),
             own: self.own_places(),
             limits: self.config.snapshots.limits.clone(),
+            remote: super::remote::remote(&self.config.snapshots),
         }
     }
 
@@ -540,6 +541,7 @@ impl Start {
         // A file that can't be read is told of when a key of it is wanted.
         let kept = self.keys().all().unwrap_or_default();
         let others = keys.chain(sandbox::env::secret_values()).chain(catalog.header_secrets());
+        let others = others.chain(super::remote::secrets(&self.config.snapshots));
         self.secrets.know(others.map(SecretString::from).chain(kept));
     }
 

@@ -21,7 +21,7 @@ mod work;
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use tokio::{
@@ -111,6 +111,8 @@ struct Harness {
     writing: snapshot::Writing,
     /// What a person was told that no snapshot holds.
     told: HashSet<PathBuf>,
+    /// Whether a person was told that snapshots can't be sent elsewhere.
+    unsent: Arc<AtomicBool>,
     models: OpenModel,
     model: Option<(ModelRef, OpenedModel)>,
     tools: Toolbox,
@@ -161,6 +163,7 @@ pub fn start(parts: Parts) -> Handle {
         tarball: parts.tarball,
         writing: snapshot::Writing::default(),
         told: HashSet::new(),
+        unsent: Arc::default(),
         models: parts.models,
         model: None,
         tools: parts.tools,

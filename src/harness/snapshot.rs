@@ -40,11 +40,20 @@ impl Harness {
     /// Begins to take a snapshot.
     pub(super) fn take_snapshot(&mut self, turn: TurnId, moment: Moment) {
         self.record(vec![Fact::SnapshotStarted { turn, moment }]);
-        let work = self.work.clone();
+        let (work, unsent) = (self.work.clone(), Arc::clone(&self.unsent));
         self.with_snapshots(move |snapshots| {
-            let result = snapshots.and_then(|snapshots| whole(|| snapshots.take()));
+            let result = snapshots.clone().and_then(|snapshots| whole(|| snapshots.take()));
+            let taken = result.as_ref().ok().map(|taken| taken.id.clone());
             // A harness that has ended needs no answer.
             let _ = work.send(Work::Snapped { turn, moment, result });
+            // Nobody waits for what travels.
+            if let (Ok(snapshots), Some(id)) = (snapshots, taken)
+                && let Err(reason) = whole(|| snapshots.push(&id))
+                && !unsent.swap(true, Ordering::Relaxed)
+            {
+                let text = format!("the snapshot is kept here, and could not be sent elsewhere: {reason}");
+                let _ = work.send(Work::Note { text });
+            }
         });
     }
 

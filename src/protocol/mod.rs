@@ -5,6 +5,7 @@
 //! program does not know it keeps as `Unknown` and folds to nothing.
 
 mod command;
+mod confidential;
 mod delta;
 mod effects;
 mod event;
@@ -22,6 +23,7 @@ mod shown;
 mod tool;
 
 pub use command::{Command, Delivery, Rejection, Update, Verdict};
+pub use confidential::is_secret;
 pub use delta::Delta;
 pub use effects::{Bound, Effects, Tally, Touched, Verb};
 pub use event::{

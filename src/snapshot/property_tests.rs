@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::{
     Which,
-    testing::{Look, Seen, World, name},
+    testing::{Look, Seen, World, long, name},
 };
 
 /// What somebody does to a workspace. What is not possible is not done.
@@ -159,7 +159,7 @@ fn many(most: usize) -> impl Strategy<Value = Vec<Work>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if long() { 3000 } else { 150 }, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn an_undo_and_a_redo_give_the_same_tree(first in many(20), turns in proptest::collection::vec(many(8), 1..4)) {

@@ -67,8 +67,19 @@ impl World {
     }
 }
 
+/// Whether the long forms of tests are wanted.
+pub(super) fn long() -> bool {
+    std::env::var_os("AGENT_TEST_LONG").is_some()
+}
+
 pub(super) fn settings(folder: &Path, limits: Limits) -> Settings {
-    Settings { folder: folder.join("snapshots"), workspace: folder.join("work"), own: Vec::new(), limits }
+    Settings {
+        folder: folder.join("snapshots"),
+        workspace: folder.join("work"),
+        own: Vec::new(),
+        limits,
+        remote: None,
+    }
 }
 
 /// Looks at everything, with nothing of this module.

@@ -10,8 +10,13 @@ use std::{
 
 use super::{
     Limits, Snapshots, Which,
-    testing::{Look, Seen, World, long, look, settings},
+    testing::{Look, Seen, World, look, settings},
 };
+
+/// Whether the long forms of tests are wanted.
+pub(super) fn long() -> bool {
+    std::env::var_os("AGENT_TEST_LONG").is_some()
+}
 
 /// How often it is killed.
 fn rounds() -> u64 {

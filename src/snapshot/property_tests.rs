@@ -12,7 +12,8 @@ use proptest::prelude::*;
 
 use super::{
     Which,
-    testing::{Look, Seen, World, long, name},
+    kill_tests::long,
+    testing::{Look, Seen, World, name},
 };
 
 /// What somebody does to a workspace. What is not possible is not done.

@@ -4,7 +4,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry},
     io,
     os::fd::{AsFd as _, OwnedFd},
     path::PathBuf,
@@ -415,10 +415,10 @@ impl Restore<'_> {
     fn meta_of(&self, key: &[u8], trees: &mut HashMap<Hash, Tree>) -> Option<Meta> {
         let (mut meta, mut tree) = (&self.to.meta, self.to.tree);
         for name in key.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
-            if !trees.contains_key(&tree) {
-                trees.insert(tree, self.store.tree(&tree).ok()?);
-            }
-            let entries = trees.get(&tree)?;
+            let entries = match trees.entry(tree) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(self.store.tree(&tree).ok()?),
+            };
             let at = entries.binary_search_by(|(known, _)| known[..].cmp(name)).ok()?;
             let Some((_, Node::Folder { meta: found, tree: below })) = entries.get(at) else { return None };
             (meta, tree) = (found, *below);

@@ -67,11 +67,6 @@ impl World {
     }
 }
 
-/// Whether the long forms of tests are wanted.
-pub(super) fn long() -> bool {
-    std::env::var_os("AGENT_TEST_LONG").is_some()
-}
-
 pub(super) fn settings(folder: &Path, limits: Limits) -> Settings {
     Settings {
         folder: folder.join("snapshots"),

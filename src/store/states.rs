@@ -110,7 +110,14 @@ mod tests {
             bytes: 1,
             stored: 1,
         };
-        let restore = Restore { from: state("b"), to: state("a"), turn: Some(turn), all: false };
+        let restore = Restore {
+            from: state("b"),
+            to: state("a"),
+            turn: Some(turn),
+            left: false,
+            rewind: None,
+            all: false,
+        };
         let unknown = serde_json::json!({ "type": "pinned_state", "of": { "state": "d".repeat(64) } });
         let serde_json::Value::Object(unknown) = unknown else { panic!() };
         let facts = vec![

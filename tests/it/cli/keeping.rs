@@ -368,7 +368,6 @@ async fn an_export_or_import_that_is_killed_leaves_all_or_nothing() {
         other.agent(&["sessions", "rm", &id]).await.expect(0);
     }
     assert!(killed > 0 && done > 0, "{killed} killed, {done} done");
-    println!("{killed} killed in the middle, {done} done before");
 }
 
 #[tokio::test]
@@ -464,8 +463,7 @@ async fn a_check_names_what_is_damaged_and_changes_nothing() {
     let fine: Value = serde_json::from_str(&fine).unwrap();
     assert_eq!((&fine["damage"], &fine["tarballs"]), (&serde_json::json!([]), &1.into()));
     let stored = files(&world.home.join("snapshots"));
-    let pack =
-        stored.iter().filter(|file| file.extension().is_some_and(|end| end == "pack")).next_back().unwrap();
+    let pack = stored.iter().rfind(|file| file.extension().is_some_and(|end| end == "pack")).unwrap();
     for (file, words) in [
         (tarball(&world, &id), "can't be read to its end"),
         (world.log_file(), "is damaged"),

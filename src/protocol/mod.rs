@@ -5,6 +5,7 @@
 //! program does not know it keeps as `Unknown` and folds to nothing.
 
 mod command;
+mod compaction;
 mod delta;
 mod effects;
 mod event;
@@ -21,6 +22,7 @@ mod shown;
 mod tool;
 
 pub use command::{Command, Delivery, Rejection, Update, Verdict};
+pub use compaction::{Compaction, CompactionMeans, CompactionReason, Counts, Part};
 pub use delta::Delta;
 pub use effects::{Bound, Effects, Tally, Touched, Verb};
 pub use event::{
@@ -35,6 +37,8 @@ pub use item::{Args, Content, Context, Item, words};
 pub use network::{Connection, Passage};
 pub use obeyed::{obeyed_by, obeyed_names};
 pub use printable::{printable, printable_speech};
-pub use settings::{Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Snapshots, Verbosity};
+pub use settings::{
+    Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Snapshots, TOKENS_PER_KB, Verbosity,
+};
 pub use shown::{Excerpt, PatchedFile, PlanStep, Shown, StepStatus};
 pub use tool::{ToolForm, ToolSpec};

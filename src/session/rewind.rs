@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::protocol::{Content, Context, Fact, Item, ProcessId, Rejection, Seq};
 
-use super::{Point, Process, ProcessState, Session};
+use super::{Compacting, Point, Process, ProcessState, Session};
 
 /// What the model is told when calls are dropped or commands run on: what it remembers of them may be old or gone.
 const NOTICE: &str = "The user took back what followed here, and the conversation goes on from this point. What was \
@@ -19,7 +19,7 @@ const SHOWN: usize = 200;
 impl Session {
     /// The messages of the person that the conversation holds, in order.
     pub fn said(&self) -> impl DoubleEndedIterator<Item = (Seq, &[Content])> {
-        self.points.iter().filter_map(|point| match &**self.items.get(point.item)? {
+        self.points.iter().filter_map(|point| match &*point.said {
             Item::User { content, .. } => Some((point.seq, &content[..])),
             _ => None,
         })
@@ -36,8 +36,10 @@ impl Session {
             return Err(Rejection::Busy);
         }
         let point = self.points.iter().find(|point| point.seq == to).ok_or(Rejection::NoMessage(to))?;
-        let mut facts = vec![Fact::Rewound { to }];
-        let (kept, dropped) = self.items.split_at(point.item.min(self.items.len()));
+        let mut facts = vec![Fact::Rewound { to, items: None }];
+        // Of a conversation that was compacted since, whoever has the log brings back what was before.
+        let at = point.item.unwrap_or(0).min(self.items.len());
+        let (kept, dropped) = self.items.split_at(at);
         let running = self.running();
         let matters = running.is_some() || dropped.iter().any(|item| matches!(**item, Item::ToolCall { .. }));
         let text = NOTICE.to_owned() + &running.unwrap_or_default();
@@ -70,16 +72,37 @@ impl Session {
     }
 
     /// What is true before a message that comes now.
-    pub(super) fn point(&self) -> Point {
-        Point { seq: self.seq, item: self.items.len(), plan: self.plan.clone(), counted: self.counted }
+    pub(super) fn point(&self, said: &Arc<Item>) -> Point {
+        let (said, item) = (Arc::clone(said), Some(self.items.len()));
+        let (plan, left_out) = (self.plan.clone(), self.left_out);
+        Point { seq: self.seq, said, item, plan, counted: self.counted, left_out }
     }
 
-    pub(super) fn rewound(&mut self, to: Seq) {
+    /// Whether a compaction has made another conversation of the one that this message was said in, so that only the
+    /// log has it.
+    #[must_use]
+    pub fn only_in_log(&self, to: Seq) -> bool {
+        self.points.iter().any(|point| point.seq == to && point.item.is_none())
+    }
+
+    pub(super) fn rewound(&mut self, to: Seq, before: Option<&[Arc<Item>]>) {
         let Some(at) = self.points.iter().position(|point| point.seq == to) else { return };
         let Some(point) = self.points.drain(at..).next() else { return };
-        Arc::make_mut(&mut self.items).truncate(point.item);
+        match (before, point.item) {
+            (Some(items), _) => {
+                self.items = Arc::new(items.to_vec());
+                // None of the messages before it has a place that is known.
+                self.points.iter_mut().for_each(|point| point.item = None);
+            }
+            (None, Some(at)) => Arc::make_mut(&mut self.items).truncate(at),
+            // Nobody who writes this fact leaves them out.
+            (None, None) => {}
+        }
+        self.estimate_anew();
+        self.compacting = Compacting::default();
         self.epoch += 1;
         self.plan = point.plan;
+        self.left_out = point.left_out;
         self.counted = point.counted;
         // Only a log that no version of ours wrote has one here: its calls would be gone from the conversation.
         self.turn = None;

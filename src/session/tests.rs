@@ -222,7 +222,7 @@ fn settings() -> Settings {
         approval: Approval::OnRequest,
         sandbox: SandboxMode::WorkspaceWrite,
         backend: "local".into(),
-        limits: Limits { window: 1000, tool_output: 100 },
+        limits: Limits::new(1000, 100),
         snapshots: Snapshots::On,
         output_schema: None,
     }

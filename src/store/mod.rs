@@ -17,7 +17,7 @@ use crate::protocol::{Fact, SessionId, Time};
 
 pub use blobs::Blobs;
 pub use listing::Listed;
-pub use log::{Damage, Log, LogError, read_events, read_whole_lines};
+pub use log::{Damage, Log, LogError, read_events, read_whole_lines, visit_events};
 pub use remove::remove_tree;
 
 /// What the name of a folder begins with that is about to go: no session any more.

@@ -159,7 +159,7 @@ impl Ground {
                 approval: Approval::OnRequest,
                 sandbox: SandboxMode::WorkspaceWrite,
                 backend: "local".into(),
-                limits: Limits { window: 100_000, tool_output: 10_000 },
+                limits: Limits::new(100_000, 10_000),
                 snapshots: crate::protocol::Snapshots::Off,
                 output_schema: None,
             },

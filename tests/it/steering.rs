@@ -118,7 +118,7 @@ impl Talk {
             approval: Approval::Never,
             sandbox: SandboxMode::DangerFullAccess,
             backend: "local".into(),
-            limits: Limits { window: 100_000, tool_output: 10_000 },
+            limits: Limits::new(100_000, 10_000),
             snapshots: agent::protocol::Snapshots::Off,
             output_schema: None,
         };

@@ -282,6 +282,9 @@ pub(super) enum SessionsArgs {
         /// The facts, as JSON lines.
         #[arg(long)]
         json: bool,
+        /// What fills the model's window, instead of what happened.
+        #[arg(long)]
+        context: bool,
     },
     /// Delete sessions with all that belongs to them.
     Rm {

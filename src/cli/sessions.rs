@@ -4,8 +4,9 @@ use std::io::{self, Write as _};
 
 use crate::headless::{Form, Headless};
 use crate::protocol::{Item, SessionId, Time, Update, printable, words};
+use crate::session::Session;
 use crate::store::{self, Listed, Sessions};
-use crate::tui::{Answer, Known, Question};
+use crate::tui::{Answer, Known, Question, context_lines};
 
 use super::{
     args::SessionsArgs,
@@ -24,7 +25,8 @@ pub(super) fn run(sessions: &Sessions, command: &SessionsArgs) -> Result<(), Cli
         }
         SessionsArgs::Rename { id, title } => rename(sessions, id, title),
         SessionsArgs::Archive { ids, undo } => archive(sessions, ids, !undo),
-        SessionsArgs::Show { id, json } => show(sessions, id, *json),
+        SessionsArgs::Show { id, json, context: true } => context(sessions, id, *json),
+        SessionsArgs::Show { id, json, context: false } => show(sessions, id, *json),
         SessionsArgs::Rm { ids } => remove(sessions, ids),
     }
     .or_else(|error| match error.downcast_ref::<io::Error>() {
@@ -78,6 +80,32 @@ fn show(sessions: &Sessions, id: &str, json: bool) -> anyhow::Result<()> {
         shown.update(&Update::Event(event))?;
     }
     // What is whole comes first; what is wrong is said after it.
+    damage.map_or(Ok(()), |damage| Err(damage.into()))
+}
+
+/// What fills the window of the model that a session runs with.
+fn context(sessions: &Sessions, id: &str, json: bool) -> anyhow::Result<()> {
+    let (events, damage) = store::read_whole_lines(&sessions.log(find(sessions, id)?))?;
+    let fill = Session::replay(&events).fill();
+    let mut out = io::stdout().lock();
+    if json {
+        let kinds = fill.kinds.iter().map(|(kind, tokens, items)| {
+            (kind.as_str().to_owned(), serde_json::json!({ "tokens": tokens, "items": items }))
+        });
+        let line = serde_json::json!({
+            "window": fill.window,
+            "room": fill.room,
+            "used": fill.used,
+            "counted": fill.counted,
+            "droppable": fill.droppable,
+            "kinds": kinds.collect::<serde_json::Map<_, _>>(),
+        });
+        writeln!(out, "{line}")?;
+    } else {
+        for line in context_lines(&fill) {
+            writeln!(out, "{line}")?;
+        }
+    }
     damage.map_or(Ok(()), |damage| Err(damage.into()))
 }
 

@@ -644,6 +644,7 @@ impl Start {
             permissions: self.permissions(settings, &sandbox),
             surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox, online.network)),
             deltas,
+            patience: harness::PATIENCE,
         });
         Ok(Open { id, history, handle, blobs, shell, headline, ephemeral })
     }

@@ -21,8 +21,6 @@ use crate::session::{Session, Wanted};
 
 use super::{Harness, OpenedModel, disk, retry, work::Work};
 
-/// How long all tries for a summary may take together.
-const LONGEST: Duration = Duration::from_secs(300);
 /// Tries for a summary.
 const TRIES: u32 = 2;
 /// A longer pause is not waited for: the work can go on without the summary.
@@ -77,6 +75,7 @@ impl Harness {
             prompt,
             work: self.work.clone(),
             usage: None,
+            patience: self.patience,
         };
         tokio::spawn(job.run(self.asking.clone()));
     }
@@ -150,18 +149,20 @@ struct Summing {
     prompt: Prompt,
     work: mpsc::UnboundedSender<Work>,
     usage: Option<Usage>,
+    /// How long all tries may take together.
+    patience: Duration,
 }
 
 impl Summing {
     async fn run(mut self, cancel: CancellationToken) {
-        let (at, work) = (self.at, self.work.clone());
-        let trying = tokio::time::timeout(LONGEST, AssertUnwindSafe(self.tries()).catch_unwind());
+        let (at, work, patience) = (self.at, self.work.clone(), self.patience);
+        let trying = tokio::time::timeout(patience, AssertUnwindSafe(self.tries()).catch_unwind());
         let text = tokio::select! {
             () = cancel.cancelled() => return,
             text = trying => match text {
                 Ok(Ok(text)) => text,
                 Ok(Err(_)) => Err("asking the model crashed; this is a bug of the agent".to_owned()),
-                Err(_) => Err(format!("the model gave none in {} s", LONGEST.as_secs())),
+                Err(_) => Err(format!("the model gave none in {} s", patience.as_secs_f64())),
             },
         };
         let (text, problem) = match text {

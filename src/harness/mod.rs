@@ -23,6 +23,7 @@ use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
@@ -75,7 +76,12 @@ pub struct Parts {
     pub surroundings: Arc<dyn Surroundings>,
     /// Whether somebody looks at deltas.
     pub deltas: bool,
+    /// How long the model may take for a summary of the conversation.
+    pub patience: Duration,
 }
+
+/// Long enough for a summary of a full window by a slow model.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Opens the model that the settings name. An error ends the turn that wanted it.
 pub type OpenModel = Arc<dyn Fn(&Settings) -> Result<OpenedModel, ModelError> + Send + Sync>;
@@ -136,6 +142,7 @@ struct Harness {
     early: HashMap<ProcessId, Exit>,
     /// Whether a person was told that nothing more can be left out.
     window_told: bool,
+    patience: Duration,
     /// Connections that wait for a person.
     knocks: Vec<Knock>,
 }
@@ -175,6 +182,7 @@ pub fn start(parts: Parts) -> Handle {
         partial: Arc::default(),
         early: HashMap::new(),
         window_told: false,
+        patience: parts.patience,
         knocks: Vec::new(),
     };
     let ended = tokio::spawn(harness.run(parts.begin, inbox, outcomes, exits, asks, reports));

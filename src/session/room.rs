@@ -370,7 +370,7 @@ mod tests {
         told(&mut session, says(396_000));
         told(&mut session, counts(200_500));
         assert_eq!(session.used(), 200_500);
-        assert_eq!(session.used_by(10_000), 500 + 19_998);
+        assert_eq!(session.used_by(10_000), 500 + 19_990);
         // A cheaper one: nothing is beside, since the estimate was too high.
         let mut session = Session::default();
         told(&mut session, says(400_000));

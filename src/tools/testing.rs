@@ -20,7 +20,7 @@ use crate::{
 use super::{Past, ToolCx, Workspace};
 
 /// Tools that are tested with this start no commands.
-struct Nowhere;
+pub(super) struct Nowhere;
 
 #[async_trait::async_trait]
 impl Sandbox for Nowhere {

@@ -88,9 +88,10 @@ pub(super) fn part(item: StatusItem, session: &Session, ground: &Ground) -> Opti
             Some(format!("{}{effort}", settings.model))
         }
         StatusItem::Context => {
-            let used = session.counted?.usage;
-            let window = session.settings.as_ref()?.limits.window.max(1);
-            let left = 100u64.saturating_sub((used.input + used.output).saturating_mul(100) / window);
+            if session.counted.is_none() && session.compactions == 0 {
+                return None;
+            }
+            let left = 100u64.saturating_sub(session.used().saturating_mul(100) / session.limits().window.max(1));
             Some(format!("{left}% left"))
         }
         StatusItem::Tokens => {

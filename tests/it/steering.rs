@@ -153,6 +153,7 @@ impl Talk {
             permissions: permissions(Approval::Never),
             surroundings: Arc::new(unconfined),
             deltas: true,
+            patience: harness::PATIENCE,
         };
         change(&mut parts);
         Self { world, handle: harness::start(parts), exits: told, told: Vec::new() }

@@ -116,3 +116,71 @@ fn spoken(text: &str) -> impl Iterator<Item = String> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Event, Excerpt, Fact, PatchedFile, Seq, Time};
+
+    const GOOD: &str = "## Goal\nMend the parser.\n\n### Decisions\nnone\n\n## State\nHalf.\n\n## Next step\nRun `make`.";
+
+    fn checks(items: Vec<Item>) -> Checks {
+        let mut session = Session::default();
+        for (at, item) in items.into_iter().enumerate() {
+            let event = Event { seq: Seq(at as u64 + 1), at: Time::UNIX_EPOCH, fact: Fact::item(item) };
+            session.apply(&event);
+        }
+        Checks::of(&session, 200)
+    }
+
+    fn ran(command: &str, exit: i32) -> Item {
+        let shown = Shown::Command {
+            command: command.into(),
+            workdir: "/w".into(),
+            exit: Some(exit),
+            process: None,
+            duration_ms: 1,
+            output: Excerpt::default(),
+        };
+        Item::ToolResult { call: "c".into(), content: vec![], shown }
+    }
+
+    fn edited() -> Item {
+        Item::ToolResult { call: "c".into(), content: vec![], shown: Shown::Patch { files: Vec::<PatchedFile>::new() } }
+    }
+
+    #[test]
+    fn a_summary_is_refused_for_a_reason_that_the_next_try_can_mend() {
+        let task = || Item::user("Please mend the parser so that it takes comments");
+        let task_only = checks(vec![task()]);
+        assert_eq!(check(&format!("\n{GOOD}\n"), &task_only), Ok(GOOD.to_owned()));
+        for (text, why) in [
+            (" \n".to_owned(), "it was empty"),
+            (GOOD.replace("## State\nHalf.", "## State\n"), "under the heading `## State`"),
+            ("Sure, I will go on with the work.".to_owned(), "under the heading `## Goal`"),
+            (GOOD.replace("Mend the parser.", "Write a poem."), "nothing to do with what the user said"),
+            (format!("{GOOD}{}", " on".repeat(400)), "it was too long"),
+        ] {
+            let refused = check(&text, &task_only).unwrap_err();
+            assert!(refused.contains(why), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_has_passed_is_not_asked_for_again_unless_files_were_changed() {
+        let task = || Item::user("Please mend the parser so that it takes comments");
+        let passed = checks(vec![task(), ran("make", 0)]);
+        assert!(check(GOOD, &passed).unwrap_err().contains("`make`, which has passed"));
+        for stale in [vec![task(), ran("make", 0), edited()], vec![task(), ran("make", 2)]] {
+            assert!(check(GOOD, &checks(stale)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_task_in_a_language_without_spaces_is_told_from_another_one() {
+        let task = checks(vec![Item::user("修复解析器中的错误")]);
+        assert!(check(&GOOD.replace("Mend the parser.", "修复解析器"), &task).is_ok());
+        assert!(check(&GOOD.replace("Mend the parser.", "写一首诗"), &task).is_err());
+        assert!(check(GOOD, &checks(vec![Item::user("ok?")])).is_ok(), "nothing to compare with");
+    }
+}

@@ -7,7 +7,9 @@ use crate::protocol::{Command, Content, Delivery, TurnId, printable};
 use crate::tui::{
     action::Action,
     host::{Prospect, Question, Switch},
-    overlay::{Changes, Models, Overlay, Permissions, Processes, Reveal, Rewind, Sessions, Themes, Undo},
+    overlay::{
+        Changes, Models, Overlay, Permissions, Processes, Reveal, Rewind, Room, Sessions, Themes, Undo,
+    },
     slash,
     theme::{self, Theme},
 };
@@ -55,6 +57,7 @@ impl App {
             }
             slash::Run::Open(view) => {
                 self.overlays.push(match view {
+                    slash::View::Context => Box::new(Room),
                     slash::View::Changes => Box::new(Changes::new()),
                     slash::View::Processes => Box::new(Processes::new()),
                 });

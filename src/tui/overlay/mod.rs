@@ -3,6 +3,7 @@
 //! An overlay knows the session and the transcript only while it is asked; what it needs from outside comes as the
 //! answer to a question that it had sent.
 
+mod context;
 mod diff;
 mod menu;
 mod models;
@@ -40,6 +41,8 @@ use super::{
     transcript::Transcript,
 };
 
+pub(super) use context::Room;
+pub use context::lines as context_lines;
 pub(super) use diff::Changes;
 pub(super) use models::Models;
 use output::Output;

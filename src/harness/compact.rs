@@ -57,7 +57,8 @@ impl Harness {
         let (OpenedModel { model, name }, settings) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                return self.compacted(&wanted, &Summary { problem: Some(error.message), ..Summary::default() });
+                return self
+                    .compacted(&wanted, &Summary { problem: Some(error.message), ..Summary::default() });
             }
         };
         if self.session.turn.is_none() {
@@ -92,9 +93,8 @@ impl Harness {
     }
 
     fn compacted(&mut self, wanted: &Wanted, summary: &Summary) {
-        let built = catch_unwind(AssertUnwindSafe(|| {
-            compact::build(&self.session, wanted, &self.pinned(), summary)
-        }));
+        let built =
+            catch_unwind(AssertUnwindSafe(|| compact::build(&self.session, wanted, &self.pinned(), summary)));
         let failed = |problem: &str| Fact::CompactionFailed {
             reason: wanted.reason,
             problem: problem.to_owned(),
@@ -180,8 +180,7 @@ impl Summing {
         let mut problem: Option<String> = None;
         let mut tighter = u32::from(self.wanted.reason == Reason::Overflow);
         for tries in 1..=TRIES {
-            let request =
-                compact::request(&self.session, &self.wanted, most, problem.as_deref(), tighter);
+            let request = compact::request(&self.session, &self.wanted, most, problem.as_deref(), tighter);
             self.prompt.items = request.items;
             self.prompt.kept = vec![Arc::new(request.instruction)];
             if tries > 1 {
@@ -209,7 +208,10 @@ impl Summing {
             };
             problem = Some(refused);
         }
-        Err(problem.map_or_else(|| "the model gave none".to_owned(), |why| format!("the model's was refused: {why}")))
+        Err(problem.map_or_else(
+            || "the model gave none".to_owned(),
+            |why| format!("the model's was refused: {why}"),
+        ))
     }
 
     /// What the model answers.

@@ -311,9 +311,10 @@ impl Harness {
             if let Fact::Rewound { to, items } = fact
                 && self.session.only_in_log(*to)
             {
-                let before = self.past.before(*to).map_err(|error| {
-                    format!("what was said before can't be read from the log: {error}")
-                })?;
+                let before = self
+                    .past
+                    .before(*to)
+                    .map_err(|error| format!("what was said before can't be read from the log: {error}"))?;
                 *items = Some(before.items.to_vec());
             }
         }

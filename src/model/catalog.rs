@@ -143,8 +143,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Small enough for nearly every model that can use tools at all.
 const UNKNOWN_WINDOW: u64 = 128_000;
 /// What is assumed of a model of which nothing is known.
-pub const UNKNOWN_LIMITS: Limits =
-    Limits::new(UNKNOWN_WINDOW * USABLE_PERCENT / 100, TOOL_OUTPUT);
+pub const UNKNOWN_LIMITS: Limits = Limits::new(UNKNOWN_WINDOW * USABLE_PERCENT / 100, TOOL_OUTPUT);
 const USABLE_PERCENT: u64 = 95;
 const TOOL_OUTPUT: u64 = 10_000;
 

@@ -5,8 +5,9 @@ use std::{path::PathBuf, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    BlobId, CallId, Compaction, CompactionReason, Connection, Content, Delivery, Effects, Grant, InputId, Intent, Item, ProcessId,
-    RequestId, ResponseId, Rule, Scope, Seq, SessionId, Settings, SnapshotId, TurnId, settings::known,
+    BlobId, CallId, Compaction, CompactionReason, Connection, Content, Delivery, Effects, Grant, InputId,
+    Intent, Item, ProcessId, RequestId, ResponseId, Rule, Scope, Seq, SessionId, Settings, SnapshotId,
+    TurnId, settings::known,
 };
 
 /// Version of the log format, carried by the first line.

@@ -154,7 +154,9 @@ impl Item {
     #[must_use]
     pub fn is_made(&self) -> bool {
         match self {
-            Self::Assistant { .. } | Self::Reasoning { .. } | Self::ToolCall { .. } | Self::Unknown(_) => true,
+            Self::Assistant { .. } | Self::Reasoning { .. } | Self::ToolCall { .. } | Self::Unknown(_) => {
+                true
+            }
             Self::Context { .. } | Self::User { .. } | Self::ToolResult { .. } => false,
         }
     }

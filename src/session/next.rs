@@ -1,7 +1,8 @@
 //! What is due. Computed from what is true, never remembered, so that a crash loses no intention.
 
 use crate::protocol::{
-    Args, CallId, CompactionReason, Delivery, InputId, Intent, Moment, Outcome, ResponseId, SandboxMode, Snapshots, TurnId,
+    Args, CallId, CompactionReason, Delivery, InputId, Intent, Moment, Outcome, ResponseId, SandboxMode,
+    Snapshots, TurnId,
 };
 
 use super::{Call, CallState, Session, Wanted, undo::Kept};

@@ -146,7 +146,10 @@ impl Session {
     #[must_use]
     pub fn limits(&self) -> Limits {
         let limits = self.settings.as_ref().map_or(Limits::new(128_000, 10_000), |settings| settings.limits);
-        Limits { window: self.learnt.too_long.map_or(limits.window, |most| most.min(limits.window)), ..limits }
+        Limits {
+            window: self.learnt.too_long.map_or(limits.window, |most| most.min(limits.window)),
+            ..limits
+        }
     }
 
     /// The tokens that the next request will hold.
@@ -205,7 +208,14 @@ impl Session {
             *tokens += used.saturating_sub(known);
         }
         kinds.retain(|(_, tokens, _)| *tokens > 0);
-        Fill { window: limits.window, room: limits.room(), used, kinds, droppable, counted: self.counted.is_some() }
+        Fill {
+            window: limits.window,
+            room: limits.room(),
+            used,
+            kinds,
+            droppable,
+            counted: self.counted.is_some(),
+        }
     }
 
     /// Estimates the whole conversation anew: it changed otherwise than at its end, or the model did.

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::{
-    Approval, Args, CallId, Command, Compaction, CompactionMeans, CompactionReason, Context, Counts, Grant, Intent, Limits, Moment, Part, Rejection, ResponseId,
-    ResponseOutcome, SandboxMode, SnapshotId, Snapshots, StepStatus, Time, Verdict,
+    Approval, Args, CallId, Command, Compaction, CompactionMeans, CompactionReason, Context, Counts, Grant,
+    Intent, Limits, Moment, Part, Rejection, ResponseId, ResponseOutcome, SandboxMode, SnapshotId, Snapshots,
+    StepStatus, Time, Verdict,
 };
 
 /// A whole world that follows the contract of the harness, with chance as its only input.
@@ -122,10 +123,18 @@ impl World {
                 self.record(vec![Fact::TurnFinished { turn, outcome, duration_ms: 0 }]);
             }
             Step::Compact(Wanted { reason, note }) => {
-                assert_eq!(self.session.calls().count(), 0, "the conversation is cut between a call and its result");
+                assert_eq!(
+                    self.session.calls().count(),
+                    0,
+                    "the conversation is cut between a call and its result"
+                );
                 match chance % 3 {
                     0 => self.compacted(reason, chance),
-                    1 => self.record(vec![Fact::CompactionFailed { reason, problem: "p".into(), stopped: false }]),
+                    1 => self.record(vec![Fact::CompactionFailed {
+                        reason,
+                        problem: "p".into(),
+                        stopped: false,
+                    }]),
                     _ => self.record(vec![Fact::CompactionStarted { reason, note }]),
                 }
             }
@@ -197,7 +206,11 @@ impl World {
         let compaction = Compaction {
             reason,
             how: CompactionMeans::Digest,
-            parts: vec![Part::Keep(0, from.min(to)), Part::Item(Arc::new(text)), Part::Keep(from.max(to), all)],
+            parts: vec![
+                Part::Keep(0, from.min(to)),
+                Part::Item(Arc::new(text)),
+                Part::Keep(from.max(to), all),
+            ],
             from: 2,
             to: 1,
             kept: Counts::default(),

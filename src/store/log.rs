@@ -228,7 +228,9 @@ pub fn visit_events(path: &Path, mut visit: impl FnMut(Event)) -> io::Result<()>
     loop {
         line.clear();
         let size = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
-        let Some(Ok(event)) = (size > 0 && line.ends_with(b"\n")).then(|| decode(&line)) else { return Ok(()) };
+        let Some(Ok(event)) = (size > 0 && line.ends_with(b"\n")).then(|| decode(&line)) else {
+            return Ok(());
+        };
         visit(event);
     }
 }

@@ -43,7 +43,7 @@ pub trait Tool: Send + Sync {
     fn spec(&self) -> ToolSpec;
 
     /// Whether it is offered from the beginning; else from the first compaction on.
-    fn from_the_start(&self) -> bool {
+    fn offered_at_once(&self) -> bool {
         true
     }
 

@@ -80,7 +80,7 @@ impl Tool for Recall {
         }
     }
 
-    fn from_the_start(&self) -> bool {
+    fn offered_at_once(&self) -> bool {
         false
     }
 
@@ -89,7 +89,9 @@ impl Tool for Recall {
         match (&wish.call, &wish.query) {
             (Some(_), None) => Ok(Intent::None),
             (None, Some(query)) if !query.trim().is_empty() => Ok(Intent::None),
-            _ => Err(ToolError("recall takes either `call`, the id of a call, or `query`, words to look for".to_owned())),
+            _ => Err(ToolError(
+                "recall takes either `call`, the id of a call, or `query`, words to look for".to_owned(),
+            )),
         }
     }
 
@@ -102,7 +104,9 @@ impl Tool for Recall {
             (Some(call), _) => by_call(&*past, call, wish.from_line.unwrap_or(1).max(1), most),
             (None, query) => by_words(&*past, query.as_deref().unwrap_or_default(), most),
         });
-        let text = looking.await.map_err(|_| ToolError("looking it up crashed; this is a bug of the agent".to_owned()))??;
+        let text = looking
+            .await
+            .map_err(|_| ToolError("looking it up crashed; this is a bug of the agent".to_owned()))??;
         let shown = text.lines().next().unwrap_or_default().to_owned();
         Ok(Output { content: vec![Content::text(text)], shown: Shown::text(shown), blobs: Vec::new() })
     }
@@ -129,7 +133,9 @@ fn by_call(past: &dyn Past, id: &str, from: usize, most: usize) -> Result<String
     })
     .map_err(|error| unread(&error))?;
     let Some((text, whole)) = result else {
-        return Err(ToolError(format!("there is no result of a call `{id}` in this session; search with `query`")));
+        return Err(ToolError(format!(
+            "there is no result of a call `{id}` in this session; search with `query`"
+        )));
     };
     // All of an output, where what the model was shown of it was only a part.
     let all = whole.and_then(|blob| past.blob(&blob).ok());
@@ -149,7 +155,10 @@ fn by_call(past: &dyn Past, id: &str, from: usize, most: usize) -> Result<String
         next += 1;
     }
     let until = next.saturating_sub(1);
-    let mut said = format!("Call {id}: {}\nLines {from} to {until} of {lines} of its result:\n{shown}", asked.unwrap_or_default());
+    let mut said = format!(
+        "Call {id}: {}\nLines {from} to {until} of {lines} of its result:\n{shown}",
+        asked.unwrap_or_default()
+    );
     if until < lines {
         said += &format!("\n[from_line {next} brings the rest]");
     }
@@ -166,7 +175,9 @@ fn by_words(past: &dyn Past, query: &str, most: usize) -> Result<String, ToolErr
             Item::Assistant { text, .. } => ("your answer".to_owned(), text.clone()),
             // What it looked for is no find.
             Item::ToolCall { tool, .. } if tool == "recall" => return,
-            Item::ToolCall { call, tool, args, .. } => (format!("call {call}, {tool}"), args.as_str().to_owned()),
+            Item::ToolCall { call, tool, args, .. } => {
+                (format!("call {call}, {tool}"), args.as_str().to_owned())
+            }
             Item::ToolResult { call, content, .. } => (format!("result of call {call}"), words(content)),
             Item::Context { .. } | Item::Reasoning { .. } | Item::Unknown(_) => return,
         };
@@ -197,15 +208,14 @@ fn by_words(past: &dyn Past, query: &str, most: usize) -> Result<String, ToolErr
 /// The part of a line where the words are.
 fn around(line: &str, wanted: &str) -> String {
     let at = line.to_lowercase().find(wanted).unwrap_or(0).min(line.len());
-    let from = line.floor_char_boundary(at.saturating_sub(LINE / 4));
-    start(line.get(from..).unwrap_or_default().trim(), LINE)
+    let from = at.saturating_sub(LINE / 4);
+    start((from..=line.len()).find_map(|at| line.get(at..)).unwrap_or_default().trim(), LINE)
 }
 
+/// At most so many bytes of the beginning of a text.
 fn start(text: &str, bytes: usize) -> String {
-    match text.len() <= bytes {
-        true => text.to_owned(),
-        false => format!("{}…", &text[..text.floor_char_boundary(bytes)]),
-    }
+    let cut = (0..=bytes.min(text.len())).rev().find_map(|at| text.get(..at)).unwrap_or_default();
+    if cut.len() < text.len() { format!("{cut}…") } else { cut.to_owned() }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use crate::protocol::ToolSpec;
 
 use super::{
-    Tool, apply_patch::ApplyPatch, exec_command::ExecCommand, recall::Recall, update_plan::UpdatePlan, view_image::ViewImage,
-    wait::WaitForSessions, write_stdin::WriteStdin,
+    Tool, apply_patch::ApplyPatch, exec_command::ExecCommand, recall::Recall, update_plan::UpdatePlan,
+    view_image::ViewImage, wait::WaitForSessions, write_stdin::WriteStdin,
 };
 
 /// The tools that a model is offered, in a stable order: the order is part of the prefix that providers cache.
@@ -27,7 +27,7 @@ impl Toolbox {
         for tool in tools {
             let spec = tool.spec();
             if !by_name.contains_key(&spec.name) {
-                if tool.from_the_start() {
+                if tool.offered_at_once() {
                     first.push(spec.clone());
                 }
                 by_name.insert(spec.name.clone(), tool);

@@ -91,7 +91,8 @@ pub(super) fn part(item: StatusItem, session: &Session, ground: &Ground) -> Opti
             if session.counted.is_none() && session.compactions == 0 {
                 return None;
             }
-            let left = 100u64.saturating_sub(session.used().saturating_mul(100) / session.limits().window.max(1));
+            let left =
+                100u64.saturating_sub(session.used().saturating_mul(100) / session.limits().window.max(1));
             Some(format!("{left}% left"))
         }
         StatusItem::Tokens => {

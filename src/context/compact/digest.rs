@@ -9,9 +9,8 @@ use super::{piece, state::headline, summary::PREFIX};
 /// answer since, of which the last ones stay.
 pub(super) fn of(session: &Session, tail: usize, budget: u64) -> String {
     let items = session.items.get(..tail).unwrap_or_default();
-    let summary = items.iter().rposition(|item| {
-        matches!(**item, Item::Context { context: Context::Summary, .. })
-    });
+    let summary =
+        items.iter().rposition(|item| matches!(**item, Item::Context { context: Context::Summary, .. }));
     let before = summary.and_then(|at| match &*items[at] {
         Item::Context { text, .. } => Some(text.strip_prefix(PREFIX).unwrap_or(text).trim()),
         _ => None,
@@ -45,7 +44,9 @@ pub(super) fn of(session: &Session, tail: usize, budget: u64) -> String {
 
 fn line(item: &Item) -> Option<String> {
     match item {
-        Item::Assistant { text, .. } if !text.trim().is_empty() => Some(format!("- said: {}", headline(text))),
+        Item::Assistant { text, .. } if !text.trim().is_empty() => {
+            Some(format!("- said: {}", headline(text)))
+        }
         Item::ToolResult { call, shown, .. } => Some(match shown {
             Shown::Command { command, exit, process, .. } => {
                 let how = match (exit, process) {

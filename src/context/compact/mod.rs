@@ -153,8 +153,7 @@ fn opening(items: &[Arc<Item>], now: &[Item], pieces: &mut Pieces<'_>) {
 /// as they fit.
 fn messages(session: &Session, tail: usize, budget: u64, pieces: &mut Pieces<'_>) {
     let items = &session.items;
-    let said: Vec<usize> =
-        (0..tail).filter(|at| matches!(*items[*at], Item::User { .. })).collect();
+    let said: Vec<usize> = (0..tail).filter(|at| matches!(*items[*at], Item::User { .. })).collect();
     let (Some(first), Some(last)) = (said.first().copied(), said.last().copied()) else { return };
     let mut room = budget;
     let mut kept: Vec<(usize, Option<Item>)> = Vec::new();

@@ -2,9 +2,7 @@
 
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
-use crate::protocol::{
-    CallId, Compaction, CompactionMeans, CompactionReason, Counts, Item, Part,
-};
+use crate::protocol::{CallId, Compaction, CompactionMeans, CompactionReason, Counts, Item, Part};
 use crate::session::Session;
 
 /// A conversation that is being put together from another one.
@@ -138,12 +136,23 @@ pub(super) fn ends(text: &str, bytes: usize, words: impl Fn(usize) -> String) ->
     if text.len() <= bytes {
         return text.to_owned();
     }
-    let head = text.floor_char_boundary(bytes / 2);
-    let tail = text.ceil_char_boundary(text.len() - bytes / 2);
-    let (head, rest) = text.split_at(head);
-    let (_, tail) = rest.split_at(tail - head.len());
+    let (head, tail) = (beginning(text, bytes / 2), end(text, bytes / 2));
     // Whole lines, where that costs little.
-    let head = head.rfind('\n').filter(|at| *at > head.len() / 2).map_or(head, |at| &head[..=at]);
-    let tail = tail.find('\n').filter(|at| *at < tail.len() / 2).map_or(tail, |at| &tail[at + 1..]);
-    format!("{}\n{}\n{tail}", head.trim_end(), words(text.len() - head.len() - tail.len()))
+    let whole = |(head, _): &(&str, &str)| head.len() > bytes / 4;
+    let head = head.rsplit_once('\n').filter(whole).map_or(head, |(lines, _)| lines);
+    let whole = |(_, tail): &(&str, &str)| tail.len() > bytes / 4;
+    let tail = tail.split_once('\n').filter(whole).map_or(tail, |(_, lines)| lines);
+    format!("{}\n{}\n{tail}", head.trim_end(), words(text.len().saturating_sub(head.len() + tail.len())))
+}
+
+/// At most so many bytes of the beginning, and no half of a character.
+fn beginning(text: &str, bytes: usize) -> &str {
+    let cut = (0..=bytes.min(text.len())).rev().find_map(|at| text.get(..at));
+    cut.unwrap_or_default()
+}
+
+/// At most so many bytes of the end, and no half of a character.
+fn end(text: &str, bytes: usize) -> &str {
+    let cut = (text.len().saturating_sub(bytes)..=text.len()).find_map(|at| text.get(at..));
+    cut.unwrap_or_default()
 }

@@ -24,7 +24,13 @@ pub struct Request {
 /// The conversation goes out as it is where that fits, so that the provider's cache has it. `tighter` halves the room
 /// as often: what fits is not known where the provider has said that it does not.
 #[must_use]
-pub fn request(session: &Session, wanted: &Wanted, most: u64, problem: Option<&str>, tighter: u32) -> Request {
+pub fn request(
+    session: &Session,
+    wanted: &Wanted,
+    most: u64,
+    problem: Option<&str>,
+    tighter: u32,
+) -> Request {
     let mut text = INSTRUCTION.trim_end().to_owned();
     text += &format!("\n\nThe summary has at most {} words.", most.saturating_mul(7) / 10);
     if !wanted.note.is_empty() {
@@ -45,18 +51,15 @@ fn fitting(session: &Session, room: u64, tighter: u32) -> Arc<Vec<Arc<Item>>> {
     if tighter == 0 && session.used() <= room {
         return Arc::clone(items);
     }
-    let used = |items: &[Arc<Item>]| {
-        session.used_by(items.iter().map(|item| session.estimate(item)).sum())
-    };
+    let used = |items: &[Arc<Item>]| session.used_by(items.iter().map(|item| session.estimate(item)).sum());
     let shrunk = shrink::all(items, piece::tail(session, room / 4));
     if used(&shrunk) <= room {
         return Arc::new(shrunk);
     }
     // Everything is cut to its ends; then the middle goes.
     let shrunk = shrink::all(items, items.len());
-    let is_opening = |item: &&Arc<Item>| {
-        matches!(&***item, Item::Context { context, .. } if *context != Context::Notice)
-    };
+    let is_opening =
+        |item: &&Arc<Item>| matches!(&***item, Item::Context { context, .. } if *context != Context::Notice);
     let opening: Vec<Arc<Item>> = shrunk.iter().filter(is_opening).cloned().collect();
     let first = shrunk.iter().find(|item| matches!(***item, Item::User { .. })).cloned();
     let gap = Item::Context {

@@ -44,7 +44,6 @@ pub(super) fn result(item: &Item, session: &Session, tokens: u64) -> Option<Item
     cut(item, bytes, bytes.saturating_sub(150).max(150))
 }
 
-
 fn cut(item: &Item, small: usize, bytes: usize) -> Option<Item> {
     let Item::ToolResult { call, content, shown } = item else { return None };
     let size: usize = content.iter().map(weight).sum();

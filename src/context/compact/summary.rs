@@ -69,9 +69,11 @@ pub fn check(text: &str, checks: &Checks) -> Result<String, String> {
         return Err("what it says of the goal has nothing to do with what the user said".to_owned());
     }
     let next = section(text, "Next step").unwrap_or_default();
-    let again = next.split('`').skip(1).step_by(2).find(|word| {
-        checks.passed.iter().any(|command| command == word.trim())
-    });
+    let again = next
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .find(|word| checks.passed.iter().any(|command| command == word.trim()));
     if let Some(command) = again {
         return Err(format!("its next step is `{command}`, which has passed, and nothing was changed since"));
     }
@@ -109,11 +111,7 @@ fn spoken(text: &str) -> impl Iterator<Item = String> {
     // Where words are not set apart, each character says something.
     saying.flat_map(|word| {
         let spaced = word.chars().all(|char| (char as u32) < 0x2E80);
-        if spaced {
-            vec![word.to_lowercase()]
-        } else {
-            word.chars().map(String::from).collect()
-        }
+        if spaced { vec![word.to_lowercase()] } else { word.chars().map(String::from).collect() }
     })
 }
 
@@ -122,7 +120,8 @@ mod tests {
     use super::*;
     use crate::protocol::{Event, Excerpt, Fact, PatchedFile, Seq, Time};
 
-    const GOOD: &str = "## Goal\nMend the parser.\n\n### Decisions\nnone\n\n## State\nHalf.\n\n## Next step\nRun `make`.";
+    const GOOD: &str =
+        "## Goal\nMend the parser.\n\n### Decisions\nnone\n\n## State\nHalf.\n\n## Next step\nRun `make`.";
 
     fn checks(items: Vec<Item>) -> Checks {
         let mut session = Session::default();
@@ -146,7 +145,11 @@ mod tests {
     }
 
     fn edited() -> Item {
-        Item::ToolResult { call: "c".into(), content: vec![], shown: Shown::Patch { files: Vec::<PatchedFile>::new() } }
+        Item::ToolResult {
+            call: "c".into(),
+            content: vec![],
+            shown: Shown::Patch { files: Vec::<PatchedFile>::new() },
+        }
     }
 
     #[test]

@@ -34,7 +34,8 @@ impl Overlay for Room {
 
     fn draw(&mut self, size: Size, look: &Look<'_>) -> Page {
         let theme = look.theme;
-        let mut rows = vec![Line::styled("What fills the model's window".to_owned(), theme.accent), Line::default()];
+        let mut rows =
+            vec![Line::styled("What fills the model's window".to_owned(), theme.accent), Line::default()];
         for line in lines(&look.session.fill()) {
             rows.push(Line::from(Span::styled(line, theme.plain)));
         }
@@ -59,7 +60,7 @@ pub fn lines(fill: &Fill) -> Vec<String> {
     };
     let mut lines = Vec::new();
     for (kind, tokens, items) in &fill.kinds {
-        let note = if *items > 1 { format!(" {items}") } else { String::new() };
+        let note = if *items > 1 { format!("  ({items})") } else { String::new() };
         lines.push(row(kind.name(), *tokens, &note));
     }
     lines.push(row("free", fill.room.saturating_sub(fill.used), ""));
@@ -102,6 +103,16 @@ mod tests {
             droppable: 30_000,
             counted: true,
         };
-        insta::assert_snapshot!(lines(&fill).join("\n"), @"");
+        insta::assert_snapshot!(lines(&fill).join("\n"), @r"
+        program and tools         1,234   1 %  █  (3)
+        your messages            10,000  10 %  ██
+        results of tools         40,000  40 %  ████████  (12)
+        free                     36,266  36 %  ████████
+        left for the answer      12,500  12 %  ███
+
+        51,234 of 100,000 tokens are used, as the provider counts.
+        Old results of tools come to 30,000; they are cut first.
+        Above 87,500 the conversation is compacted; /compact does it now.
+        ");
     }
 }

@@ -4,7 +4,10 @@ use ratatui::text::{Line, Span};
 
 use crate::protocol::{Compaction, CompactionMeans as Means, CompactionReason as Reason, Level, ProcessId};
 
-use crate::tui::{status, text::{Break, Prefix, Text, columns, plain::plain}};
+use crate::tui::{
+    status,
+    text::{Break, Prefix, Text, columns, plain::plain},
+};
 
 use super::{
     approval::{self, Decision},
@@ -101,7 +104,10 @@ fn compacted(compaction: &Compaction, view: &View<'_>) -> Vec<Line<'static>> {
     match how {
         Means::Shrunk => line(format!("cut to their beginning and end: {shrunk} old results of tools")),
         Means::Summary | Means::Digest | Means::Unknown => {
-            line(format!("kept: instructions, plan, changed files{}{all}", if all.is_empty() { "" } else { ", " }));
+            line(format!(
+                "kept: instructions, plan, changed files{}{all}",
+                if all.is_empty() { "" } else { ", " }
+            ));
             let by = if *how == Means::Digest { "a list of what was done" } else { "a summary of the model" };
             let dropped = dropped.in_words();
             if !dropped.is_empty() {

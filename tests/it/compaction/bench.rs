@@ -122,7 +122,8 @@ impl Model for Scripted {
                 self.seen().owed = calls.collect();
                 items
             };
-            let output = items.iter().map(|item| tokens(serde_json::to_vec(item).unwrap().len() as u64)).sum();
+            let output =
+                items.iter().map(|item| tokens(serde_json::to_vec(item).unwrap().len() as u64)).sum();
             (items, Usage { input, output, ..Usage::default() })
         };
         let chunks: Vec<Chunk> =
@@ -147,7 +148,8 @@ fn look(seen: &mut Seen, prompt: &Prompt, body: &[u8]) {
     let body: Value = serde_json::from_slice(body).unwrap();
     let items = body["input"].as_array().unwrap();
     let ids = |kind: &str| -> Vec<&str> {
-        let of_kind = items.iter().filter(|item| item["type"].as_str().is_some_and(|name| name.ends_with(kind)));
+        let of_kind =
+            items.iter().filter(|item| item["type"].as_str().is_some_and(|name| name.ends_with(kind)));
         of_kind.map(|item| item["call_id"].as_str().unwrap()).collect()
     };
     let (calls, results) = (ids("_call"), ids("_call_output"));
@@ -159,7 +161,8 @@ fn look(seen: &mut Seen, prompt: &Prompt, body: &[u8]) {
             wrong(format!("the result of {owed} is lost"));
         }
     }
-    let system = prompt.items.iter().filter(|item| matches!(***item, Item::Context { context: Context::System, .. }));
+    let system =
+        prompt.items.iter().filter(|item| matches!(***item, Item::Context { context: Context::System, .. }));
     if system.count() != 1 {
         wrong("there is not one system prompt".to_owned());
     }
@@ -172,7 +175,11 @@ struct Talks(&'static str);
 impl Tool for Talks {
     fn spec(&self) -> ToolSpec {
         let parameters = json!({"type": "object"});
-        ToolSpec { name: self.0.into(), description: "a tool".into(), form: ToolForm::Function { parameters } }
+        ToolSpec {
+            name: self.0.into(),
+            description: "a tool".into(),
+            form: ToolForm::Function { parameters },
+        }
     }
 
     fn intent(&self, _: &Args, _: &Workspace) -> Result<Intent, ToolError> {

@@ -171,8 +171,9 @@ impl<D: Write, N: Write> Headless<D, N> {
                     Outcome::Failed { message, .. } => message,
                     Outcome::Unknown => "ended",
                 };
+                let cost = usage.cost.map(|cost| format!(" · {cost}")).unwrap_or_default();
                 self.note(&format!(
-                    "{how} · {:.1} s · {} tokens in ({} cached), {} out",
+                    "{how} · {:.1} s · {} tokens in ({} cached), {} out{cost}",
                     seconds(*duration_ms),
                     usage.input,
                     usage.cached,

@@ -35,6 +35,7 @@ fn choice(start: &Start, model: &ModelRef) -> Result<ModelChoice, CliError> {
         }),
         model: resolved.model,
         limits: resolved.limits,
+        price: resolved.price,
         effort: resolved.effort,
         efforts: resolved.efforts,
         verbosity: resolved.verbosity,

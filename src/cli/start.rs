@@ -362,7 +362,8 @@ impl Start {
         &self,
         output_schema: Option<serde_json::Value>,
     ) -> Result<(Settings, Vec<String>), CliError> {
-        let Resolved { model, limits, effort, verbosity, notes, .. } = self.resolve(&self.config.model)?;
+        let Resolved { model, limits, price, effort, verbosity, notes, .. } =
+            self.resolve(&self.config.model)?;
         let settings = Settings {
             model,
             effort,
@@ -371,6 +372,7 @@ impl Start {
             sandbox: self.config.sandbox,
             backend: self.config.backend.to_string(),
             limits,
+            price,
             snapshots: self.config.snapshots.mode,
             output_schema,
         };
@@ -389,6 +391,7 @@ impl Start {
                 sandbox: self.config.sandbox,
                 backend: self.config.backend.to_string(),
                 limits: catalog::UNKNOWN_LIMITS,
+                price: None,
                 snapshots: self.config.snapshots.mode,
                 output_schema: None,
             },
@@ -411,6 +414,7 @@ impl Start {
         if let Some(model) = typed.model.as_ref().filter(|model| **model != settings.model) {
             let resolved = self.resolve(model)?;
             settings.limits = resolved.limits;
+            settings.price = resolved.price;
             settings.effort = resolved.effort;
             settings.verbosity = resolved.verbosity;
             settings.model = resolved.model;

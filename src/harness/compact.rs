@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::compact::{self, Checks, Pinned, State, Summary};
 use crate::model::{Chunk, Model, ModelError, ModelErrorKind, Prompt};
-use crate::protocol::{CompactionReason as Reason, Fact, Item, Seq, Usage};
+use crate::protocol::{CompactionReason as Reason, Fact, Item, Price, Seq, Usage};
 use crate::session::{Session, Wanted};
 
 use super::{Harness, OpenedModel, disk, retry, work::Work};
@@ -76,6 +76,7 @@ impl Harness {
             prompt,
             work: self.work.clone(),
             usage: None,
+            price: settings.price,
             patience: self.patience,
         };
         tokio::spawn(job.run(self.asking.clone()));
@@ -149,6 +150,7 @@ struct Summing {
     prompt: Prompt,
     work: mpsc::UnboundedSender<Work>,
     usage: Option<Usage>,
+    price: Option<Price>,
     /// How long all tries may take together.
     patience: Duration,
 }
@@ -222,7 +224,8 @@ impl Summing {
             match stream.next().await {
                 Some(Ok(Chunk::Item(Item::Assistant { text, .. }))) => said.push(text),
                 Some(Ok(Chunk::Finished { usage })) => {
-                    if let Some(usage) = usage {
+                    if let Some(mut usage) = usage {
+                        usage.cost = usage.cost.or(self.price.map(|price| price.of(&usage)));
                         *self.usage.get_or_insert_default() += usage;
                     }
                     return Ok(said.join("\n"));

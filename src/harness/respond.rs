@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::model::{Chunk, Model, ModelError, ModelErrorKind, Prompt, ReadBlob};
 use crate::policy::Policy;
 use crate::protocol::{
-    Approval, BlobId, Delta, Fact, Item, ResponseId, ResponseOutcome, SandboxMode, Settings, Usage,
+    Approval, BlobId, Delta, Fact, Item, Price, ResponseId, ResponseOutcome, SandboxMode, Settings, Usage,
 };
 use crate::store::Blobs;
 
@@ -55,6 +55,7 @@ impl Harness {
             partial: Arc::clone(&self.partial),
             deltas: self.deltas,
             pending: Pending::default(),
+            price: settings.price,
         };
         tokio::spawn(job.run());
     }
@@ -123,6 +124,7 @@ struct Asking {
     partial: Arc<Mutex<String>>,
     deltas: bool,
     pending: Pending,
+    price: Option<Price>,
 }
 
 /// Deltas that wait for the next frame.
@@ -151,7 +153,7 @@ impl Asking {
                 ending.unwrap_or_else(|_| Ending::Failed { error: crashed("asking the model") })
             }
         };
-        self.tell(Work::Answered { response, ending });
+        self.tell(Work::Answered { response, ending: ending.priced(self.price) });
     }
 
     async fn tries(&mut self) -> Ending {

@@ -5,7 +5,7 @@ use tokio::task::{Id, JoinError};
 use crate::context::compact::Summary;
 use crate::model::ModelError;
 use crate::protocol::{
-    BlobId, CallId, Content, Delta, Fact, Item, Level, Moment, ProcessId, ResponseId, ResponseOutcome,
+    BlobId, CallId, Content, Delta, Fact, Item, Level, Moment, Price, ProcessId, ResponseId, ResponseOutcome,
     Restore, Seq, Shown, TurnId, Usage,
 };
 use crate::session::ProcessState;
@@ -73,6 +73,20 @@ pub(super) enum Ending {
     Failed {
         error: ModelError,
     },
+}
+
+impl Ending {
+    /// The same, with what it cost.
+    pub(super) fn priced(mut self, price: Option<Price>) -> Self {
+        let usage = match &mut self {
+            Self::Completed { usage } => usage,
+            Self::Cut { error } | Self::Failed { error } => &mut error.usage,
+        };
+        if let Some(usage) = usage {
+            usage.cost = usage.cost.or(price.map(|price| price.of(usage)));
+        }
+        self
+    }
 }
 
 impl Harness {

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{Model, ModelError, ModelErrorKind, http::Http, replay::Replay, responses::Responses};
-use crate::protocol::{Effort, Limits, ModelRef, TOKENS_PER_KB, Verbosity};
+use crate::protocol::{Effort, Limits, ModelRef, Price, TOKENS_PER_KB, Verbosity};
 
 /// Providers and models by name.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -84,6 +84,9 @@ pub struct ModelSettings {
     /// What it is good for, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
+    /// US dollars per million tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
 }
 
 /// The language that a provider speaks.
@@ -123,6 +126,8 @@ pub struct Resolved {
     pub verbosity: Option<Verbosity>,
     /// What it is good for, in a sentence.
     pub about: Option<String>,
+    /// What its tokens cost, where that is known.
+    pub price: Option<Price>,
     /// What the person should know, such as that the model is unknown here.
     pub notes: Vec<String>,
 }
@@ -248,6 +253,7 @@ impl Catalog {
             efforts: known.efforts.unwrap_or_else(|| known.effort.map_or_else(Vec::new, usual_efforts)),
             verbosity: known.verbosity,
             about: known.about,
+            price: known.price,
             notes,
         })
     }
@@ -332,6 +338,7 @@ impl ModelSettings {
             verbosity,
             provider,
             about,
+            price,
         } = other.clone();
         self.window = window.or(self.window);
         self.usable_percent = usable_percent.or(self.usable_percent);
@@ -343,6 +350,7 @@ impl ModelSettings {
         self.verbosity = verbosity.or(self.verbosity);
         self.provider = provider.or(self.provider.take());
         self.about = about.or(self.about.take());
+        self.price = price.or(self.price);
     }
 }
 

@@ -5,9 +5,9 @@ use std::{path::PathBuf, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    BlobId, CallId, Compaction, CompactionReason, Connection, Content, Delivery, Effects, Grant, InputId,
-    Intent, Item, ProcessId, RequestId, ResponseId, Rule, Scope, Seq, SessionId, Settings, SnapshotId,
-    TurnId, settings::known,
+    BlobId, CallId, Compaction, CompactionReason, Connection, Content, Cost, Delivery, Effects, Grant,
+    InputId, Intent, Item, ProcessId, RequestId, ResponseId, Rule, Scope, Seq, SessionId, Settings,
+    SnapshotId, TurnId, settings::known,
 };
 
 /// Version of the log format, carried by the first line.
@@ -370,6 +370,9 @@ pub struct Usage {
     /// The part of `output` that was reasoning.
     #[serde(default)]
     pub reasoning: u64,
+    /// What all of it cost, where the model's prices are known.
+    #[serde(default, rename = "cost_usd", skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
 }
 
 fn delivery<'de, D: Deserializer<'de>>(from: D) -> Result<Delivery, D::Error> {
@@ -386,6 +389,16 @@ impl Fact {
 
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
+        let free = |usage: &Self| usage.input == 0 && usage.output == 0;
+        self.cost = match (self.cost, other.cost) {
+            (Some(mut cost), Some(more)) => {
+                cost += more;
+                Some(cost)
+            }
+            (Some(cost), None) if !free(&other) => Some(cost.at_least()),
+            (None, Some(cost)) if !free(self) => Some(cost.at_least()),
+            (cost, other) => cost.or(other),
+        };
         self.input = self.input.saturating_add(other.input);
         self.cached = self.cached.saturating_add(other.cached);
         self.output = self.output.saturating_add(other.output);

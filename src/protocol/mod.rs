@@ -16,6 +16,7 @@ mod intent;
 mod item;
 mod network;
 mod obeyed;
+mod price;
 mod printable;
 mod settings;
 mod shown;
@@ -36,6 +37,7 @@ pub use intent::{FileChange, FileOperation, Grant, Intent, Rule, Scope, quoted};
 pub use item::{Args, Content, Context, Item, words};
 pub use network::{Connection, Passage};
 pub use obeyed::{obeyed_by, obeyed_names};
+pub use price::{Cost, Price, Rate};
 pub use printable::{printable, printable_speech};
 pub use settings::{
     Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Snapshots, TOKENS_PER_KB, Verbosity,

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
+use super::Price;
+
 /// The settings of a session. The environment they came from does not matter any more.
 ///
 /// A word of a newer version does not make the session unreadable: how hard to think and how much to say are then
@@ -22,6 +24,9 @@ pub struct Settings {
     /// `local`, `docker` or `docker:IMAGE`.
     pub backend: String,
     pub limits: Limits,
+    /// What the model's tokens cost, where that is known.
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
     /// Whether the state of the workspace is kept before and after each turn that may change it.
     #[serde(default, deserialize_with = "snapshots", skip_serializing_if = "Snapshots::is_off")]
     pub snapshots: Snapshots,

@@ -106,6 +106,9 @@ impl Session {
         self.items = Arc::new(parts.cloned().collect());
         if let Some(usage) = compaction.usage {
             self.usage += usage;
+            if let Some(settings) = &self.settings {
+                *self.spent.entry(settings.model.to_string()).or_default() += usage;
+            }
             if let Some(turn) = &mut self.turn {
                 turn.usage += usage;
             }

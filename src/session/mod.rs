@@ -66,6 +66,8 @@ pub struct Session {
     pub undo: Undo,
     /// Tokens of the whole session.
     pub usage: Usage,
+    /// The same by the model that was asked.
+    pub spent: BTreeMap<String, Usage>,
     /// What the provider counted last of this conversation.
     pub counted: Option<Counted>,
     /// The compaction that is going on, or waits to be begun.
@@ -197,6 +199,9 @@ impl Session {
             Fact::ResponseFinished { outcome, usage, .. } => {
                 if let Some(usage) = usage {
                     self.usage += *usage;
+                    if let Some(settings) = &self.settings {
+                        *self.spent.entry(settings.model.to_string()).or_default() += *usage;
+                    }
                     self.learnt.learn(room::total(*usage), self.estimated);
                     self.counted = Some(Counted { usage: *usage, estimated: self.estimated });
                 }

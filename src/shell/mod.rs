@@ -18,8 +18,10 @@ mod reader;
 mod screen;
 #[cfg(test)]
 mod screen_tests;
+mod seen;
 mod spawn;
 mod spill;
+mod start;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -33,12 +35,10 @@ mod waiting;
 mod waiting_tests;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use rustix::process::Pid;
 use secrecy::SecretString;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{
@@ -47,26 +47,25 @@ use tokio_util::{
 };
 
 use self::{
-    asking::Asking,
     login::Logins,
     process::{About, Env, Glimpse, Kill, OnCancel, Process},
-    reader::{Control, Reader},
-    spawn::{Born, Spawner},
-    spill::Spill,
+    spawn::Spawner,
+    start::Unfinished,
     table::Table,
 };
 
 pub use self::{
     asking::{Answered, Ask},
     screen::{Shot, Size},
+    seen::{Captured, Exit, Launch, Listed, Look, Peek, Seen, State, Surroundings},
     until::{Pattern, Until},
     waiting::Waiting,
 };
 
 use crate::{
-    protocol::{BlobId, CallId, Excerpt, ProcessId},
-    sandbox::{CommandLine, SandboxError, SharedSandbox},
-    secrets::{Filter, Secrets},
+    protocol::{CallId, ProcessId},
+    sandbox::{SandboxError, SharedSandbox},
+    secrets::Secrets,
 };
 
 /// The processes of a session. Cheap to clone.
@@ -126,154 +125,6 @@ pub struct Settings {
     pub seed: u32,
 }
 
-/// A command to start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Launch {
-    /// Text for the shell.
-    pub command: String,
-    pub workdir: PathBuf,
-    /// Another shell than the user's.
-    pub shell: Option<PathBuf>,
-    /// With the environment that the login files make.
-    pub login: bool,
-    pub tty: bool,
-    /// Outside the sandbox. Whoever sets this has the permission of a person.
-    pub outside: bool,
-}
-
-/// How long to look, and how much to bring back.
-#[derive(Clone)]
-pub struct Look {
-    pub wait: Duration,
-    /// Bytes of output at most; longer output keeps its head and its tail.
-    pub max_bytes: usize,
-    /// Live output as it comes, twenty times a second at most, and of a flood only the latest. Not called any
-    /// more when the look ends: the rest is in what was seen. Line ends are as they came.
-    pub sink: Arc<dyn Fn(&str) + Send + Sync>,
-    /// Ends the look, and kills the process that this call started.
-    pub cancel: CancellationToken,
-    /// What ends the look besides the end of the process.
-    pub until: Until,
-}
-
-/// What was seen of a process in one look.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    /// What the process was started with.
-    pub command: String,
-    pub workdir: PathBuf,
-    pub wall: Duration,
-    pub state: State,
-    /// What it waits for somebody to type, as far as the system tells.
-    pub waiting: Option<Waiting>,
-    /// What a full-screen program shows; it is in the output, too.
-    pub screen: Option<Shot>,
-    /// What came of asking a person for it, if one was asked meanwhile.
-    pub answered: Option<Answered>,
-    /// The look ended because what it waited for was there.
-    pub met: bool,
-    pub output: Captured,
-    /// Processes that were ended to make room for this one.
-    pub pruned: Vec<ProcessId>,
-    /// What the sandbox kept back of what it changed, or wants to be looked at.
-    pub warnings: Vec<String>,
-}
-
-/// Whether a process still runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    Running(ProcessId),
-    /// With the code of the shell (128 + signal when it was killed by one).
-    Exited(i32),
-    /// Ended by us: it is dead, or will be in two seconds at most.
-    Killed,
-}
-
-/// Output since the last look, as text, cut to what was asked for.
-///
-/// Secrets are taken out. The text has U+FFFD where the output was not UTF-8, and on a terminal CRLF at line ends;
-/// blobs hold the bytes as they came otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Captured {
-    /// Everything, or the first part of it. Whole characters.
-    pub head: String,
-    /// The last part, when something between was left out.
-    pub tail: String,
-    /// Bytes since the last look, before anything was left out.
-    pub bytes: u64,
-    /// Lines since the last look.
-    pub lines: u64,
-    /// Bytes that were not even kept in memory (they are in the blob).
-    pub dropped: u64,
-    /// The whole output of the process, if it ended and was too long to be all in results.
-    pub blob: Option<BlobId>,
-}
-
-impl Captured {
-    /// Adds text at the end, as far as it fits into `max` bytes.
-    fn add(&mut self, text: &str, max: usize) {
-        let shown = text::first(text, max.saturating_sub(self.head.len() + self.tail.len()));
-        let end = if self.tail.is_empty() { &mut self.head } else { &mut self.tail };
-        end.push_str(shown);
-        self.bytes += text.len() as u64;
-        self.lines += text::line_feeds(text.as_bytes());
-    }
-
-    /// The beginning and the end, at most `max` bytes of them.
-    #[must_use]
-    pub fn excerpt(&self, max: usize) -> Excerpt {
-        let Self { bytes, lines, .. } = *self;
-        let blob = self.blob.clone();
-        if self.tail.is_empty() && self.head.len() <= max {
-            return Excerpt { head: self.head.clone(), tail: String::new(), lines, bytes, blob };
-        }
-        let end = if self.tail.is_empty() { &self.head } else { &self.tail };
-        let (head, tail) = (text::first(&self.head, max / 2), text::last(end, max / 2));
-        Excerpt { head: head.to_owned(), tail: tail.to_owned(), lines, bytes, blob }
-    }
-}
-
-/// A process that outlived its call has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exit {
-    pub process: ProcessId,
-    /// Missing when it was killed by us.
-    pub code: Option<i32>,
-    pub blob: Option<BlobId>,
-}
-
-/// A live process, for lists.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    pub process: ProcessId,
-    pub command: String,
-    pub tty: bool,
-    pub running_for: Duration,
-}
-
-/// What can be seen of a process without taking anything away from the next look.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peek {
-    /// Whether it can be typed into.
-    pub tty: bool,
-    /// Whether what is typed is not to be seen: its terminal takes lines and does not echo them, as for a password.
-    pub hidden: bool,
-    /// The latest output, some kilobytes of it; of a full-screen program what it shows.
-    pub latest: String,
-    /// The size of its terminal, while a full-screen program has it.
-    pub full_screen: Option<Size>,
-}
-
-/// What a command would find around it.
-#[derive(Debug, Clone)]
-pub struct Surroundings {
-    /// The shell that reads it.
-    pub shell: PathBuf,
-    pub env: Arc<Env>,
-    /// The environment is all that there is: login files have been asked, and add nothing to it.
-    pub whole: bool,
-}
-
 /// Why a command did not start, or a process can't be reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShellError {
@@ -292,9 +143,6 @@ pub enum ShellError {
     #[error("the session has ended")]
     Stopped,
 }
-
-/// How long the login files of the user may take, once a session.
-const LOGIN_LIMIT: Duration = Duration::from_secs(5);
 
 impl Shell {
     /// A shell without processes. Ends of processes that outlived their call are told to `exits`.
@@ -513,117 +361,6 @@ impl Shell {
         lock(&self.inner.table).get(id).cloned().ok_or(ShellError::Unknown(id))
     }
 
-    async fn start(&self, launch: &Launch) -> Result<(Arc<Process>, Vec<ProcessId>), ShellError> {
-        let inner = &self.inner;
-        let program = launch::program(&inner.settings, launch.shell.as_deref())?;
-        let place = self.place();
-        let env = match launch.login {
-            true => self.login_env(&place, &program, launch.outside).await,
-            false => Arc::clone(&place.env),
-        };
-        let line = launch::command_line(launch, program, &env);
-        if !launch.outside {
-            place.sandbox.refresh().await?;
-        }
-        let born = self.spawn(&place, line, launch.outside).await?;
-        let (control, bell) = control(launch.tty)?;
-        let sandbox = (!launch.outside).then(|| Arc::clone(&place.sandbox));
-        let (process, pruned) = {
-            let mut table = lock(&inner.table);
-            if table.closed {
-                return Err(ShellError::Stopped);
-            }
-            let about = About {
-                id: table.next_id(),
-                command: launch.command.clone(),
-                workdir: launch.workdir.clone(),
-                tty: launch.tty,
-                call: self.call.clone(),
-            };
-            let asking = Asking::new(about.id, inner.settings.person.clone());
-            let process = Arc::new(Process::new(about, control, asking, sandbox));
-            let pruned = table.insert(Arc::clone(&process), inner.settings.max_processes);
-            (process, pruned)
-        };
-        for victim in &pruned {
-            victim.kill(Kill::Gently);
-        }
-        let spill = Spill::new(Some(inner.settings.blobs.clone()));
-        self.attend(&process, born, bell, spill, Some(inner.settings.secrets.filter()))
-            .inspect_err(|_| lock(&inner.table).remove(process.about.id))?;
-        Ok((process, pruned.iter().map(|victim| victim.about.id).collect()))
-    }
-
-    async fn spawn(&self, place: &Place, line: CommandLine, outside: bool) -> Result<Born, ShellError> {
-        let sandbox = if outside { &self.inner.settings.outside } else { &place.sandbox };
-        self.inner
-            .spawner
-            .as_ref()
-            .map_err(Clone::clone)?
-            .spawn(line, self.call.clone(), Arc::clone(sandbox))
-            .await
-    }
-
-    /// Has a process read and waited for.
-    fn attend(
-        &self,
-        process: &Arc<Process>,
-        born: Born,
-        bell: std::io::PipeReader,
-        spill: Spill,
-        filter: Option<Filter>,
-    ) -> Result<(), ShellError> {
-        let inner = &self.inner;
-        if process.about.tty
-            && let Some(helper) = born.child.id().and_then(|id| Pid::from_raw(id.cast_signed()))
-            && let Ok(ours) = born.output.try_clone()
-        {
-            process.watch(ours, helper, self.secrets().clone());
-        }
-        let reader = Reader::start(Arc::clone(process), born.output, bell, spill, filter)?;
-        let task = Arc::clone(process).supervise(born.child, reader, inner.stop.clone(), inner.exits.clone());
-        inner.tasks.spawn(task);
-        Ok(())
-    }
-
-    /// The environment that login files make; without them when they fail or take too long.
-    async fn login_env(&self, place: &Place, shell: &Path, outside: bool) -> Arc<Env> {
-        let cell = place.logins.cell((shell.to_owned(), outside));
-        let capture = || async {
-            let login = self.capture(place, shell, outside).await;
-            login.map_or_else(
-                || Arc::clone(&place.env),
-                |login| Arc::new(login::merge(&place.env, login, &self.inner.settings.forbidden)),
-            )
-        };
-        Arc::clone(cell.get_or_init(capture).await)
-    }
-
-    async fn capture(&self, place: &Place, shell: &Path, outside: bool) -> Option<Env> {
-        let inner = &self.inner;
-        let workdir = inner.settings.workspace.clone();
-        let line = login::command_line(shell.to_owned(), &place.env, workdir.clone());
-        let born = self.spawn(place, line, outside).await.ok()?;
-        let (control, bell) = control(false).ok()?;
-        let about = About { id: ProcessId(0), command: "login".into(), workdir, tty: false, call: None };
-        let asking = Asking::new(about.id, None);
-        let process = Arc::new(Process::new(about, control, asking, None));
-        // What it says is for commands, and goes into no transcript.
-        self.attend(&process, born, bell, Spill::new(None), None).ok()?;
-        let _unfinished = Unfinished { inner, process: &process, finished: false };
-        let look = Look {
-            wait: LOGIN_LIMIT,
-            max_bytes: output::BUDGET,
-            sink: Arc::new(|_| {}),
-            cancel: CancellationToken::new(),
-            until: Until::End,
-        };
-        let Glimpse { state, output, .. } = process.look(&look, Instant::now(), OnCancel::Kill).await;
-        // What login files print besides may be so much that only its end is there.
-        let said = if output.tail.is_empty() { &output.head } else { &output.tail };
-        if matches!(state, State::Exited(_)) { login::parse(said) } else { None }
-    }
-
     fn seen(&self, process: &Process, since: Instant, glimpse: Glimpse, pruned: Vec<ProcessId>) -> Seen {
         let Glimpse { state, output, waiting, screen, answered, met, warnings } = glimpse;
         match state {
@@ -651,26 +388,6 @@ impl Place {
     fn new(sandbox: SharedSandbox, env: Env) -> Self {
         Self { sandbox, env: Arc::new(env), logins: Logins::default() }
     }
-}
-
-/// A process whose call has not returned yet. It ends when the call is dropped.
-struct Unfinished<'a> {
-    inner: &'a Inner,
-    process: &'a Process,
-    finished: bool,
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if !self.finished {
-            self.process.kill(Kill::Gently);
-            lock(&self.inner.table).remove(self.process.about.id);
-        }
-    }
-}
-
-fn control(tty: bool) -> Result<(Control, std::io::PipeReader), ShellError> {
-    Control::new(tty).map_err(|error| ShellError::Spawn(format!("can't make a pipe: {error}")))
 }
 
 /// Locks a mutex. A thread that panicked while it held one of ours has left nothing half done.

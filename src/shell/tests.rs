@@ -1,12 +1,15 @@
 //! Real processes, run as they are: no sandbox.
 
-use std::{collections::HashSet, ffi::OsString, fs, process::Command};
+use std::{collections::HashSet, ffi::OsString, fs, process::Command, time::Duration};
 
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
-use crate::sandbox::Sandbox;
+use crate::{
+    protocol::BlobId,
+    sandbox::{CommandLine, Sandbox},
+};
 
 /// Runs commands as they are. On a terminal it does what the helper of a sandbox would: it takes the terminal
 /// as its controlling one, which a session without one gets by opening it.

@@ -6,8 +6,8 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::protocol::{
-    BlobId, Command, Content, Effort, Event, Limits, ModelRef, PatchedFile, ProcessId, Rule, SessionId,
-    Settings, SnapshotId, Update, Verbosity,
+    BlobId, Command, Content, Effort, Event, Limits, ModelRef, PatchedFile, Price, ProcessId, Rule,
+    SessionId, Settings, SnapshotId, Update, Verbosity,
 };
 use crate::session::Undoable;
 
@@ -226,6 +226,8 @@ pub struct ModelChoice {
     /// A sentence about it; may be empty.
     pub about: String,
     pub limits: Limits,
+    /// What its tokens cost, where that is known.
+    pub price: Option<Price>,
     /// What it thinks with when nobody says.
     pub effort: Option<Effort>,
     /// What it can think with; may be empty.

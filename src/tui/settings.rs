@@ -66,6 +66,8 @@ pub enum StatusItem {
     Context,
     /// Tokens of the session, those from the provider's cache apart.
     Tokens,
+    /// What the session has cost, where the prices of its models are known.
+    Cost,
     /// What commands may touch.
     Sandbox,
     /// The directory, and the branch that it was on at the start.
@@ -78,11 +80,12 @@ pub enum StatusItem {
 
 impl StatusItem {
     /// What is shown when nothing is set.
-    pub const USUAL: [Self; 8] = [
+    pub const USUAL: [Self; 9] = [
         Self::Vim,
         Self::Model,
         Self::Context,
         Self::Tokens,
+        Self::Cost,
         Self::Sandbox,
         Self::Directory,
         Self::Processes,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::protocol::{Command, Effort, ProcessId, Rejection, Settings, TurnId};
+use crate::protocol::{Command, Effort, ProcessId, Rejection, Settings, TurnId, Usage};
 use crate::session::{ProcessState, Session, Undoable};
 
 use super::{
@@ -57,6 +57,7 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("compact", "make the conversation smaller; a note says what matters", &[]),
     ("context", "what fills the model's window", &[]),
     ("copy", "copy the last answer to the clipboard", &[]),
+    ("cost", "tokens and money: this turn, this session, each model", &[]),
     ("diff", "what has changed, file by file", &[]),
     ("effort", "how hard the model thinks", &["none", "minimal", "low", "medium", "high", "xhigh"]),
     ("export", "write the conversation to a file, as Markdown", &[]),
@@ -99,6 +100,7 @@ pub(super) fn specs() -> Vec<CommandSpec> {
 
 pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) -> Run {
     match name {
+        "cost" => Run::Print(cost(session, ground)),
         "copy" => match session.last_answer() {
             Some(answer) => Run::Do(vec![Action::Copy(answer.to_owned())]),
             None => Run::Print(vec!["There is no answer yet.".to_owned()]),
@@ -231,12 +233,37 @@ fn state(session: &Session, ground: &Ground) -> Vec<String> {
     if let Some(id) = session.id {
         lines.push(format!("session: {id}"));
     }
-    let usage = session.usage;
-    lines.push(format!(
-        "tokens: {} in ({} cached), {} out ({} of it reasoning)",
-        usage.input, usage.cached, usage.output, usage.reasoning
-    ));
+    lines.push(spent("tokens", &session.usage));
     lines
+}
+
+/// What the session has used and cost: the turn that goes on, each model, and all together.
+fn cost(session: &Session, ground: &Ground) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(turn) = &session.turn {
+        lines.push(spent("this turn", &turn.usage));
+    }
+    if session.spent.len() > 1 {
+        lines.extend(session.spent.iter().map(|(model, usage)| spent(model, usage)));
+    }
+    lines.push(spent("this session", &session.usage));
+    if ground.settings_of(session).price.is_none() {
+        let model = &ground.settings_of(session).model;
+        lines.push(format!(
+            "What {model} costs is not known here. To have it counted, in config.toml, in US dollars per million tokens:"
+        ));
+        lines.push(format!("  [models.\"{}\"]", model.model));
+        lines.push("  price = { input = 5.00, cached = 0.50, output = 30.00 }".to_owned());
+    }
+    lines
+}
+
+fn spent(of: &str, usage: &Usage) -> String {
+    let cost = usage.cost.map(|cost| format!(" · {cost}")).unwrap_or_default();
+    format!(
+        "{of}: {} in ({} cached), {} out ({} of it reasoning){cost}",
+        usage.input, usage.cached, usage.output, usage.reasoning
+    )
 }
 
 #[cfg(test)]
@@ -269,6 +296,42 @@ mod tests {
         ] {
             assert_eq!(run_with(processes, line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn what_was_spent_is_told_by_model_and_how_a_price_is_set() {
+        use crate::protocol::{Price, ResponseId, ResponseOutcome};
+        let mut session = Session::default();
+        let mut ground = Ground::sample();
+        let mut seq = 0;
+        let mut tell = |fact| {
+            seq += 1;
+            session.apply(&Event { seq: Seq(seq), at: Time::UNIX_EPOCH, fact });
+        };
+        let price: Price = serde_json::from_str(r#"{"input": 5, "output": 30}"#).unwrap();
+        for (model, price) in [("a/x", Some(price)), ("b/y", None)] {
+            ground.settings = Settings { model: model.parse().unwrap(), price, ..ground.settings };
+            tell(Fact::Configured { settings: ground.settings.clone() });
+            let mut usage = Usage { input: 1000, cached: 10, output: 100, reasoning: 7, cost: None };
+            usage.cost = price.map(|price| price.of(&usage));
+            let (response, outcome) = (ResponseId(1), ResponseOutcome::Completed);
+            tell(Fact::ResponseFinished { response, outcome, usage: Some(usage) });
+        }
+        assert_eq!(
+            cost(&session, &ground),
+            [
+                "a/x: 1000 in (10 cached), 100 out (7 of it reasoning) · $0.0080",
+                "b/y: 1000 in (10 cached), 100 out (7 of it reasoning)",
+                "this session: 2000 in (20 cached), 200 out (14 of it reasoning) · $0.0080+",
+                "What b/y costs is not known here. To have it counted, in config.toml, in US dollars per million tokens:",
+                "  [models.\"y\"]",
+                "  price = { input = 5.00, cached = 0.50, output = 30.00 }",
+            ]
+        );
+        assert_eq!(
+            status::part(super::super::settings::StatusItem::Cost, &session, &ground).unwrap(),
+            "$0.0080+"
+        );
     }
 
     #[test]

@@ -104,6 +104,7 @@ pub(super) fn part(item: StatusItem, session: &Session, ground: &Ground) -> Opti
             };
             Some(format!("{} tokens{cached}", short(usage.input + usage.output)))
         }
+        StatusItem::Cost => session.usage.cost.map(|cost| cost.to_string()),
         StatusItem::Sandbox => Some(ground.settings_of(session).sandbox.to_string()),
         StatusItem::Directory => Some(match &ground.branch {
             Some(branch) => format!("{} ({branch})", ground.directory),
@@ -162,6 +163,7 @@ impl Ground {
                 sandbox: SandboxMode::WorkspaceWrite,
                 backend: "local".into(),
                 limits: Limits::new(100_000, 10_000),
+                price: None,
                 snapshots: crate::protocol::Snapshots::Off,
                 output_schema: None,
             },

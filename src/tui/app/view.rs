@@ -155,17 +155,18 @@ impl App {
         Live { rows, cursor: cursor.map(|(column, row)| (column, above.saturating_add(row))) }
     }
 
-    /// What is said when the screen is left: tokens, the id, and how to go on.
+    /// What is said when the screen is left: tokens and cost, the id, and how to go on.
     pub(in crate::tui) fn farewell(&self) -> Option<String> {
         let id = self.session.id?;
-        let Usage { input, cached, output, .. } = self.session.usage;
+        let Usage { input, cached, output, cost, .. } = self.session.usage;
+        let cost = cost.map(|cost| format!(", {cost}")).unwrap_or_default();
         let waits = match &self.session.outcome {
             _ if self.session.asked().next().is_some() => "\nAn approval is pending; it will be asked again.",
             Some(Outcome::Failed { .. }) => "\nThe last turn failed.",
             _ => "",
         };
         Some(format!(
-            "Tokens: {input} in ({cached} cached), {output} out{waits}\nTo go on with this session: agent resume {id}"
+            "Tokens: {input} in ({cached} cached), {output} out{cost}{waits}\nTo go on with this session: agent resume {id}"
         ))
     }
 }

@@ -231,8 +231,8 @@ impl Overlay for Models {
 
 /// The settings with another model, and what belongs to it.
 fn with(settings: Settings, choice: &ModelChoice, effort: Option<Effort>) -> Settings {
-    let ModelChoice { model, limits, verbosity, .. } = choice.clone();
-    Settings { model, limits, verbosity, effort, ..settings }
+    let ModelChoice { model, limits, price, verbosity, .. } = choice.clone();
+    Settings { model, limits, price, verbosity, effort, ..settings }
 }
 
 #[cfg(test)]
@@ -255,6 +255,7 @@ mod tests {
             model: name.parse().unwrap(),
             about: "for tests".into(),
             limits: Limits::new(5_000, 500),
+            price: None,
             effort: efforts.first().copied(),
             efforts: efforts.to_vec(),
             verbosity: Some(Verbosity::High),

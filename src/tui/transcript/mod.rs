@@ -176,6 +176,9 @@ impl Transcript {
             Fact::CompactionStarted { .. } => self.compacting = Some(at),
             Fact::Compacted(compaction) => {
                 self.compacting = None;
+                if let (Some(turn), Some(usage)) = (&mut self.turn, compaction.usage) {
+                    turn.usage += usage;
+                }
                 self.notice(Notice::Compacted(compaction.clone()));
             }
             Fact::CompactionFailed { problem, .. } => {

@@ -36,11 +36,12 @@ impl TurnEnd {
     }
 
     fn tokens(&self) -> String {
-        let Usage { input, cached, output, .. } = self.usage;
+        let Usage { input, cached, output, cost, .. } = self.usage;
+        let cost = cost.map(|cost| format!(" · {cost}")).unwrap_or_default();
         match (input.saturating_add(output), cached) {
             (0, _) => String::new(),
-            (all, 0) => format!(" · {} tokens", count(all)),
-            (all, cached) => format!(" · {} tokens ({} cached)", count(all), count(cached)),
+            (all, 0) => format!(" · {} tokens{cost}", count(all)),
+            (all, cached) => format!(" · {} tokens ({} cached){cost}", count(all), count(cached)),
         }
     }
 }

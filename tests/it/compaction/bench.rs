@@ -346,6 +346,7 @@ impl Bench {
             sandbox: SandboxMode::DangerFullAccess,
             backend: "local".into(),
             limits: Limits::new(self.window, 10_000),
+            price: None,
             snapshots: agent::protocol::Snapshots::Off,
             output_schema: None,
         };

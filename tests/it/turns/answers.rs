@@ -64,14 +64,15 @@ async fn sealed_reasoning_goes_back_as_it_came_and_before_its_call() {
 }
 
 #[tokio::test]
-async fn usage_is_summed_over_the_answers_of_a_turn() {
+async fn usage_and_cost_are_summed_over_the_answers_of_a_turn() {
     let world = World::new([
         Step::items([shell("true")]).usage_all(100, 0, 20, 5),
         Step::text("ok").usage_all(150, 90, 7, 0),
     ])
     .await;
-    let run = world.exec(&["go"]).await.expect(0);
-    assert!(run.stderr.contains("250 tokens in (90 cached), 27 out"), "{run:#?}");
+    let price = "models.m.price = { input = 5.0, cached = 0.5, output = 30.0 }";
+    let run = world.exec(&["-c", price, "go"]).await.expect(0);
+    assert!(run.stderr.contains("250 tokens in (90 cached), 27 out · $0.0017"), "{run:#?}");
     let usages: Vec<Value> = world
         .log()
         .iter()
@@ -81,8 +82,8 @@ async fn usage_is_summed_over_the_answers_of_a_turn() {
     assert_eq!(
         usages,
         [
-            json!({"input": 100, "cached": 0, "output": 20, "reasoning": 5}),
-            json!({"input": 150, "cached": 90, "output": 7, "reasoning": 0}),
+            json!({"input": 100, "cached": 0, "output": 20, "reasoning": 5, "cost_usd": 0.0011}),
+            json!({"input": 150, "cached": 90, "output": 7, "reasoning": 0, "cost_usd": 0.000_555}),
         ]
     );
 }

@@ -42,7 +42,9 @@ async fn an_answer_comes_in_deltas_and_whole_items() {
             tool: "apply_patch".into(),
             args: Args::Text("*** Begin".into()),
         }),
-        Chunk::Finished { usage: Some(Usage { input: 100, cached: 80, output: 20, reasoning: 7 }) },
+        Chunk::Finished {
+            usage: Some(Usage { input: 100, cached: 80, output: 20, reasoning: 7, cost: None }),
+        },
     ];
     assert_eq!(chunks, expected);
 }

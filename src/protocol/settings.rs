@@ -67,7 +67,7 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserve: Option<u64>,
     /// Tokens that 1000 bytes of text come to, until the provider's own counts say better.
-    #[serde(default = "tokens_per_kb")]
+    #[serde(default = "tokens_per_kb", skip_serializing_if = "is_usual")]
     pub tokens_per_kb: u64,
 }
 
@@ -76,6 +76,10 @@ pub const TOKENS_PER_KB: u64 = 250;
 
 fn tokens_per_kb() -> u64 {
     TOKENS_PER_KB
+}
+
+fn is_usual(tokens_per_kb: &u64) -> bool {
+    *tokens_per_kb == TOKENS_PER_KB
 }
 
 impl Limits {

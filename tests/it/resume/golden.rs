@@ -32,6 +32,8 @@ const NEWER: &str = include_str!("newer.jsonl");
 const RULES: &str = include_str!("rules.jsonl");
 /// A fork that has gone back.
 const REWOUND: &str = include_str!("rewound.jsonl");
+/// Compactions in the middle of a turn and between turns, one that came to nothing, and a way back.
+const COMPACTED: &str = include_str!("compacted.jsonl");
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sessions").join(name)
@@ -49,6 +51,8 @@ fn record() {
         let facts = lines.lines().map(|line| Fact::Unknown(serde_json::from_str(line).unwrap())).collect();
         write(name, vec![(facts, BEGIN.parse().unwrap())]);
     }
+    let facts = COMPACTED.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    write("v1-compacted.jsonl", vec![(facts, BEGIN.parse().unwrap())]);
     let facts = REWOUND.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     write("v1-rewound.jsonl", vec![(facts, BEGIN.parse().unwrap())]);
 }
@@ -295,4 +299,16 @@ fn the_first_fork_that_went_back_replays() {
     outcome: None
     usage: Usage { input: 30, cached: 0, output: 5, reasoning: 0 }
     "#);
+}
+
+#[test]
+fn the_first_compactions_replay() {
+    assert_written_the_same("v1-compacted.jsonl");
+    let (events, session) = read("v1-compacted.jsonl");
+    assert!(session.idle() && session.reconcile().is_empty());
+    assert_eq!((session.compactions, session.left_out, session.said().count()), (2, 1, 1));
+    // Just before the conversation went back.
+    let at = events.iter().position(|event| matches!(event.fact, Fact::Rewound { .. })).unwrap();
+    insta::assert_snapshot!(in_words(&Session::replay(&events[..at])), @"");
+    insta::assert_snapshot!(in_words(&session), @"");
 }

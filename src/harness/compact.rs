@@ -50,6 +50,9 @@ impl Harness {
             let problem = Some("the one before did not leave enough out".to_owned());
             return self.compacted(&wanted, &Summary { problem, ..Summary::default() });
         }
+        if !compact::has_past(&self.session) {
+            return self.compacted(&wanted, &Summary::default());
+        }
         let opened = match self.session.settings.clone() {
             Some(settings) => self.opened(&settings).map(|opened| (opened, settings)),
             None => Err(ModelError::new(ModelErrorKind::Internal, "the session has no settings")),

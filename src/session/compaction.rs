@@ -25,6 +25,8 @@ pub struct Compacting {
     pub(super) too_long: Option<String>,
     /// Compactions since the model last answered.
     pub(super) tries: u32,
+    /// What the conversation came to when the last one did not make enough room: until it has grown, no other would.
+    pub(super) vain: Option<u64>,
 }
 
 /// What a compaction is for.
@@ -46,7 +48,8 @@ impl Session {
         if too_long.is_some() {
             return if *tries < MOST { wanted(Reason::Overflow) } else { None };
         }
-        if *tries == 0 && self.used() > self.limits().room() {
+        let vain = self.compacting.vain.is_some_and(|vain| self.estimated <= vain.saturating_add(vain / 10));
+        if *tries == 0 && !vain && self.used() > self.limits().room() {
             return wanted(Reason::Full);
         }
         None
@@ -92,6 +95,10 @@ impl Session {
                 self.compacting.asked = None;
                 self.compacting.running = None;
                 self.compacting.tries = MOST;
+                self.compacting.vain = Some(self.estimated);
+                if let (Some(message), Some(turn)) = (self.compacting.too_long.take(), &mut self.turn) {
+                    turn.failed = Some(("context".to_owned(), message));
+                }
             }
             _ => {}
         }
@@ -119,7 +126,8 @@ impl Session {
         self.compactions += 1;
         self.epoch += 1;
         self.estimate_anew();
-        self.compacting = Compacting { tries: self.compacting.tries + 1, ..Compacting::default() };
+        let vain = (self.used() > self.limits().room()).then_some(self.estimated);
+        self.compacting = Compacting { tries: self.compacting.tries + 1, vain, ..Compacting::default() };
     }
 
     /// An answer came, or did not: what that says of the size of the conversation.

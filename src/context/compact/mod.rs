@@ -78,6 +78,13 @@ pub fn summary_budget(session: &Session) -> u64 {
     Budget::of(session, session.compaction_tries()).summary
 }
 
+/// Whether there is anything that a summary could stand for.
+#[must_use]
+pub fn has_past(session: &Session) -> bool {
+    let tail = piece::tail(session, Budget::of(session, session.compaction_tries()).tail);
+    session.items.iter().take(tail).any(|item| item.is_made())
+}
+
 /// The conversation without what lies between the messages of the person and its end.
 ///
 /// None when nothing would be gained. Each try since the model last answered leaves less, and so does a level that is
@@ -94,7 +101,8 @@ pub fn build(session: &Session, wanted: &Wanted, pinned: &Pinned, summary: &Summ
         if enough {
             return Some(built);
         }
-        if smaller && least.as_ref().is_none_or(|least| built.to < least.to) {
+        // A gain of nothing but a few words is none.
+        if built.to < from - from / 20 && least.as_ref().is_none_or(|least| built.to < least.to) {
             least = Some(built);
         }
     }

@@ -309,6 +309,34 @@ fn the_first_compactions_replay() {
     assert_eq!((session.compactions, session.left_out, session.said().count()), (2, 1, 1));
     // Just before the conversation went back.
     let at = events.iter().position(|event| matches!(event.fact, Fact::Rewound { .. })).unwrap();
-    insta::assert_snapshot!(in_words(&Session::replay(&events[..at])), @"");
-    insta::assert_snapshot!(in_words(&session), @"");
+    insta::assert_snapshot!(in_words(&Session::replay(&events[..at])), @r#"
+    workspace: /home/me/sum
+    title: None
+    settings: {"model":"demo/scripted","approval":"on-request","sandbox":"workspace-write","backend":"local","limits":{"window":20000,"tool_output":10000,"reserve":2000,"tokens_per_kb":300}}
+    facts: 31
+    item: context System: You work.
+    item: user None: Mend it.
+    item: context Summary: The summary.
+    item: context State: <state>|The plan:|- [>] mend it|</state>
+    item: assistant (partial false): Done.
+    item: user None: And the rest?
+    item: assistant (partial false): Done too.
+    turn: none
+    next: None
+    outcome: Some(Done)
+    usage: Usage { input: 31850, cached: 8000, output: 230, reasoning: 0, cost: None }
+    "#);
+    insta::assert_snapshot!(in_words(&session), @r#"
+    workspace: /home/me/sum
+    title: None
+    settings: {"model":"demo/scripted","approval":"on-request","sandbox":"workspace-write","backend":"local","limits":{"window":20000,"tool_output":10000,"reserve":2000,"tokens_per_kb":300}}
+    facts: 32
+    item: context System: You work.
+    item: user None: Mend it.
+    item: context Summary: The summary.
+    turn: none
+    next: None
+    outcome: None
+    usage: Usage { input: 31850, cached: 8000, output: 230, reasoning: 0, cost: None }
+    "#);
 }

@@ -27,6 +27,7 @@ fn main() {
         workspace: directory.path().join("workspace"),
         writable: Vec::new(),
         reveal: Vec::new(),
+        disk: agent::sandbox::DISK,
         scratch: directory.path().join("scratch"),
         own: Vec::new(),
         helper: helper.clone(),
@@ -34,8 +35,9 @@ fn main() {
     };
     std::fs::create_dir(&settings.workspace).expect("a workspace");
     let start = || {
-        let docker = DockerSettings { image: Some(image.clone()), host: None, keep: false };
-        contain(settings.clone(), docker, &|_| {}).expect("a container")
+        let docker =
+            DockerSettings { image: Some(image.clone()), host: None, certificates: None, keep: false };
+        contain(settings.clone(), docker, None, &|_| {}).expect("a container")
     };
 
     let sandbox = start();

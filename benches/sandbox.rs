@@ -25,6 +25,7 @@ fn main() {
         workspace: directory.path().join("workspace"),
         writable: Vec::new(),
         reveal: Vec::new(),
+        disk: agent::sandbox::DISK,
         scratch: directory.path().join("scratch"),
         own: Vec::new(),
         helper: helper.clone(),

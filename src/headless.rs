@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use crate::protocol::{
-    Connection, Content, Delta, Event, Excerpt, Fact, FileOperation, Item, Level, Outcome, Passage,
+    Connection, Content, Context, Delta, Event, Excerpt, Fact, FileOperation, Item, Level, Outcome, Passage,
     PatchedFile, Rejection, Shown, StepStatus, Update, printable, words,
 };
 use crate::session::Session;
@@ -194,7 +194,11 @@ impl<D: Write, N: Write> Headless<D, N> {
             }
             Fact::CompactionFailed { problem, .. } => self.note(&format!("! not compacted: {problem}")),
             Fact::Restored { restore, count, .. } => {
-                let what = if restore.turn.is_some() { "undone" } else { "redone" };
+                let what = match restore.turn {
+                    Some(_) => "undone",
+                    None if restore.left => "put back as they were left",
+                    None => "redone",
+                };
                 self.note(&format!("‹ {what}: {count} paths"))
             }
             _ => Ok(()),
@@ -223,6 +227,10 @@ impl<D: Write, N: Write> Headless<D, N> {
                 None => Ok(()),
             },
             Item::ToolResult { shown, .. } => self.note(&shape(shown)),
+            // What the model is told of the person's own doings, the person is told as well.
+            Item::Context { context: Context::Notice, text } => {
+                self.note(&format!("· {}", text.replace('\n', "\n  ")))
+            }
             Item::Context { .. } | Item::ToolCall { .. } | Item::Unknown(_) => Ok(()),
         }
     }

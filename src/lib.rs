@@ -53,6 +53,8 @@
 //! - Starting a step records a fact, so that the same step is not due for ever.
 //! - Every tool call gets exactly one result, also when it was interrupted, refused, or crashed.
 //! - A decision for a call that is not waiting is refused: allowing twice runs it once.
+//! - Whatever was done to files while a session was closed is somebody else's work: the model is told of it once, and
+//!   nothing but a person's word overwrites it.
 //! - Channels that carry facts never drop. Deltas are merged to a frame rate before they are sent.
 //! - No provider key is in any child's environment, log or error text. What tools say passes one border ([`secrets`])
 //!   before it is kept or shown.

@@ -64,6 +64,8 @@ pub(super) enum CommandArgs {
         last: bool,
         /// What to say.
         prompt: Option<String>,
+        #[command(flatten)]
+        back: BackArgs,
     },
     /// Begin a session with the conversation of another one. Without a terminal: print its id.
     Fork {
@@ -75,7 +77,19 @@ pub(super) enum CommandArgs {
         last: bool,
         /// What to say.
         prompt: Option<String>,
+        /// With the conversation up to the end of this turn, and not all of it.
+        #[arg(long, value_name = "TURN")]
+        at: Option<u32>,
+        /// Work in a copy of the directory (with --at: as it was then). Nothing said: DIRECTORY-fork beside it.
+        #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+        copy: Option<Option<PathBuf>>,
+        /// Work in a further work tree of the git repository, which is made for it.
+        #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, conflicts_with = "copy")]
+        worktree: Option<Option<PathBuf>>,
     },
+    /// Show a session again as it went, without a model or a network: on a terminal a key for each step, elsewhere all of
+    /// it as text.
+    Replay(Box<ReplayArgs>),
     /// Put files back as they were before the last turn that changed any. Shows what would change, and asks.
     Undo {
         #[command(flatten)]
@@ -94,6 +108,10 @@ pub(super) enum CommandArgs {
         #[command(subcommand)]
         command: SessionsArgs,
     },
+    /// Write a session with all that belongs to it into one file, for another machine.
+    Export(ExportArgs),
+    /// Take over a session that `agent export` has written. All of it is checked before anything is kept.
+    Import(ImportArgs),
     /// Look at what is allowed without asking, and take it back.
     Permissions {
         #[command(subcommand)]
@@ -140,6 +158,45 @@ pub(super) enum CommandArgs {
     Completions { shell: clap_complete::Shell },
 }
 
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// The session's id, or its beginning.
+    #[arg(required_unless_present = "last")]
+    pub(super) id: Option<String>,
+    /// With --from: say this in the place of what was said.
+    #[arg(value_name = "PROMPT", requires = "from")]
+    pub(super) prompt: Option<String>,
+    /// The last session of this directory. The first word is then what to say.
+    #[arg(long)]
+    pub(super) last: bool,
+    /// Play it by itself, so many times as fast as it was. Of a pause 3 seconds are played at most.
+    #[arg(long, value_name = "TIMES", value_parser = speed, conflicts_with_all = ["verify", "from"])]
+    pub(super) speed: Option<f64>,
+    /// The facts, as JSON lines; with --verify one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Show nothing, but say whether everything is as it was written: each record is chained by a hash to the one before
+    /// it. Names the first record that is not, and ends with 1 then.
+    #[arg(long, conflicts_with = "from")]
+    pub(super) verify: bool,
+    /// A sum that --verify gave before: the record that had it must still be there. Shows that nothing before it was
+    /// written anew, and that it was not cut off.
+    #[arg(long, value_name = "SUM", requires = "verify")]
+    pub(super) sum: Option<String>,
+    /// Go on live from this turn, in a fork: what was said is said again, to another model with --model. Files stay as
+    /// they are now.
+    #[arg(long, value_name = "TURN")]
+    pub(super) from: Option<u32>,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|_| "a number such as 1, 2 or 0.5 is wanted".to_owned())?;
+    match speed.is_finite() && speed > 0.0 {
+        true => Ok(speed),
+        false => Err("it has to be more than 0".to_owned()),
+    }
+}
+
 /// Whose changes are undone.
 #[derive(Debug, Args)]
 pub(super) struct WhichArgs {
@@ -151,6 +208,75 @@ pub(super) struct WhichArgs {
     /// Also what you have changed since. Without it, --yes leaves that as it is.
     #[arg(long)]
     pub(super) all: bool,
+}
+
+/// What a session that is gone on with finds in its directory.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct BackArgs {
+    /// Put the files back as the session left them, also where the directory is gone. Shows what would change, and asks.
+    #[arg(long)]
+    pub(super) restore: bool,
+    /// Go on in this directory, as a new session: with what is there, or, if it is empty, with the files as they were.
+    #[arg(long, value_name = "DIR")]
+    pub(super) into: Option<PathBuf>,
+    /// With --restore: do not ask.
+    #[arg(long, requires = "restore")]
+    pub(super) yes: bool,
+}
+
+impl BackArgs {
+    pub(super) fn any(&self) -> bool {
+        self.restore || self.into.is_some()
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// The session's id, or its beginning. Nothing: the last session of this directory.
+    pub(super) id: Option<String>,
+    /// Where to. Nothing: `agent-ID.tar` here. A file that is there is not overwritten.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Only the conversation: no states of files, so nothing can be undone or brought back from it.
+    #[arg(long)]
+    pub(super) no_files: bool,
+    /// Say what was written as one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    pub(super) file: PathBuf,
+    /// Bytes that it may come to at most.
+    #[arg(long, value_name = "BYTES", default_value_t = 4 << 30)]
+    pub(super) max_bytes: u64,
+    /// Files that it may come to at most.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
+    pub(super) max_members: u64,
+    /// How many times as large a part of it may become.
+    #[arg(long, value_name = "TIMES", default_value_t = 1000)]
+    pub(super) max_ratio: u64,
+    /// Say what was taken over as one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// How much is kept.
+#[derive(Debug, Args)]
+pub(super) struct PruneArgs {
+    /// Days after its last change that a session stays. Nothing: as configured (`sessions.days`). 0: for ever.
+    #[arg(long, value_name = "DAYS")]
+    pub(super) older_than: Option<u64>,
+    /// Bytes that all of it may take. Nothing: as configured (`sessions.bytes`). 0: as many as there are.
+    #[arg(long, value_name = "BYTES")]
+    pub(super) max_bytes: Option<u64>,
+    /// Only say what would go.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// As one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -184,6 +310,8 @@ pub(super) struct ResumeArgs {
     pub(super) prompt: Option<String>,
     #[command(flatten)]
     pub(super) decisions: Decisions,
+    #[command(flatten)]
+    pub(super) back: BackArgs,
 }
 
 /// What a person decides about calls that wait. Each call is decided for itself.
@@ -250,6 +378,10 @@ pub(super) struct RunArgs {
     /// Keep nothing of this session.
     #[arg(long, global = true)]
     pub(super) ephemeral: bool,
+    /// Keep what goes to the provider and what comes back, without keys, in this file: a provider with wire = "replay" and
+    /// script = FILE repeats the run.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) record: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -286,11 +418,41 @@ pub(super) enum SessionsArgs {
         #[arg(long)]
         context: bool,
     },
+    /// Find words in what was said.
+    Search {
+        text: String,
+        /// As JSON lines.
+        #[arg(long)]
+        json: bool,
+        /// Archived ones as well.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Keep sessions however old they are.
+    Pin {
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// No longer.
+        #[arg(long)]
+        undo: bool,
+    },
     /// Delete sessions with all that belongs to them.
     Rm {
         #[arg(required = true)]
         ids: Vec<String>,
     },
+    /// Delete what is old or takes too much room, and what no session needs any more. Pinned sessions stay.
+    Prune(PruneArgs),
+    /// Read everything that is kept, and say what is damaged.
+    Check {
+        /// Only these sessions. Nothing: all, and all states of workspaces.
+        ids: Vec<String>,
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The same as `agent export`.
+    Export(ExportArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use crate::config::{Backend, Config};
-use crate::sandbox::{self, SharedSandbox};
+use crate::sandbox::{self, SharedSandbox, network::Network};
 
 use super::{
     doctor::Check,
@@ -16,12 +16,13 @@ pub(super) fn start(
     config: &Config,
     settings: sandbox::Settings,
     image: Option<String>,
+    network: Option<Network>,
 ) -> Result<SharedSandbox, CliError> {
     let say = |line: &str| {
         // A closed stream is nobody's concern: the work goes on.
         let _ = writeln!(io::stderr(), "{}", crate::protocol::printable(line));
     };
-    sandbox::contain(settings, engine(config, image), &say).map_err(|error| {
+    sandbox::contain(settings, engine(config, image), network, &say).map_err(|error| {
         CliError::new(Kind::Sandbox, format!("commands can't be run in a container: {error}"))
             .hint("agent doctor says more; --backend local runs commands in the sandbox of this machine")
     })
@@ -50,11 +51,26 @@ pub(super) fn look(config: &Config) -> Vec<Check> {
 
 #[cfg(target_os = "linux")]
 fn engine(config: &Config, image: Option<String>) -> sandbox::DockerSettings {
-    sandbox::DockerSettings { image, host: std::env::var("DOCKER_HOST").ok(), keep: config.docker.keep }
+    use std::path::PathBuf;
+
+    let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    // Who wants TLS gets it verified, or nothing.
+    let sealed = var("DOCKER_TLS_VERIFY").or_else(|| var("DOCKER_TLS")).is_some();
+    let certificates = sealed.then(|| {
+        let usual = || PathBuf::from(var("HOME").unwrap_or_default()).join(".docker");
+        var("DOCKER_CERT_PATH").map_or_else(usual, PathBuf::from)
+    });
+    let host = std::env::var("DOCKER_HOST").ok();
+    sandbox::DockerSettings { image, host, certificates, keep: config.docker.keep }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn start(_: &Config, _: sandbox::Settings, _: Option<String>) -> Result<SharedSandbox, CliError> {
+pub(super) fn start(
+    _: &Config,
+    _: sandbox::Settings,
+    _: Option<String>,
+    _: Option<Network>,
+) -> Result<SharedSandbox, CliError> {
     Err(CliError::new(Kind::Sandbox, "commands can be run in containers only from Linux so far".to_owned()))
 }
 

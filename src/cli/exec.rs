@@ -5,11 +5,13 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::headless::{Ending, Form, Headless};
+use crate::model::record::Recorder;
 use crate::protocol::{
     BlobId, CallId, Command, Content, Delivery, Event, Fact, Intent, Item, Outcome, ProcessId, Rejection,
     Update, Verdict, printable,
@@ -21,7 +23,7 @@ use super::{
     args::{Decisions, ExecArgs, ExecCommandArgs, ResumeArgs, RunArgs},
     error::{CliError, Kind},
     start::{Open, Place, Start},
-    stdin,
+    stdin, workspace,
 };
 
 /// The exit code for an answer that does not follow its schema.
@@ -31,6 +33,14 @@ const NOT_VERIFIED: u8 = 7;
 const DEEPEST_SCHEMA: usize = 64;
 
 pub(super) async fn run(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliError> {
+    let ended = begin(start, args).await;
+    if let Some(problem) = start.recorder.as_ref().and_then(|recorder| recorder.problem()) {
+        note(&format!("✗ {problem}"));
+    }
+    ended
+}
+
+async fn begin(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliError> {
     match (&args.resume, &args.prompt) {
         (Some(_), Some(prompt)) => {
             Err(CliError::usage(format!("either the task {prompt:?} or `resume`, not both")))
@@ -46,9 +56,17 @@ pub(super) async fn run(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliE
             let place = if args.run.ephemeral { Place::Ephemeral } else { Place::Kept };
             let open = start.new_session(place, schema, args.run.deltas)?;
             let submit = message.submit(&open)?;
-            work(open, &args.run, vec![submit]).await
+            work(start, open, &args.run, vec![submit]).await
         }
     }
+}
+
+/// The same, with all that goes to the provider and comes back kept in a file.
+pub(super) fn recorded(start: Start, file: Option<&Path>) -> Result<Start, CliError> {
+    let Some(file) = file else { return Ok(start) };
+    let recorder = Recorder::open(file)
+        .map_err(|error| CliError::failed(format!("can't record to {}: {error}", file.display())))?;
+    Ok(Start { recorder: Some(Arc::new(recorder)), ..start })
 }
 
 /// One task with a fresh session, in words.
@@ -57,10 +75,10 @@ pub(super) async fn task(start: &Start, args: &RunArgs, task: &str) -> Result<Ex
     let open = start.new_session(Place::Kept, None, args.deltas)?;
     let message = Message { text: task.to_owned(), images: Vec::new() };
     let submit = message.submit(&open)?;
-    work(open, args, vec![submit]).await
+    work(start, open, args, vec![submit]).await
 }
 
-async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Result<ExitCode, CliError> {
+pub(super) async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Result<ExitCode, CliError> {
     // With --last the only word is what to say.
     let (id, prompt) = match (args.last, &args.id, &args.prompt) {
         (true, Some(id), Some(_)) => {
@@ -79,9 +97,15 @@ async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Result<ExitCo
     }
     let message = prompt.map(|prompt| Message::read(Some(prompt), &run.image)).transpose()?;
     // What makes no sense is refused before anything goes on.
-    let kept = start.reopen(id)?;
+    let kept = start.reopen_with(id, &args.back)?;
+    // It may be another one now, which goes on elsewhere.
+    let id = kept.id();
     let mut commands = decisions(&args.decisions, &kept.session)?;
     if commands.is_empty() && message.is_none() && kept.session.idle() {
+        if args.back.any() {
+            // That was all that was asked for.
+            return Ok(ExitCode::SUCCESS);
+        }
         return Err(CliError::usage(format!("session {id} has nothing left to do"))
             .hint(format!("say what comes next: agent exec resume {id} \"TASK\"")));
     }
@@ -89,7 +113,7 @@ async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Result<ExitCo
     if let Some(message) = message {
         commands.push(message.submit(&open)?);
     }
-    work(open, run, commands).await
+    work(start, open, run, commands).await
 }
 
 /// The decisions as commands, if each is about another call that waits for one.
@@ -192,7 +216,13 @@ enum End {
     Signal(Kind),
 }
 
-async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<ExitCode, CliError> {
+async fn work(
+    start: &Start,
+    mut open: Open,
+    args: &RunArgs,
+    commands: Vec<Command>,
+) -> Result<ExitCode, CliError> {
+    let left = open.kept().then(|| workspace::Left::of(&open));
     let form = if args.json { Form::Json { deltas: args.deltas } } else { Form::Text };
     let mut face = Headless::new(form, &open.history, io::stdout(), io::stderr())
         .on_terminal(io::stdout().is_terminal());
@@ -216,7 +246,16 @@ async fn work(mut open: Open, args: &RunArgs, commands: Vec<Command>) -> Result<
     let ended = (&mut open.handle.ended).await;
     let closed =
         ended.map_err(|error| resumable(&open, CliError::failed(format!("the agent crashed: {error}"))))?;
-    let code = conclude(&open, args, &mut face, end)?;
+    let hurried = matches!(end, End::Signal(_));
+    let code = conclude(&open, args, &mut face, end);
+    // Whoever has stopped it does not want to wait.
+    if !hurried && closed.is_ok() {
+        let stopped = async {
+            signals.next().await;
+        };
+        workspace::keep(start, left.into_iter().collect(), stopped).await;
+    }
+    let code = code?;
     closed.map_err(|error| CliError::failed(format!("the session could not be closed: {error}")))?;
     Ok(code)
 }

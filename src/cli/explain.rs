@@ -31,7 +31,7 @@ pub(super) async fn policy(start: &Start, json: bool) -> Result<ExitCode, CliErr
     let policy = if contained { Ok(Vec::new()) } else { sandbox::policy(&parts) };
     let mut articles: Vec<(&str, String)> =
         policy.map_err(none)?.into_iter().map(|article| (article.about, article.text)).collect();
-    if let Some(words) = start.network_in_words(&settings) {
+    if let Some(words) = start.network_in_words() {
         articles
             .iter_mut()
             .filter(|(about, _)| *about == "network")

@@ -2,6 +2,8 @@
 
 mod args;
 mod around;
+mod bundle;
+mod check;
 mod clipboard;
 mod demo;
 mod docker;
@@ -10,15 +12,23 @@ mod drafts;
 mod error;
 mod exec;
 mod explain;
+mod export;
 mod feedback;
+mod fork;
+mod import;
+mod keep;
 mod login;
 mod machine;
 mod models;
+mod newer;
 mod online;
 mod opening;
 mod permissions;
 mod person;
 mod prompts;
+mod rehydrate;
+mod remote;
+mod replay;
 mod sandbox;
 mod screen;
 mod selftest;
@@ -28,6 +38,7 @@ mod stdin;
 mod temporary;
 mod themes;
 mod undo;
+mod workspace;
 mod worktree;
 
 use std::{
@@ -47,6 +58,7 @@ use crate::secrets::Secrets;
 use self::{
     args::{Cli, CommandArgs, Common, ConfigArgs, SandboxArgs},
     error::CliError,
+    fork::Place,
     screen::First,
     start::{Start, Typed},
 };
@@ -81,24 +93,36 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         None => {
             let start = with_person(&common)?;
             start.can_begin()?;
+            keep::in_background(&start);
             runtime()?.block_on(screen::run(start, First::New, cli.prompt))
         }
-        Some(CommandArgs::Resume { id, last, prompt }) => {
+        Some(CommandArgs::Resume { id, last, prompt, back }) => {
             let start = with_person(&common)?;
+            keep::in_background(&start);
             // With --last the only word is what to say.
             let (id, prompt) = if last { (None, prompt.or(id)) } else { (id, prompt) };
             let first = match (last, id) {
+                (false, None) if back.any() => {
+                    return Err(CliError::usage(
+                        "which session? --restore and --into need its id, or --last",
+                    ));
+                }
                 (false, None) => First::Choose,
-                (_, id) => First::Resume(Box::new(start.reopen(start.find(id.as_deref())?)?)),
+                (_, id) => First::Resume(Box::new(start.reopen_with(start.find(id.as_deref())?, &back)?)),
             };
             runtime()?.block_on(screen::run(start, first, prompt))
         }
-        Some(CommandArgs::Fork { id, last, prompt }) => {
+        Some(CommandArgs::Fork { id, last, prompt, at, copy, worktree }) => {
             let (id, prompt) = if last { (None, prompt.or(id)) } else { (id, prompt) };
             // Without a terminal the new session is only made, and named.
             let screen = with_person(&common).ok();
             let start = screen.clone().map_or_else(|| start(&common), Ok)?;
-            let fork = start.fork(start.find(id.as_deref())?)?;
+            let place = match (copy, worktree) {
+                (Some(dir), _) => Place::Copy(dir),
+                (None, Some(dir)) => Place::WorkTree(dir),
+                (None, None) => Place::Same,
+            };
+            let fork = start.fork(start.find(id.as_deref())?, at.map(TurnId), &place)?;
             match screen {
                 Some(start) => {
                     let first = First::Resume(Box::new(start.reopen(fork)?));
@@ -108,16 +132,18 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             }
         }
         Some(CommandArgs::Exec(args)) => {
-            let start = start(&common)?;
+            let start = exec::recorded(start(&common)?, args.run.record.as_deref())?;
+            keep::in_background(&start);
             runtime()?.block_on(exec::run(&start, &args))
         }
+        Some(CommandArgs::Replay(args)) => replay::run(&common, &args),
         Some(CommandArgs::Undo { which, to }) => {
             undo::run(&start(&common)?, &which, undo::Way::Back(to.map(TurnId)))
         }
         Some(CommandArgs::Redo { which }) => undo::run(&start(&common)?, &which, undo::Way::Forth),
-        Some(CommandArgs::Sessions { command }) => {
-            sessions::run(&start(&common)?.sessions(), &command).map(|()| ExitCode::SUCCESS)
-        }
+        Some(CommandArgs::Sessions { command }) => sessions::run(&start(&common)?, &command),
+        Some(CommandArgs::Export(args)) => export::run(&start(&common)?, &args),
+        Some(CommandArgs::Import(args)) => import::run(&start(&common)?, &args),
         Some(CommandArgs::Permissions { command }) => {
             permissions::run(&start(&common)?, &command).map(|()| ExitCode::SUCCESS)
         }
@@ -200,6 +226,7 @@ fn start(common: &Common) -> Result<Start, CliError> {
         models: None,
         secrets: Secrets::default(),
         allow_hosts: common.allow_host.clone(),
+        recorder: None,
     })
 }
 

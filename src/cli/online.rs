@@ -2,7 +2,6 @@
 
 use secrecy::SecretString;
 
-use crate::config::Backend;
 use crate::context::{self, Person};
 use crate::protocol::{Approval, Grant, Rule, SandboxMode, Settings};
 use crate::sandbox::network::{Credential, Network, Pattern, Reports, Rules, System, Target};
@@ -32,13 +31,9 @@ impl Start {
 
     /// Whether commands have any network under these settings: something is listed, or somebody can be asked.
     pub(super) fn has_network(&self, settings: &Settings) -> bool {
-        let any = || {
-            self.asks_for_hosts(settings)
-                || self.allowed_entries().next().is_some()
-                || self.kept_rules().iter().any(|rule| reached(rule).is_some())
-        };
-        // Containers have none yet.
-        settings.backend == Backend::Local.to_string() && any()
+        self.asks_for_hosts(settings)
+            || self.allowed_entries().next().is_some()
+            || self.kept_rules().iter().any(|rule| reached(rule).is_some())
     }
 
     /// What the model is told of it.
@@ -57,10 +52,7 @@ impl Start {
     }
 
     /// The same for the person; nothing where there is none whoever asks.
-    pub(super) fn network_in_words(&self, settings: &Settings) -> Option<String> {
-        if settings.backend != Backend::Local.to_string() {
-            return None;
-        }
+    pub(super) fn network_in_words(&self) -> Option<String> {
         let kept = self.kept_rules();
         let listed: Vec<String> = self.network_rules().allow.iter().map(ToString::to_string).collect();
         let hosts: Vec<String> = listed

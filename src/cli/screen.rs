@@ -26,9 +26,11 @@ use super::{
     clipboard,
     drafts::Drafts,
     error::CliError,
-    feedback, models, person, prompts, sessions,
+    feedback, fork, models, person, prompts, sessions,
     start::{Kept, Open, Place, Start},
-    themes, undo, worktree,
+    themes, undo,
+    workspace::{self, Left},
+    worktree,
 };
 
 /// What the screen begins with.
@@ -64,25 +66,84 @@ pub(super) async fn show(
     };
     // A session works where it was begun.
     let start = next.as_ref().map_or_else(|| Ok(start.clone()), |kept| start.of(kept))?;
-    let history_file = start.home.state.join("history.jsonl");
-    let drafts = Drafts::new(start.home.state.join("drafts"), &start.workspace);
+    let history_file = history_file(&start);
+    let drafts = drafts(&start);
     let options = tui::Options {
-        ground: ground(&start),
-        settings: start.config.tui.clone(),
         draft: drafts.take(),
         history: history::decode(&fs::read(&history_file).unwrap_or_default()),
-        begin,
         offer: offer(&start.config.trust),
         say,
-        colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-        term: std::env::vars().filter(|(name, _)| name.starts_with("TERM") || name == "COLORTERM").collect(),
+        ..options(&start, begin)
     };
     let resume = next.as_ref().map(Kept::id);
-    let screen =
-        Screen { start, resume, next, blobs: None, shell: None, open: None, history_file, pressed, drafts };
+    let screen = Screen {
+        start,
+        resume,
+        next,
+        blobs: None,
+        shell: None,
+        open: None,
+        history_file,
+        pressed,
+        drafts,
+        left: Vec::new(),
+    };
     let (farewell, screen) = tui::run(screen, options).await.map_err(CliError::failed)?;
-    screen.close().await;
+    let (start, left) = screen.close().await;
+    workspace::keep(&start, left, workspace::stopped()).await;
     Ok(farewell)
+}
+
+/// Shows a session again until the person leaves. Nothing is asked for and nothing is kept.
+pub(super) async fn replay(
+    start: Start,
+    id: SessionId,
+    recorded: tui::Recorded,
+) -> Result<ExitCode, CliError> {
+    let options = tui::Options { recorded: Some(recorded), ..options(&start, Begin::Replay) };
+    let blobs = Blobs::new(start.sessions().folder(id).join("blobs"));
+    let (history_file, drafts) = (history_file(&start), drafts(&start));
+    let screen = Screen {
+        start,
+        resume: None,
+        next: None,
+        blobs: Some(blobs),
+        shell: None,
+        open: None,
+        history_file,
+        pressed: None,
+        drafts,
+        left: Vec::new(),
+    };
+    let (farewell, _) = tui::run(screen, options).await.map_err(CliError::failed)?;
+    if let Some(farewell) = farewell {
+        let _ = writeln!(io::stdout(), "{farewell}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What every screen starts with.
+fn options(start: &Start, begin: Begin) -> tui::Options {
+    tui::Options {
+        ground: ground(start),
+        settings: start.config.tui.clone(),
+        draft: None,
+        history: Vec::new(),
+        begin,
+        offer: None,
+        recorded: None,
+        say: None,
+        colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        term: std::env::vars().filter(|(name, _)| name.starts_with("TERM") || name == "COLORTERM").collect(),
+    }
+}
+
+fn history_file(start: &Start) -> PathBuf {
+    start.home.state.join("history.jsonl")
+}
+
+fn drafts(start: &Start) -> Drafts {
+    Drafts::new(start.home.state.join("drafts"), &start.workspace)
 }
 
 struct Screen {
@@ -98,6 +159,8 @@ struct Screen {
     history_file: PathBuf,
     pressed: Option<Pressed>,
     drafts: Drafts,
+    /// The sessions that were open here.
+    left: Vec<Left>,
 }
 
 /// The parts of an open session that the screen does not hold.
@@ -120,11 +183,12 @@ impl Updates for Live {
 
 impl Screen {
     /// Waits until the session is on the disk.
-    async fn close(mut self) {
+    async fn close(mut self) -> (Start, Vec<Left>) {
         if let Some(Rest { ended }) = self.open.take() {
             // Its errors were told as updates; here is nobody left to read them.
             let _ = ended.await;
         }
+        (self.start, self.left)
     }
 }
 
@@ -188,7 +252,9 @@ impl Host for Screen {
             (None, Some(id)) => self.start.reopen(id).and_then(|kept| self.start.resume(kept, None, true)),
             (None, None) => self.start.new_session(Place::Kept, None, true),
         };
-        let Open { handle, history, blobs, shell, .. } = opened.map_err(|error| error.to_string())?;
+        let opened = opened.map_err(|error| error.to_string())?;
+        self.left.push(Left::of(&opened));
+        let Open { handle, history, blobs, shell, .. } = opened;
         self.blobs = Some(blobs);
         self.shell = Some(shell);
         self.open = Some(Rest { ended: handle.ended });
@@ -214,7 +280,7 @@ impl Host for Screen {
         let said = |error: CliError| error.to_string();
         let id = match next {
             Switch::Resume(id) => id,
-            Switch::Fork(from) => self.start.fork(from).map_err(said)?,
+            Switch::Fork(from) => self.start.fork(from, None, &fork::Place::Same).map_err(said)?,
         };
         let kept = self.start.reopen(id).map_err(said)?;
         self.start = self.start.of(&kept).map_err(said)?;
@@ -314,6 +380,17 @@ impl Host for Screen {
                     let looked = looked.unwrap_or_else(|error| Err(error.to_string()));
                     let failed = |problem| Answer::Failed { question, problem };
                     looked.map_or_else(failed, Answer::WouldRestore)
+                });
+            }
+            Question::WouldRewind { to, text, known } => {
+                let (snapshots, known) = (self.start.snapshots(), known.clone());
+                let (to, text) = (*to, text.clone());
+                return Box::pin(async move {
+                    let look = move || undo::prospect(&*snapshots?, known).map_err(|error| error.to_string());
+                    let looked = tokio::task::spawn_blocking(look).await;
+                    let looked = looked.unwrap_or_else(|error| Err(error.to_string()));
+                    let failed = |problem| Answer::Failed { question, problem };
+                    looked.map_or_else(failed, |prospect| Answer::WouldRewind { to, text, prospect })
                 });
             }
             Question::Blob { blob, from, length } => self.part(blob, *from, *length),

@@ -1,40 +1,56 @@
 //! `agent sessions`: look at the sessions that are kept. The list on the screen asks the same.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::atomic::AtomicBool,
+};
 
-use crate::headless::{Form, Headless};
-use crate::protocol::{Item, SessionId, Time, Update, printable, words};
+use crate::protocol::{Item, SessionId, Time, printable, words};
 use crate::session::Session;
-use crate::store::{self, Listed, Sessions};
+use crate::store::{self, Hit, Keeping, Listed, Sessions};
 use crate::tui::{Answer, Known, Question, context_lines};
 
 use super::{
-    args::SessionsArgs,
+    args::{PruneArgs, SessionsArgs},
     error::CliError,
+    keep::{self, Place, Why},
+    replay,
     screen::short,
     start::{Start, now},
 };
 
 /// Messages in a preview.
 const PREVIEW: usize = 6;
+/// Places of a session that a search shows.
+const HITS: usize = 3;
 
-pub(super) fn run(sessions: &Sessions, command: &SessionsArgs) -> Result<(), CliError> {
-    match command {
-        SessionsArgs::List { json, all, archived } => {
-            list(sessions, *json, |listed| *all || listed.archived == *archived)
+pub(super) fn run(start: &Start, command: &SessionsArgs) -> Result<ExitCode, CliError> {
+    let sessions = &start.sessions();
+    let done = |done: anyhow::Result<()>| done.map(|()| ExitCode::SUCCESS);
+    let result = match command {
+        SessionsArgs::Export(args) => return super::export::run(start, args),
+        SessionsArgs::Check { ids, json } => {
+            let found = ids.iter().map(|id| find(sessions, id)).collect::<Result<Vec<_>, _>>()?;
+            super::check::run(start, &found, *json)
         }
-        SessionsArgs::Rename { id, title } => rename(sessions, id, title),
-        SessionsArgs::Archive { ids, undo } => archive(sessions, ids, !undo),
-        SessionsArgs::Show { id, json, context: true } => context(sessions, id, *json),
-        SessionsArgs::Show { id, json, context: false } => show(sessions, id, *json),
-        SessionsArgs::Rm { ids } => remove(sessions, ids),
-    }
-    .or_else(|error| match error.downcast_ref::<io::Error>() {
-        // Whoever reads has seen enough.
-        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        SessionsArgs::Prune(args) => done(prune(start, args)),
+        SessionsArgs::Search { text, json, all } => done(search(sessions, text, *json, *all)),
+        SessionsArgs::Pin { ids, undo } => done(pin(sessions, ids, !undo)),
+        SessionsArgs::List { json, all, archived } => {
+            done(list(sessions, *json, |listed| *all || listed.archived == *archived))
+        }
+        SessionsArgs::Rename { id, title } => done(rename(sessions, id, title)),
+        SessionsArgs::Archive { ids, undo } => done(archive(sessions, ids, !undo)),
+        SessionsArgs::Show { id, json, context: true } => done(context(sessions, id, *json)),
+        SessionsArgs::Show { id, json, context: false } => done(show(sessions, id, *json)),
+        SessionsArgs::Rm { ids } => done(remove(sessions, ids)),
+    };
+    let seen_enough = |error: anyhow::Error| match error.downcast_ref::<io::Error>() {
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         _ => Err(error),
-    })
-    .map_err(|error| match error.downcast::<CliError>() {
+    };
+    result.or_else(seen_enough).map_err(|error| match error.downcast::<CliError>() {
         Ok(error) => error,
         Err(error) => CliError::failed(format!("{error:#}")),
     })
@@ -52,14 +68,16 @@ fn list(sessions: &Sessions, json: bool, wanted: impl Fn(&Listed) -> bool) -> an
                 "bytes": listed.size,
                 "turns": listed.turns,
                 "archived": listed.archived,
+                "pinned": listed.pinned,
                 "parent": listed.parent,
             });
             writeln!(out, "{line}")?;
         } else {
             let started = listed.started.to_zoned(jiff::tz::TimeZone::system());
+            let pinned = if listed.pinned { "pinned  " } else { "" };
             writeln!(
                 out,
-                "{}  {}  {:>8}  {}  {}",
+                "{}  {}  {:>8}  {}  {pinned}{}",
                 listed.id,
                 started.strftime("%Y-%m-%d %H:%M"),
                 size(listed.size),
@@ -73,14 +91,7 @@ fn list(sessions: &Sessions, json: bool, wanted: impl Fn(&Listed) -> bool) -> an
 
 fn show(sessions: &Sessions, id: &str, json: bool) -> anyhow::Result<()> {
     let (events, damage) = store::read_whole_lines(&sessions.log(find(sessions, id)?))?;
-    let form = if json { Form::Json { deltas: false } } else { Form::Text };
-    // There is no progress here: all of it is what was asked for.
-    let mut shown = Headless::new(form, &[], io::stdout().lock(), io::stdout());
-    for event in events {
-        shown.update(&Update::Event(event))?;
-    }
-    // What is whole comes first; what is wrong is said after it.
-    damage.map_or(Ok(()), |damage| Err(damage.into()))
+    replay::print(events, damage, json, None)
 }
 
 /// What fills the window of the model that a session runs with.
@@ -125,6 +136,104 @@ fn archive(sessions: &Sessions, ids: &[String], away: bool) -> anyhow::Result<()
         writeln!(io::stdout(), "{} {id}", if away { "archived" } else { "brought back" })?;
     }
     Ok(())
+}
+
+fn pin(sessions: &Sessions, ids: &[String], pinned: bool) -> anyhow::Result<()> {
+    let found = ids.iter().map(|id| find(sessions, id)).collect::<Result<Vec<_>, _>>()?;
+    for id in found {
+        sessions.pin(id, pinned).map_err(|error| anyhow::anyhow!("session {id} stays as it is: {error}"))?;
+        writeln!(io::stdout(), "{} {id}", if pinned { "pinned" } else { "no longer pinned" })?;
+    }
+    Ok(())
+}
+
+fn search(sessions: &Sessions, text: &str, json: bool, all: bool) -> anyhow::Result<()> {
+    if text.trim().is_empty() {
+        return Err(CliError::usage("nothing to search for").hint("agent sessions search WORDS").into());
+    }
+    let mut out = io::stdout().lock();
+    let wanted = sessions.list()?.into_iter().filter(|listed| all || !listed.archived);
+    for listed in wanted {
+        // One that has gone meanwhile has nothing to say.
+        let hits = sessions.search(listed.id, text, HITS).unwrap_or_default();
+        let named = listed.title.to_lowercase().contains(&text.to_lowercase());
+        if hits.is_empty() && !named {
+            continue;
+        }
+        if !json {
+            let day = listed.started.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d").to_string();
+            writeln!(out, "{}  {day}  {}", listed.id, printable(&listed.title).replace('\n', " "))?;
+        } else if hits.is_empty() {
+            let line = serde_json::json!({ "session": listed.id, "title": listed.title });
+            writeln!(out, "{line}")?;
+        }
+        for Hit { at, person, text } in hits {
+            if json {
+                let line = serde_json::json!({
+                    "session": listed.id,
+                    "title": listed.title,
+                    "at": at,
+                    "by": if person { "user" } else { "assistant" },
+                    "text": text,
+                });
+                writeln!(out, "{line}")?;
+            } else {
+                writeln!(out, "    {} {}", if person { ">" } else { "•" }, printable(&text))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn prune(start: &Start, args: &PruneArgs) -> anyhow::Result<()> {
+    let configured = start.config.sessions;
+    let keeping = Keeping {
+        days: args.older_than.unwrap_or(configured.days),
+        bytes: args.max_bytes.unwrap_or(configured.bytes),
+    };
+    let pruned = keep::prune(&Place::of(start), keeping, args.dry_run, &AtomicBool::new(false))?;
+    let mut out = io::stdout().lock();
+    let why = |why: Why| match why {
+        Why::Old => "old",
+        Why::Room => "room",
+    };
+    if args.json {
+        let sessions = pruned.sessions.iter().map(|(listed, reason)| {
+            serde_json::json!({ "session": listed.id, "bytes": listed.size, "why": why(*reason) })
+        });
+        let tarballs =
+            pruned.tarballs.iter().map(|(id, bytes)| serde_json::json!({ "session": id, "bytes": bytes }));
+        let all = serde_json::json!({
+            "dry_run": args.dry_run,
+            "sessions": sessions.collect::<Vec<_>>(),
+            "tarballs": tarballs.collect::<Vec<_>>(),
+            "states_bytes": pruned.states,
+            "over_bytes": pruned.over,
+            "problems": pruned.problems,
+        });
+        writeln!(out, "{all}")?;
+    } else {
+        let (done, freed) = if args.dry_run { ("would delete", "would free") } else { ("deleted", "freed") };
+        for (listed, reason) in &pruned.sessions {
+            let reason = match reason {
+                Why::Old => "unchanged for longer than is kept",
+                Why::Room => "to make room",
+            };
+            let title = printable(&listed.title).replace('\n', " ");
+            writeln!(out, "{done} {}  {:>8}  {title}  ({reason})", listed.id, size(listed.size))?;
+        }
+        for (id, bytes) in &pruned.tarballs {
+            writeln!(out, "{done} workspace.tar.zst of {id}  {:>8}  (the snapshots have it)", size(*bytes))?;
+        }
+        writeln!(out, "{freed} {} of workspace states", size(pruned.states))?;
+        if pruned.over > 0 {
+            writeln!(out, "{} more than wanted stay: what is pinned or in use", size(pruned.over))?;
+        }
+    }
+    match pruned.problems.is_empty() {
+        true => Ok(()),
+        false => anyhow::bail!("{}", pruned.problems.join("\n")),
+    }
 }
 
 /// What the list on the screen asks for.

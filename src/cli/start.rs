@@ -10,11 +10,12 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use crate::config::{self, Backend, Config, ConfigError, Home, Inputs};
+use crate::config::{self, Backend, Config, ConfigError, Home, Inputs, TarballAt};
 use crate::context::Person;
 use crate::harness::{self, Handle, OpenedModel, Parts};
 use crate::model::auth::{self, AuthFile};
 use crate::model::catalog::{self, Catalog, Resolved};
+use crate::model::record::Recorder;
 use crate::model::{ModelError, ModelErrorKind};
 use crate::protocol::{
     Approval, Command, Effort, Event, FORMAT_VERSION, Fact, Level, ModelRef, Rule, SandboxMode, SessionId,
@@ -31,7 +32,9 @@ use crate::tools::{Toolbox, Workspace};
 use super::{
     around::Around,
     error::{CliError, Kind},
+    newer,
     online::Online,
+    rehydrate,
     temporary::Temporary,
 };
 
@@ -57,6 +60,8 @@ pub(super) struct Start {
     pub(super) secrets: Secrets,
     /// Hosts that were allowed on the command line, beside those of the configuration.
     pub(super) allow_hosts: Vec<String>,
+    /// Keeps what goes to the provider and what comes back.
+    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 /// What was typed on the command line for this run. It goes before what a resumed session ran with.
@@ -107,6 +112,7 @@ pub(super) struct Kept {
 /// A session with a running harness.
 pub(super) struct Open {
     pub(super) id: SessionId,
+    pub(super) workspace: PathBuf,
     /// What the log told before the harness started.
     pub(super) history: Vec<Event>,
     pub(super) handle: Handle,
@@ -139,7 +145,7 @@ impl Open {
 
 impl Start {
     pub(super) fn sessions(&self) -> Sessions {
-        Sessions::new(self.home.sessions())
+        Sessions::new(self.home.sessions()).known_in(self.home.data.join("sessions.index"))
     }
 
     /// The session that was named by its id or the beginning of it, or else the last one of this directory.
@@ -215,21 +221,6 @@ impl Start {
         self.open(id, &sessions, log, Vec::new(), begin, &settings, (sandbox, online), deltas, ephemeral)
     }
 
-    /// A new session that begins with the conversation of another one.
-    pub(super) fn fork(&self, from: SessionId) -> Result<SessionId, CliError> {
-        let id = SessionId(uuid::Uuid::now_v7());
-        self.sessions().fork(from, id).map_err(|error| {
-            let failed = CliError::failed(format!("session {from} can't be forked: {error}"));
-            match error {
-                LogError::Damaged { .. } => {
-                    failed.hint(format!("agent sessions show {from} prints what can be read"))
-                }
-                LogError::Locked | LogError::Unfit(_) | LogError::Io { .. } => failed,
-            }
-        })?;
-        Ok(id)
-    }
-
     /// Keeps what a person decided about the repository, and reads the configuration anew.
     pub(super) fn trust(&mut self, trusted: bool) -> Result<(), CliError> {
         let file = self.home.trust_file();
@@ -243,12 +234,7 @@ impl Start {
     pub(super) fn of(&self, kept: &Kept) -> Result<Self, CliError> {
         let workspace = &kept.session.workspace;
         if !workspace.is_dir() {
-            return Err(CliError::failed(format!(
-                "the directory of session {} is gone: {}",
-                kept.id,
-                workspace.display()
-            ))
-            .hint(format!("bring it back, or look at the session with: agent sessions show {}", kept.id)));
+            return Err(rehydrate::gone(kept, self));
         }
         // A link there may have been made by a command of the session.
         let now = workspace.canonicalize().map_err(CliError::failed)?;
@@ -259,7 +245,7 @@ impl Start {
                 workspace.display(),
                 now.display()
             ))
-            .hint("bring it back, or begin a new session in the other one"));
+            .hint(format!("bring it back, or go on in the other one: agent resume {} --into DIR", kept.id)));
         }
         let mut there = self.clone();
         if *workspace != self.workspace {
@@ -318,6 +304,7 @@ impl Start {
         sessions.archive(id, false).map_err(|error| {
             CliError::failed(format!("session {id} can't be brought back from the archive: {error}"))
         })?;
+        begin.extend(newer::note(&history));
         begin.extend(of_session.rules_read(&session));
         let online = of_session.online();
         let sandbox = of_session.sandbox(&settings, &sessions.folder(id), &online.network)?;
@@ -461,6 +448,7 @@ impl Start {
         let catalog = self.catalog();
         let keys = self.keys();
         let secrets = self.secrets.clone();
+        let recorder = self.recorder.clone();
         Arc::new(move |settings: &Settings| {
             let resolved = catalog
                 .resolve(&settings.model)
@@ -470,7 +458,7 @@ impl Start {
             // It may have been kept since the session began.
             secrets.know(key.clone());
             Ok(OpenedModel {
-                model: catalog::open(&resolved, key.as_ref())?,
+                model: catalog::open(&resolved, key.as_ref(), recorder.as_ref())?,
                 name: settings.model.model.clone(),
             })
         })
@@ -503,7 +491,7 @@ impl Start {
                     "agent doctor says more; --sandbox danger-full-access runs without one, at your own risk",
                 )
             }),
-            Backend::Docker(image) => super::docker::start(&self.config, settings, image.clone()),
+            Backend::Docker(image) => super::docker::start(&self.config, settings, image.clone(), network),
         }
     }
 
@@ -515,13 +503,19 @@ impl Start {
 
     /// The snapshots of the workspace, or why there can be none.
     pub(super) fn snapshots(&self) -> Result<Arc<Snapshots>, String> {
-        let settings = snapshot::Settings {
+        let settings = self.snapshot_settings(&self.workspace);
+        Snapshots::open(settings).map(Arc::new).map_err(|error| error.to_string())
+    }
+
+    /// Where the states of a directory are kept, and what is a part of them.
+    pub(super) fn snapshot_settings(&self, workspace: &Path) -> snapshot::Settings {
+        snapshot::Settings {
             folder: self.home.snapshots(),
-            workspace: self.workspace.clone(),
+            workspace: workspace.to_owned(),
             own: self.own_places(),
             limits: self.config.snapshots.limits.clone(),
-        };
-        Snapshots::open(settings).map(Arc::new).map_err(|error| error.to_string())
+            remote: super::remote::remote(&self.config.snapshots),
+        }
     }
 
     /// Where this program keeps its settings, keys and sessions: for neither commands nor file tools.
@@ -547,6 +541,7 @@ impl Start {
         // A file that can't be read is told of when a key of it is wanted.
         let kept = self.keys().all().unwrap_or_default();
         let others = keys.chain(sandbox::env::secret_values()).chain(catalog.header_secrets());
+        let others = others.chain(super::remote::secrets(&self.config.snapshots));
         self.secrets.know(others.map(SecretString::from).chain(kept));
     }
 
@@ -569,6 +564,7 @@ impl Start {
             workspace: self.workspace.clone(),
             writable,
             reveal: self.config.reveal.clone(),
+            disk: self.config.session_disk << 20,
             scratch: scratch.join("scratch"),
             own: self.own_places(),
             helper: sandbox::itself(&program, &written).map_err(lost)?,
@@ -637,6 +633,8 @@ impl Start {
             begin,
             blobs: blobs.clone(),
             snapshots,
+            tarball: (self.config.snapshots.tarball == TarballAt::Turn && ephemeral.is_none())
+                .then(|| folder.join(super::workspace::TARBALL)),
             models: self.models(),
             tools: Toolbox::builtin(),
             workspace,
@@ -650,7 +648,8 @@ impl Start {
             deltas,
             patience: harness::PATIENCE,
         });
-        Ok(Open { id, history, handle, blobs, shell, headline, ephemeral })
+        let workspace = self.workspace.clone();
+        Ok(Open { id, workspace, history, handle, blobs, shell, headline, ephemeral })
     }
 }
 
@@ -664,7 +663,7 @@ pub(super) fn approval(config: &Config, person: Person) -> Approval {
 }
 
 /// Why a log can't be used, and what to do.
-fn log_error(id: SessionId, error: &LogError) -> CliError {
+pub(super) fn log_error(id: SessionId, error: &LogError) -> CliError {
     let failed = CliError::failed(format!("session {id} can't be opened: {error}"));
     match error {
         LogError::Locked => failed.hint("end the other one first, or begin a new session"),

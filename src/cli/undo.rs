@@ -55,20 +55,67 @@ pub(super) fn run(start: &Start, args: &WhichArgs, way: Way) -> Result<ExitCode,
     let Some(which) = chosen(&plan, args)? else {
         return told(&mut out, "nothing was changed");
     };
-    let restore = Restore { from: taken.id, to: known.to, turn: known.turn, all: which == Which::All };
-    record(&mut kept, vec![Fact::RestoreStarted { restore: restore.clone() }])?;
-    let done = match snapshots.restore(&plan, which) {
-        Ok((done, result)) => {
-            record(&mut kept, harness::restored(&restore, &done, &result))?;
-            done
-        }
-        Err(error) => {
-            record(&mut kept, vec![Fact::RestoreFailed { reason: error.to_string() }])?;
-            return Err(failed(error));
-        }
-    };
+    let restore = known.restore(taken.id, which == Which::All);
+    let done = put_back(&mut kept, &snapshots, &plan, &restore)?;
     report(&mut out, &done, way).map_err(CliError::failed)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Puts the files of a session back as it left them, whoever changed them since. Shows what would change, and asks.
+pub(super) fn put_back_as_left(start: &Start, kept: &mut Kept, yes: bool) -> Result<(), CliError> {
+    let snapshots = start.of(kept)?.snapshots().map_err(CliError::failed)?;
+    settle(kept, &snapshots)?;
+    let known = kept.session.undo.as_left();
+    let known = known.map_err(|error| CliError::usage(format!("session {}: {error}", kept.id())))?;
+    let taken = snapshots.take().map_err(failed)?;
+    let plan = snapshots.plan(&taken.id, &known.to, &[]).map_err(failed)?;
+    // Standard output may be for facts.
+    let mut out = io::stderr().lock();
+    if plan.shown().next().is_none() {
+        write(&mut out, &left(&plan))?;
+        return write(&mut out, &["nothing to put back: the files are as the session left them".to_owned()]);
+    }
+    write(&mut out, &["Put the files back as the session left them:".to_owned()])?;
+    write(&mut out, &lines(&plan))?;
+    if !yes {
+        if !io::stdin().is_terminal() {
+            return Err(CliError::usage("nothing was changed: nobody is there to be asked")
+                .hint("--restore --yes does not ask"));
+        }
+        drop(out);
+        if !ask(&format!("Put {} back?", paths(plan.shown().count())))? {
+            return Err(CliError::usage("nothing was changed").hint(format!(
+                "without --restore the session goes on with the files as they are: agent resume {}",
+                kept.id()
+            )));
+        }
+        out = io::stderr().lock();
+    }
+    let restore = known.restore(taken.id, true);
+    let done = put_back(kept, &snapshots, &plan, &restore)?;
+    report(&mut out, &done, Way::Back(None)).map_err(CliError::failed)
+}
+
+/// Puts files back, and records that.
+fn put_back(
+    kept: &mut Kept,
+    snapshots: &Snapshots,
+    plan: &Plan,
+    restore: &Restore,
+) -> Result<Done, CliError> {
+    record(kept, vec![Fact::RestoreStarted { restore: restore.clone() }])?;
+    let which = if restore.all { Which::All } else { Which::Ours };
+    match snapshots.restore(plan, which) {
+        Ok((done, result)) => {
+            let facts = harness::restored(&kept.session, restore, &done, &result);
+            record(kept, facts)?;
+            Ok(done)
+        }
+        Err(error) => {
+            record(kept, vec![Fact::RestoreFailed { reason: error.to_string() }])?;
+            Err(failed(error))
+        }
+    }
 }
 
 /// Finishes what a killed run has begun.
@@ -76,16 +123,21 @@ fn settle(kept: &mut Kept, snapshots: &Snapshots) -> Result<(), CliError> {
     let done = snapshots.recover().map_err(failed)?;
     if let Some(restore) = kept.session.undo.restoring.clone() {
         let taken = snapshots.take().map_err(failed)?;
-        record(kept, harness::restored(&restore, &done.unwrap_or_default(), &taken))?;
+        let facts = harness::restored(&kept.session, &restore, &done.unwrap_or_default(), &taken);
+        record(kept, facts)?;
     }
     Ok(())
 }
 
-fn record(kept: &mut Kept, facts: Vec<Fact>) -> Result<(), CliError> {
+pub(super) fn record(kept: &mut Kept, facts: Vec<Fact>) -> Result<(), CliError> {
+    if facts.is_empty() {
+        return Ok(());
+    }
     let told = |error| CliError::failed(format!("it can't be recorded: {error}"));
     let events = kept.log.append(facts, now()).map_err(told)?;
     kept.log.sync().map_err(told)?;
     events.iter().for_each(|event| kept.session.apply(event));
+    kept.history.extend(events);
     Ok(())
 }
 
@@ -138,7 +190,7 @@ fn chosen(plan: &Plan, args: &WhichArgs) -> Result<Option<Which>, CliError> {
     Ok((ours > 0).then_some(Which::Ours))
 }
 
-fn ask(question: &str) -> Result<bool, CliError> {
+pub(super) fn ask(question: &str) -> Result<bool, CliError> {
     write!(io::stderr(), "{question} [y/N] ").map_err(CliError::failed)?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(CliError::failed)?;
@@ -222,6 +274,6 @@ fn write(out: &mut impl io::Write, lines: &[String]) -> Result<(), CliError> {
     lines.iter().try_for_each(|line| writeln!(out, "{line}")).map_err(CliError::failed)
 }
 
-fn paths(count: usize) -> String {
+pub(super) fn paths(count: usize) -> String {
     if count == 1 { "1 path".to_owned() } else { format!("{count} paths") }
 }

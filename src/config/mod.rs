@@ -25,7 +25,10 @@ pub use error::ConfigError;
 pub use paths::Home;
 pub use project::project_root;
 pub use schema::schema;
-pub use settings::{Backend, Config, InstructionSettings, PermissionSettings, Project, ShellSettings};
+pub use settings::{
+    Backend, Config, InstructionSettings, PermissionSettings, Project, ShellSettings, SnapshotSettings,
+    TarballAt,
+};
 pub use stamp::Stamp;
 
 use layer::Layer;

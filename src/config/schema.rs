@@ -95,12 +95,22 @@ mod tests {
         assert!(keys(&[]).contains(&"sandbox") && !keys(&[]).contains(&"notices"));
         assert_eq!(
             keys(&path("providers.x")),
-            ["base_url", "wire", "env_key", "headers", "script", "idle_timeout_s"]
+            [
+                "base_url",
+                "wire",
+                "env_key",
+                "headers",
+                "script",
+                "idle_timeout_s",
+                "reasoning_field",
+                "short_call_ids",
+                "ask_usage"
+            ]
         );
         assert_eq!(keys(&path("projects./a")), ["trusted", "allow", "ask", "deny"]);
         assert_eq!(words(&path("sandbox")), ["read-only", "workspace-write", "danger-full-access"]);
         assert_eq!(words(&path("approval")), ["untrusted", "on-request", "never"]);
-        assert_eq!(words(&path("providers.x.wire")), ["responses", "replay"]);
+        assert_eq!(words(&path("providers.x.wire")), ["responses", "chat", "anthropic", "replay"]);
         assert_eq!(words(&path("model")), [""; 0]);
         assert_eq!(keys(&path("nothing.here")), [""; 0]);
         assert_eq!(elsewhere("base_url").as_deref(), Some("providers.NAME.base_url"));

@@ -9,6 +9,7 @@ use crate::model::catalog::{ModelSettings, ProviderSettings};
 use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Snapshots, Verbosity};
 use crate::sandbox::network;
 use crate::snapshot;
+use crate::store;
 use crate::tui;
 
 use super::rules::{self, Allow, Ask, Deny};
@@ -39,6 +40,10 @@ pub struct Config {
     pub writable_roots: Vec<PathBuf>,
     /// Files that commands may see although they look like secrets, such as `.env`: absolute, or below the workspace.
     pub reveal: Vec<PathBuf>,
+    /// Megabytes of the disk that the private HOME, `/tmp` and `/var/tmp` of a session's commands may take together.
+    #[serde(deserialize_with = "some_disk")]
+    #[schemars(range(min = 64, max = 1048576))]
+    pub session_disk: u64,
     /// Tokens that the model's window holds, instead of what the catalogue says.
     #[serde(deserialize_with = "window")]
     #[schemars(range(min = 4096))]
@@ -57,6 +62,8 @@ pub struct Config {
     pub instructions: InstructionSettings,
     /// States of the workspace, kept before and after each turn that may change files: what an undo puts back.
     pub snapshots: SnapshotSettings,
+    /// How long sessions are kept.
+    pub sessions: store::Keeping,
     /// The screen.
     pub tui: tui::Settings,
     /// Providers of models, by name.
@@ -103,14 +110,47 @@ pub struct ShellSettings {
 pub struct SnapshotSettings {
     /// Whether they are kept: `off`, `on`, or `required`, which does nothing that may change files without them.
     pub mode: Snapshots,
+    /// When the workspace is written to `workspace.tar.zst` in the folder of a session that has changed files.
+    pub tarball: TarballAt,
     /// What is too much for them.
     #[serde(flatten)]
     pub limits: snapshot::Limits,
+    /// A bucket that they are sent to as well: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://CONTAINER/PREFIX`.
+    pub remote: Option<String>,
+    /// Where an S3-compatible bucket is, if not at AWS: a URL.
+    pub remote_endpoint: Option<String>,
+    /// The region of an S3-compatible bucket.
+    pub remote_region: Option<String>,
+    /// The profile of the AWS tools whose credentials are used.
+    pub remote_profile: Option<String>,
+    /// Whether the contents of secret files (`.env`, private keys) are sent as well.
+    pub remote_secrets: bool,
+}
+
+/// When the workspace is written to a tarball.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TarballAt {
+    /// When a session ends.
+    #[default]
+    Exit,
+    /// After each turn that may have changed files, and when a session ends.
+    Turn,
+    Never,
 }
 
 impl Default for SnapshotSettings {
     fn default() -> Self {
-        Self { mode: Snapshots::On, limits: snapshot::Limits::default() }
+        Self {
+            mode: Snapshots::On,
+            tarball: TarballAt::default(),
+            limits: snapshot::Limits::default(),
+            remote: None,
+            remote_endpoint: None,
+            remote_region: None,
+            remote_profile: None,
+            remote_secrets: false,
+        }
     }
 }
 
@@ -175,6 +215,7 @@ impl Default for Config {
             backend: Backend::Local,
             writable_roots: Vec::new(),
             reveal: Vec::new(),
+            session_disk: crate::sandbox::DISK >> 20,
             context_window: None,
             idle_timeout: 300,
             docker: DockerSettings::default(),
@@ -182,6 +223,7 @@ impl Default for Config {
             shell: ShellSettings::default(),
             instructions: InstructionSettings::default(),
             snapshots: SnapshotSettings::default(),
+            sessions: store::Keeping::default(),
             tui: tui::Settings::default(),
             providers: BTreeMap::new(),
             models: BTreeMap::new(),
@@ -282,6 +324,13 @@ fn window<'de, D: de::Deserializer<'de>>(source: D) -> Result<Option<u64>, D::Er
             Err(de::Error::custom(format!("{tokens} tokens are too few to work in; expected at least 4096")))
         }
         tokens => Ok(tokens),
+    }
+}
+
+fn some_disk<'de, D: de::Deserializer<'de>>(source: D) -> Result<u64, D::Error> {
+    match u64::deserialize(source)? {
+        megabytes @ 64..=1_048_576 => Ok(megabytes),
+        other => Err(de::Error::custom(format!("{other} megabytes; expected 64 to 1048576"))),
     }
 }
 

@@ -13,6 +13,7 @@ mod network;
 mod past;
 mod record;
 mod respond;
+mod resumed;
 mod retry;
 mod snapshot;
 mod surroundings;
@@ -22,7 +23,7 @@ mod work;
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -34,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Permissions;
 use crate::model::{Model, ModelError};
-use crate::protocol::{CallId, Command, Fact, Item, ModelRef, ProcessId, Rejection, Settings, Time};
+use crate::protocol::{CallId, Command, Fact, Item, Level, ModelRef, ProcessId, Rejection, Settings, Time};
 use crate::sandbox::network::Reports;
 use crate::session::{Session, Step};
 use crate::shell::{Ask, Exit, Shell};
@@ -60,6 +61,8 @@ pub struct Parts {
     /// Where states of the workspace are kept, or why they can't be; nothing, if they are not wanted.
     pub snapshots: Option<Result<Arc<Snapshots>, String>>,
     /// Opens the model that the settings name.
+    /// The file that the workspace is written to after each turn that may have changed it, if it is to be.
+    pub tarball: Option<PathBuf>,
     pub models: OpenModel,
     pub tools: Toolbox,
     pub workspace: Workspace,
@@ -111,8 +114,13 @@ struct Harness {
     unwritable: Option<String>,
     blobs: Blobs,
     snapshots: Option<Result<Arc<Snapshots>, String>>,
+    /// Where the workspace is written to after a turn, and what writes it.
+    tarball: Option<PathBuf>,
+    writing: snapshot::Writing,
     /// What a person was told that no snapshot holds.
     told: HashSet<PathBuf>,
+    /// Whether a person was told that snapshots can't be sent elsewhere.
+    unsent: Arc<AtomicBool>,
     models: OpenModel,
     model: Option<(ModelRef, OpenedModel)>,
     tools: Toolbox,
@@ -161,7 +169,10 @@ pub fn start(parts: Parts) -> Handle {
         unwritable: None,
         blobs: parts.blobs,
         snapshots: parts.snapshots,
+        tarball: parts.tarball,
+        writing: snapshot::Writing::default(),
         told: HashSet::new(),
+        unsent: Arc::default(),
         models: parts.models,
         model: None,
         tools: parts.tools,
@@ -201,6 +212,7 @@ impl Harness {
     ) -> Result<(), LogError> {
         self.record(self.session.reconcile());
         self.finish_restore().await;
+        self.look_around().await;
         self.record(begin);
         loop {
             while self.unwritable.is_none()
@@ -225,6 +237,8 @@ impl Harness {
         self.turn.cancel();
         self.jobs.shutdown().await;
         self.shell.stop().await;
+        self.pause(&mut outcomes).await;
+        self.writing.stop().await;
         if let Some(reports) = reports {
             let ended = reports.finish().await;
             self.record(ended.into_iter().map(Fact::ConnectionEnded).collect());
@@ -303,6 +317,15 @@ impl Harness {
                 }
             }
         }
+    }
+
+    /// The same facts, where files are back already: without the log the conversation stays as it is.
+    fn with_past(&self, mut facts: Vec<Fact>) -> Vec<Fact> {
+        if let Err(problem) = self.bring_back(&mut facts) {
+            facts.retain(|fact| !matches!(fact, Fact::Rewound { .. }));
+            facts.push(Fact::Noted { level: Level::Warning, text: problem });
+        }
+        facts
     }
 
     /// Adds the conversation to a rewind that goes back to before a compaction: only the log has it.

@@ -3,10 +3,14 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use crate::protocol::{Context, Fact, Item, Level, Moment, Restore, TurnId};
+use crate::protocol::{Context, Fact, Item, Level, Moment, Restore, SnapshotId, TurnId};
+use crate::session::Session;
 use crate::snapshot::{Done, SnapshotError, Snapshots, Taken, Which, Why};
 
 use super::{Harness, work::Work};
@@ -14,15 +18,42 @@ use super::{Harness, work::Work};
 /// Paths that a fact and the model are told of. How many there were is told as well.
 const NAMED: usize = 50;
 
+/// A tarball that is being written.
+#[derive(Default)]
+pub(super) struct Writing {
+    task: Option<tokio::task::JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Writing {
+    /// Ends it.
+    pub(super) async fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(task) = self.task.take() {
+            // Whatever came of it.
+            let _ = task.await;
+        }
+    }
+}
+
 impl Harness {
     /// Begins to take a snapshot.
     pub(super) fn take_snapshot(&mut self, turn: TurnId, moment: Moment) {
         self.record(vec![Fact::SnapshotStarted { turn, moment }]);
-        let work = self.work.clone();
+        let (work, unsent) = (self.work.clone(), Arc::clone(&self.unsent));
         self.with_snapshots(move |snapshots| {
-            let result = snapshots.and_then(|snapshots| whole(|| snapshots.take()));
+            let result = snapshots.clone().and_then(|snapshots| whole(|| snapshots.take()));
+            let taken = result.as_ref().ok().map(|taken| taken.id.clone());
             // A harness that has ended needs no answer.
             let _ = work.send(Work::Snapped { turn, moment, result });
+            // Nobody waits for what travels.
+            if let (Ok(snapshots), Some(id)) = (snapshots, taken)
+                && let Err(reason) = whole(|| snapshots.push(&id))
+                && !unsent.swap(true, Ordering::Relaxed)
+            {
+                let text = format!("the snapshot is kept here, and could not be sent elsewhere: {reason}");
+                let _ = work.send(Work::Note { text });
+            }
         });
     }
 
@@ -31,11 +62,8 @@ impl Harness {
         if self.unwritable.is_some() {
             return;
         }
-        let known = match restore.turn {
-            Some(turn) => self.session.undo.undo(Some(turn)),
-            None => self.session.undo.redo(),
-        };
-        let between = known.map(|known| known.between(&restore.from)).unwrap_or_default();
+        let between =
+            self.session.undo.of(&restore).map(|known| known.between(&restore.from)).unwrap_or_default();
         let which = if restore.all { Which::All } else { Which::Ours };
         let work = self.work.clone();
         self.with_snapshots(move |snapshots| {
@@ -60,14 +88,16 @@ impl Harness {
             Err(reason) => {
                 let text = match moment {
                     Moment::Before => "the files were not kept as they are, and this turn can't be undone",
-                    Moment::After | Moment::Unknown => "the end of this turn was not kept",
+                    Moment::Paused => "what this turn did so far was not kept",
+                    Moment::After | Moment::Resumed | Moment::Unknown => "the end of this turn was not kept",
                 };
                 let note = Fact::Noted { level: Level::Warning, text: format!("{text}: {reason}") };
                 return self.record(vec![Fact::SnapshotFailed { turn, moment, reason }, note]);
             }
         };
         let Taken { id: snapshot, files, bytes, stored, .. } = taken;
-        let mut facts = vec![Fact::SnapshotTaken { turn, moment, snapshot, files, bytes, stored }];
+        let mut facts =
+            vec![Fact::SnapshotTaken { turn, moment, snapshot: snapshot.clone(), files, bytes, stored }];
         let capped = |why: &Why| matches!(why, Why::Ignored | Why::Large | Why::Unreadable);
         let new: Vec<String> = taken
             .left
@@ -81,11 +111,30 @@ impl Harness {
             facts.push(Fact::Noted { level: Level::Info, text });
         }
         self.record(facts);
+        if moment == Moment::After {
+            self.write_tarball(&snapshot);
+        }
+    }
+
+    /// Writes the workspace to a file, beside whatever comes next.
+    fn write_tarball(&mut self, snapshot: &SnapshotId) {
+        let (Some(to), Some(Ok(snapshots))) = (self.tarball.clone(), self.snapshots.clone()) else { return };
+        let (stop, snapshot) = (Arc::clone(&self.writing.stop), snapshot.clone());
+        let before = self.writing.task.take();
+        self.writing.task = Some(tokio::spawn(async move {
+            if let Some(before) = before {
+                // One at a time; that of an earlier turn is soon of no use.
+                let _ = before.await;
+            }
+            let write = move || snapshots.tarball(&snapshot, &to, &stop);
+            // What fails is tried again, and told, when the session ends.
+            drop(tokio::task::spawn_blocking(write).await);
+        }));
     }
 
     pub(super) fn was_put_back(&mut self, restore: &Restore, result: Result<(Done, Taken), String>) {
         let facts = match result {
-            Ok((done, taken)) => restored(restore, &done, &taken),
+            Ok((done, taken)) => self.with_past(restored(&self.session, restore, &done, &taken)),
             Err(reason) => {
                 let text = format!("nothing was put back: {reason}");
                 vec![Fact::RestoreFailed { reason }, Fact::Noted { level: Level::Error, text }]
@@ -114,7 +163,8 @@ impl Harness {
         let result = job.await.unwrap_or_else(|error| Err(error.to_string()));
         match (restoring, result) {
             (Some(restore), Ok((done, Some(taken)))) => {
-                self.record(restored(&restore, &done.unwrap_or_default(), &taken));
+                let facts = restored(&self.session, &restore, &done.unwrap_or_default(), &taken);
+                self.record(self.with_past(facts));
             }
             (Some(restore), Err(reason)) => self.was_put_back(&restore, Err(reason)),
             (None, Ok((Some(done), _))) if !done.paths.is_empty() => {
@@ -132,19 +182,23 @@ impl Harness {
 
 /// That files were put back, for the log and for the model.
 #[must_use]
-pub fn restored(restore: &Restore, done: &Done, taken: &Taken) -> Vec<Fact> {
+pub fn restored(session: &Session, restore: &Restore, done: &Done, taken: &Taken) -> Vec<Fact> {
     let paths: Vec<String> = done.paths.iter().map(|path| shown(path)).collect();
     let left = done.left.iter().take(NAMED).map(|(path, why)| (shown(path), why.clone())).collect();
     let what = match restore.turn {
         Some(turn) => format!("The user has undone what was done to files since turn {turn} began."),
+        None if restore.left => {
+            "The user has put the files back as they were when you last worked on them.".to_owned()
+        }
         None => "The user has taken back the last undo.".to_owned(),
     };
-    let text = format!(
-        "{what} {} changed by that: {}. What you remember of them may be wrong: read them again before you rely on \
-         it, and do not bring back what was undone unless you are asked to.",
-        number(paths.len(), "path"),
-        some(&paths),
-    );
+    let advice = if restore.left {
+        ""
+    } else {
+        " What you remember of them may be wrong: read them again before you rely on it, and do not bring back what \
+         was undone unless you are asked to."
+    };
+    let text = format!("{what} {} changed by that: {}.{advice}", number(paths.len(), "path"), some(&paths));
     let count = paths.len() as u64;
     let mut facts = vec![Fact::Restored {
         restore: restore.clone(),
@@ -153,14 +207,29 @@ pub fn restored(restore: &Restore, done: &Done, taken: &Taken) -> Vec<Fact> {
         paths: paths.into_iter().take(NAMED).collect(),
         left,
     }];
-    if count > 0 {
-        facts.push(Fact::item(Item::Context { context: Context::Notice, text }));
+    match restore.rewind {
+        Some(to) => facts.extend(session.rewound_with_files(to, &stayed(done))),
+        None if count > 0 => {
+            facts.push(Fact::item(Item::Context { context: Context::Notice, text }));
+        }
+        None => {}
     }
     facts
 }
 
+/// What did not go back.
+fn stayed(done: &Done) -> Vec<String> {
+    let mut paths: Vec<String> = done.left.iter().map(|(path, _)| shown(path)).collect();
+    let more = paths.len().saturating_sub(NAMED);
+    paths.truncate(NAMED);
+    if more > 0 {
+        paths.push(format!("and {more} more"));
+    }
+    paths
+}
+
 /// A bug costs the snapshot, and not the session.
-fn whole<T>(act: impl FnOnce() -> Result<T, SnapshotError>) -> Result<T, String> {
+pub(super) fn whole<T>(act: impl FnOnce() -> Result<T, SnapshotError>) -> Result<T, String> {
     let done = catch_unwind(AssertUnwindSafe(act)).unwrap_or(Err(SnapshotError::Crashed));
     done.map_err(|error| error.to_string())
 }
@@ -169,12 +238,12 @@ fn shown(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-fn some(names: &[String]) -> String {
+pub(super) fn some(names: &[String]) -> String {
     let more = names.len().saturating_sub(NAMED);
     let list = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     if more == 0 { list } else { format!("{list} and {more} more") }
 }
 
-fn number(count: usize, noun: &str) -> String {
+pub(super) fn number(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

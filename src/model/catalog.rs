@@ -8,7 +8,15 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Model, ModelError, ModelErrorKind, http::Http, replay::Replay, responses::Responses};
+use super::{
+    Model, ModelError, ModelErrorKind,
+    anthropic::{self, Anthropic},
+    chat::{Chat, Dialect},
+    http::Http,
+    record::Recorder,
+    replay::Replay,
+    responses::Responses,
+};
 use crate::protocol::{Effort, Limits, ModelRef, Price, TOKENS_PER_KB, Verbosity};
 
 /// Providers and models by name.
@@ -46,6 +54,15 @@ pub struct ProviderSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub idle_timeout_s: Option<u32>,
+    /// Of the wire `chat`: the field in which reasoning is sent back; it is not if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_field: Option<String>,
+    /// Of the wire `chat`: the ids of calls have to be nine letters or digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub short_call_ids: Option<bool>,
+    /// Of the wire `chat`: whether `stream_options` asks for the tokens that were used; yes if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask_usage: Option<bool>,
 }
 
 /// What is known of a model, as it is written in a file.
@@ -59,6 +76,10 @@ pub struct ModelSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub usable_percent: Option<u64>,
+    /// Tokens of an answer at most; 32,000 if not said. Only the wire `anthropic` has to be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub output: Option<u64>,
     /// Tokens that one tool result may bring in; 10,000 if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_output: Option<u64>,
@@ -78,6 +99,9 @@ pub struct ModelSettings {
     /// How much it says when nobody says. Missing for a model that knows no such setting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verbosity: Option<Verbosity>,
+    /// Whether it takes pictures; yes if not said. One that does not is told so in words (on the wire `chat`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<bool>,
     /// The provider that it is listed with; every one of the settings if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
@@ -96,6 +120,10 @@ pub enum Wire {
     /// `OpenAI`'s Responses API.
     #[default]
     Responses,
+    /// Chat Completions, as many servers speak it.
+    Chat,
+    /// Anthropic's Messages API.
+    Anthropic,
     /// No provider: answers come from a script.
     Replay,
 }
@@ -111,6 +139,8 @@ pub struct Provider {
     pub headers: BTreeMap<String, String>,
     pub script: Option<PathBuf>,
     pub idle_timeout: Duration,
+    /// How it speaks the wire `chat`.
+    pub dialect: Dialect,
 }
 
 /// A model with its provider, ready to be opened.
@@ -119,6 +149,8 @@ pub struct Resolved {
     pub model: ModelRef,
     pub provider: Provider,
     pub limits: Limits,
+    /// Tokens of an answer at most, where that is known.
+    pub output: Option<u64>,
     /// What the model runs with when nobody says otherwise.
     pub effort: Option<Effort>,
     /// The efforts that it takes; none for a model that is not known to reason.
@@ -225,7 +257,7 @@ impl Catalog {
     /// When its provider is unknown, or incomplete. An unknown model is no error: it gets careful limits and a
     /// note.
     pub fn resolve(&self, model: &ModelRef) -> Result<Resolved, CatalogError> {
-        let provider = self.provider(&model.provider)?;
+        let mut provider = self.provider(&model.provider)?;
         let mut notes = Vec::new();
         // A gateway names models as `vendor/model`.
         let short = model.model.rsplit('/').next().unwrap_or_default();
@@ -238,6 +270,7 @@ impl Catalog {
             ));
         }
         let known = known.cloned().unwrap_or_default();
+        provider.dialect.images = known.images.unwrap_or(provider.dialect.images);
         let window = known.window.unwrap_or(UNKNOWN_WINDOW);
         let percent = known.usable_percent.unwrap_or(USABLE_PERCENT).clamp(1, 100);
         Ok(Resolved {
@@ -249,6 +282,7 @@ impl Catalog {
                 reserve: known.reserve,
                 tokens_per_kb: known.tokens_per_kb.unwrap_or(TOKENS_PER_KB).clamp(50, 2000),
             },
+            output: known.output.filter(|output| *output > 0),
             effort: known.effort,
             efforts: known.efforts.unwrap_or_else(|| known.effort.map_or_else(Vec::new, usual_efforts)),
             verbosity: known.verbosity,
@@ -264,13 +298,20 @@ impl Catalog {
         };
         let wire = settings.wire.unwrap_or_default();
         match wire {
-            Wire::Responses if settings.base_url.is_none() => {
+            Wire::Responses | Wire::Chat | Wire::Anthropic if settings.base_url.is_none() => {
                 return Err(CatalogError::NoAddress(name.to_owned()));
             }
             Wire::Replay if settings.script.is_none() => return Err(CatalogError::NoScript(name.to_owned())),
-            Wire::Responses | Wire::Replay => {}
+            Wire::Responses | Wire::Chat | Wire::Anthropic | Wire::Replay => {}
         }
+        let usual = Dialect::default();
         Ok(Provider {
+            dialect: Dialect {
+                reasoning_field: settings.reasoning_field.filter(|field| !field.is_empty()),
+                short_call_ids: settings.short_call_ids.unwrap_or(usual.short_call_ids),
+                ask_usage: settings.ask_usage.unwrap_or(usual.ask_usage),
+                images: usual.images,
+            },
             name: name.to_owned(),
             base_url: settings.base_url.unwrap_or_default(),
             wire,
@@ -291,14 +332,26 @@ impl Catalog {
     }
 }
 
-/// A model that can be asked.
+/// A model that can be asked. With a recorder, all that goes over its wire is kept.
 ///
 /// # Errors
 /// When the provider's settings or the key can't be used.
-pub fn open(resolved: &Resolved, key: Option<&SecretString>) -> Result<Arc<dyn Model>, ModelError> {
+pub fn open(
+    resolved: &Resolved,
+    key: Option<&SecretString>,
+    recorder: Option<&Arc<Recorder>>,
+) -> Result<Arc<dyn Model>, ModelError> {
     let provider = &resolved.provider;
+    let http = || Ok::<_, ModelError>(Http::new(provider, key)?.recorded(provider, recorder));
     Ok(match provider.wire {
-        Wire::Responses => Arc::new(Responses::new(Http::new(provider, key)?)),
+        Wire::Responses => Arc::new(Responses::new(http()?)),
+        Wire::Chat => Arc::new(Chat::new(http()?, provider.dialect.clone())),
+        Wire::Anthropic => Arc::new(Anthropic::new(http()?, resolved.output.unwrap_or(anthropic::OUTPUT))),
+        Wire::Replay if recorder.is_some() => {
+            let what =
+                format!("provider {} answers from a script, which is a recording already", provider.name);
+            return Err(ModelError::new(ModelErrorKind::Request, what));
+        }
         Wire::Replay => {
             let script = provider.script.as_deref().ok_or_else(|| {
                 ModelError::new(
@@ -314,13 +367,26 @@ pub fn open(resolved: &Resolved, key: Option<&SecretString>) -> Result<Arc<dyn M
 impl ProviderSettings {
     /// Takes over whatever the other one says.
     pub fn overlay(&mut self, other: &Self) {
-        let Self { base_url, wire, env_key, headers, script, idle_timeout_s } = other.clone();
+        let Self {
+            base_url,
+            wire,
+            env_key,
+            headers,
+            script,
+            idle_timeout_s,
+            reasoning_field,
+            short_call_ids,
+            ask_usage,
+        } = other.clone();
         self.base_url = base_url.or(self.base_url.take());
         self.wire = wire.or(self.wire);
         self.env_key = env_key.or(self.env_key.take());
         self.headers.extend(headers);
         self.script = script.or(self.script.take());
         self.idle_timeout_s = idle_timeout_s.or(self.idle_timeout_s);
+        self.reasoning_field = reasoning_field.or(self.reasoning_field.take());
+        self.short_call_ids = short_call_ids.or(self.short_call_ids);
+        self.ask_usage = ask_usage.or(self.ask_usage);
     }
 }
 
@@ -330,24 +396,28 @@ impl ModelSettings {
         let Self {
             window,
             usable_percent,
+            output,
             tool_output,
             reserve,
             tokens_per_kb,
             effort,
             efforts,
             verbosity,
+            images,
             provider,
             about,
             price,
         } = other.clone();
         self.window = window.or(self.window);
         self.usable_percent = usable_percent.or(self.usable_percent);
+        self.output = output.or(self.output);
         self.tool_output = tool_output.or(self.tool_output);
         self.reserve = reserve.or(self.reserve);
         self.tokens_per_kb = tokens_per_kb.or(self.tokens_per_kb);
         self.effort = effort.or(self.effort);
         self.efforts = efforts.or(self.efforts.take());
         self.verbosity = verbosity.or(self.verbosity);
+        self.images = images.or(self.images);
         self.provider = provider.or(self.provider.take());
         self.about = about.or(self.about.take());
         self.price = price.or(self.price);
@@ -364,6 +434,7 @@ impl Default for Provider {
             headers: BTreeMap::new(),
             script: None,
             idle_timeout: IDLE_TIMEOUT,
+            dialect: Dialect::default(),
         }
     }
 }
@@ -372,7 +443,7 @@ impl Default for Provider {
 
 impl fmt::Debug for ProviderSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { base_url, wire, env_key, headers, script, idle_timeout_s } = self;
+        let Self { base_url, wire, env_key, headers, script, idle_timeout_s, .. } = self;
         f.debug_struct("ProviderSettings")
             .field("base_url", base_url)
             .field("wire", wire)
@@ -380,13 +451,16 @@ impl fmt::Debug for ProviderSettings {
             .field("headers", &headers.keys())
             .field("script", script)
             .field("idle_timeout_s", idle_timeout_s)
+            .field("reasoning_field", &self.reasoning_field)
+            .field("short_call_ids", &self.short_call_ids)
+            .field("ask_usage", &self.ask_usage)
             .finish()
     }
 }
 
 impl fmt::Debug for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, base_url, wire, env_key, headers, script, idle_timeout } = self;
+        let Self { name, base_url, wire, env_key, headers, script, idle_timeout, dialect } = self;
         f.debug_struct("Provider")
             .field("name", name)
             .field("base_url", base_url)
@@ -395,6 +469,7 @@ impl fmt::Debug for Provider {
             .field("headers", &headers.keys())
             .field("script", script)
             .field("idle_timeout", idle_timeout)
+            .field("dialect", dialect)
             .finish()
     }
 }

@@ -172,6 +172,12 @@ pub fn of_event(host: &str, words: &Words) -> ModelError {
     }
 }
 
+/// An answer that ended before it was complete.
+#[must_use]
+pub fn cut(host: &str) -> ModelError {
+    ModelError::new(Kind::Network, format!("the answer of {host} ended before it was complete"))
+}
+
 /// The time that a server wants to be left alone, from the headers and words of a refusal.
 fn delay(headers: &HeaderMap, text: &str, now: jiff::Timestamp) -> Option<Duration> {
     let header = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);

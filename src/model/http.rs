@@ -21,11 +21,13 @@ use reqwest::{
     redirect,
 };
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
 
 use super::{
-    ModelError, ModelErrorKind as Kind, Retry,
-    catalog::Provider,
+    ModelError, ModelErrorKind as Kind, Retry, anthropic,
+    catalog::{Provider, Wire},
     fault::{self, Words},
+    record::{Exchange, Recorder},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -43,6 +45,8 @@ pub struct Http {
     headers: HeaderMap,
     idle: Duration,
     secrets: Secrets,
+    /// The provider's name and language, and the file that its bytes are kept in.
+    recorded: Option<((String, Wire), Arc<Recorder>)>,
     /// Made with the first request: reading the system's certificates costs more than a whole local turn.
     client: OnceLock<Client>,
 }
@@ -54,7 +58,8 @@ pub struct Answer {
 }
 
 /// What an answer says that it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Form {
     /// An event stream; also assumed of what has no name or an odd one.
     Events,
@@ -97,15 +102,25 @@ impl Http {
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(key) = key {
-            let bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret().trim()));
-            let mut bearer = bearer.map_err(|_| {
+            let key = key.expose_secret().trim();
+            let (name, value) = match provider.wire {
+                Wire::Anthropic => (HeaderName::from_static(anthropic::KEY), HeaderValue::from_str(key)),
+                Wire::Responses | Wire::Chat | Wire::Replay => {
+                    (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}")))
+                }
+            };
+            let mut value = value.map_err(|_| {
                 ModelError::new(
                     Kind::Auth,
-                    format!("the key of provider {name} has characters that no key has"),
+                    format!("the key of provider {} has characters that no key has", provider.name),
                 )
             })?;
-            bearer.set_sensitive(true);
-            headers.insert(AUTHORIZATION, bearer);
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        if provider.wire == Wire::Anthropic {
+            let (name, version) = anthropic::VERSION;
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(version));
         }
         for (header, value) in &provider.headers {
             let (Ok(header), Ok(mut value)) =
@@ -121,7 +136,15 @@ impl Http {
             std::iter::once(value.as_str()).chain(value.split_whitespace()).map(SecretString::from)
         });
         let secrets = Secrets::new(key.cloned().into_iter().chain(values));
-        Ok(Self { base, host, headers, idle: provider.idle_timeout, secrets, client: OnceLock::new() })
+        let (idle, client) = (provider.idle_timeout, OnceLock::new());
+        Ok(Self { base, host, headers, idle, secrets, recorded: None, client })
+    }
+
+    /// The same, with all that is sent and comes kept in a file.
+    #[must_use]
+    pub fn recorded(self, provider: &Provider, recorder: Option<&Arc<Recorder>>) -> Self {
+        let as_what = (provider.name.clone(), provider.wire);
+        Self { recorded: recorder.map(|recorder| (as_what, Arc::clone(recorder))), ..self }
     }
 
     /// The host's name, for messages.
@@ -141,10 +164,30 @@ impl Http {
     /// # Errors
     /// When the host can't be reached, or refuses.
     pub async fn post(&self, path: &str, body: Bytes) -> Result<Answer, ModelError> {
-        self.try_post(path, body).await.map_err(|error| self.secrets.scrub(error))
+        let kept = self.recorded.as_ref().map(|((name, wire), recorder)| {
+            recorder.request((name, *wire), path, &body, self.secrets.clone())
+        });
+        let mut exchange = kept.transpose()?;
+        let answer =
+            self.try_post(path, body, &mut exchange).await.map_err(|error| self.secrets.scrub(error));
+        match (answer, exchange) {
+            (Ok(Answer { form, bytes }), Some(exchange)) => {
+                Ok(Answer { form, bytes: exchange.passing(bytes) })
+            }
+            (Err(error), Some(mut exchange)) => {
+                exchange.end(Some(&error.message));
+                Err(error)
+            }
+            (answer, None) => answer,
+        }
     }
 
-    async fn try_post(&self, path: &str, body: Bytes) -> Result<Answer, ModelError> {
+    async fn try_post(
+        &self,
+        path: &str,
+        body: Bytes,
+        exchange: &mut Option<Exchange>,
+    ) -> Result<Answer, ModelError> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path.split('/'));
@@ -154,9 +197,6 @@ impl Http {
             .await
             .map_err(|_| silent(&self.host, self.idle))?
             .map_err(|error| unreached(&self.host, &error))?;
-        if !response.status().is_success() {
-            return Err(self.refusal(response).await);
-        }
         let kind =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let form = match kind.split(';').next().unwrap_or_default().trim() {
@@ -164,6 +204,12 @@ impl Http {
             "text/html" => Form::Page,
             _ => Form::Events,
         };
+        if let Some(exchange) = exchange {
+            exchange.begun(response.status().as_u16(), form);
+        }
+        if !response.status().is_success() {
+            return Err(self.refusal(response, exchange).await);
+        }
         Ok(Answer { form, bytes: self.body(response) })
     }
 
@@ -203,7 +249,7 @@ impl Http {
     }
 
     /// The error that a refusal means, with as much of its body as is worth reading.
-    async fn refusal(&self, mut response: Response) -> ModelError {
+    async fn refusal(&self, mut response: Response, exchange: &mut Option<Exchange>) -> ModelError {
         let mut bytes = Vec::new();
         let read = async {
             // A body that breaks off has still said something.
@@ -216,6 +262,9 @@ impl Http {
         };
         // Too late is as good as no more.
         let _ = tokio::time::timeout(REFUSAL_TIMEOUT, read).await;
+        if let Some(exchange) = exchange {
+            exchange.bytes(&bytes);
+        }
         let words = Words::of_body(&bytes);
         let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
         fault::of_status(&self.host, response.status(), response.headers(), &words, now)

@@ -6,13 +6,22 @@
 //! - [`catalog`]: which providers and models there are, and how to open one
 //! - [`auth`]: where a provider's key comes from
 //! - [`http`], [`sse`], [`stream`], [`fault`]: what all wires over HTTP share
+//! - [`grown`], [`freeform`]: what all wires share that send a conversation
 //! - [`responses`]: the OpenAI Responses wire
-//! - [`replay`]: a model that answers from a file
+//! - [`chat`]: the Chat Completions wire, in its dialects
+//! - [`anthropic`]: the Anthropic Messages wire
+//! - [`record`]: what went over the wire, kept in a file
+//! - [`replay`]: a model that answers from a file, also from such a one
 
+pub mod anthropic;
 pub mod auth;
 pub mod catalog;
+pub mod chat;
 pub mod fault;
+pub mod freeform;
+pub mod grown;
 pub mod http;
+pub mod record;
 pub mod replay;
 pub mod responses;
 pub mod sse;
@@ -129,6 +138,15 @@ pub enum Retry {
     Backoff,
     /// After the time that the server named.
     After(Duration),
+}
+
+/// Before what other wires than [`responses`] seal into a reasoning: the name of the wire. What is sealed there has no
+/// such mark, and no colon either.
+const MARK: char = ':';
+
+/// Whether what is sealed in a reasoning is of another wire than Responses.
+fn is_foreign(sealed: &str) -> bool {
+    sealed.contains(MARK)
 }
 
 impl ModelError {

@@ -9,17 +9,30 @@
 //! - `{"delay_ms": 200}` delays the next answer.
 //! - `{"summary": "…"}` is the answer to a compaction, each time that there is one.
 //! - the lines of a session's log work as they are, which makes every log a script.
+//! - the lines of a [recording](super::record) work as well: the bytes that came once are read by their wire again. What
+//!   failed then, and was tried again, is not repeated.
 
-use std::{collections::HashSet, fs, path::Path, sync::Arc, time::Duration};
-
-use futures::{
-    StreamExt as _,
-    stream::{self, BoxStream},
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+    sync::Arc,
+    time::Duration,
 };
+
+use futures::{StreamExt as _, stream::BoxStream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Chunk, Model, ModelError, ModelErrorKind as Kind, Prompt};
+use super::{
+    Chunk, Model, ModelError, ModelErrorKind as Kind, Prompt, anthropic,
+    catalog::Wire,
+    chat, freeform,
+    http::Form,
+    record::Line,
+    responses::decode::Decoder,
+    stream::{self, Decode as _},
+};
 use crate::protocol::{Event, Fact, Item, Usage};
 
 /// A model that answers from a script.
@@ -35,6 +48,8 @@ struct Answer {
     items: Vec<Item>,
     usage: Option<Usage>,
     delay: Duration,
+    /// All of it as it came, where that is known.
+    chunks: Vec<Chunk>,
 }
 
 #[derive(Deserialize)]
@@ -82,8 +97,10 @@ impl Replay {
         for answer in &*self.answers {
             match made.checked_sub(answer.items.len()) {
                 Some(rest) => made = rest,
+                None if made == 0 => return Ok(answer.clone()),
                 None => {
-                    return Ok(Answer { items: answer.items[made..].to_vec(), ..answer.clone() });
+                    let items = answer.items[made..].to_vec();
+                    return Ok(Answer { items, chunks: Vec::new(), ..answer.clone() });
                 }
             }
         }
@@ -102,6 +119,9 @@ struct Script {
     delay: Duration,
     /// Ids of calls, which must not come twice.
     calls: HashSet<String>,
+    /// The languages of the requests of a recording, and what has come of an answer that is not finished yet.
+    wires: HashMap<u64, (String, Wire)>,
+    chunks: Vec<Chunk>,
 }
 
 impl Script {
@@ -122,8 +142,14 @@ impl Script {
                 let summary: Summary = serde_json::from_value(value).map_err(|error| error.to_string())?;
                 let item = Item::Assistant { id: None, text: summary.summary, partial: false };
                 let delay = std::mem::take(&mut self.delay);
-                self.summary = Some(Answer { items: vec![item], usage: None, delay });
+                self.summary = Some(Answer { items: vec![item], usage: None, delay, chunks: Vec::new() });
                 Ok(())
+            }
+            Value::Object(ref map)
+                if ["recording", "request", "response"].iter().any(|key| map.contains_key(*key)) =>
+            {
+                // Read from its text: a body is kept byte for byte.
+                self.exchange(Line::parse(line)?)
             }
             Value::Object(_) => self.answer(vec![value]),
             Value::Array(values) => self.answer(values),
@@ -173,11 +199,79 @@ impl Script {
         }
     }
 
+    fn exchange(&mut self, line: Line) -> Result<(), String> {
+        match line {
+            Line::Recording { .. } => {}
+            Line::Request { request, provider, wire, .. } => {
+                self.wires.insert(request, (provider, wire));
+            }
+            Line::Response { response, status: Some(200..=299), form, body, .. } => {
+                let (provider, wire) = self.wires.remove(&response).ok_or("its request is not there")?;
+                self.answered(wire_chunks(wire, &provider, form, body.as_bytes())?);
+            }
+            // It was tried again, or the run ended with it.
+            Line::Response { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Takes in what came of one request. An answer that broke off is gone on with by the next one, unless it had brought
+    /// a call: that was answered.
+    fn answered(&mut self, chunks: Vec<Chunk>) {
+        let mut finished = None;
+        for chunk in &chunks {
+            match chunk {
+                Chunk::Item(item) => self.open.push(item.clone()),
+                Chunk::Finished { usage } => finished = Some(*usage),
+                _ => {}
+            }
+        }
+        let called = self.open.iter().any(|item| matches!(item, Item::ToolCall { .. }));
+        if finished.is_some() {
+            self.chunks.extend(chunks);
+            self.close(finished.flatten());
+        } else if called {
+            self.chunks.clear();
+            self.close(None);
+        } else {
+            // Only whole items are gone on with.
+            self.chunks.extend(chunks.into_iter().filter(|chunk| matches!(chunk, Chunk::Item(_))));
+        }
+    }
+
     fn close(&mut self, usage: Option<Usage>) {
+        let chunks = std::mem::take(&mut self.chunks);
         if !self.open.is_empty() {
             let items = std::mem::take(&mut self.open);
-            self.answers.push(Answer { items, usage, delay: std::mem::take(&mut self.delay) });
+            self.answers.push(Answer { items, usage, delay: std::mem::take(&mut self.delay), chunks });
         }
+    }
+}
+
+/// What the bytes of an answer say in the language of their provider.
+fn wire_chunks(wire: Wire, host: &str, form: Option<Form>, body: &[u8]) -> Result<Vec<Chunk>, String> {
+    match (wire, form) {
+        (_, None | Some(Form::Page)) => Ok(Vec::new()),
+        (Wire::Responses, Some(Form::Events)) => Ok(stream::read(body, Decoder::new(host)).0),
+        (Wire::Responses, Some(Form::Json)) => {
+            Ok(Decoder::new(host).document(body).into_iter().filter_map(Result::ok).collect())
+        }
+        (Wire::Chat, Some(form)) => {
+            // What is freeform is known when the prompt is there.
+            let decoder = chat::decode::Decoder::new(host, HashSet::new(), Vec::new());
+            Ok(match form {
+                Form::Json => decoder.document(body).into_iter().filter_map(Result::ok).collect(),
+                Form::Events | Form::Page => stream::read(body, decoder).0,
+            })
+        }
+        (Wire::Anthropic, Some(form)) => {
+            let decoder = anthropic::decode::Decoder::new(host, Vec::new());
+            Ok(match form {
+                Form::Json => decoder.document(body).into_iter().filter_map(Result::ok).collect(),
+                Form::Events | Form::Page => stream::read(body, decoder).0,
+            })
+        }
+        (Wire::Replay, _) => Err("nothing comes from a script over a wire".to_owned()),
     }
 }
 
@@ -187,7 +281,7 @@ impl Model for Replay {
         &self,
         prompt: &Prompt,
     ) -> Result<BoxStream<'static, Result<Chunk, ModelError>>, ModelError> {
-        let answer = if prompt.kept.last().is_some_and(|item| matches!(**item, Item::User { .. })) {
+        let mut answer = if prompt.kept.last().is_some_and(|item| matches!(**item, Item::User { .. })) {
             // The conversation is to be summed up.
             self.summary.clone().ok_or_else(|| {
                 let what = format!("the script {} has no summary", self.name);
@@ -197,12 +291,23 @@ impl Model for Replay {
             let made = prompt.items.iter().chain(&prompt.kept).filter(|item| item.is_made()).count();
             self.next(prompt.left_out + made)?
         };
+        let freeform = freeform::names(&prompt.tools);
+        let given = answer.chunks.iter_mut().filter_map(|chunk| match chunk {
+            Chunk::Item(item) => Some(item),
+            _ => None,
+        });
+        given.chain(&mut answer.items).for_each(|item| freeform::restore(item, &freeform));
         if !answer.delay.is_zero() {
             tokio::time::sleep(answer.delay).await;
         }
-        let finished = Chunk::Finished { usage: answer.usage };
-        let chunks = answer.items.into_iter().flat_map(chunks).chain([finished]);
-        Ok(stream::iter(chunks.map(Ok)).boxed())
+        let chunks = match answer.chunks.is_empty() {
+            false => answer.chunks,
+            true => {
+                let finished = Chunk::Finished { usage: answer.usage };
+                answer.items.into_iter().flat_map(chunks).chain([finished]).collect()
+            }
+        };
+        Ok(futures::stream::iter(chunks.into_iter().map(Ok)).boxed())
     }
 }
 

@@ -7,13 +7,14 @@ use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use futures::{
-    Stream, StreamExt as _,
+    FutureExt as _, Stream, StreamExt as _,
     stream::{self, BoxStream},
 };
 
 use super::{
-    Chunk, ModelError,
-    http::Secrets,
+    Chunk, ModelError, ModelErrorKind as Kind,
+    fault::Words,
+    http::{Answer, Form, Secrets},
     sse::{self, Event},
 };
 
@@ -29,7 +30,57 @@ pub trait Decode: Send + 'static {
     fn event(&mut self, event: &Event, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError>;
 
     /// What it means that the events ended here.
-    fn cut(&mut self) -> ModelError;
+    ///
+    /// # Errors
+    /// When the answer was not complete.
+    fn ended(&mut self, chunks: &mut VecDeque<Chunk>) -> Result<(), ModelError>;
+
+    /// Reads an answer that came as one document, because the server does not stream.
+    fn document(self, bytes: &[u8]) -> Vec<Result<Chunk, ModelError>>;
+}
+
+/// The chunks of an answer, in whatever form it comes.
+///
+/// # Errors
+/// When it is none.
+pub async fn answer<D: Decode>(
+    answer: Answer,
+    host: &str,
+    decoder: D,
+    secrets: Secrets,
+) -> Result<BoxStream<'static, Result<Chunk, ModelError>>, ModelError> {
+    let Answer { form, bytes } = answer;
+    match form {
+        Form::Events => Ok(chunks(bytes, decoder, secrets)),
+        Form::Json => {
+            let document = whole(bytes).await?;
+            let chunks = decoder.document(&document).into_iter();
+            let scrubbed = chunks.map(move |chunk| match chunk {
+                Ok(Chunk::Note(text)) => Ok(Chunk::Note(secrets.scrub_text(text))),
+                chunk => chunk.map_err(|error| secrets.scrub(error)),
+            });
+            Ok(stream::iter(scrubbed).boxed())
+        }
+        Form::Page => {
+            let page = Words::of_body(&whole(bytes).await?).text;
+            let what = format!("{host} answered with a web page instead of a model's answer: {page}");
+            Err(secrets.scrub(ModelError::new(Kind::Garbage, what)))
+        }
+    }
+}
+
+/// All bytes of an answer that is no stream.
+async fn whole(mut bytes: BoxStream<'static, Result<Bytes, ModelError>>) -> Result<Vec<u8>, ModelError> {
+    let mut all = Vec::new();
+    while let Some(part) = bytes.next().await {
+        let part = part?;
+        if all.len() + part.len() > sse::EVENT_LIMIT {
+            let what = format!("the server sent a document of more than {} MiB", sse::EVENT_LIMIT >> 20);
+            return Err(ModelError::new(Kind::Garbage, what));
+        }
+        all.extend_from_slice(&part);
+    }
+    Ok(all)
 }
 
 /// Whether the answer goes on.
@@ -57,6 +108,23 @@ where
         Some((next, reading))
     })
     .boxed()
+}
+
+/// The chunks of an answer that is there as a whole, and the error that it ended with.
+#[must_use]
+pub fn read<D: Decode>(bytes: &[u8], mut decoder: D) -> (Vec<Chunk>, Option<ModelError>) {
+    let mut chunks = VecDeque::new();
+    let bytes = stream::iter([Ok(Bytes::copy_from_slice(bytes))]);
+    let events = sse::events(bytes, usize::MAX).collect::<Vec<_>>().now_or_never();
+    for event in events.into_iter().flatten() {
+        match event.and_then(|event| decoder.event(&event, &mut chunks)) {
+            Ok(Flow::More) => {}
+            Ok(Flow::Done) => return (chunks.into(), None),
+            Err(error) => return (chunks.into(), Some(error)),
+        }
+    }
+    let error = decoder.ended(&mut chunks).err();
+    (chunks.into(), error)
 }
 
 struct Reading<E, D> {
@@ -88,7 +156,13 @@ where
             let read = match events.next().await {
                 Some(Ok(event)) => self.decoder.event(&event, &mut self.chunks),
                 Some(Err(error)) => Err(error),
-                None => Err(self.decoder.cut()),
+                None => match self.decoder.ended(&mut self.chunks) {
+                    Ok(()) => {
+                        self.events = None;
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
             };
             match read {
                 Ok(Flow::More) => {}

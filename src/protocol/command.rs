@@ -143,6 +143,8 @@ pub enum Rejection {
     NothingToUndo,
     #[error("there is no undo to take back")]
     NothingToRedo,
+    #[error("no state of the files was kept in this session")]
+    NothingKept,
     #[error("it can't be recorded: {0}")]
     Unfit(String),
     #[error("the session can't be written, and takes no more work: {0}")]

@@ -256,6 +256,10 @@ pub enum Moment {
     Before,
     /// After the turn.
     After,
+    /// When the program ends in the middle of a turn: what comes until it goes on is not the agent's work.
+    Paused,
+    /// When a session goes on, and its files are not as they were left.
+    Resumed,
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
@@ -267,9 +271,15 @@ pub struct Restore {
     /// What they were just before: what a redo puts back.
     pub from: SnapshotId,
     pub to: SnapshotId,
-    /// The turn that is undone, with all that came after it. None: an undo is taken back.
+    /// The turn that is undone, with all that came after it. None: an undo is taken back, unless `left` says else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn: Option<TurnId>,
+    /// They are put back as the session left them, whoever changed them since.
+    #[serde(default, skip_serializing_if = "super::item::is_false")]
+    pub left: bool,
+    /// The message that the conversation goes back to before, once the files are back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewind: Option<Seq>,
     /// What a person changed in between as well.
     #[serde(default, skip_serializing_if = "super::item::is_false")]
     pub all: bool,

@@ -6,6 +6,7 @@
 
 mod command;
 mod compaction;
+mod confidential;
 mod delta;
 mod effects;
 mod event;
@@ -24,6 +25,7 @@ mod tool;
 
 pub use command::{Command, Delivery, Rejection, Update, Verdict};
 pub use compaction::{Compaction, CompactionMeans, CompactionReason, Counts, Part};
+pub use confidential::is_secret;
 pub use delta::Delta;
 pub use effects::{Bound, Effects, Tally, Touched, Verb};
 pub use event::{
@@ -36,7 +38,7 @@ pub use id::{BlobId, CallId, InputId, ProcessId, RequestId, ResponseId, Seq, Ses
 pub use intent::{FileChange, FileOperation, Grant, Intent, Rule, Scope, quoted};
 pub use item::{Args, Content, Context, Item, words};
 pub use network::{Connection, Passage};
-pub use obeyed::{obeyed_by, obeyed_names};
+pub use obeyed::{is_obeyed, obeyed_by, obeyed_names};
 pub use price::{Cost, Price, Rate};
 pub use printable::{printable, printable_speech};
 pub use settings::{

@@ -1,7 +1,10 @@
 //! Names of files that other programs obey: what they say is done later, outside of every sandbox, and without a
 //! question.
 
-use std::path::{Component, Path};
+use std::{
+    ffi::OsStr,
+    path::{Component, Path},
+};
 
 /// Names, and who obeys what lies there.
 const OBEYED: &[(&str, &str)] = &[
@@ -12,15 +15,31 @@ const OBEYED: &[(&str, &str)] = &[
     (".idea", "editors"),
     (".devcontainer", "editors"),
     (".devcontainer.json", "editors"),
+    (".zed", "editors"),
+    (".fleet", "editors"),
+    (".hg", "Mercurial"),
+    (".jj", "Jujutsu"),
+    (".svn", "Subversion"),
     (".mcp.json", "other agents"),
     (".claude", "other agents"),
     (".codex", "other agents"),
     (".cursor", "other agents"),
+    (".gemini", "other agents"),
+    (".opencode", "other agents"),
+    (".windsurf", "other agents"),
+    (".kiro", "other agents"),
+    (".roo", "other agents"),
 ];
 
 /// The names that somebody obeys.
 pub fn obeyed_names() -> impl Iterator<Item = &'static str> {
     OBEYED.iter().map(|(name, _)| *name)
+}
+
+/// Whether somebody obeys what has this name. Case does not count, because to some file systems it does not.
+#[must_use]
+pub fn is_obeyed(name: &OsStr) -> bool {
+    OBEYED.iter().any(|(known, _)| name.eq_ignore_ascii_case(known))
 }
 
 /// Who obeys what lies at this path: by any name in it, so that the path must be one below a root. Case does not

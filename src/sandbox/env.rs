@@ -257,6 +257,17 @@ pub fn home() -> PathBuf {
     home_at(std::env::var_os("HOME").map(PathBuf::from))
 }
 
+/// The user's own configuration of git, and the machine's: files that may be there.
+pub(super) fn git_settings() -> Vec<PathBuf> {
+    let var = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let home = home();
+    vec![
+        PathBuf::from("/etc/gitconfig"),
+        var("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config")).join("git/config"),
+        var("GIT_CONFIG_GLOBAL").unwrap_or_else(|| home.join(".gitconfig")),
+    ]
+}
+
 /// Existing directories and files of the user's tools, which commands may read.
 pub(super) fn tools() -> Vec<PathBuf> {
     let home = home();

@@ -52,6 +52,8 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// Files that commands may see although they look like secrets: absolute, or below any of the directories.
     pub reveal: Vec<PathBuf>,
+    /// Bytes that the session's own HOME, /tmp and /var/tmp may take of the disk together; and a single file at most.
+    pub disk: u64,
     /// Directories of this program: its settings, keys and sessions. Commands neither read nor write them.
     pub own: Vec<PathBuf>,
     /// What starts this program again, as the sandbox's helper: see [`itself`].
@@ -59,6 +61,9 @@ pub struct Settings {
     /// Where this program lies, for commands that call it by another name. May be gone, or another one.
     pub program: PathBuf,
 }
+
+/// What a session's own directories take at most, unless the settings say something else: bytes.
+pub const DISK: u64 = 10 << 30;
 
 /// A place where commands run.
 #[async_trait::async_trait]
@@ -203,7 +208,7 @@ pub fn pick_with(settings: Settings, network: Option<Network>) -> Result<SharedS
     }
 }
 
-/// The same in a container. `say` is told of what takes long.
+/// The same in a container, with a network if there is one. `say` is told of what takes long.
 ///
 /// # Errors
 /// As [`pick`]; and when there is no engine, or no image.
@@ -211,9 +216,10 @@ pub fn pick_with(settings: Settings, network: Option<Network>) -> Result<SharedS
 pub fn contain(
     settings: Settings,
     docker: DockerSettings,
+    network: Option<Network>,
     say: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<SharedSandbox, SandboxError> {
-    Ok(Arc::new(docker::Docker::start(settings, docker, say)?))
+    Ok(Arc::new(docker::Docker::start(settings, docker, network, say)?))
 }
 
 /// What there is of a container engine, found by asking it.

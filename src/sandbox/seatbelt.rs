@@ -281,6 +281,7 @@ mod tests {
             workspace: "/w/a \"quoted\") (allow default) project".into(),
             writable: vec!["/further".into()],
             reveal: Vec::new(),
+            disk: crate::sandbox::DISK,
             scratch: "/state/sessions/1/scratch".into(),
             own: vec!["/state".into(), "/config".into()],
             helper: "/helper".into(),

@@ -46,12 +46,11 @@ impl Session {
             Command::Rewind { to } => self.rewind(to),
             Command::Restore { .. } if !self.idle() => Err(Rejection::Busy),
             Command::Restore { restore } => {
-                let known = match restore.turn {
-                    Some(turn) => self.undo.undo(Some(turn))?,
-                    None => self.undo.redo()?,
-                };
-                if known.to != restore.to {
+                if self.undo.of(&restore)?.to != restore.to {
                     return Err(Rejection::NothingToUndo);
+                }
+                if let Some(to) = restore.rewind.filter(|to| self.said_at(*to).is_none()) {
+                    return Err(Rejection::NoMessage(to));
                 }
                 Ok(vec![Fact::RestoreStarted { restore }])
             }

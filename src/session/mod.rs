@@ -5,6 +5,7 @@
 
 mod compaction;
 mod decide;
+pub mod fork;
 mod hosts;
 mod next;
 mod reconcile;
@@ -141,6 +142,10 @@ struct Point {
     said: Arc<Item>,
     /// Its place in the conversation; none where a compaction has made another one of it.
     item: Option<usize>,
+    /// The turn that it began, or that it came into.
+    turn: TurnId,
+    /// Whether it began that turn.
+    began: bool,
     plan: Vec<PlanStep>,
     counted: Option<Counted>,
     left_out: usize,

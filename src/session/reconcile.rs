@@ -41,7 +41,7 @@ impl Session {
                 facts.push(Fact::ProcessExited { process: *process, exit: None, output: None });
             }
         }
-        facts.extend(self.undo.reconcile());
+        facts.extend(self.undo.reconcile(self.turn.as_ref().is_some_and(|turn| turn.begun)));
         facts
     }
 }

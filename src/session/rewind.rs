@@ -7,14 +7,22 @@ use std::sync::Arc;
 
 use crate::protocol::{Content, Context, Fact, Item, ProcessId, Rejection, Seq};
 
-use super::{Compacting, Point, Process, ProcessState, Session};
+use super::{Compacting, Point, Process, ProcessState, Session, Undoable};
 
 /// What the model is told when calls are dropped or commands run on: what it remembers of them may be old or gone.
 const NOTICE: &str = "The user took back what followed here, and the conversation goes on from this point. What was \
                       done meanwhile is not undone: files may differ from what you have seen of them above.";
+/// The same when the files went back as well.
+const BACK: &str = "The user took back what followed here, and the conversation goes on from this point.";
 /// Running commands that the notice names, and characters of each.
 const NAMED: usize = 5;
 const SHOWN: usize = 200;
+
+/// What stays of a conversation and what goes.
+struct Parted<'a> {
+    kept: &'a [Arc<Item>],
+    dropped: &'a [Arc<Item>],
+}
 
 impl Session {
     /// The messages of the person that the conversation holds, in order.
@@ -35,11 +43,8 @@ impl Session {
         if !self.idle() {
             return Err(Rejection::Busy);
         }
-        let point = self.points.iter().find(|point| point.seq == to).ok_or(Rejection::NoMessage(to))?;
+        let Parted { kept, dropped } = self.parted(to)?;
         let mut facts = vec![Fact::Rewound { to, items: None }];
-        // Of a conversation that was compacted since, whoever has the log brings back what was before.
-        let at = point.item.unwrap_or(0).min(self.items.len());
-        let (kept, dropped) = self.items.split_at(at);
         let running = self.running();
         let matters = running.is_some() || dropped.iter().any(|item| matches!(**item, Item::ToolCall { .. }));
         let text = NOTICE.to_owned() + &running.unwrap_or_default();
@@ -49,6 +54,53 @@ impl Session {
             facts.push(Fact::item(notice));
         }
         Ok(facts)
+    }
+
+    /// What follows when the files went back as well: the conversation goes back, and the model is told only of what
+    /// it would not find as it was. `stayed` are words for files that did not go back.
+    #[must_use]
+    pub fn rewound_with_files(&self, to: Seq, stayed: &[String]) -> Vec<Fact> {
+        if self.parted(to).is_err() {
+            return Vec::new();
+        }
+        let running = self.running().unwrap_or_default();
+        let mut facts = vec![Fact::Rewound { to, items: None }];
+        if !(stayed.is_empty() && running.is_empty()) {
+            let files = match stayed {
+                [] => "What was done to files is undone.".to_owned(),
+                some => format!(
+                    "What was done to files is undone, but for these, which may differ from what you have seen of \
+                     them above: {}.",
+                    some.join(", ")
+                ),
+            };
+            let text = format!("{BACK} {files}{running}");
+            facts.push(Fact::item(Item::Context { context: Context::Notice, text }));
+        }
+        facts
+    }
+
+    /// What the conversation keeps and what it drops when it goes back to before a message.
+    fn parted(&self, to: Seq) -> Result<Parted<'_>, Rejection> {
+        let point = self.points.iter().find(|point| point.seq == to).ok_or(Rejection::NoMessage(to))?;
+        // Of a conversation that was compacted since, whoever has the log brings back what was before.
+        let (kept, dropped) = self.items.split_at(point.item.unwrap_or(0).min(self.items.len()));
+        Ok(Parted { kept, dropped })
+    }
+
+    /// Whether a message began a turn. Others came while one ran.
+    #[must_use]
+    pub fn began_turn(&self, message: Seq) -> bool {
+        self.points.iter().any(|point| point.seq == message && point.began)
+    }
+
+    /// What would have to be put back for files to be as they were when the turn of this message began.
+    ///
+    /// # Errors
+    /// When nothing that was done to files since can be undone, or there is no such message.
+    pub fn files_before(&self, to: Seq) -> Result<Undoable, Rejection> {
+        let point = self.points.iter().find(|point| point.seq == to).ok_or(Rejection::NoMessage(to))?;
+        self.undo.undo(Some(point.turn))
     }
 
     /// The commands that run, if any do: the calls that began them may be gone from the conversation.
@@ -73,9 +125,16 @@ impl Session {
 
     /// What is true before a message that comes now.
     pub(super) fn point(&self, said: &Arc<Item>) -> Point {
-        let (said, item) = (Arc::clone(said), Some(self.items.len()));
-        let (plan, left_out) = (self.plan.clone(), self.left_out);
-        Point { seq: self.seq, said, item, plan, counted: self.counted, left_out }
+        Point {
+            seq: self.seq,
+            said: Arc::clone(said),
+            item: Some(self.items.len()),
+            turn: self.turns,
+            began: self.turn.as_ref().is_none_or(|turn| !turn.begun),
+            plan: self.plan.clone(),
+            counted: self.counted,
+            left_out: self.left_out,
+        }
     }
 
     /// Whether a compaction has made another conversation of the one that this message was said in, so that only the

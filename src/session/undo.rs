@@ -1,7 +1,8 @@
 //! Which states of the workspace were kept, and what can be undone with them.
 //!
 //! Between two states there was the work of the agent, or that of somebody else: a person, or a process that ran on. A
-//! turn whose end was not kept counts as somebody else's, so that nobody's work is taken for the agent's.
+//! turn whose end was not kept counts as somebody else's, so that nobody's work is taken for the agent's. So does what
+//! was done between the end of a program in the middle of a turn and the next start.
 
 use crate::protocol::{Fact, Moment, Rejection, Restore, SnapshotId, TurnId};
 
@@ -58,12 +59,23 @@ pub struct Undoable {
     /// The work of others since: from and to which states. What they did since the last one comes on top.
     pub between: Vec<(SnapshotId, SnapshotId)>,
     last: SnapshotId,
+    /// It is what the session left.
+    left: bool,
 }
 
 impl Undoable {
+    /// The restore that puts it back where the workspace is now in state `from`.
+    #[must_use]
+    pub fn restore(&self, from: SnapshotId, all: bool) -> Restore {
+        Restore { from, to: self.to.clone(), turn: self.turn, left: self.left, rewind: None, all }
+    }
+
     /// The work of others, when the workspace is now in this state.
     #[must_use]
     pub fn between(&self, now: &SnapshotId) -> Vec<(SnapshotId, SnapshotId)> {
+        if self.left {
+            return Vec::new();
+        }
         let mut between = self.between.clone();
         between.push((self.last.clone(), now.clone()));
         between
@@ -83,9 +95,29 @@ impl Undo {
     }
 
     /// The turn whose end is still to be kept.
-    pub(super) fn after_due(&self) -> Option<TurnId> {
+    #[must_use]
+    pub fn after_due(&self) -> Option<TurnId> {
         let due = self.going.is_none() && self.before == Kept::As && self.after == Kept::Not;
         self.turn.filter(|_| due)
+    }
+
+    /// The last state that was kept.
+    #[must_use]
+    pub fn last(&self) -> Option<&SnapshotId> {
+        self.trail.last().map(|(state, _)| state)
+    }
+
+    /// What the agent left, as far as that was kept; else the last state that was kept.
+    #[must_use]
+    pub fn left(&self) -> Option<&SnapshotId> {
+        let agent = |(_, worker): &&(SnapshotId, Worker)| *worker == Worker::Agent;
+        self.trail.iter().rev().find(agent).or(self.trail.last()).map(|(state, _)| state)
+    }
+
+    /// Whether the agent may have worked since the last state was kept.
+    #[must_use]
+    pub fn unknown_since(&self) -> bool {
+        self.after_due().is_some() && self.trail.last().is_some_and(|(_, worker)| *worker == Worker::Others)
     }
 
     /// Turns whose changes can be undone, the last one last.
@@ -114,12 +146,34 @@ impl Undo {
         self.undoable(None, to.clone(), *at).ok_or(Rejection::NothingToRedo)
     }
 
+    /// What a restore that somebody asks for is about.
+    ///
+    /// # Errors
+    /// When there is no such thing to be put back.
+    pub fn of(&self, restore: &Restore) -> Result<Undoable, Rejection> {
+        match restore.turn {
+            Some(turn) => self.undo(Some(turn)),
+            None if restore.left => self.as_left(),
+            None => self.redo(),
+        }
+    }
+
+    /// What it takes for files to be as the session left them. Whoever changed them since wants that, so that nothing
+    /// counts as the work of others.
+    ///
+    /// # Errors
+    /// When no state was kept.
+    pub fn as_left(&self) -> Result<Undoable, Rejection> {
+        let to = self.left().ok_or(Rejection::NothingKept)?.clone();
+        Ok(Undoable { turn: None, last: to.clone(), to, between: Vec::new(), left: true })
+    }
+
     fn undoable(&self, turn: Option<TurnId>, to: SnapshotId, at: usize) -> Option<Undoable> {
         let since = self.trail.get(at..)?;
         let pairs = since.iter().zip(since.iter().skip(1));
         let others = pairs.filter(|(_, (_, worker))| *worker == Worker::Others);
         let between = others.map(|((one, _), (other, _))| (one.clone(), other.clone())).collect();
-        Some(Undoable { turn, to, between, last: since.last()?.0.clone() })
+        Some(Undoable { turn, to, between, last: since.last()?.0.clone(), left: false })
     }
 
     pub(super) fn apply(&mut self, fact: &Fact) {
@@ -134,7 +188,8 @@ impl Undo {
                         self.undone.clear();
                         self.trail.push((snapshot.clone(), Worker::Others));
                     }
-                    Moment::After => self.trail.push((snapshot.clone(), Worker::Agent)),
+                    Moment::After | Moment::Paused => self.trail.push((snapshot.clone(), Worker::Agent)),
+                    Moment::Resumed => self.trail.push((snapshot.clone(), Worker::Others)),
                     Moment::Unknown => {}
                 }
             }
@@ -151,9 +206,16 @@ impl Undo {
                 self.trail.push((result.clone(), Worker::Agent));
                 match restore.turn {
                     Some(turn) => {
+                        if self.turn >= Some(turn) {
+                            // What a turn that goes on does from now on is undone by itself.
+                            (self.before, self.after) = (Kept::Not, Kept::Not);
+                        }
                         let first = self.turns.iter().position(|(known, _)| *known >= turn);
                         let turns = self.turns.split_off(first.unwrap_or(self.turns.len()));
                         self.undone.push(Undone { to: restore.from.clone(), at, turns });
+                    }
+                    None if restore.left => {
+                        self.undone.push(Undone { to: restore.from.clone(), at, turns: Vec::new() });
                     }
                     None => {
                         let turns = self.undone.pop().map(|undone| undone.turns);
@@ -170,20 +232,23 @@ impl Undo {
             match moment {
                 Moment::Before => self.before = kept,
                 Moment::After => self.after = kept,
-                Moment::Unknown => {}
+                Moment::Paused | Moment::Resumed | Moment::Unknown => {}
             }
         }
     }
 
-    /// What a dead process has left open: nobody knows what was done to the files after it died.
-    pub(super) fn reconcile(&self) -> Vec<Fact> {
+    /// What a dead process has left open: nobody knows what was done to the files after it died. A turn that goes on
+    /// is kept at its end, once it is known what others did until it went on.
+    pub(super) fn reconcile(&self, goes_on: bool) -> Vec<Fact> {
         let reason = || "the agent was stopped before it".to_owned();
         let failed = |turn, moment| Fact::SnapshotFailed { turn, moment, reason: reason() };
         let mut facts = Vec::new();
         match self.going {
             // Nothing was changed yet: it is taken when it is due again.
             Some((turn, Moment::Before)) => facts.push(failed(turn, Moment::Unknown)),
+            Some((turn, _)) if goes_on => facts.push(failed(turn, Moment::Unknown)),
             Some((turn, moment)) => facts.push(failed(turn, moment)),
+            None if goes_on => {}
             None => facts.extend(self.after_due().map(|turn| failed(turn, Moment::After))),
         }
         facts
@@ -204,7 +269,8 @@ mod tests {
     }
 
     fn restored(turn: Option<u32>, from: &str, to: &str, result: &str) -> Fact {
-        let restore = Restore { from: id(from), to: id(to), turn: turn.map(TurnId), all: false };
+        let turn = turn.map(TurnId);
+        let restore = Restore { from: id(from), to: id(to), turn, left: false, rewind: None, all: false };
         Fact::Restored { restore, result: id(result), count: 1, paths: Vec::new(), left: Vec::new() }
     }
 
@@ -269,7 +335,40 @@ mod tests {
         assert_eq!(pairs(&undo.undo(None).unwrap(), "now"), ["b1-now"]);
         assert_eq!(undo.after_due(), Some(TurnId(1)));
         let mut closed = undo.clone();
-        undo.reconcile().iter().for_each(|fact| closed.apply(fact));
+        undo.reconcile(false).iter().for_each(|fact| closed.apply(fact));
         assert_eq!(closed.after_due(), None);
+    }
+
+    #[test]
+    fn what_happens_while_a_turn_is_paused_is_nobody_s_but_the_person_s() {
+        use Moment::{After, Before, Paused, Resumed};
+        let mut facts = vec![taken(1, Before, "b1"), taken(1, Paused, "p1")];
+        let paused = after(&facts);
+        assert_eq!(paused.reconcile(true), []);
+        assert_eq!((paused.last(), paused.left()), (Some(&id("p1")), Some(&id("p1"))));
+        facts.extend([taken(1, Resumed, "r1"), taken(1, After, "a1")]);
+        let undo = after(&facts);
+        assert_eq!(pairs(&undo.undo(None).unwrap(), "now"), ["p1-r1", "a1-now"]);
+
+        // Killed in the middle: until it went on, everything may be anybody's.
+        let killed = [taken(1, Before, "b1"), taken(1, Resumed, "r1"), taken(1, After, "a1")];
+        assert!(after(&killed[..1]).unknown_since() && !after(&facts[..2]).unknown_since());
+        assert_eq!(pairs(&after(&killed).undo(None).unwrap(), "now"), ["b1-r1", "a1-now"]);
+    }
+
+    #[test]
+    fn what_the_session_left_is_put_back_and_that_is_taken_back() {
+        use Moment::{After, Before, Resumed};
+        let mut facts = vec![taken(1, Before, "b1"), taken(1, After, "a1"), taken(1, Resumed, "r1")];
+        assert_eq!((after(&facts).last(), after(&facts).left()), (Some(&id("r1")), Some(&id("a1"))));
+        let mut restored = restored(None, "now", "a1", "a1");
+        if let Fact::Restored { restore, .. } = &mut restored {
+            restore.left = true;
+        }
+        facts.push(restored);
+        let undo = after(&facts);
+        assert_eq!(undo.redo().unwrap().to, id("now"));
+        assert_eq!(undo.turns().collect::<Vec<_>>(), [TurnId(1)]);
+        assert_eq!(pairs(&undo.undo(None).unwrap(), "then"), ["a1-r1", "r1-now", "a1-then"]);
     }
 }

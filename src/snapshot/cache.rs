@@ -87,6 +87,27 @@ impl Cache {
         read().ok()
     }
 
+    /// Keeps what is known where all of it lies in other packs now.
+    pub(super) fn move_to(&self, folder: &Path, packs: &[String]) -> io::Result<()> {
+        let skip = || -> Result<&[u8], Malformed> {
+            let (content, _) = self.bytes.split_last_chunk::<32>().ok_or(Malformed)?;
+            let mut take = Take(content.strip_prefix(MAGIC).ok_or(Malformed)?);
+            for _ in 0..take.number()? {
+                take.string()?;
+            }
+            take.hash()?;
+            Ok(take.0)
+        };
+        let (Some(root), Ok(rest)) = (&self.root, skip()) else { return Ok(()) };
+        let mut moved = NewCache::new(packs, root);
+        moved.bytes.extend_from_slice(rest);
+        moved.save(folder)
+    }
+
+    pub(super) fn forget(folder: &Path) -> io::Result<()> {
+        fs::remove_file(folder.join(FILE))
+    }
+
     /// How many directories there are.
     pub(super) fn len(&self) -> usize {
         self.folders.len()

@@ -59,6 +59,11 @@ impl Index {
         self.lists.iter().rev().find_map(|list| list.find(hash))
     }
 
+    /// All that is known; of what stands in several packs, each place.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line> {
+        self.lists.iter().flat_map(|list| list.lines())
+    }
+
     /// Puts all lists together into the common file, if there are many.
     pub(super) fn settle(&mut self, folder: &Path) -> io::Result<()> {
         if self.lists.len() <= BESIDE {

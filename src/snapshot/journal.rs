@@ -34,10 +34,15 @@ pub(super) struct Journal {
     pub(super) paths: Vec<Vec<u8>>,
 }
 
+/// What the names of new content begin with that has not taken its place.
+pub(super) fn mark() -> String {
+    format!(".agent-{}-", uuid::Uuid::now_v7().simple())
+}
+
 impl Journal {
     pub(super) fn of(from: &SnapshotId, to: &SnapshotId, changes: &[&Change]) -> Self {
         Self {
-            mark: format!(".agent-{}-", uuid::Uuid::now_v7().simple()),
+            mark: mark(),
             from: from.clone(),
             to: to.clone(),
             paths: changes.iter().map(|change| change.difference.path.clone()).collect(),

@@ -10,10 +10,14 @@ use std::{
 
 use super::{
     Limits, Snapshots, Which,
-    testing::{Look, Seen, World, look, settings},
+    testing::{Look, Seen, World, long, look, settings},
 };
 
-const ROUNDS: u64 = 40;
+/// How often it is killed.
+fn rounds() -> u64 {
+    if long() { 100 } else { 40 }
+}
+
 const FOLDER: &str = "AGENT_TEST_FOLDER";
 const WORK: &str = "AGENT_TEST_WORK";
 
@@ -24,12 +28,19 @@ const WORK: &str = "AGENT_TEST_WORK";
 fn child() {
     let folder = PathBuf::from(std::env::var_os(FOLDER).expect("started by another test"));
     let snapshots = Snapshots::open(settings(&folder, Limits::default())).unwrap();
-    let put_back = std::env::var_os(WORK).is_some_and(|work| work == "put back");
+    let work = std::env::var_os(WORK).and_then(|work| work.into_string().ok()).unwrap_or_default();
+    let put_back = work == "put back";
+    // What is made is made of a state that is there.
+    let kept = (work == "hydrate").then(|| snapshots.take().unwrap());
     // Begins a line of its own behind what the harness of the tests prints.
     println!("\nready");
-    let mut now = snapshots.take().unwrap();
+    let mut now = kept.unwrap_or_else(|| snapshots.take().unwrap());
     for round in 0_u64.. {
-        if put_back {
+        if work == "hydrate" {
+            let place = folder.join("places/place");
+            let _ = fs::remove_dir_all(&place);
+            Snapshots::hydrate(&settings(&folder, Limits::default()), &now.id, &place).unwrap();
+        } else if put_back {
             let states = fs::read_to_string(folder.join("states")).unwrap();
             let states: Vec<_> =
                 states.lines().map(|id| crate::protocol::SnapshotId(id.to_owned())).collect();
@@ -78,7 +89,7 @@ fn a_kill_while_a_snapshot_is_taken_loses_nothing() {
     let world = World::new();
     (0..50).for_each(|file| world.write(file.to_string(), format!("first {file}")));
     let first = (world.look(), world.snapshots.take().unwrap());
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         kill(start(world.folder.path(), "take"), round);
         let fresh = Snapshots::open(settings(world.folder.path(), Limits::default())).unwrap();
         let left = world.look();
@@ -122,7 +133,7 @@ fn a_kill_while_a_state_is_put_back_is_finished_at_the_next_start() {
     let ids: Vec<_> = states.iter().map(|(_, taken)| taken.id.0.clone()).collect();
     fs::write(world.folder.path().join("states"), ids.join("\n")).unwrap();
     let mut halves = 0;
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         kill(start(world.folder.path(), "put back"), round);
         let half = look(&world.work());
         halves += u32::from(states.iter().all(|(look, _)| *look != half));
@@ -138,6 +149,29 @@ fn a_kill_while_a_state_is_put_back_is_finished_at_the_next_start() {
         );
     }
     assert!(halves > 0, "no kill came in the middle");
+}
+
+#[test]
+fn a_kill_while_a_workspace_is_made_anew_leaves_all_of_it_or_nothing() {
+    let world = World::new();
+    (0..200).for_each(|file| world.write(format!("d{}/{file}", file % 7), format!("content {file}")));
+    let (before, place) = (world.look(), world.folder.path().join("places/place"));
+    let mut none = 0;
+    for round in 0..rounds() {
+        kill(start(world.folder.path(), "hydrate"), round);
+        // The child begins by removing what it made before: only what it was making counts.
+        let whole = fs::read_dir(place.parent().unwrap()).into_iter().flatten().flatten().count();
+        none += u32::from(whole > 0 && !place.exists());
+        let _ = fs::remove_dir_all(&place);
+        let settings = settings(world.folder.path(), Limits::default());
+        let taken = Snapshots::open(settings.clone()).unwrap().take().unwrap();
+        Snapshots::hydrate(&settings, &taken.id, &place).unwrap();
+        assert_eq!(look(&place), before, "{round}");
+        let beside = fs::read_dir(place.parent().unwrap()).unwrap().count();
+        assert_eq!(beside, 1, "{round}: what a killed one left stays");
+        assert_eq!(world.look(), before, "{round}: the original was touched");
+    }
+    assert!(none > 0, "no kill came in the middle");
 }
 
 /// Each file is the one or the other, or new content that has not taken its place.

@@ -5,30 +5,56 @@
 //! file by file: only what differs, each whole or not at all, and never through a link.
 
 mod at;
+mod attributes;
+mod beside;
 mod bytes;
 mod cache;
+mod check;
 mod compare;
+mod copy;
 mod hash;
+mod hydrate;
 mod ignored;
 mod index;
 mod journal;
+mod keep;
+#[cfg(test)]
+mod keep_tests;
 #[cfg(test)]
 mod kill_tests;
 mod node;
 mod pack;
+mod parcel;
+#[cfg(test)]
+mod parcel_tests;
 mod plan;
 #[cfg(test)]
 mod property_tests;
+mod reach;
+#[cfg(test)]
+mod real_tests;
+mod recent;
+mod remote;
+#[cfg(test)]
+mod remote_tests;
+mod repack;
 mod restore;
 #[cfg(test)]
 mod room_tests;
 mod scan;
+mod sent;
+mod since;
 mod store;
+mod stored;
 mod take;
+mod tarball;
+#[cfg(test)]
+mod tarball_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::{
     ffi::OsString,
@@ -50,9 +76,18 @@ use self::{
     store::{Lock, Store},
 };
 
+pub use check::Checked;
+pub use copy::{Copied, copy};
+pub use hydrate::Hydrated;
+pub use keep::Swept;
 pub use node::Why;
+pub use parcel::{Bounds, Foreign, Parcel, Weight, caseless};
 pub use plan::{Change, Plan, What};
+pub use remote::{Pushed, Remote};
 pub use restore::{Done, Which};
+pub use since::{Changed, How};
+pub use stored::Stored;
+pub use tarball::{Tarball, tarball_of};
 
 /// What is snapshotted, and where that is kept.
 #[derive(Debug, Clone)]
@@ -64,6 +99,8 @@ pub struct Settings {
     /// Directories of this program. They are part of no snapshot.
     pub own: Vec<PathBuf>,
     pub limits: Limits,
+    /// A bucket where snapshots are sent to, and fetched from.
+    pub remote: Option<Remote>,
 }
 
 /// What is too much.
@@ -139,14 +176,27 @@ pub enum SnapshotError {
     Write(io::Error),
     #[error("there is no snapshot {0} in the store")]
     Missing(SnapshotId),
+    #[error("no states of {} are kept on this machine", .0.display())]
+    Nowhere(PathBuf),
+    #[error("{} is there already, and not an empty directory", .0.display())]
+    Taken(PathBuf),
+    #[error("{} lies in the workspace itself", .0.display())]
+    Within(PathBuf),
     #[error("the store has lost object {0}")]
     Lost(String),
     #[error("{} is damaged", .0.display())]
     Damaged(PathBuf),
+    #[error("the bucket for snapshots: {0}")]
+    Remote(String),
     #[error("a file is too large to be stored")]
     Unfit,
     #[error("taking it crashed; this is a bug of the agent")]
     Crashed,
+    #[error("it was stopped")]
+    Stopped,
+    /// What came from elsewhere is not what it says, or more than is taken.
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl SnapshotError {
@@ -166,9 +216,7 @@ impl Snapshots {
     /// When it can't be made, or the workspace can't be opened.
     pub fn open(settings: Settings) -> Result<Self, SnapshotError> {
         let store = Store::open(&settings.folder.join(key(&settings.workspace)))?;
-        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
-        let root = rustix::fs::open(&settings.workspace, flags, rustix::fs::Mode::empty())
-            .map_err(|error| SnapshotError::io(&settings.workspace, error))?;
+        let root = hydrate::open(&settings.workspace)?;
         let places = settings.own.iter().chain([&settings.folder]);
         let own = places.filter_map(|place| place.metadata().ok()).map(|meta| number(&meta)).collect();
         Ok(Self { settings, store, root, own })
@@ -185,16 +233,30 @@ impl Snapshots {
     }
 
     fn take_locked(&self, lock: &Lock) -> Result<Taken, SnapshotError> {
-        take::take(&self.store, lock, &self.root, &self.settings, &self.own)
+        let taken = take::take(&self.store, lock, &self.root, &self.settings, &self.own)?;
+        recent::note(&self.store.folder, &taken.id)?;
+        Ok(taken)
     }
 
+    /// A snapshot, from elsewhere if it is not here.
     fn root_of(&self, snapshot: &SnapshotId) -> Result<Root, SnapshotError> {
+        self.store.root(&self.root_hash(snapshot)?)
+    }
+
+    /// The object of a snapshot, which is there.
+    fn root_hash(&self, snapshot: &SnapshotId) -> Result<Hash, SnapshotError> {
         let missing = || SnapshotError::Missing(snapshot.clone());
         let hash = Hash::parse(snapshot.as_str()).ok_or_else(missing)?;
-        match self.store.root(&hash) {
-            Err(SnapshotError::Lost(lost)) if lost == hash.to_string() => Err(missing()),
-            root => root,
+        if self.store.has(&hash)? {
+            return Ok(hash);
         }
+        self.store.refresh();
+        if self.store.has(&hash)?
+            || remote::pull(&self.store, self.settings.remote.as_ref(), snapshot)? && self.store.has(&hash)?
+        {
+            return Ok(hash);
+        }
+        Err(missing())
     }
 
     /// Bytes that the store takes on the disk.

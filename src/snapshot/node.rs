@@ -306,6 +306,11 @@ pub(super) fn decode_root(bytes: &[u8]) -> Result<Root, Malformed> {
     if take.is_empty() { Ok(Root { meta, tree, same }) } else { Err(Malformed) }
 }
 
+/// Whether it is a snapshot of a newer version. No text has such a second byte.
+pub(super) fn newer_root(bytes: &[u8]) -> bool {
+    matches!(bytes, [SNAPSHOT, version, ..] if *version > VERSION && *version < b'\t')
+}
+
 fn headed(bytes: &[u8], kind: u8) -> Result<Take<'_>, Malformed> {
     let mut take = Take(bytes);
     if take.byte()? == kind && take.byte()? == VERSION { Ok(take) } else { Err(Malformed) }

@@ -11,7 +11,7 @@ use std::{
 
 use super::hash::Hash;
 
-const MAGIC: &[u8; 8] = b"agntpak1";
+pub(super) const MAGIC: &[u8; 8] = b"agntpak1";
 /// Where the list begins, how many there are, and the hash of the list.
 const FOOTER: u64 = 8 + 8 + 32;
 /// Bytes of a line in a list: hash, pack, offset and length of the group, place and length in the group.
@@ -117,12 +117,21 @@ impl PackWriter {
 pub(super) fn read_list(path: &Path) -> io::Result<Vec<u8>> {
     let damaged =
         |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
-    let mut file = File::open(path)?;
+    let file = File::open(path)?;
     let length = file.metadata()?.len();
+    list_of(&file, 0, length).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => damaged(&error.to_string()),
+        _ => error,
+    })
+}
+
+/// The list of a pack that is a part of a file, from a place on.
+pub(super) fn list_of(mut file: &File, from: u64, length: u64) -> io::Result<Vec<u8>> {
+    let damaged = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
     if length < MAGIC.len() as u64 + FOOTER {
         return Err(damaged("is shorter than any pack"));
     }
-    file.seek(SeekFrom::Start(length - FOOTER))?;
+    file.seek(SeekFrom::Start(from + length - FOOTER))?;
     let mut footer = [0; FOOTER as usize];
     file.read_exact(&mut footer)?;
     let mut number = [0; 8];
@@ -133,7 +142,7 @@ pub(super) fn read_list(path: &Path) -> io::Result<Vec<u8>> {
     if bytes.and_then(|bytes| bytes.checked_add(start)) != Some(length - FOOTER) {
         return Err(damaged("does not end as a pack does"));
     }
-    file.seek(SeekFrom::Start(start))?;
+    file.seek(SeekFrom::Start(from + start))?;
     let mut list = vec![0; usize::try_from(length - FOOTER - start).map_err(io::Error::other)?];
     file.read_exact(&mut list)?;
     if Hash::of(&list).0 != footer[16..] {

@@ -75,7 +75,7 @@ impl Snapshots {
         to: &SnapshotId,
         between: &[(SnapshotId, SnapshotId)],
     ) -> Result<Plan, SnapshotError> {
-        let theirs = self.changed(between)?;
+        let theirs = self.of_others(between)?;
         let (before, after) = (self.root_of(from)?, self.root_of(to)?);
         let mut plan = Plan { from: from.clone(), to: to.clone(), changes: Vec::new(), left: Vec::new() };
         for difference in differences(&self.store, &before, &after)? {
@@ -93,7 +93,7 @@ impl Snapshots {
     }
 
     /// The paths whose content others have changed.
-    fn changed(&self, between: &[(SnapshotId, SnapshotId)]) -> Result<HashSet<Vec<u8>>, SnapshotError> {
+    fn of_others(&self, between: &[(SnapshotId, SnapshotId)]) -> Result<HashSet<Vec<u8>>, SnapshotError> {
         let mut paths = HashSet::new();
         for (one, other) in between.iter().filter(|(one, other)| one != other) {
             let found = differences(&self.store, &self.root_of(one)?, &self.root_of(other)?)?;

@@ -12,12 +12,12 @@ use proptest::prelude::*;
 
 use super::{
     Which,
-    testing::{Look, Seen, World, name},
+    testing::{Look, Seen, World, long, name},
 };
 
 /// What somebody does to a workspace. What is not possible is not done.
 #[derive(Debug, Clone)]
-enum Work {
+pub(super) enum Work {
     Write(usize, Vec<u8>),
     Append(usize, Vec<u8>),
     Large(usize, u8),
@@ -49,7 +49,7 @@ const NAMES: [&[u8]; 14] = [
     b".git/HEAD",
 ];
 
-fn work() -> impl Strategy<Value = Work> {
+pub(super) fn work() -> impl Strategy<Value = Work> {
     let path = 0..NAMES.len();
     let bytes = proptest::collection::vec(any::<u8>(), 0..40);
     prop_oneof![
@@ -69,7 +69,7 @@ fn work() -> impl Strategy<Value = Work> {
 }
 
 impl Work {
-    fn done(&self, root: &Path) {
+    pub(super) fn done(&self, root: &Path) {
         let at = |path: &usize| root.join(name(NAMES[*path]));
         // A link on the way would lead the test out of the workspace, or in circles.
         let paths: Vec<PathBuf> = match self {
@@ -159,7 +159,7 @@ fn many(most: usize) -> impl Strategy<Value = Vec<Work>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if long() { 3000 } else { 150 }, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn an_undo_and_a_redo_give_the_same_tree(first in many(20), turns in proptest::collection::vec(many(8), 1..4)) {

@@ -12,11 +12,11 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use super::{Limits, Settings, SnapshotError, Snapshots, Which, testing::look};
 
 /// A small file system, for as long as this lives.
-struct Small(PathBuf);
+pub(super) struct Small(pub(super) PathBuf);
 
 impl Small {
     #[expect(clippy::print_stderr, reason = "tests say what they could not test")]
-    fn new(path: PathBuf, kilobytes: u32) -> Option<Self> {
+    pub(super) fn new(path: PathBuf, kilobytes: u32) -> Option<Self> {
         fs::create_dir_all(&path).unwrap();
         let options = CString::new(format!("size={kilobytes}k")).unwrap();
         match mount("tmpfs", &path, "tmpfs", MountFlags::empty(), options.as_c_str()) {
@@ -41,12 +41,13 @@ fn open(folder: &Path) -> Snapshots {
         workspace: folder.join("work"),
         own: Vec::new(),
         limits: Limits::default(),
+        remote: None,
     };
     Snapshots::open(settings).unwrap()
 }
 
 /// Bytes that nothing makes smaller.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(super) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut out = vec![0; length];
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
     out

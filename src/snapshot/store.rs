@@ -19,18 +19,18 @@ use super::{
 };
 
 /// Bytes that are compressed together, as a rule.
-const GROUP: usize = 1 << 20;
+pub(super) const GROUP: usize = 1 << 20;
 /// A pack takes no further group from here on.
-const PACK: u64 = 256 << 20;
-/// Compression: what tar users choose.
-const LEVEL: i32 = 3;
+pub(super) const PACK: u64 = 256 << 20;
+/// Compression: three quarters of the time of what tar users choose, for a twentieth more bytes.
+pub(super) const LEVEL: i32 = 2;
 /// Groups that are kept when they were read.
 const KEPT: usize = 8;
 
 /// The store of one workspace.
 pub(super) struct Store {
     pub(super) folder: PathBuf,
-    packs: PathBuf,
+    pub(super) packs: PathBuf,
     index: Mutex<Option<Arc<Index>>>,
     groups: Mutex<VecDeque<Opened>>,
 }
@@ -40,6 +40,21 @@ struct Opened(String, u64, Arc<Vec<u8>>);
 
 /// The right to write, until it is dropped.
 pub(super) struct Lock(#[expect(dead_code, reason = "the lock is held as long as the file is open")] File);
+
+impl Lock {
+    /// Waits until nobody else holds it.
+    pub(super) fn of(path: &Path) -> Result<Self, SnapshotError> {
+        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(path);
+        let file = file.map_err(|error| SnapshotError::io(path, error))?;
+        loop {
+            match rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
+                Ok(()) => return Ok(Self(file)),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(SnapshotError::io(path, error)),
+            }
+        }
+    }
+}
 
 impl Store {
     /// The store in `folder`, which is made if it is not there.
@@ -55,18 +70,9 @@ impl Store {
 
     /// Waits until nobody else writes.
     pub(super) fn lock(&self) -> Result<Lock, SnapshotError> {
-        let path = self.folder.join("lock");
-        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(|error| SnapshotError::io(&path, error))?;
-        loop {
-            match rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
-                Ok(()) => break,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(SnapshotError::io(&path, error)),
-            }
-        }
+        let lock = Lock::of(&self.folder.join("lock"))?;
         self.remove_unfinished();
-        Ok(Lock(file))
+        Ok(lock)
     }
 
     /// Deletes what a killed writer has left. Only for whoever holds the lock.
@@ -90,7 +96,7 @@ impl Store {
         entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
     }
 
-    fn index(&self) -> Result<Arc<Index>, SnapshotError> {
+    pub(super) fn index(&self) -> Result<Arc<Index>, SnapshotError> {
         let mut loaded = guard(&self.index);
         let names = match &*loaded {
             Some(index) => return Ok(Arc::clone(index)),
@@ -117,10 +123,21 @@ impl Store {
             self.refresh();
             index = self.index()?;
         }
-        let line = index.find(hash).ok_or_else(|| SnapshotError::Lost(hash.to_string()))?;
-        let name =
-            index.packs.get(line.pack as usize).ok_or_else(|| SnapshotError::Lost(hash.to_string()))?;
-        let group = self.group(name, &line)?;
+        let place = |index: &Index| {
+            let line = index.find(hash)?;
+            Some((index.packs.get(line.pack as usize)?.clone(), line))
+        };
+        let lost = || SnapshotError::Lost(hash.to_string());
+        let (mut name, mut line) = place(&index).ok_or_else(lost)?;
+        let group = match self.group(&name, &line) {
+            // Somebody has put packs together meanwhile.
+            Err(SnapshotError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                self.refresh();
+                (name, line) = place(&*self.index()?).ok_or_else(lost)?;
+                self.group(&name, &line)?
+            }
+            group => group?,
+        };
         let (start, length) = (line.start as usize, line.length as usize);
         let bytes = group.get(start..).and_then(|rest| rest.get(..length)).unwrap_or_default().to_vec();
         if Hash::of(&bytes) != *hash {
@@ -163,7 +180,7 @@ impl Store {
         decode(&self.read(hash)?).map_err(|Malformed| SnapshotError::Lost(hash.to_string()))
     }
 
-    fn group(&self, name: &str, line: &Line) -> Result<Arc<Vec<u8>>, SnapshotError> {
+    pub(super) fn group(&self, name: &str, line: &Line) -> Result<Arc<Vec<u8>>, SnapshotError> {
         let same = |Opened(pack, offset, _): &Opened| pack == name && *offset == line.offset;
         if let Some(Opened(_, _, group)) = guard(&self.groups).iter().find(|opened| same(opened)) {
             return Ok(Arc::clone(group));

@@ -313,7 +313,7 @@ impl Reader<'_> {
 }
 
 /// Where data begins from a place on, and where it ends.
-fn extent(file: &File, at: u64, size: u64) -> io::Result<(u64, u64)> {
+pub(super) fn extent(file: &File, at: u64, size: u64) -> io::Result<(u64, u64)> {
     use rustix::fs::SeekFrom as Seek;
     let data = match rustix::fs::seek(file, Seek::Data(at)) {
         Err(Errno::NXIO) => return Ok((size, size)),

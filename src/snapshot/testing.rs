@@ -67,8 +67,19 @@ impl World {
     }
 }
 
+/// Whether the long forms of tests are wanted.
+pub(super) fn long() -> bool {
+    std::env::var_os("AGENT_TEST_LONG").is_some()
+}
+
 pub(super) fn settings(folder: &Path, limits: Limits) -> Settings {
-    Settings { folder: folder.join("snapshots"), workspace: folder.join("work"), own: Vec::new(), limits }
+    Settings {
+        folder: folder.join("snapshots"),
+        workspace: folder.join("work"),
+        own: Vec::new(),
+        limits,
+        remote: None,
+    }
 }
 
 /// Looks at everything, with nothing of this module.
@@ -109,4 +120,11 @@ pub(super) fn look(root: &Path) -> Look {
 
 pub(super) fn name(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
+}
+
+/// Deletes a tree, also where somebody has closed directories of it.
+pub(super) fn remove(root: &Path) {
+    let status = std::process::Command::new("chmod").args(["-R", "u+rwX"]).arg(root).status().unwrap();
+    assert!(status.success());
+    fs::remove_dir_all(root).unwrap();
 }

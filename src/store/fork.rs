@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use crate::protocol::{Fact, SessionId};
+use crate::protocol::{Event, Fact, SessionId};
 
 use super::{Log, LogError, Sessions, read_events};
 
@@ -13,7 +13,14 @@ impl Sessions {
     /// # Errors
     /// When the one can't be read, or the other can't be written.
     pub fn fork(&self, from: SessionId, id: SessionId) -> Result<(), LogError> {
-        let events = read_events(&self.log(from))?;
+        self.fork_with(from, read_events(&self.log(from))?, id)
+    }
+
+    /// The same with only these facts of `from`, or what was made of them.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn fork_with(&self, from: SessionId, events: Vec<Event>, id: SessionId) -> Result<(), LogError> {
         let to = self.folder(id);
         let io = |error| LogError::Io { path: to.clone(), error };
         // No list knows this name.

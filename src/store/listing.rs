@@ -1,21 +1,31 @@
-//! Sessions as a list shows them: read from the ends of their logs, so that a thousand of them list at once.
+//! Sessions as a list shows them: read from the ends of their logs, and only of those that have changed since
+//! the last list, so that ten thousand of them list at once.
 
 use std::{
     fs::{self, File},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::SystemTime,
 };
 
 use crate::protocol::{Content, Event, Fact, Item, SessionId, Time, words};
 
-use super::{Sessions, changed, log};
+use super::{
+    Sessions, changed,
+    known::{self, Known, Seen},
+    log,
+};
 
 /// Holds the name of a session, if it was given one.
 pub(super) const TITLE: &str = "title";
 /// Stands in the folder of a session that was put away.
 pub(super) const ARCHIVED: &str = "archived";
+/// Stands in the folder of a session that is kept however old it is.
+pub(super) const PINNED: &str = "pinned";
 
 /// The first message stands in the first part of a log, if anywhere.
 const HEAD: u64 = 256 << 10;
@@ -42,6 +52,8 @@ pub struct Listed {
     pub turns: Option<u32>,
     /// It was put away.
     pub archived: bool,
+    /// It is kept however old it is.
+    pub pinned: bool,
     /// The session that it was forked from.
     pub parent: Option<SessionId>,
 }
@@ -53,19 +65,36 @@ impl Sessions {
     /// When the folder can't be read.
     pub fn list(&self) -> io::Result<Vec<Listed>> {
         let ids = self.ids()?;
+        let now = SystemTime::now();
+        let known = Known::load(self.known.as_deref());
+        let (same, fresh) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let one = |id: &SessionId| {
+            let seen = Seen::of(&self.folder(*id));
+            if let Some(listed) = seen.as_ref().and_then(|seen| known.get(self, *id, seen)) {
+                same.fetch_add(1, Ordering::Relaxed);
+                return Some((seen, listed));
+            }
+            let settled = seen.is_some_and(|seen| seen.settled(now));
+            fresh.fetch_add(usize::from(settled), Ordering::Relaxed);
+            Some((seen, self.describe(*id)?))
+        };
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-        let mut listed: Vec<Listed> = std::thread::scope(|scope| {
+        let mut listed: Vec<(Option<Seen>, Listed)> = std::thread::scope(|scope| {
             let parts: Vec<_> = ids
                 .chunks(ids.len().div_ceil(threads).max(1))
-                .map(|part| {
-                    scope.spawn(|| part.iter().filter_map(|id| self.describe(*id)).collect::<Vec<_>>())
-                })
+                .map(|part| scope.spawn(|| part.iter().filter_map(one).collect::<Vec<_>>()))
                 .collect();
             // A part whose thread has crashed is missing from the list, which is better than no list.
             parts.into_iter().filter_map(|part| part.join().ok()).flatten().collect()
         });
-        listed.sort_by(|a, b| b.changed.cmp(&a.changed).then(b.id.cmp(&a.id)));
-        Ok(listed)
+        if let Some(file) = &self.known
+            && (fresh.into_inner() > 0 || known.len() > same.into_inner())
+        {
+            // Without it the next list takes longer.
+            let _ = known::save(file, &listed, now);
+        }
+        listed.sort_by(|(_, a), (_, b)| b.changed.cmp(&a.changed).then(b.id.cmp(&a.id)));
+        Ok(listed.into_iter().map(|(_, listed)| listed).collect())
     }
 
     /// The last messages of a session, at most `most`, the oldest first.
@@ -107,6 +136,7 @@ impl Sessions {
             size: size(&folder),
             turns: ends.turns,
             archived: folder.join(ARCHIVED).exists(),
+            pinned: folder.join(PINNED).exists(),
             parent: ends.parent,
             folder,
         })
@@ -175,19 +205,19 @@ fn turns(file: &mut File) -> io::Result<Option<u32>> {
     }
 }
 
-const USER: &[u8] = br#"item_added","item":{"type":"user""#;
-const ASSISTANT: &[u8] = br#"item_added","item":{"type":"assistant""#;
+pub(super) const USER: &[u8] = br#"item_added","item":{"type":"user""#;
+pub(super) const ASSISTANT: &[u8] = br#"item_added","item":{"type":"assistant""#;
 const TURN: &[u8] = b"turn_";
 
 /// A line from the name of its fact on. Most lines are passed over for what stands there, and never parsed.
-fn kind(line: &[u8]) -> &[u8] {
+pub(super) fn kind(line: &[u8]) -> &[u8] {
     const NAME: &[u8] = br#","type":""#;
     let head = line.get(..line.len().min(100)).unwrap_or_default();
     let at = head.windows(NAME.len()).position(|window| window == NAME);
     at.and_then(|at| line.get(at + NAME.len()..)).unwrap_or_default()
 }
 
-fn fact(line: &[u8]) -> Option<Fact> {
+pub(super) fn fact(line: &[u8]) -> Option<Fact> {
     log::decode(line).ok().map(|event| event.fact)
 }
 

@@ -17,7 +17,7 @@ use crate::protocol::{Event, FORMAT_VERSION, Fact, Seq, Time};
 
 /// Bytes of `,"sum":"` + 32 hex digits + `"}`.
 const SUM_FIELD: usize = 8 + SUM_DIGITS + 2;
-const SUM_DIGITS: usize = 32;
+pub(super) const SUM_DIGITS: usize = 32;
 /// A longer line is not written, and damage where it is read. Larger content belongs into blobs.
 const MAX_LINE: u64 = if cfg!(test) { 64 << 10 } else { 64 << 20 };
 /// Lists and objects in one another, at most: what the reader of JSON takes.
@@ -235,6 +235,14 @@ pub fn visit_events(path: &Path, mut visit: impl FnMut(Event)) -> io::Result<()>
     }
 }
 
+/// The same of a log that is no file here.
+///
+/// # Errors
+/// When it can't be read at all.
+pub fn read_stream(source: impl io::Read) -> io::Result<(Vec<Event>, Option<Damage>)> {
+    read(source).map(|read| (read.events, read.damage))
+}
+
 /// Locks a log without reading it.
 pub(super) fn lock(path: &Path) -> Result<File, LogError> {
     let file = private().open(path).map_err(|error| LogError::Io { path: path.to_owned(), error })?;
@@ -242,16 +250,17 @@ pub(super) fn lock(path: &Path) -> Result<File, LogError> {
     Ok(file)
 }
 
-struct Read {
-    events: Vec<Event>,
+pub(super) struct Read {
+    pub(super) events: Vec<Event>,
     /// Bytes up to the end of the last whole line.
-    len: u64,
-    sum: [u8; SUM_DIGITS],
-    damage: Option<Damage>,
+    pub(super) len: u64,
+    /// Of that line.
+    pub(super) sum: [u8; SUM_DIGITS],
+    pub(super) damage: Option<Damage>,
 }
 
-fn read(file: &File) -> io::Result<Read> {
-    let mut reader = BufReader::with_capacity(256 << 10, file);
+pub(super) fn read(source: impl io::Read) -> io::Result<Read> {
+    let mut reader = BufReader::with_capacity(256 << 10, source);
     let mut read = Read { events: Vec::new(), len: 0, sum: [b'0'; SUM_DIGITS], damage: None };
     let mut line = Vec::new();
     let mut number = 0;

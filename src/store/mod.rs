@@ -4,9 +4,13 @@
 
 mod blobs;
 mod fork;
+mod known;
 mod listing;
 mod log;
 mod remove;
+mod search;
+mod states;
+mod verify;
 
 use std::{
     fs, io,
@@ -17,16 +21,36 @@ use crate::protocol::{Fact, SessionId, Time};
 
 pub use blobs::Blobs;
 pub use listing::Listed;
-pub use log::{Damage, Log, LogError, read_events, read_whole_lines, visit_events};
+pub use log::{Damage, Log, LogError, read_events, read_stream, read_whole_lines, visit_events};
 pub use remove::remove_tree;
+pub use search::Hit;
+pub use verify::{BlobFault, Verified};
 
 /// What the name of a folder begins with that is about to go: no session any more.
 const GOING: &str = ".removed-";
+
+/// How long sessions are kept that nobody has pinned. What is open, or was written to within a day, stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct Keeping {
+    /// Days after its last change that a session is kept. 0: for ever.
+    pub days: u64,
+    /// Bytes that all sessions and the states of their workspaces may take together. 0: as many as there are.
+    pub bytes: u64,
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        Self { days: 30, bytes: 10_000_000_000 }
+    }
+}
 
 /// All sessions of a user.
 #[derive(Debug, Clone)]
 pub struct Sessions {
     folder: PathBuf,
+    /// Where it is kept what a list has shown.
+    known: Option<PathBuf>,
 }
 
 /// Why a session was not found.
@@ -45,7 +69,14 @@ pub enum FindError {
 impl Sessions {
     /// The sessions kept in `folder`, which need not exist yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), known: None }
+    }
+
+    /// The same, with a file in which lists leave what they have shown, so that the next one is there at once. It may be
+    /// lost.
+    #[must_use]
+    pub fn known_in(self, file: impl Into<PathBuf>) -> Self {
+        Self { known: Some(file.into()), ..self }
     }
 
     /// Where a session is kept.
@@ -98,14 +129,15 @@ impl Sessions {
     /// # Errors
     /// When the mark can't be made or taken off.
     pub fn archive(&self, id: SessionId, away: bool) -> io::Result<()> {
-        let mark = self.folder(id).join(listing::ARCHIVED);
-        if away {
-            return fs::write(mark, "");
-        }
-        match fs::remove_file(mark) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        mark(&self.folder(id).join(listing::ARCHIVED), away)
+    }
+
+    /// Lets a session be kept however old it is, or no longer.
+    ///
+    /// # Errors
+    /// When the mark can't be made or taken off.
+    pub fn pin(&self, id: SessionId, pinned: bool) -> io::Result<()> {
+        mark(&self.folder(id).join(listing::PINNED), pinned)
     }
 
     /// Gives a session that nobody has open another name.
@@ -157,7 +189,11 @@ impl Sessions {
         self.folder(id).join("log.jsonl")
     }
 
-    fn ids(&self) -> io::Result<Vec<SessionId>> {
+    /// The ids of all sessions.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    pub fn ids(&self) -> io::Result<Vec<SessionId>> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
@@ -169,6 +205,16 @@ impl Sessions {
             }
         }
         Ok(ids)
+    }
+}
+
+fn mark(path: &Path, set: bool) -> io::Result<()> {
+    if set {
+        return fs::write(path, "");
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::protocol::{
-    BlobId, Command, Content, Effort, Event, Limits, ModelRef, PatchedFile, Price, ProcessId, Rule,
+    BlobId, Command, Content, Effort, Event, Limits, ModelRef, PatchedFile, Price, ProcessId, Rule, Seq,
     SessionId, Settings, SnapshotId, Update, Verbosity,
 };
 use crate::session::Undoable;
@@ -145,6 +145,8 @@ pub enum Question {
     WorkTree { folder: PathBuf },
     /// What an undo or a redo would come to.
     WouldRestore(Undoable),
+    /// What it would come to if files went back to what they were before message `to`, whose words are `text`.
+    WouldRewind { to: Seq, text: String, known: Undoable },
     /// The sessions that are kept.
     Sessions,
     /// The last messages of a session.
@@ -188,6 +190,11 @@ pub enum Answer {
     },
     WorkTree(WorkTree),
     WouldRestore(Prospect),
+    WouldRewind {
+        to: Seq,
+        text: String,
+        prospect: Prospect,
+    },
     Sessions {
         /// The one that was written to last comes first.
         known: Vec<Known>,

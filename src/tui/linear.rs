@@ -19,7 +19,7 @@ use super::{
     action::{Action, Input},
     ends::Ends,
     host::Host,
-    run::{Face, Flow, Options, next_update, now_ms},
+    run::{Face, Flow, Options, at, next_update, now_ms, played_on},
     surface::{Abilities, Surface},
     term::gate,
     text::link::Follow,
@@ -111,6 +111,7 @@ impl<H: Host> Face<H, Lines> {
         self.tell()?;
         self.app.transcript.set_echoed();
         loop {
+            let played = played_on(&self.app);
             let flow = tokio::select! {
                 biased;
                 () = end.next() => return Ok(()),
@@ -134,6 +135,7 @@ impl<H: Host> Face<H, Lines> {
                     self.take(update)?;
                     Flow::Go
                 }
+                () = at(played) => self.input(Input::Tick).await?,
             };
             if flow == Flow::Quit {
                 return Ok(());
@@ -192,6 +194,9 @@ impl<H: Host> Face<H, Lines> {
         }
         if self.surface.sent {
             return Ok(());
+        }
+        if let Some(place) = self.app.played() {
+            return self.surface.prompt(&format!("[{place}] "));
         }
         match self.app.question(PAGE, now_ms()) {
             Some(rows) => {

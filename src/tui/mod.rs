@@ -29,10 +29,13 @@ pub mod theme;
 pub mod transcript;
 
 #[cfg(test)]
+mod playback_tests;
+#[cfg(test)]
 mod screens_tests;
 #[cfg(test)]
 mod stage_tests;
 
+pub use app::Recorded;
 pub use host::{
     Answer, Connection, Host, Known, ModelChoice, News, Offer, Offered, Prospect, Question, Switch, Updates,
     WorkTree,

@@ -20,7 +20,7 @@ use crate::protocol::{Command, Content, Delivery, Event, Fact, Time, Update};
 
 use super::{
     action::{Action, Input},
-    app::{App, notice},
+    app::{App, Recorded, notice},
     composer::{
         self, Composer, Message,
         files::{self, Listing},
@@ -62,6 +62,8 @@ pub struct Options {
     pub settings: Settings,
     /// What was being written when the program ended.
     pub draft: Option<String>,
+    /// A session that is only shown again.
+    pub recorded: Option<Recorded>,
     /// Colours are welcome (`NO_COLOR` is not set).
     pub colours: bool,
     /// The variables that describe the terminal.
@@ -76,6 +78,8 @@ pub enum Begin {
     Resume,
     /// The person chooses one.
     Choose,
+    /// A session is shown again, and nothing happens.
+    Replay,
 }
 
 /// Runs the screen until the person leaves. Gives what to say then, and the host back.
@@ -158,7 +162,7 @@ impl<H: Host, S: Surface> Face<H, S> {
         abilities: Abilities,
         surface: S,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Input>)> {
-        let Options { ground, history, begin, offer, say, settings, draft, .. } = options;
+        let Options { ground, history, begin, offer, say, settings, draft, recorded, .. } = options;
         let composer = Composer::new(composer::Options { history, commands: slash::specs(), vim: false });
         let (found, matches) = mpsc::unbounded_channel();
         let mut face = Self {
@@ -180,6 +184,9 @@ impl<H: Host, S: Surface> Face<H, S> {
         };
         let actions = face.app.configure(&face.settings, abilities.colours, abilities.dark);
         face.perform(actions).await?;
+        if let Some(recorded) = recorded {
+            face.app.play(recorded, now_ms());
+        }
         match offer {
             Some(offer) => face.app.open(Box::new(Trust::new(offer))),
             None => face.begin().await?,
@@ -200,7 +207,7 @@ impl<H: Host, S: Surface> Face<H, S> {
     async fn begin(&mut self) -> io::Result<()> {
         self.read_prompts();
         match self.begin.0 {
-            Begin::New => {}
+            Begin::New | Begin::Replay => {}
             Begin::Resume => self.connect().await,
             // What is to be said is said to the one that is chosen.
             Begin::Choose => {
@@ -484,7 +491,7 @@ impl<H: Host> Face<H, Glass> {
         let mut due = Some(drawn);
         loop {
             let tick = self.app.animated().then(|| drawn + TICK);
-            let tick = [tick, self.app.wake_at()].into_iter().flatten().min();
+            let tick = [tick, self.app.wake_at(), played_on(&self.app)].into_iter().flatten().min();
             let save = self.save;
             let flow = tokio::select! {
                 biased;
@@ -654,8 +661,14 @@ pub(super) fn now_ms() -> u64 {
     u64::try_from(Time::now().as_millisecond()).unwrap_or(0)
 }
 
+/// When what is played goes on.
+pub(super) fn played_on(app: &App) -> Option<Instant> {
+    let due = app.due_ms()?;
+    Some(Instant::now() + Duration::from_millis(due.saturating_sub(now_ms())))
+}
+
 /// Waits for a moment, or for ever.
-async fn at(moment: Option<Instant>) {
+pub(super) async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     action::{Action, Input},
-    app::App,
+    app::{App, Recorded},
     composer::{self, Composer},
     run::paint,
     slash,
@@ -94,6 +94,37 @@ impl Stage {
     fn paint(&mut self) {
         paint(&mut self.app, &mut self.screen, self.now_ms).unwrap();
         self.terminal.process(&std::mem::take(self.screen.out()));
+    }
+
+    /// Something that became true before.
+    pub fn event(&mut self, event: &Event) {
+        self.now_ms = u64::try_from(event.at.as_millisecond()).unwrap();
+        self.give(Input::Update(Update::Event(event.clone())));
+    }
+
+    /// Shows a session again.
+    pub fn play(&mut self, recorded: Recorded) {
+        self.app.play(recorded, self.now_ms);
+        self.paint();
+    }
+
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// All rows, those that were scrolled out first.
+    pub fn everything(&mut self) -> Vec<String> {
+        self.paint();
+        let columns = self.terminal.screen().size().1.get();
+        self.terminal.screen_mut().set_scrollback(usize::MAX);
+        let mut rows = Vec::new();
+        for offset in (1..=self.terminal.screen().scrollback()).rev() {
+            self.terminal.screen_mut().set_scrollback(offset);
+            rows.extend(self.terminal.screen().rows(0, columns).next());
+        }
+        self.terminal.screen_mut().set_scrollback(0);
+        rows.extend(self.terminal.screen().rows(0, columns));
+        rows.iter().map(|row| row.trim_end().to_owned()).collect()
     }
 
     /// Keeps what the terminal shows now.

@@ -197,7 +197,7 @@ fn decode(pieces: Vec<Bytes>) -> (Vec<Chunk>, Option<ModelError>) {
         let read = match events.next().now_or_never().expect("all bytes are there") {
             Some(Ok(event)) => decoder.event(&event, &mut chunks),
             Some(Err(error)) => Err(error),
-            None => Err(decoder.cut()),
+            None => Err(decoder.ended(&mut chunks).unwrap_err()),
         };
         match read {
             Ok(Flow::More) => {}

@@ -32,6 +32,7 @@ const TASKS: &[(&str, &str, i32)] = &[
     ("public functions", "none", 0),
     ("licences", r#"{"licences":["MIT"]}"#, 0),
     ("button cut off", "a margin", 0),
+    ("--from 1", "once more", 0),
 ];
 
 fn commands() -> Vec<String> {

@@ -140,9 +140,13 @@ impl Talk {
             ],
             blobs: Blobs::new(folder.join("blobs")),
             snapshots: None,
+            tarball: None,
             models: Arc::new(move |settings| {
                 let resolved = catalog.resolve(&settings.model).unwrap();
-                Ok(OpenedModel { model: catalog::open(&resolved, None)?, name: settings.model.model.clone() })
+                Ok(OpenedModel {
+                    model: catalog::open(&resolved, None, None)?,
+                    name: settings.model.model.clone(),
+                })
             }),
             tools: Toolbox::builtin(),
             workspace: Workspace { root: world.workspace.clone(), writable: Vec::new(), own: Vec::new() },

@@ -73,6 +73,7 @@ pub(super) async fn run(keep: Option<&Path>) -> Result<ExitCode, CliError> {
         output_schema: None,
         image: Vec::new(),
         ephemeral: false,
+        record: None,
     };
     exec::task(&start, &args, TASK).await
 }
@@ -131,5 +132,6 @@ fn prepare(folder: &Path) -> anyhow::Result<Start> {
         models: None,
         secrets: Secrets::default(),
         allow_hosts: Vec::new(),
+        recorder: None,
     })
 }

@@ -151,29 +151,6 @@ impl Decoder {
         Self { host: host.into(), items: 0, loose_text: false, broken: 0, first_broken: String::new() }
     }
 
-    /// Reads an answer that came as one document, because the server does not stream.
-    #[must_use]
-    pub fn document(mut self, bytes: &[u8]) -> Vec<Result<Chunk, ModelError>> {
-        let mut chunks = VecDeque::new();
-        let read = match serde_json::from_slice::<Response<'_>>(bytes) {
-            Ok(response) => match response.status.as_deref() {
-                Some("failed") => Err(self.failed(&response)),
-                Some("incomplete") => self.incomplete(&response, &mut chunks),
-                None if response.output.is_none() => {
-                    let words = Words::of_body(bytes).text;
-                    Err(self.garbage(&format!("a document that is no answer: {words}")))
-                }
-                _ => self.completed(&response, &mut chunks),
-            },
-            Err(error) => {
-                let words = Words::of_body(bytes).text;
-                Err(self.garbage(&format!("a document that is no answer ({error}): {words}")))
-            }
-        };
-        let error = read.err().map(Err);
-        chunks.into_iter().map(Ok).chain(error).collect()
-    }
-
     fn frame(&mut self, event: &Event, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError> {
         let frame = match serde_json::from_str::<Frame<'_>>(&event.data) {
             Ok(frame) => frame,
@@ -361,14 +338,32 @@ impl Decode for Decoder {
         self.frame(event, chunks)
     }
 
-    fn cut(&mut self) -> ModelError {
-        match self.broken {
-            0 => {
-                let what = format!("the answer of {} ended before it was complete", self.host);
-                ModelError::new(Kind::Network, what)
-            }
+    fn ended(&mut self, _: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
+        Err(match self.broken {
+            0 => fault::cut(&self.host),
             _ => self.lost(),
-        }
+        })
+    }
+
+    fn document(mut self, bytes: &[u8]) -> Vec<Result<Chunk, ModelError>> {
+        let mut chunks = VecDeque::new();
+        let read = match serde_json::from_slice::<Response<'_>>(bytes) {
+            Ok(response) => match response.status.as_deref() {
+                Some("failed") => Err(self.failed(&response)),
+                Some("incomplete") => self.incomplete(&response, &mut chunks),
+                None if response.output.is_none() => {
+                    let words = Words::of_body(bytes).text;
+                    Err(self.garbage(&format!("a document that is no answer: {words}")))
+                }
+                _ => self.completed(&response, &mut chunks),
+            },
+            Err(error) => {
+                let words = Words::of_body(bytes).text;
+                Err(self.garbage(&format!("a document that is no answer ({error}): {words}")))
+            }
+        };
+        let error = read.err().map(Err);
+        chunks.into_iter().map(Ok).chain(error).collect()
     }
 }
 

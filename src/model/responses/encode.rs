@@ -9,15 +9,17 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::model::{Prompt, ReadBlob};
+use crate::model::{
+    Prompt, ReadBlob,
+    grown::{Grown, Write},
+    is_foreign,
+};
 use crate::protocol::{Args, CallId, Content, Context, Effort, Item, ToolForm, ToolSpec, Verbosity};
 
 /// Builds requests, and keeps what it has encoded for the next one.
-#[derive(Default)]
 pub struct Encoder {
-    kept: Kept,
+    grown: Grown<State>,
     tools: Tools,
-    encoded: u64,
 }
 
 /// The tools that were sent last, and how they are written.
@@ -25,18 +27,6 @@ pub struct Encoder {
 struct Tools {
     specs: Option<Arc<[ToolSpec]>>,
     text: Vec<u8>,
-}
-
-/// The encoded beginning of a conversation.
-#[derive(Default)]
-struct Kept {
-    cache_key: String,
-    epoch: u64,
-    count: usize,
-    /// The last item that is encoded, to be sure that it is still the same conversation.
-    last: Option<Arc<Item>>,
-    text: Vec<u8>,
-    state: State,
 }
 
 /// What must be known of earlier items to encode the next one.
@@ -151,28 +141,14 @@ enum Output<'a> {
 impl Encoder {
     /// The body of a request.
     pub fn request(&mut self, prompt: &Prompt) -> Bytes {
-        self.catch_up(prompt);
         let head = encode_head(prompt);
         let tools = self.tools.encode(&prompt.tools);
-        // What an earlier try of this answer brought is no part of the conversation yet.
-        let mut tail = Vec::new();
-        if !prompt.kept.is_empty() {
-            let mut state = self.kept.state.clone();
-            for item in &prompt.kept {
-                state.push(item, &*prompt.blobs, &mut tail);
-            }
-        }
-        let items = &self.kept.text;
-        // Every item is written with a comma before it.
-        let (items, tail) = match items.is_empty() {
-            true => (&items[..], tail.get(1..).unwrap_or_default()),
-            false => (&items[1..], &tail[..]),
-        };
+        let (items, tail) = self.grown.items(prompt);
         const TOOLS: &[u8] = b",\"tools\":";
         const INPUT: &[u8] = b",\"input\":[";
         let length = head.len() + TOOLS.len() + tools.len() + INPUT.len() + items.len() + tail.len() + 2;
         let mut body = Vec::with_capacity(length);
-        for part in [&head[..], TOOLS, tools, INPUT, items, tail, b"]}"] {
+        for part in [&head[..], TOOLS, tools, INPUT, items, &tail, b"]}"] {
             body.extend_from_slice(part);
         }
         body.into()
@@ -181,21 +157,13 @@ impl Encoder {
     /// How many items have been encoded so far, kept or not.
     #[must_use]
     pub fn encoded(&self) -> u64 {
-        self.encoded
+        self.grown.encoded()
     }
+}
 
-    /// Encodes what is new since the last request.
-    fn catch_up(&mut self, prompt: &Prompt) {
-        if !self.kept.begins(prompt) {
-            self.kept = Kept { cache_key: prompt.cache_key.clone(), epoch: prompt.epoch, ..Kept::default() };
-        }
-        let kept = &mut self.kept;
-        for item in &prompt.items[kept.count..] {
-            kept.state.push(item, &*prompt.blobs, &mut kept.text);
-            self.encoded += 1;
-        }
-        kept.count = prompt.items.len();
-        kept.last = prompt.items.last().cloned();
+impl Default for Encoder {
+    fn default() -> Self {
+        Self { grown: Grown::new(State::default()), tools: Tools::default() }
     }
 }
 
@@ -209,23 +177,7 @@ impl Tools {
     }
 }
 
-impl Kept {
-    fn begins(&self, prompt: &Prompt) -> bool {
-        if self.epoch != prompt.epoch || self.cache_key != prompt.cache_key || self.count > prompt.items.len()
-        {
-            return false;
-        }
-        let here = self.count.checked_sub(1).and_then(|last| prompt.items.get(last));
-        match (&self.last, here) {
-            (None, None) => true,
-            (Some(last), Some(here)) => Arc::ptr_eq(last, here) || last == here,
-            _ => false,
-        }
-    }
-}
-
-impl State {
-    /// Writes an item, or remembers it until it is clear whether it may be sent.
+impl Write for State {
     fn push(&mut self, item: &Arc<Item>, blobs: &dyn ReadBlob, out: &mut Vec<u8>) {
         match &**item {
             Item::Reasoning { .. } => return self.reasoning.push(Arc::clone(item)),
@@ -246,6 +198,11 @@ impl State {
         self.write(item, blobs, out);
     }
 
+    /// Reasoning without its outcome is refused by the provider.
+    fn close(&mut self, _: &mut Vec<u8>) {}
+}
+
+impl State {
     fn write(&mut self, item: &Item, blobs: &dyn ReadBlob, out: &mut Vec<u8>) {
         match item {
             Item::Context { context, text } => {
@@ -306,6 +263,9 @@ fn write_reasoning(item: &Item, out: &mut Vec<u8>) {
         // With nothing sealed in it, the provider would look for it in its own store, where it is not.
         return;
     };
+    if is_foreign(encrypted_content) {
+        return;
+    }
     let summary = summary.iter().map(|text| Part::SummaryText { text }).collect();
     write(&Input::Reasoning { id: own(id, "rs_"), summary, encrypted_content }, out);
 }

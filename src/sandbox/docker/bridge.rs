@@ -14,15 +14,16 @@ use rustix::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::unix::pipe,
-    sync::oneshot,
+    sync::{oneshot, watch},
     time::{sleep, timeout},
 };
 
 use super::{
     hijack::{self, Attached},
+    mirror::{Mirror, StandIn, Words},
     order::Order,
     script,
-    streams::{End, Typed, carry_out},
+    streams::{End, Told, Typed, carry_out},
 };
 use crate::sandbox::env;
 
@@ -32,17 +33,21 @@ const AT_ONCE: Duration = Duration::from_secs(4);
 const AGAIN: Duration = Duration::from_millis(3);
 
 /// Runs the command to its end, and gives its exit code. When `line` breaks, everything that it started is ended.
-pub(super) async fn run(line: OwnedFd, order: &Order) -> io::Result<i32> {
+/// On a terminal that is watched, `stand_in` stands for who reads it inside.
+pub(super) async fn run(line: OwnedFd, order: &Order, stand_in: Option<StandIn>) -> io::Result<i32> {
     let stdin = rustix::stdio::stdin();
     let interactive = order.tty || (stdin.is_terminal() && rustix::stdio::stdout().is_terminal());
     let fed = interactive || !is_null(stdin);
     let _raw = if interactive { Raw::enter() } else { None };
+    let mut mirror = stand_in.and_then(Mirror::new);
     let docker = order.endpoint.client().map_err(io::Error::other)?;
     let exec = create(&docker, order, interactive, fed).await?;
     let Attached { output, mut input } = hijack::start_exec(&order.endpoint, &exec, interactive).await?;
     let mut line = pipe::Receiver::from_owned_fd(line)?;
-    let (greeting, greeted) = oneshot::channel();
-    let mut carried_out = tokio::spawn(carry_out(output, interactive, greeting));
+    let (group, greeted) = oneshot::channel();
+    let (show, mut shown) = watch::channel(None);
+    let terminal = order.token.as_ref().map(|token| (Words::new(token), show));
+    let mut carried_out = tokio::spawn(carry_out(output, interactive, Told { group, terminal }));
     let mut carried = Carried { order, docker, exec, group: None, early: Vec::new() };
     let mut greeted = Some(greeted);
     let mut typed: Option<Typed> = None;
@@ -79,6 +84,12 @@ pub(super) async fn run(line: OwnedFd, order: &Order) -> io::Result<i32> {
                     carried.signal(*signal).await;
                 },
             },
+            Ok(()) = shown.changed(), if mirror.is_some() => {
+                let seen = *shown.borrow_and_update();
+                if let (Some(mirror), Some(seen)) = (&mut mirror, seen) {
+                    mirror.show(seen);
+                }
+            }
             bytes = Typed::next(&mut typed) => if let Some(bytes) = bytes {
                 // Who does not read any more is about to end, which is then seen.
                 let _ = input.write_all(&bytes).await;
@@ -209,6 +220,7 @@ async fn create(docker: &Docker, order: &Order, tty: bool, fed: bool) -> io::Res
     };
     let streams = if tty { "tty" } else { "pipes" };
     let mut words: Vec<String> = vec!["sh".into(), "-c".into(), script::run(), "sh".into(), streams.into()];
+    words.push(order.token.clone().unwrap_or_default());
     words.push(text(order.cwd.as_os_str())?);
     words.push(text(&order.program)?);
     for arg in &order.args {

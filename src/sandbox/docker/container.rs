@@ -24,11 +24,13 @@ use tokio::{io::AsyncReadExt as _, task::JoinHandle};
 use super::{
     endpoint::Endpoint,
     hijack::{self, Attached},
-    script, seccomp,
+    script,
 };
 
 /// Who the first process is: nobody that commands could signal.
-const FIRST_USER: &str = "65534:65534";
+pub(super) const FIRST_USER: &str = "65534:65534";
+/// Where the porter lies, which belongs to the same user.
+pub(super) const PORTER: &str = "/.agent";
 /// Processes of a session at most, as in the local sandbox.
 const PROCESSES: i64 = 512;
 const FILES: i64 = 8192;
@@ -36,6 +38,24 @@ const FILES: i64 = 8192;
 const MEMORY: (i64, i64) = (1 << 30, 8 << 30);
 /// Bytes of HOME and of /tmp at most.
 const SCRATCH: i64 = 2 << 30;
+
+/// What is empty inside: what engines cover themselves, and all that there is to be read of the machine.
+const MASKED: [&str; 14] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/sysrq-trigger",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    "/sys",
+];
 
 /// What a container is made from.
 #[derive(Debug, Clone)]
@@ -51,7 +71,8 @@ pub(super) struct Blueprint {
     pub(super) runner: (u32, u32),
     /// Of the engine's machine.
     pub(super) memory: i64,
-    pub(super) architecture: String,
+    /// The rules for system calls, in the engine's words.
+    pub(super) seccomp: String,
     /// It goes on when nobody is connected to it any more.
     pub(super) keep: bool,
 }
@@ -160,7 +181,7 @@ async fn watch(docker: Docker, id: String, line: Option<Attached>, ended: Arc<At
 }
 
 fn body(blueprint: &Blueprint) -> ContainerCreateBody {
-    let Blueprint { image, labels, workspace, home, owner, runner, memory, architecture, keep } = blueprint;
+    let Blueprint { image, labels, workspace, home, owner, runner, memory, seccomp, keep } = blueprint;
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let memory = (memory / 2).clamp(MEMORY.0, MEMORY.1);
     let scratch = SCRATCH.min(memory / 2);
@@ -168,10 +189,13 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
         format!("rw,nosuid,nodev,exec,size={scratch},uid={},gid={},mode={mode}", owner.0, owner.1)
     };
     let private = [(PathBuf::from("/tmp"), tmpfs(*runner, "1777")), (home.clone(), tmpfs(*runner, "0700"))];
+    let first = FIRST_USER.replace(':', ",gid=");
+    let porter = format!("rw,nosuid,nodev,exec,size=1m,uid={first},mode=0755");
     let tmpfs: HashMap<String, String> = private
         .into_iter()
         .filter(|(path, _)| path != workspace)
         .map(|(path, options)| (text(&path), options))
+        .chain([(PORTER.to_owned(), porter)])
         .collect();
     let ulimit = |name: &str, most: i64| ResourcesUlimits {
         name: Some(name.to_owned()),
@@ -193,10 +217,7 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
         host_config: Some(HostConfig {
             network_mode: Some("none".to_owned()),
             cap_drop: Some(vec!["ALL".to_owned()]),
-            security_opt: Some(vec![
-                "no-new-privileges".to_owned(),
-                format!("seccomp={}", seccomp::profile(architecture)),
-            ]),
+            security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={seccomp}")]),
             readonly_rootfs: Some(true),
             auto_remove: Some(true),
             privileged: Some(false),
@@ -206,7 +227,9 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
             memory: Some(memory),
             memory_swap: Some(memory),
             oom_score_adj: Some(500),
-            ulimits: Some(vec![ulimit("nofile", FILES), ulimit("core", 0)]),
+            // One byte of a core is none, and no program of the machine is run with it.
+            ulimits: Some(vec![ulimit("nofile", FILES), ulimit("core", 1), ulimit("fsize", 2 * memory)]),
+            masked_paths: Some(MASKED.map(str::to_owned).into()),
             log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
             tmpfs: Some(tmpfs),
             mounts: Some(vec![workspace_volume(workspace, labels, *owner, memory)]),

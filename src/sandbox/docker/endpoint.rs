@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::tunnel::Tunnel;
+use super::{DockerSettings, tls::Sealed, tunnel::Tunnel};
 use crate::sandbox::{SandboxError, env};
 
 /// How long one answer of the engine may take. Builds and uploads answer piece by piece.
@@ -76,18 +76,37 @@ impl Endpoint {
     }
 }
 
-/// The engine that is meant, by what `DOCKER_HOST` says or else by where engines listen.
-///
-/// The way to another machine must be kept as long as the engine is used.
-pub(super) fn find(host: Option<&str>) -> Result<(Endpoint, Option<Tunnel>), SandboxError> {
-    if let Some(place) = host.and_then(|host| host.strip_prefix("ssh://")) {
-        let tunnel = Tunnel::open(place)?;
-        return Ok((tunnel.endpoint(), Some(tunnel)));
-    }
-    near(host).map(|endpoint| (endpoint, None))
+/// A way to an engine that is further away, which must be kept as long as the engine is used.
+pub(super) enum Way {
+    Ssh(Tunnel),
+    Tls(Sealed),
 }
 
-fn near(host: Option<&str>) -> Result<Endpoint, SandboxError> {
+impl Way {
+    /// The end on this machine.
+    fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::Ssh(tunnel) => tunnel.endpoint(),
+            Self::Tls(sealed) => sealed.endpoint(),
+        }
+    }
+}
+
+/// The engine that is meant, by what the settings say or else by where engines listen. Called where tasks can be run.
+pub(super) async fn find(settings: &DockerSettings) -> Result<(Endpoint, Option<Way>), SandboxError> {
+    let host = settings.host.as_deref();
+    let way = if let Some(place) = host.and_then(|host| host.strip_prefix("ssh://")) {
+        Way::Ssh(Tunnel::open(place)?)
+    } else {
+        match (near(host, settings.certificates.is_some())?, &settings.certificates) {
+            (Endpoint::Port(port), Some(certificates)) => Way::Tls(Sealed::open(&port, certificates).await?),
+            (endpoint, _) => return Ok((endpoint, None)),
+        }
+    };
+    Ok((way.endpoint(), Some(way)))
+}
+
+fn near(host: Option<&str>, sealed: bool) -> Result<Endpoint, SandboxError> {
     let Some(host) = host.filter(|host| !host.is_empty()) else {
         let places = PLACES.iter().map(PathBuf::from).chain(env::runtime_sockets());
         return Ok(Endpoint::Socket(
@@ -97,7 +116,10 @@ fn near(host: Option<&str>) -> Result<Endpoint, SandboxError> {
     match host.split_once("://") {
         Some(("unix", path)) if path.starts_with('/') => Ok(Endpoint::Socket(path.into())),
         Some(("tcp" | "http", port)) if !port.is_empty() => {
-            Ok(Endpoint::Port(if port.contains(':') { port.to_owned() } else { format!("{port}:2375") }))
+            let usual = if sealed { 2376 } else { 2375 };
+            let port = port.trim_end_matches('/');
+            let named = port.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+            Ok(Endpoint::Port(if named { port.to_owned() } else { format!("{port}:{usual}") }))
         }
         _ => Err(SandboxError {
             message: format!(
@@ -108,7 +130,7 @@ fn near(host: Option<&str>) -> Result<Endpoint, SandboxError> {
     }
 }
 
-/// Where engines listen when nobody says otherwise. The last one is Podman's.
+/// Where engines listen when nobody says otherwise. The last one is Podman's, which is then told of.
 const PLACES: [&str; 2] = ["/var/run/docker.sock", "/run/podman/podman.sock"];
 
 impl std::fmt::Display for Endpoint {

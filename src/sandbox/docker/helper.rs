@@ -2,12 +2,12 @@
 //!
 //! The outer one passes signals on through a pipe and hands back the exit code. The inner one carries the streams
 //! between here and the container, and ends what the command started when the pipe breaks. Between the two lies a
-//! border of sessions, so that the terminal is the outer one's, which never reads it: who looks at the terminal
-//! sees nobody waiting there.
+//! border of sessions, so that the terminal is the outer one's, which never reads it. Who looks at the terminal sees
+//! there what the porter sees inside: see `mirror`.
 
 use std::{ffi::OsString, io, os::fd::OwnedFd, process::ExitCode};
 
-use super::{bridge, order::Order};
+use super::{bridge, mirror::StandIn, order::Order};
 use crate::sandbox::linux::{
     launch::eprint_raw,
     relay::{Ended, Lifeline, exit_code, relay},
@@ -36,15 +36,17 @@ fn outer(order: &Order) -> io::Result<i32> {
         // Fails where the terminal is somebody else's, who then hears of its changes; we are told by them.
         let _ = rustix::process::ioctl_tiocsctty(rustix::stdio::stdin());
     }
+    // Without one nobody is seen to wait.
+    let (pid, stand_in) = order.token.as_ref().and_then(|_| StandIn::start().ok()).unzip();
     let line = Lifeline::new()?;
     match sys::clone_process(0)? {
         Cloned::Child => {
             drop(line.outer);
-            sys::exit_now(inner(line.inner, order))
+            sys::exit_now(inner(line.inner, order, stand_in))
         }
         Cloned::Parent(_) => {
-            drop(line.inner);
-            Ok(match relay(line.outer, None) {
+            drop((line.inner, stand_in));
+            Ok(match relay(line.outer, pid) {
                 Ended::Code(code) => code,
                 Ended::Killed => 137,
             })
@@ -52,7 +54,7 @@ fn outer(order: &Order) -> io::Result<i32> {
     }
 }
 
-fn inner(line: OwnedFd, order: &Order) -> i32 {
+fn inner(line: OwnedFd, order: &Order, stand_in: Option<StandIn>) -> i32 {
     sys::default_signals();
     // A write to a stream that nobody reads any more is an error like others.
     sys::ignore_broken_pipes();
@@ -61,7 +63,7 @@ fn inner(line: OwnedFd, order: &Order) -> i32 {
         return 126;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.and_then(|runtime| runtime.block_on(bridge::run(line, order))) {
+    match runtime.and_then(|runtime| runtime.block_on(bridge::run(line, order, stand_in))) {
         Ok(code) => code,
         Err(error) => {
             say(&format!("the command did not run: {error}"));

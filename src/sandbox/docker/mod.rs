@@ -27,14 +27,17 @@ mod inside;
 mod labels;
 mod listing;
 mod manifest;
+mod mirror;
 mod order;
 mod pack;
 mod place;
+mod porter;
 pub(super) mod probe;
 mod scan;
 mod script;
 mod seccomp;
 mod streams;
+mod tls;
 mod tunnel;
 
 use std::{
@@ -51,15 +54,15 @@ use tokio::{runtime::Runtime, sync::Mutex, time::timeout};
 use self::{
     carry::{Carrier, When},
     container::{Blueprint, Container},
-    endpoint::Endpoint,
+    endpoint::{Endpoint, Way},
     image::Image,
     inside::Inside,
     order::Order,
     pack::Owner,
-    tunnel::Tunnel,
+    porter::Porter,
 };
-use super::{CommandLine, Published, Sandbox, SandboxError, Settings, env};
-use crate::protocol::SandboxMode;
+use super::{CommandLine, Published, Sandbox, SandboxError, Settings, env, network::Network};
+use crate::protocol::{CallId, SandboxMode};
 
 /// What a container's sandbox is made of, beside what every sandbox is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -68,6 +71,8 @@ pub struct DockerSettings {
     pub image: Option<String>,
     /// Where the engine is, as in `DOCKER_HOST`.
     pub host: Option<String>,
+    /// A folder of `ca.pem`, `cert.pem` and `key.pem`, for an engine that is reached by a port with TLS.
+    pub certificates: Option<PathBuf>,
     /// The container goes on when the session ends, for when it is resumed.
     pub keep: bool,
 }
@@ -76,6 +81,8 @@ pub struct DockerSettings {
 const NEUTRAL: (u32, u32) = (1000, 1000);
 /// Who commands are where they may only read.
 const READER: (u32, u32) = (1001, 1001);
+/// Characters of what an engine says, at most.
+const LONGEST_REASON: usize = 600;
 /// How long the end of a container is waited for.
 const END: Duration = Duration::from_secs(3);
 /// How long an engine may take to say what it is.
@@ -102,10 +109,13 @@ struct Inner {
     client: Client,
     endpoint: Endpoint,
     /// The way to the engine, where it is on another machine.
-    _tunnel: Option<Tunnel>,
+    _way: Option<Way>,
     image: Image,
     blueprint: Blueprint,
     shell: PathBuf,
+    network: Option<Network>,
+    /// Why there is no porter in containers of this engine.
+    no_porter: Option<String>,
     state: Mutex<State>,
 }
 
@@ -118,10 +128,21 @@ struct State {
     resumed: bool,
 }
 
+/// What a command finds.
+struct Ready {
+    container: String,
+    /// Where the proxy is reached.
+    port: Option<u16>,
+    /// Whether it is seen who waits at its terminal.
+    watched: bool,
+}
+
 /// A container, and the way into it.
 struct Room {
     container: Container,
     inside: Inside,
+    /// Brought in when it is needed.
+    porter: Option<Porter>,
 }
 
 impl Docker {
@@ -129,6 +150,7 @@ impl Docker {
     pub(super) fn start(
         settings: Settings,
         docker: DockerSettings,
+        network: Option<Network>,
         say: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Self, SandboxError> {
         if settings.mode == SandboxMode::DangerFullAccess {
@@ -150,7 +172,7 @@ impl Docker {
         let (reply, answer) = mpsc::channel();
         runtime.spawn(async move {
             let say = move |line: &str| drop(lines.send(line.to_owned()));
-            let _ = reply.send(Inner::start(settings, docker, &say).await);
+            let _ = reply.send(Inner::start(settings, docker, network, &say).await);
         });
         for line in told {
             say(&line);
@@ -183,8 +205,17 @@ impl Docker {
 #[async_trait::async_trait]
 impl Sandbox for Docker {
     fn wrap(&self, command: CommandLine) -> Result<CommandLine, SandboxError> {
-        let inner = Arc::clone(&self.inner);
-        let container = self.block(async move { inner.ready().await }).unwrap_or_else(|| Err(gone()))?;
+        self.wrap_for(command, None)
+    }
+
+    fn wrap_for(&self, command: CommandLine, call: Option<&CallId>) -> Result<CommandLine, SandboxError> {
+        let (inner, tty) = (Arc::clone(&self.inner), command.tty);
+        let ready = self.block(async move { inner.ready_for(tty).await }).unwrap_or_else(|| Err(gone()))?;
+        let Ready { container, port, watched } = ready;
+        let vars = match (&self.inner.network, port) {
+            (Some(network), Some(port)) => network.vars(command.env, (network.lease(call), port).into()),
+            _ => command.env,
+        };
         let (user, group) = self.inner.blueprint.runner;
         let order = Order {
             endpoint: self.inner.endpoint.clone(),
@@ -192,6 +223,7 @@ impl Sandbox for Docker {
             user: format!("{user}:{group}"),
             mark: uuid::Uuid::new_v4().simple().to_string(),
             tty: command.tty,
+            token: watched.then(|| uuid::Uuid::new_v4().simple().to_string()),
             cwd: command.cwd,
             program: command.program,
             args: command.args,
@@ -201,7 +233,7 @@ impl Sandbox for Docker {
         Ok(CommandLine {
             program: self.inner.settings.helper.clone().into(),
             args,
-            env: env::shielded(command.env),
+            env: env::shielded(vars),
             cwd: "/".into(),
             tty: command.tty,
         })
@@ -212,12 +244,21 @@ impl Sandbox for Docker {
             SandboxMode::ReadOnly => "only /tmp and HOME (both private) are writable",
             _ => "only the workspace, /tmp and HOME (the last two private) are writable",
         };
+        let network = match (&self.inner.network, &self.inner.no_porter) {
+            (Some(_), Some(why)) => format!("no network ({why})"),
+            (Some(network), None) => network.describe(),
+            (None, _) => "no network".to_owned(),
+        };
         format!(
             "{} (container of the image {}): commands see a copy of the workspace at the same path, and nothing else of \
              this machine; {writes}; what they change in the workspace is brought out when they end, but for files \
-             that other programs obey (.git: only its history comes out); no network; programs are those of the image",
+             that other programs obey (.git: only its history comes out); {network}; programs are those of the image",
             self.inner.settings.mode, self.inner.image.name
         )
+    }
+
+    fn refusals(&self, call: Option<&CallId>) -> Vec<String> {
+        self.inner.network.as_ref().map(|network| network.refusals(call)).unwrap_or_default()
     }
 
     fn environment(&self, env: env::Vars) -> env::Vars {
@@ -260,9 +301,10 @@ impl Inner {
     async fn start(
         settings: Settings,
         docker: DockerSettings,
+        network: Option<Network>,
         say: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Self, SandboxError> {
-        let (endpoint, tunnel) = endpoint::find(docker.host.as_deref())?;
+        let (endpoint, way) = endpoint::find(&docker).await?;
         let client = endpoint.client().map_err(|error| unreachable(&error))?;
         let info = timeout(HELLO, client.info())
             .await
@@ -270,8 +312,10 @@ impl Inner {
                 message: format!("the container engine at {endpoint} does not answer. {ENGINE}"),
             })?
             .map_err(|error| unreachable(&error))?;
+        refuse_podman(&client, &endpoint).await?;
         labels::sweep(&client).await.map_err(|error| unreachable(&error))?;
         let image = image::find(&client, docker.image.as_deref(), say).await?;
+        let architecture = info.architecture.unwrap_or_default();
         let (owner, runner) = who(&settings);
         let blueprint = Blueprint {
             image: image.id.clone(),
@@ -281,18 +325,21 @@ impl Inner {
             owner,
             runner,
             memory: info.mem_total.unwrap_or(4 << 30),
-            architecture: info.architecture.unwrap_or_default(),
+            seccomp: seccomp::profile(&architecture),
             keep: docker.keep,
         };
+        let no_porter = porter::missing(&architecture);
         let carrier = Carrier::new(settings.workspace.clone(), settings.scratch.join("kept"));
         let mut inner = Self {
             settings,
             client,
             endpoint,
-            _tunnel: tunnel,
+            _way: way,
             image,
             blueprint,
             shell: PathBuf::from("/bin/sh"),
+            network,
+            no_porter,
             state: Mutex::new(State { room: None, carrier, stopped: false, resumed: false }),
         };
         let begun = inner.begin().await;
@@ -326,6 +373,27 @@ impl Inner {
             self.shell = shell.into();
         }
         Ok(())
+    }
+
+    /// A container in which a command can run, with what it needs there.
+    async fn ready_for(&self, tty: bool) -> Result<Ready, SandboxError> {
+        let mut state = self.state.lock().await;
+        let container = self.ready_in(&mut state).await?;
+        let wanted = (tty || self.network.is_some()) && self.no_porter.is_none();
+        let Some(room) = state.room.as_mut().filter(|_| wanted) else {
+            return Ok(Ready { container, port: None, watched: false });
+        };
+        let here = match room.porter.take().filter(|porter| !porter.is_over()) {
+            Some(porter) => porter,
+            None => {
+                Porter::start(&self.client, &self.endpoint, &container, self.network.as_ref()).await.map_err(
+                    |error| SandboxError { message: format!("the container is not as it must be: {error}") },
+                )?
+            }
+        };
+        let port = here.port;
+        room.porter = Some(here);
+        Ok(Ready { container, port, watched: tty })
     }
 
     /// A container in which commands can run: the one there is, or a new one with the workspace as it is.
@@ -385,7 +453,7 @@ impl Inner {
                 ),
             });
         }
-        state.room = Some(Room { container, inside });
+        state.room = Some(Room { container, inside, porter: None });
         Ok(id)
     }
 
@@ -451,6 +519,21 @@ impl Inner {
     }
 }
 
+/// Podman speaks the same language, and does not understand all of what our containers are made of.
+async fn refuse_podman(client: &Client, place: &Endpoint) -> Result<(), SandboxError> {
+    let version = client.version().await.map_err(|error| unreachable(&error))?;
+    let podman = version.components.unwrap_or_default().into_iter().find(|part| part.name.contains("Podman"));
+    podman.map_or(Ok(()), |podman| {
+        Err(SandboxError {
+            message: format!(
+                "the engine at {place} is Podman {}: it takes neither our rules for system calls nor places in memory that \
+                 belong to somebody, so that its containers would be weaker. Docker does (DOCKER_HOST says where it is)",
+                crate::protocol::printable(&podman.version)
+            ),
+        })
+    })
+}
+
 /// What a container is known by when it was kept: the session, and what it may do.
 fn label(settings: &Settings) -> PathBuf {
     settings.scratch.join(settings.mode.to_string())
@@ -513,7 +596,10 @@ fn unreachable(error: &Error) -> SandboxError {
 /// What an engine said, without who says it.
 fn reason(error: &Error) -> String {
     match error {
-        Error::DockerResponseServerError { message, .. } => message.trim().to_owned(),
+        // An engine may say all that it was told.
+        Error::DockerResponseServerError { message, .. } => {
+            message.trim().chars().take(LONGEST_REASON).collect()
+        }
         other => {
             let mut text = other.to_string();
             let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(other);

@@ -17,6 +17,8 @@ pub(super) struct Order {
     /// What the command and everything that it starts are known by.
     pub(super) mark: String,
     pub(super) tty: bool,
+    /// What the porter's words on the terminal begin with, where it watches that.
+    pub(super) token: Option<String>,
     pub(super) cwd: PathBuf,
     pub(super) program: OsString,
     pub(super) args: Vec<OsString>,
@@ -30,6 +32,7 @@ impl Order {
             self.user.into(),
             self.mark.into(),
             if self.tty { "tty" } else { "pipes" }.into(),
+            self.token.unwrap_or_default().into(),
             self.cwd.into(),
             "--".into(),
             self.program,
@@ -39,7 +42,7 @@ impl Order {
     }
 
     pub(super) fn from_args(args: &[OsString]) -> Option<Self> {
-        let [endpoint, container, user, mark, streams, cwd, dashes, program, args @ ..] = args else {
+        let [endpoint, container, user, mark, streams, token, cwd, dashes, program, args @ ..] = args else {
             return None;
         };
         let text = |text: &OsStr| text.to_str().map(str::to_owned);
@@ -50,6 +53,7 @@ impl Order {
             user: text(user)?,
             mark: text(mark)?,
             tty: streams == "tty",
+            token: text(token).filter(|token| !token.is_empty()),
             cwd: cwd.into(),
             program: program.clone(),
             args: args.to_vec(),
@@ -65,13 +69,16 @@ mod tests {
 
     #[test]
     fn an_order_arrives_as_it_was_given() {
-        for endpoint in [Endpoint::Socket("/run/x y.sock".into()), Endpoint::Port("h:2375".into())] {
+        for (endpoint, token) in
+            [(Endpoint::Socket("/run/x y.sock".into()), None), (Endpoint::Port("h:2375".into()), Some("t"))]
+        {
             let order = Order {
                 endpoint,
                 container: "abc".into(),
                 user: "1000:1000".into(),
                 mark: "m".into(),
                 tty: true,
+                token: token.map(str::to_owned),
                 cwd: "/a b".into(),
                 program: "--".into(),
                 args: vec!["--".into(), OsString::from_vec(vec![0xff])],

@@ -26,21 +26,24 @@ pub(in crate::sandbox) fn layers(settings: DockerSettings) -> Vec<Layer> {
 async fn look(settings: &DockerSettings) -> Vec<Layer> {
     let layer = |name: &str, ok: bool, detail: String| Layer { name: name.to_owned(), ok, detail };
     let missing = |detail: String| vec![layer("engine", false, detail)];
-    let (endpoint, _tunnel) = match endpoint::find(settings.host.as_deref()) {
+    let (endpoint, way) = match endpoint::find(settings).await {
         Ok(found) => found,
         Err(error) => return missing(error.message),
     };
+    // Where it is, and not where its way here ends.
+    let far = settings.host.as_ref().filter(|_| way.is_some());
+    let place = far.map_or_else(|| endpoint.to_string(), |host| crate::protocol::printable(host).to_string());
     let client = match endpoint.client() {
         Ok(client) => client,
-        Err(error) => return missing(format!("none at {endpoint}: {}. {ENGINE}", reason(&error))),
+        Err(error) => return missing(format!("none at {place}: {}. {ENGINE}", reason(&error))),
     };
     let info = match timeout(HELLO, client.info()).await {
         Ok(Ok(info)) => info,
-        Ok(Err(error)) => return missing(format!("none at {endpoint}: {}. {ENGINE}", reason(&error))),
-        Err(_) => return missing(format!("the one at {endpoint} does not answer. {ENGINE}")),
+        Ok(Err(error)) => return missing(format!("none at {place}: {}. {ENGINE}", reason(&error))),
+        Err(_) => return missing(format!("the one at {place} does not answer. {ENGINE}")),
     };
     let version = info.server_version.unwrap_or_default();
-    let mut layers = vec![layer("engine", true, format!("{version} at {endpoint}"))];
+    let mut layers = vec![layer("engine", true, format!("{version} at {place}"))];
     let runtime = info.runc_commit.and_then(|commit| commit.id).unwrap_or_default();
     if let Some(old) = version_in(&runtime).filter(|version| is_old(*version)) {
         let (major, minor, patch) = old;

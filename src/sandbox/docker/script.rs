@@ -2,6 +2,8 @@
 //!
 //! Nothing here is trusted: what it says is checked where it is read.
 
+use super::container::PORTER;
+
 /// Marks the processes of one command, in their environment.
 pub(super) const MARK: &str = "AGENT_COMMAND";
 
@@ -51,12 +53,14 @@ const SWEEP: &str = r#"sweep() {
 }
 "#;
 
-/// Runs a command: `sh -c RUN sh tty|pipes DIRECTORY PROGRAM ARGUMENT...`. Says its own number first, which is that
-/// of the session and of the process group as well; on a terminal it then waits until that has its size.
+/// Runs a command: `sh -c RUN sh tty|pipes TOKEN DIRECTORY PROGRAM ARGUMENT...`. Says its own number first, which is that
+/// of the session and of the process group as well; on a terminal it then waits until that has its size. With a token
+/// the porter watches the terminal.
 pub(super) fn run() -> String {
     let body = r#"echo $$
 [ "$1" = pipes ] || read -r _
-shift
+token=$2
+shift 2
 if ! cd -- "$1" 2>/dev/null; then
     echo "agent: cannot enter $1: it is not there in the container" >&2
     exit 126
@@ -65,11 +69,15 @@ shift
 root=$$ mark=$AGENT_COMMAND
 exec 9>&2 2>/dev/null
 trap : HUP INT QUIT TERM USR1 USR2
-(exec "$@") 2>&9 9>&-
+if [ -n "$token" ]; then
+    PORTER/porter watch "$token" /bin/sh -c 'exec "$@"' sh "$@" 2>&9 9>&-
+else
+    (exec "$@") 2>&9 9>&-
+fi
 code=$?
 sweep
 exit $code"#;
-    format!("{SWEEP}{body}")
+    format!("{SWEEP}{}", body.replace("PORTER", PORTER))
 }
 
 /// Ends a command from beside: `sh -c END sh ROOT MARK`. The root is 0 when the command has not said it yet.

@@ -4,10 +4,13 @@ use std::{io, os::fd::BorrowedFd, thread};
 
 use tokio::{
     io::AsyncRead,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
 };
 
-use super::hijack::{Frames, Which};
+use super::{
+    hijack::{Frames, Which},
+    mirror::{Seen, Words},
+};
 
 /// Pieces that wait to be written or sent.
 const BACKLOG: usize = 16;
@@ -26,12 +29,17 @@ pub(super) enum End {
     Unread,
 }
 
-/// Carries the output of a command out, to its end. Its first line is the number of its process group, for `greet`.
-pub(super) async fn carry_out(
-    output: impl AsyncRead + Unpin,
-    tty: bool,
-    greet: oneshot::Sender<i32>,
-) -> io::Result<End> {
+/// Where what is told beside the output of a command goes.
+pub(super) struct Told {
+    /// The number of its process group, which is its first line.
+    pub(super) group: oneshot::Sender<i32>,
+    /// What the porter says of the terminal, which is taken out.
+    pub(super) terminal: Option<(Words, watch::Sender<Option<Seen>>)>,
+}
+
+/// Carries the output of a command out, to its end.
+pub(super) async fn carry_out(output: impl AsyncRead + Unpin, tty: bool, told: Told) -> io::Result<End> {
+    let Told { group: greet, mut terminal } = told;
     let (pieces, queue) = mpsc::channel::<(Which, Vec<u8>)>(BACKLOG);
     let writer = thread::Builder::new().name("output".into()).spawn(move || write_all(queue))?;
     let mut frames = Frames::new(output, tty);
@@ -39,7 +47,16 @@ pub(super) async fn carry_out(
     let mut greet = Some(greet);
     let mut skip: &[u8] = if tty { ECHO } else { &[] };
     while let Some((which, piece)) = frames.next().await? {
-        let mut piece = piece.to_vec();
+        let mut piece = match &mut terminal {
+            Some((words, show)) => {
+                let (plain, seen) = words.take(piece);
+                if seen.is_some() {
+                    show.send_replace(seen);
+                }
+                plain
+            }
+            None => piece.to_vec(),
+        };
         // The two streams come in any order.
         if greet.is_some() && which == Which::Out {
             first.append(&mut piece);
@@ -70,6 +87,9 @@ pub(super) async fn carry_out(
         if !piece.is_empty() && pieces.send((which, piece)).await.is_err() {
             return Ok(End::Unread);
         }
+    }
+    if let Some(rest) = terminal.map(|(mut words, _)| words.finish()).filter(|rest| !rest.is_empty()) {
+        let _ = pieces.send((Which::Out, rest)).await;
     }
     if !first.is_empty() {
         let _ = pieces.send((Which::Err, first)).await;

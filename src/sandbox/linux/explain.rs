@@ -31,7 +31,10 @@ pub(in crate::sandbox) fn policy(settings: &Settings) -> Result<Vec<Article>, Sa
     ];
     if plan.write {
         let names: Vec<&str> = obeyed_names().filter(|name| *name != ".git").collect();
-        let text = format!("only read: {}; other programs obey what they say", names.join(", "));
+        let text = format!(
+            "only read, however deep: {}, and what the configuration of git names; other programs obey what they say",
+            names.join(", ")
+        );
         articles.push(article("in there", text));
         let text =
             "history at most goes out of it: commits, branches, the stash; settings and hooks never do";
@@ -51,10 +54,12 @@ pub(in crate::sandbox) fn policy(settings: &Settings) -> Result<Vec<Article>, Sa
         article(
             "limits",
             format!(
-                "at most {} processes, {} MB of memory and {} open files each; no core dumps",
+                "at most {} processes, {} MB of memory, {} open files each and {} MB in the private directories; no core \
+                 dumps",
                 limits::PROCESSES,
                 limits::memory() >> 20,
-                limits::FILES
+                limits::FILES,
+                settings.disk >> 20
             ),
         ),
         article("end", "all that a command has started ends with it".to_owned()),

@@ -18,6 +18,7 @@ use rustix::{
 };
 
 use super::{
+    aftermath,
     identity::{Identity, Idmap},
     listener,
     mounts::{self, Mapped, Sources},
@@ -43,10 +44,15 @@ pub(super) fn main(args: &[OsString]) -> ExitCode {
     sys::block_signals();
     // Away from the terminal and the process group of the agent: a ^C there is not meant for the session.
     let _ = rustix::process::setsid();
+    let agent = rustix::process::getppid();
     let Some(plan) = Plan::from_args(args) else { return ExitCode::from(2) };
     match hold(&plan) {
         Ok(child) => {
             let _ = waitpid(Some(child), WaitOptions::empty());
+            // Unless the agent itself looks after what was left.
+            if rustix::process::getppid() != agent {
+                aftermath::clear(&plan);
+            }
             ExitCode::SUCCESS
         }
         Err(failure) => {

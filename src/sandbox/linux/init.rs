@@ -4,7 +4,6 @@
 use std::{io, os::fd::OwnedFd, path::PathBuf};
 
 use rustix::{
-    mount::mount,
     process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal},
     thread::{
         CapabilitiesSecureBits, CapabilitySet, CapabilitySets, clear_ambient_capability_set,
@@ -17,24 +16,21 @@ use super::{
     hold::{Failure, become_user},
     landlock,
     launch::{Launch, eprint_raw},
-    limits,
-    mounts::{self, proc_flags},
-    obeyed, overlay,
+    limits, mounts, overlay,
     plan::Entry,
-    seccomp, sockets,
+    processes, seccomp, sockets,
     supervise::{Watched, supervise},
 };
 use crate::sandbox::env;
 
 /// Runs the command to its end, and gives its exit code.
 pub(super) fn run(entry: &Entry, launch: &Launch<'_>, lifeline: &OwnedFd) -> i32 {
-    let prepared = mount("proc", "/proc", "proc", proc_flags(), c"subset=pid")
-        .map_err(|error| Failure { layer: "mounts", reason: format!("/proc: {error}") })
+    let prepared = processes::mount()
+        .map_err(failed("mounts"))
         .and_then(|()| overlay::hide().map_err(failed("mounts")))
-        .and_then(|()| obeyed::protect(&entry.repositories).map_err(failed("mounts")))
         .and_then(|()| mounts::mask(&entry.hidden).map_err(failed("mounts")))
         .and_then(|()| sockets::cover(&entry.sockets).map_err(failed("mounts")))
-        .and_then(|()| limits::confine(!entry.groups.is_empty()).map_err(failed("limits")))
+        .and_then(|()| limits::confine(!entry.groups.is_empty(), entry.file_size).map_err(failed("limits")))
         .and_then(|()| confine(entry.user, &entry.written));
     if let Err(Failure { layer, reason }) = prepared {
         eprint_raw(&format!("agent: cannot enter the sandbox: {layer}: {reason}\n"));

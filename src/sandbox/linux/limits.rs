@@ -17,8 +17,6 @@ pub(super) const PROCESSES: u64 = 512;
 const MEMORY: u64 = 4 << 30;
 /// Open files of a process.
 pub(super) const FILES: u64 = 8192;
-/// Bytes of a file.
-const FILE_SIZE: u64 = 64 << 30;
 /// Where control groups are.
 const GROUPS: &str = "/sys/fs/cgroup";
 /// How the names of ours begin: then come the agent's process, its start time, and a number.
@@ -158,13 +156,13 @@ pub(super) fn join(directories: &[PathBuf]) -> io::Result<()> {
     Ok(())
 }
 
-/// Limits this process and what it starts, further where there is no group.
-pub(super) fn confine(has_group: bool) -> io::Result<()> {
+/// Limits this process and what it starts, a file to `file_size` bytes; further where there is no group.
+pub(super) fn confine(has_group: bool, file_size: u64) -> io::Result<()> {
     // No core. With a limit of 0, a machine that hands cores to a program would still start that, as root and outside,
     // with what the command left in its memory; 1 is what the kernel takes for "not even that".
     limit(Resource::Core, 1)?;
     limit(Resource::Nofile, FILES)?;
-    limit(Resource::Fsize, FILE_SIZE)?;
+    limit(Resource::Fsize, file_size)?;
     if !has_group {
         if counts_by_namespace() {
             limit(Resource::Nproc, PROCESSES)?;

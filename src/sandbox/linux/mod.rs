@@ -10,6 +10,8 @@
 //!
 //! Nothing here reads the command: what it may touch is decided by what it can see.
 
+mod aftermath;
+mod disk;
 mod enter;
 pub(super) mod explain;
 pub(super) mod filter;
@@ -22,18 +24,22 @@ pub(super) mod launch;
 mod limits;
 mod listener;
 mod mounts;
+mod named;
 mod obeyed;
 mod overlay;
 mod place;
 mod plan;
 mod probe;
+mod processes;
 pub(super) mod relay;
 mod report;
 mod repositories;
 pub(super) mod seccomp;
 mod secrets;
+mod settings;
 mod sockets;
 mod supervise;
+mod survey;
 pub(super) mod sys;
 
 use std::{
@@ -43,6 +49,7 @@ use std::{
     path::Path,
     process::{Child, Command, ExitCode, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -66,6 +73,9 @@ use crate::protocol::{CallId, SandboxMode};
 
 /// How long the end of a session's sandbox is waited for.
 const STOP_LIMIT: Timespec = Timespec { tv_sec: 3, tv_nsec: 0 };
+
+/// How long a command may take from when it is wrapped to its beginning.
+const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// The first argument of the helper in the roles of this sandbox.
 const ROLE: &str = "__sandbox";
@@ -91,15 +101,32 @@ pub(super) struct Linux {
     settings: Settings,
     plan: Plan,
     known: Arc<Mutex<Known>>,
+    /// The commands that are to begin, or have.
+    begun: Arc<Mutex<Begun>>,
     secrets: Mutex<Secrets>,
     /// Those that have a layer for commands; nothing where there can be none, or none is needed.
     repositories: Option<Arc<Mutex<Repositories>>>,
     network: Option<Network>,
-    holder: Mutex<Option<Holder>>,
+    holder: Arc<Mutex<Option<Holder>>>,
+    /// Whoever sees to it that the session's own directories don't fill the disk. Nothing until the first command.
+    watch: Mutex<Option<disk::Watch>>,
     /// The limits of all commands together, or why there are only those of each process. Goes after the holder.
     group: Result<limits::Group, String>,
     /// What is to be told with the next command.
-    said: Mutex<Vec<String>>,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+/// How many commands there should be, for one that was wrapped may not have begun yet.
+struct Begun {
+    wanted: u64,
+    last: Instant,
+}
+
+impl Begun {
+    /// Whether one is still to begin. One that could not be started is not waited for for ever.
+    fn is_pending(&self, layers: &Path) -> bool {
+        overlay::begun(layers) < self.wanted && self.last.elapsed() < START_LIMIT
+    }
 }
 
 /// A running holder. Its life line is the standard input of `child`.
@@ -129,19 +156,27 @@ impl Linux {
             Holder::start(&settings, &plan, network.as_ref()).map_err(|failure| explain(&failure))?;
         let layered = plan.write && holder.ready.layers.is_ok();
         let mut repositories = layered.then(|| Repositories::new(plan.repositories(), &plan.scratch));
-        let said = repositories.as_mut().map(Repositories::refresh).unwrap_or_default();
+        let known = match aftermath::left(&plan) {
+            Some(known) => known,
+            None => Known::of(plan.repositories(), aftermath::except(&plan)),
+        };
+        let said = repositories.as_mut().map(|all| all.refresh(known.repositories())).unwrap_or_default();
         let roots = plan.shared().map(Path::to_owned).collect();
         let secrets = Secrets::of(roots, settings.reveal.clone());
+        let wanted = overlay::begun(&overlay::place(&plan.scratch));
+        let begun = Begun { wanted, last: Instant::now() };
         Ok(Self {
             settings,
             secrets: Mutex::new(secrets),
-            known: Arc::new(Mutex::new(Known::of(plan.repositories()))),
+            known: Arc::new(Mutex::new(known)),
+            begun: Arc::new(Mutex::new(begun)),
             plan,
             repositories: repositories.map(|all| Arc::new(Mutex::new(all))),
             network,
-            holder: Mutex::new(Some(holder)),
+            holder: Arc::new(Mutex::new(Some(holder))),
+            watch: Mutex::new(None),
             group: limits::Group::new().map_err(|error| error.to_string()),
-            said: Mutex::new(said),
+            said: Arc::new(Mutex::new(said)),
         })
     }
 
@@ -173,6 +208,25 @@ impl Linux {
         Ok((holder.ready.clone(), holder.port()))
     }
 
+    /// Has the session's own directories watched from now on.
+    fn watch(&self) -> Result<(), SandboxError> {
+        let mut watch = lock(&self.watch);
+        if watch.is_none() {
+            let (holder, said) = (Arc::clone(&self.holder), Arc::clone(&self.said));
+            let end = move || {
+                let ended = lock(&holder).take();
+                drop(ended);
+            };
+            let tell = move |sentence| lock(&said).push(sentence);
+            let new = disk::Watch::new(&self.plan.scratch, self.settings.disk, end, tell);
+            *watch = Some(new.map_err(|error| SandboxError {
+                message: format!("no sandbox: the session's own directories can't be watched: {error}"),
+            })?);
+        }
+        watch.iter().for_each(disk::Watch::begin);
+        Ok(())
+    }
+
     fn env(&self, vars: env::Vars, port: Option<u16>, call: Option<&CallId>) -> env::Vars {
         let vars = env::with_programs(vars, Path::new(env::PROGRAMS));
         match (&self.network, port) {
@@ -190,7 +244,21 @@ impl Sandbox for Linux {
 
     fn wrap_for(&self, command: CommandLine, call: Option<&CallId>) -> Result<CommandLine, SandboxError> {
         let (ready, port) = self.ready()?;
-        lock(&self.known).ran = true;
+        self.watch()?;
+        let protected = {
+            // As one with the note that a command runs, for whoever looks whether one does.
+            let mut known = lock(&self.known);
+            let mut begun = lock(&self.begun);
+            begun.wanted += 1;
+            begun.last = Instant::now();
+            if !known.ran {
+                aftermath::leave(&known, &self.plan.scratch).map_err(|error| SandboxError {
+                    message: format!("the session's own directory can't be written: {error}"),
+                })?;
+            }
+            known.ran = true;
+            known.protected()
+        };
         let entry = Entry {
             hidden: lock(&self.secrets).paths(),
             groups: self.group.as_ref().map(limits::Group::directories).unwrap_or_default(),
@@ -202,7 +270,8 @@ impl Sandbox for Linux {
             tty: command.tty,
             cwd: command.cwd,
             written: self.plan.written(),
-            repositories: self.plan.repositories(),
+            protected,
+            file_size: self.settings.disk,
             sockets: sockets::below(&self.plan.seen()),
         };
         let mut args: Vec<OsString> = vec![ROLE.into(), "enter".into()];
@@ -254,7 +323,7 @@ impl Sandbox for Linux {
         let said = self
             .with_repositories(|repositories, known| {
                 let mut said = known.look();
-                said.extend(repositories.map(Repositories::refresh).unwrap_or_default());
+                said.extend(repositories.map(|all| all.refresh(known.repositories())).unwrap_or_default());
                 said
             })
             .await;
@@ -264,26 +333,49 @@ impl Sandbox for Linux {
 
     async fn publish(&self) -> Published {
         let layers = overlay::place(&self.plan.scratch);
+        let (begun, scratch) = (Arc::clone(&self.begun), self.plan.scratch.clone());
+        let ending = lock(&self.watch).as_ref().map(disk::Watch::ending);
         let said = self
             .with_repositories(move |repositories, known| {
+                // Should it be the disk that ended the command, that is told with it.
+                drop(ending.as_ref().map(|ending| lock(ending)));
                 let mut said = repositories.map(Repositories::publish).unwrap_or_default();
                 // Asked first: what begins to run now has nothing to do with what is found.
                 let alone = overlay::alone(&layers);
-                said.extend(known.quarantine());
-                known.ran = !matches!(alone, Ok(Some(_)));
-                said
+                let is_alone = matches!(alone, Ok(Some(_))) && !lock(&begun).is_pending(&layers);
+                said.extend(known.quarantine(is_alone));
+                if is_alone {
+                    aftermath::take_away(&scratch);
+                } else if let Err(error) = aftermath::leave(known, &scratch) {
+                    said.push(format!("{} can't be written: {error}", scratch.display()));
+                }
+                (said, is_alone)
             })
             .await;
+        let (said, alone) = said.unwrap_or_default();
+        if alone {
+            lock(&self.watch).iter().for_each(disk::Watch::rest);
+        }
         let mut warnings = std::mem::take(&mut *lock(&self.said));
-        warnings.extend(said.unwrap_or_default());
+        warnings.extend(said);
         Published { warnings }
     }
 
     async fn stop(&self) {
+        let watch = lock(&self.watch).take();
         let holder = lock(&self.holder).take();
         // Waits until the kernel has ended everything inside: milliseconds.
-        let _ = tokio::task::spawn_blocking(move || drop(holder)).await;
-        self.with_repositories(|repositories, _| repositories.map(Repositories::finish)).await;
+        let _ = tokio::task::spawn_blocking(move || drop((watch, holder))).await;
+        let scratch = self.plan.scratch.clone();
+        self.with_repositories(move |repositories, known| {
+            repositories.map(Repositories::finish);
+            if known.ran {
+                // Nobody hears of it any more.
+                known.quarantine(true);
+                aftermath::take_away(&scratch);
+            }
+        })
+        .await;
     }
 }
 

@@ -24,6 +24,7 @@ use rustix::{
 };
 
 use super::{
+    overlay,
     place::{self, at, kind, open_plain},
     plan::Plan,
     secrets,
@@ -67,6 +68,10 @@ const SECRETS: &[&str] = &[
     "/etc/sudoers.d",
     "/etc/wireguard",
 ];
+
+/// What is mounted over what is not to be seen.
+pub(super) const EMPTY_DIRECTORY: &str = "/.empty-directory";
+pub(super) const EMPTY_FILE: &str = "/.empty-file";
 
 /// What stands in the place of files that hold secrets.
 const MASK: &str = "/.hidden-file";
@@ -213,7 +218,11 @@ pub(super) fn proc_flags() -> MountFlags {
 
 /// The directories of the host that commands may write (or, in read-only mode, would), with their places inside.
 pub(super) fn writable(plan: &Plan) -> Vec<(PathBuf, PathBuf)> {
-    plan.private().into_iter().chain(plan.shared().map(|path| (path.to_owned(), path.to_owned()))).collect()
+    let shared = plan.shared().map(|path| (path.to_owned(), path.to_owned()));
+    // Once more, so that what is below a layer can be reached when there is one. Commands don't see these.
+    let below =
+        plan.repositories().into_iter().enumerate().map(|(number, path)| (path, overlay::root(number)));
+    plan.private().into_iter().chain(shared).chain(below).collect()
 }
 
 /// Makes the private directories of a session on the host.
@@ -288,7 +297,7 @@ fn devices() -> io::Result<()> {
 
 /// Covers secrets with nothing, wherever they can be seen.
 fn cover(plan: &Plan) -> io::Result<()> {
-    let empty = (Path::new("/.empty-directory"), Path::new("/.empty-file"));
+    let empty = (Path::new(EMPTY_DIRECTORY), Path::new(EMPTY_FILE));
     std::fs::DirBuilder::new().mode(0o500).create(empty.0)?;
     place::make(empty.1, false, &[])?;
     std::fs::write(MASK, secrets::TEXT)?;

@@ -1,46 +1,48 @@
 //! What other programs obey in the directories that commands write: git, editors and others do what it says, outside
 //! of every sandbox, so that it is not a command's to write.
 //!
-//! It is made read-only for each command anew, because a session is older than some repositories. What a command makes
-//! where there was none can't be prevented: it gets another name when the command has ended. Deeper in a directory is not
-//! looked for any.
+//! What the user has of it is read-only to commands. What a command makes, or puts into the place of something, can't
+//! be prevented: it gets another name when the command has ended.
 
 use std::{
-    collections::BTreeSet,
-    fs::File,
-    io::{self, Read as _},
-    os::fd::AsFd as _,
+    collections::{BTreeSet, HashMap, HashSet},
+    fs, io,
+    os::{fd::AsFd as _, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    fs::{Mode, OFlags, StatVfsMountFlags, fstatvfs},
+    fs::{StatVfsMountFlags, fstatvfs},
     mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree},
 };
 
-use crate::{
-    protocol::obeyed_names,
-    sandbox::publish::{adopt, filter::BARE, tree::Tree},
+use crate::sandbox::{
+    env,
+    publish::{adopt, filter::BARE, tree::Tree},
 };
 
 use super::{
+    named::{self, Named},
     overlay,
     place::{at, open_plain},
+    survey::{Found, Identity, Kind, Place, Stamp, Survey, Why},
     sys::{MountChange, set_mount},
 };
 
 const NAME: &str = ".git";
 
-/// More is no pointer to a repository.
-const LONGEST_POINTER: u64 = 4096;
+/// Sentences about one command's work.
+const SENTENCES: usize = 8;
 
-/// Makes what is obeyed in `roots` read-only, for this process's own mount namespace.
-pub(super) fn protect(roots: &[PathBuf]) -> io::Result<()> {
-    for path in roots.iter().flat_map(|root| places(root, roots)) {
-        let opened = match open_plain(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            // A link can't be covered. Where that of a repository leads is another of the places.
-            Err(_) if path.is_symlink() => continue,
+/// What is put out of the way may have hidden more of it, so often.
+const ROUNDS: usize = 8;
+
+/// Makes these places read-only, in the session's own mount namespace.
+pub(super) fn protect(places: &[PathBuf]) -> io::Result<()> {
+    for path in places {
+        let opened = match open_plain(path) {
+            // Something else is there meanwhile, of which the next look takes care.
+            Err(_) if !path.exists() || path.canonicalize().ok().as_ref() != Some(path) => continue,
             opened => opened?,
         };
         // What commands write there goes into a layer of the session's own.
@@ -51,117 +53,260 @@ pub(super) fn protect(roots: &[PathBuf]) -> io::Result<()> {
             | OpenTreeFlags::OPEN_TREE_CLOEXEC
             | OpenTreeFlags::AT_RECURSIVE
             | OpenTreeFlags::AT_EMPTY_PATH;
-        let tree = open_tree(&opened, "", whole).map_err(|error| at(&path, error.into()))?;
+        let tree = open_tree(&opened, "", whole).map_err(|error| at(path, error.into()))?;
         let set = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID;
         let change = MountChange { set, private: true, recursive: true, idmap: None };
-        set_mount(tree.as_fd(), &change).map_err(|error| at(&path, error))?;
+        set_mount(tree.as_fd(), &change).map_err(|error| at(path, error))?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-        move_mount(&tree, "", &opened, "", flags).map_err(|error| at(&path, error.into()))?;
+        move_mount(&tree, "", &opened, "", flags).map_err(|error| at(path, error.into()))?;
     }
     Ok(())
 }
 
-/// What is obeyed in a root, and what its `.git` leads to within the roots: a worktree's points to a directory by its
-/// text.
-fn places(root: &Path, roots: &[PathBuf]) -> Vec<PathBuf> {
-    let there = |path: &PathBuf| path.symlink_metadata().is_ok();
-    let mut found: Vec<PathBuf> = obeyed_names().map(|name| root.join(name)).filter(there).collect();
-    let git = root.join(NAME);
-    let Ok(meta) = git.symlink_metadata() else { return found };
-    let pointed = if meta.is_file() { pointer(&git, "gitdir:") } else { None };
-    let leads = |path: PathBuf| path.canonicalize().ok();
-    if let Some(directory) = leads(pointed.map_or(git, |to| root.join(to))) {
-        found.extend(pointer(&directory.join("commondir"), "").and_then(|to| leads(directory.join(to))));
-        found.push(directory);
-    }
-    found.retain(|path| roots.iter().any(|root| path.starts_with(root) && path != root));
-    found.sort();
-    found.dedup();
-    found
-}
-
-/// The path that a small file names after `word`.
-fn pointer(file: &Path, word: &str) -> Option<PathBuf> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(file, flags, Mode::empty()).ok()?);
-    let mut text = String::new();
-    file.take(LONGEST_POINTER).read_to_string(&mut text).ok()?;
-    Some(text.strip_prefix(word)?.trim().into())
-}
-
-/// What was there before a command, of what is obeyed at the top of each root.
+/// What was there before a command, of what is obeyed in the roots.
 pub(super) struct Known {
-    roots: Vec<PathBuf>,
-    there: BTreeSet<PathBuf>,
+    pub(super) roots: Vec<PathBuf>,
+    survey: Survey,
+    /// Configurations of git that count for every repository.
+    pub(super) settings: Vec<PathBuf>,
+    pub(super) home: PathBuf,
+    pub(super) there: HashMap<PathBuf, Identity>,
+    /// Directories among them, which are the same under another name.
+    directories: HashSet<Identity>,
+    /// What was closed to this user.
+    pub(super) closed: HashSet<(PathBuf, Stamp)>,
+    /// Repositories that were made anew while a command ran that can write them, and what is obeyed in each.
+    open: HashMap<PathBuf, adopt::Fingerprint>,
     /// Whether commands may have made something since.
     pub(super) ran: bool,
 }
 
 impl Known {
-    pub(super) fn of(roots: Vec<PathBuf>) -> Self {
-        let mut known = Self { roots, there: BTreeSet::new(), ran: false };
-        known.there = known.found().into_iter().collect();
+    /// What is there now, in `roots` but for what commands don't see.
+    pub(super) fn of(roots: Vec<PathBuf>, except: Vec<PathBuf>) -> Self {
+        let mut known = Self::new(roots, except, HashMap::new(), HashSet::new());
+        known.take();
         known
+    }
+
+    /// What is said to have been there.
+    pub(super) fn new(
+        roots: Vec<PathBuf>,
+        except: Vec<PathBuf>,
+        there: HashMap<PathBuf, Identity>,
+        closed: HashSet<(PathBuf, Stamp)>,
+    ) -> Self {
+        Self {
+            survey: Survey::new(roots.clone(), except),
+            roots,
+            settings: env::git_settings(),
+            home: env::home(),
+            directories: there.values().filter(|is| is.kind == Kind::Directory).copied().collect(),
+            there,
+            closed,
+            open: HashMap::new(),
+            ran: false,
+        }
     }
 
     /// Takes what is there for the user's, unless a command may have made it.
     pub(super) fn look(&mut self) -> Vec<String> {
         if self.ran {
-            return self.quarantine();
+            return self.quarantine(false);
         }
-        self.there = self.found().into_iter().collect();
+        self.take();
         Vec::new()
     }
 
-    fn found(&self) -> Vec<PathBuf> {
-        let there = |path: &PathBuf| path.symlink_metadata().is_ok();
-        let names = || obeyed_names().map(Path::new);
+    /// The directories of repositories, of any form. Those that are called so may be none.
+    pub(super) fn repositories(&self) -> Vec<PathBuf> {
+        let mut found: Vec<PathBuf> = self
+            .there
+            .iter()
+            .filter(|(path, is)| is.kind == Kind::Directory && (path.ends_with(NAME) || is_repository(path)))
+            .map(|(path, _)| path.clone())
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// All that commands must not change.
+    pub(super) fn protected(&self) -> Vec<PathBuf> {
         let mut found: Vec<PathBuf> =
-            self.roots.iter().flat_map(|root| names().map(|name| root.join(name))).filter(there).collect();
-        // What makes a directory a repository itself.
-        for root in &self.roots {
-            if BARE.iter().all(|name| there(&root.join(name))) {
-                found.push(root.join("HEAD"));
+            self.there.iter().filter(|(_, is)| is.kind != Kind::Link).map(|(path, _)| path.clone()).collect();
+        found.sort();
+        found
+    }
+
+    fn take(&mut self) {
+        let Found { places, closed } = self.found(|_, _| true);
+        self.closed = closed.into_iter().collect();
+        self.directories =
+            places.iter().map(|place| place.identity).filter(|is| is.kind == Kind::Directory).collect();
+        self.there = places.into_iter().map(|place| (place.path, place.identity)).collect();
+    }
+
+    /// What is obeyed by its name, and by what those places say that are the user's.
+    fn found(&mut self, is_theirs: impl Fn(&Self, &Place) -> bool) -> Found {
+        let mut found = self.survey.look();
+        let theirs: Vec<&Place> = found.places.iter().filter(|place| is_theirs(self, place)).collect();
+        let repositories: Vec<PathBuf> = theirs
+            .iter()
+            .filter(|place| place.identity.kind == Kind::Directory && is_repository(&place.path))
+            .map(|place| place.path.clone())
+            .collect();
+        let named: Named = named::named(&repositories, &self.settings, &self.home);
+        // A link among those that are obeyed by name leads to what is obeyed.
+        let links = theirs.iter().filter(|place| place.identity.kind == Kind::Link);
+        let led = links.flat_map(|place| named::way(&place.path));
+        let places: BTreeSet<PathBuf> = named.places().into_iter().chain(led).collect();
+        for path in places {
+            let is_apart = repositories.iter().any(|git| path.starts_with(git));
+            // The whole of a root can't be kept from commands.
+            let is_too_much = self.roots.iter().chain(&repositories).any(|inner| inner.starts_with(&path));
+            let is_known = found.places.iter().any(|place| place.path == path);
+            if is_apart || is_too_much || is_known || !self.survey.holds(&path) {
+                continue;
+            }
+            if let Some(identity) = Identity::at(&path) {
+                found.places.push(Place { path, identity, why: Why::Named });
             }
         }
         found
     }
 
+    /// Whether something was there before the command.
+    fn knows(&self, place: &Place) -> bool {
+        self.there.get(&place.path) == Some(&place.identity) || self.directories.contains(&place.identity)
+    }
+
     /// Puts what is new out of the way of those who would obey it. Gives what is to be told of it.
-    pub(super) fn quarantine(&mut self) -> Vec<String> {
+    ///
+    /// `alone`: no command runs any more.
+    pub(super) fn quarantine(&mut self, alone: bool) -> Vec<String> {
+        self.ran = !alone;
+        self.forget_changed();
         let mut said = Vec::new();
-        for path in self.found() {
-            if self.there.contains(&path) {
-                continue;
+        let mut stuck: HashSet<PathBuf> = HashSet::new();
+        for _ in 0..ROUNDS {
+            let Found { places, closed } = self.found(Self::knows);
+            let new: Vec<Place> = places
+                .into_iter()
+                .filter(|place| !self.knows(place) && !stuck.contains(&place.path))
+                .collect();
+            let closed: Vec<(PathBuf, Stamp)> =
+                closed.into_iter().filter(|closed| !self.closed.contains(closed)).collect();
+            if new.is_empty() && closed.is_empty() {
+                break;
             }
-            match untrusted(&path) {
-                Ok(to) if path.ends_with(NAME) => said.extend(adopt::adopt(&path, &to)),
-                Ok(to) => said.push(format!(
-                    "a command made {}: other programs would obey it, so that it is {} now, for the user to look at and \
-                     to rename",
-                    path.display(),
-                    to.file_name().unwrap_or_default().display()
-                )),
-                Err(error) => said.push(format!(
-                    "a command made {}, which other programs obey, and it can't be renamed ({error}): tell the user to \
-                     look at it before anything else",
-                    path.display()
-                )),
+            // Where a new link led is not what was meant.
+            let has_link = new.iter().any(|place| place.identity.kind == Kind::Link);
+            for place in new.into_iter().filter(|place| !has_link || place.identity.kind == Kind::Link) {
+                said.extend(self.put_away(&place, &mut stuck));
+            }
+            for (path, stamp) in closed {
+                if let Err(error) = open_up(&path) {
+                    said.push(format!(
+                        "{} can't be looked into ({error}), and a command may have put something there that other programs \
+                         obey: tell the user",
+                        path.display()
+                    ));
+                    self.closed.insert((path, stamp));
+                }
             }
         }
-        self.there = self.found().into_iter().collect();
+        self.take();
+        if said.len() > SENTENCES {
+            let more = said.len() - SENTENCES;
+            said.truncate(SENTENCES);
+            said.push(format!("{more} more of them were renamed in the same way, to untrusted.NAME"));
+        }
         said
     }
+
+    fn put_away(&mut self, place: &Place, stuck: &mut HashSet<PathBuf>) -> Vec<String> {
+        let path = match place.why {
+            Why::Repository => place.path.join("HEAD"),
+            Why::Name | Why::Named => place.path.clone(),
+        };
+        let shown = path.display();
+        match untrusted(&path) {
+            Ok(to) if place.why == Why::Name && path.ends_with(NAME) => {
+                let said = adopt::adopt(&path, &to);
+                // What is left of it is a repository too, whatever its name.
+                let _ = untrusted(&to.join("HEAD"));
+                if let Some(identity) = Identity::at(&path) {
+                    self.there.insert(path.clone(), identity);
+                    self.directories.insert(identity);
+                    if self.ran {
+                        self.open.insert(path.clone(), adopt::fingerprint(&path));
+                    }
+                }
+                said
+            }
+            Ok(to) => {
+                let name = to.file_name().unwrap_or_default().display().to_string();
+                let why = match place.why {
+                    Why::Name => "other programs would obey it",
+                    Why::Repository => "git would take the directory for a repository, and obey it",
+                    Why::Named => "git would run or obey it, because a configuration names it",
+                };
+                vec![format!(
+                    "a command made {shown}: {why}, so that it is {name} now, for the user to look at and to rename"
+                )]
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                stuck.insert(place.path.clone());
+                vec![format!(
+                    "a command made {shown}, which other programs obey, and it can't be renamed ({error}): tell the user to \
+                     look at it before anything else"
+                )]
+            }
+        }
+    }
+
+    /// Forgets of repositories that were made anew while a command ran those in which something else is obeyed now.
+    fn forget_changed(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        for (path, before) in open {
+            if adopt::fingerprint(&path) == before {
+                if self.ran {
+                    self.open.insert(path, before);
+                }
+            } else if let Some(identity) = self.there.remove(&path) {
+                self.directories.remove(&identity);
+            }
+        }
+    }
+}
+
+/// Whether git would take a directory for one of its own.
+fn is_repository(path: &Path) -> bool {
+    let has = |name: &str| path.join(name).symlink_metadata().is_ok();
+    BARE.iter().all(|name| has(name)) || (has("HEAD") && has("commondir"))
+}
+
+/// Lets this user look into a directory of his own.
+pub(super) fn open_up(path: &Path) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+
+    let opened = open_plain(path)?;
+    let held = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd()));
+    let mode = fs::metadata(&held)?.permissions().mode();
+    fs::set_permissions(&held, fs::Permissions::from_mode(mode | 0o700))?;
+    fs::read_dir(&held).map(drop)
 }
 
 /// Renames something to a name that nobody obeys.
 fn untrusted(path: &Path) -> io::Result<PathBuf> {
-    let name = path.file_name().unwrap_or_default().display().to_string();
+    let name = path.file_name().unwrap_or_default();
+    let shown = name.display().to_string();
     let parent = Tree::open(path.parent().unwrap_or(Path::new("/")))?;
     for number in 0..100 {
         let end = if number == 0 { String::new() } else { format!(".{number}") };
-        let to = format!("untrusted.{}{end}", name.trim_start_matches('.'));
-        match parent.rename_new(Path::new(&name), Path::new(&to)) {
+        let to = format!("untrusted.{}{end}", shown.trim_start_matches('.'));
+        match parent.rename_new(Path::new(name), Path::new(&to)) {
             Ok(()) => return Ok(path.with_file_name(to)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
@@ -172,56 +317,128 @@ fn untrusted(path: &Path) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
-    #[test]
-    fn a_repository_is_found_where_its_pointers_lead() {
+    fn fresh() -> (tempfile::TempDir, PathBuf, Known) {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
-        let [plain, tree, bare, none] = ["plain", "tree", "bare", "none"].map(|name| root.join(name));
-        for path in [&plain.join(".git"), &bare.join("worktrees/tree"), &tree, &none] {
-            std::fs::create_dir_all(path).unwrap();
-        }
-        std::fs::write(tree.join(".git"), "gitdir: ../bare/worktrees/tree\n").unwrap();
-        std::fs::write(bare.join("worktrees/tree/commondir"), "../..\n").unwrap();
-        std::os::unix::fs::symlink("/nowhere", none.join(".git")).unwrap();
-        let roots = [root.clone(), plain.clone()];
-        assert_eq!(places(&plain, &roots), [plain.join(".git")]);
-        assert_eq!(places(&tree, &roots), [bare.clone(), bare.join("worktrees/tree"), tree.join(".git")]);
-        assert_eq!(
-            places(&tree, std::slice::from_ref(&tree)),
-            [tree.join(".git")],
-            "what is outside can't be written anyway"
-        );
-        assert_eq!(places(&none, &roots), [none.join(".git")]);
-        assert_eq!(places(&root, &roots), [] as [PathBuf; 0]);
+        let known = Known::of(vec![root.clone()], Vec::new());
+        (dir, root, known)
     }
+
+    const NOTHING: [String; 0] = [];
 
     #[test]
     fn what_is_new_is_put_out_of_the_way_and_told_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().canonicalize().unwrap();
-        std::fs::write(root.join(".envrc"), "mine").unwrap();
-        let mut known = Known::of(vec![root.clone()]);
-        assert_eq!(known.quarantine(), [] as [String; 0]);
-        std::fs::create_dir(root.join(".vscode")).unwrap();
-        std::os::unix::fs::symlink("/nowhere", root.join(".mcp.json")).unwrap();
+        let (_dir, root, mut known) = fresh();
+        fs::write(root.join(".envrc"), "mine").unwrap();
+        assert_eq!(known.look(), NOTHING);
+        assert_eq!(known.quarantine(true), NOTHING);
+        fs::create_dir_all(root.join("deep/er/.vscode")).unwrap();
+        symlink("/nowhere", root.join(".mcp.json")).unwrap();
         for name in BARE {
-            std::fs::write(root.join(name), "").unwrap();
+            fs::write(root.join(name), "").unwrap();
         }
-        assert_eq!(known.quarantine().len(), 3);
-        assert_eq!(known.quarantine(), [] as [String; 0]);
-        for name in ["untrusted.vscode", "untrusted.mcp.json", "untrusted.HEAD", ".envrc"] {
+        assert_eq!(known.quarantine(true).len(), 3);
+        assert_eq!(known.quarantine(true), NOTHING);
+        for name in ["deep/er/untrusted.vscode", "untrusted.mcp.json", "untrusted.HEAD", ".envrc"] {
             assert!(root.join(name).symlink_metadata().is_ok(), "{name}");
         }
-        std::fs::create_dir(root.join(".vscode")).unwrap();
-        assert_eq!(known.quarantine().len(), 1);
-        assert!(root.join("untrusted.vscode.1").exists());
-        std::fs::create_dir(root.join(".idea")).unwrap();
-        assert_eq!(known.look(), [] as [String; 0]);
-        assert_eq!(known.quarantine(), [] as [String; 0], "the user made it");
-        std::fs::create_dir(root.join(".claude")).unwrap();
+        fs::create_dir(root.join("deep/er/.vscode")).unwrap();
+        assert_eq!(known.quarantine(true).len(), 1);
+        assert!(root.join("deep/er/untrusted.vscode.1").exists());
+        fs::create_dir(root.join(".idea")).unwrap();
+        assert_eq!(known.look(), NOTHING);
+        assert_eq!(known.quarantine(true), NOTHING, "the user made it");
+        fs::create_dir(root.join(".claude")).unwrap();
         known.ran = true;
         assert_eq!(known.look().len(), 1, "a command may have made it");
+    }
+
+    #[test]
+    fn what_takes_the_place_of_the_users_is_new_and_what_moves_is_not() {
+        let (_dir, root, mut known) = fresh();
+        fs::create_dir_all(root.join("a/.vscode")).unwrap();
+        fs::write(root.join("a/.envrc"), "mine").unwrap();
+        symlink("a", root.join(".zed")).unwrap();
+        known.look();
+        fs::rename(root.join("a"), root.join("b")).unwrap();
+        fs::create_dir_all(root.join("a/.vscode")).unwrap();
+        let said = known.quarantine(true);
+        // The link leads to something else now; of the file nobody can say whether it is the same.
+        assert_eq!(said.len(), 3, "{said:#?}");
+        for name in ["b/.vscode", "untrusted.a/untrusted.vscode", "b/untrusted.envrc"] {
+            assert!(root.join(name).exists(), "{name}: {said:#?}");
+        }
+    }
+
+    #[test]
+    fn what_a_configuration_names_is_kept_and_what_comes_in_its_place_is_not() {
+        let (_dir, root, mut known) = fresh();
+        for path in [".git/objects", ".git/refs", "tools", "hooks"] {
+            fs::create_dir_all(root.join(path)).unwrap();
+        }
+        fs::write(root.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        fs::write(
+            root.join(".git/config"),
+            "[core]\nhooksPath = hooks\n[diff]\nexternal = tools/differ\n[filter \"x\"]\nclean = sh x.sh\n",
+        )
+        .unwrap();
+        fs::write(root.join("tools/differ"), "").unwrap();
+        known.look();
+        let protected = known.protected();
+        for name in [".git", "hooks", "tools/differ"] {
+            assert!(protected.contains(&root.join(name)), "{name}: {protected:?}");
+        }
+        fs::rename(root.join("tools"), root.join("old")).unwrap();
+        fs::create_dir(root.join("tools")).unwrap();
+        fs::write(root.join("tools/differ"), "evil").unwrap();
+        fs::write(root.join("x.sh"), "evil").unwrap();
+        assert_eq!(known.quarantine(true).len(), 2);
+        assert!(root.join("tools/untrusted.differ").exists() && root.join("untrusted.x.sh").exists());
+        fs::remove_dir_all(root.join("tools")).unwrap();
+        symlink("old", root.join("tools")).unwrap();
+        assert_eq!(known.quarantine(true).len(), 1);
+        assert!(root.join("untrusted.tools").is_symlink());
+    }
+
+    #[test]
+    fn a_configuration_that_a_command_made_says_nothing_of_the_users_files() {
+        let (_dir, root, mut known) = fresh();
+        fs::create_dir_all(root.join("src")).unwrap();
+        fs::write(root.join("main"), "").unwrap();
+        fs::write(root.join("src/x"), "").unwrap();
+        known.look();
+        for path in ["sub/.git/objects", "sub/.git/refs"] {
+            fs::create_dir_all(root.join(path)).unwrap();
+        }
+        fs::write(root.join("sub/.git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        fs::write(root.join("sub/.git/config"), "[core]\nhooksPath = ../src\n[diff]\nexternal = ../main\n")
+            .unwrap();
+        symlink("src", root.join(".vscode")).unwrap();
+        known.quarantine(true);
+        assert!(root.join("src/x").exists() && root.join("main").exists());
+        assert!(root.join("sub/untrusted.git/config").exists() && root.join("untrusted.vscode").is_symlink());
+        assert!(!root.join("sub/untrusted.git/HEAD").exists());
+    }
+
+    #[test]
+    fn a_repository_made_anew_is_looked_at_again_while_a_command_runs() {
+        let (_dir, root, mut known) = fresh();
+        for path in ["sub/.git/objects", "sub/.git/refs"] {
+            fs::create_dir_all(root.join(path)).unwrap();
+        }
+        fs::write(root.join("sub/.git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        known.quarantine(false);
+        let config = root.join("sub/.git/config");
+        assert!(config.exists());
+        assert_eq!(known.quarantine(false), NOTHING);
+        fs::write(&config, "[core]\nfsmonitor = evil\n").unwrap();
+        assert_eq!(known.quarantine(true).len(), 1);
+        assert!(!fs::read_to_string(&config).unwrap().contains("evil"));
+        fs::write(&config, "[core]\nfsmonitor = mine\n").unwrap();
+        assert_eq!(known.quarantine(true), NOTHING, "nobody was there but the user");
     }
 }

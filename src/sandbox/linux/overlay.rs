@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Write as _},
     os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -26,12 +26,16 @@ use rustix::{
 use super::{
     hold::become_user,
     launch::eprint_raw,
+    obeyed,
     place::{at, open_plain},
-    plan::Entry,
+    plan::{Entry, Overlay},
 };
 
 /// Where the session's layers are, for the processes that mount them. Commands don't see it.
 pub(super) const LAYERS: &str = "/.layers";
+
+/// How the roots are called there, as they are without layers: each with its number.
+const ROOT: &str = "root-";
 
 /// Held by those who use the layers, in their own directory.
 const USED: &str = "used";
@@ -46,11 +50,17 @@ pub(super) const WORK: &str = "work";
 /// What the kernel calls this file system.
 const MAGIC: u32 = 0x794c_7630;
 
-/// Says that a command uses the layers below `layers`, until the file is closed.
+/// Says that a command uses the layers below `layers`, until the file is closed. Each is counted.
 pub(super) fn used(layers: &Path) -> io::Result<File> {
-    let file = used_file(layers)?;
+    let mut file = used_file(layers)?;
     flock(&file, FlockOperation::LockShared)?;
+    file.write_all(b".")?;
     Ok(file)
+}
+
+/// How many commands have begun to use the layers.
+pub(super) fn begun(layers: &Path) -> u64 {
+    layers.join(USED).metadata().map_or(0, |meta| meta.len())
 }
 
 /// The same for somebody who needs them alone; nothing while they are used.
@@ -65,26 +75,39 @@ pub(super) fn alone(layers: &Path) -> io::Result<Option<File>> {
 
 fn used_file(layers: &Path) -> io::Result<File> {
     let path = layers.join(USED);
-    File::options().create(true).truncate(false).write(true).open(&path).map_err(|error| at(&path, error))
+    File::options().create(true).append(true).open(&path).map_err(|error| at(&path, error))
 }
 
-/// Mounts what a command is to see of the repositories, or renews it. In the session's own mount namespace.
+/// Where a root is without layers.
+pub(super) fn root(number: usize) -> PathBuf {
+    Path::new(LAYERS).join(format!("{ROOT}{number}"))
+}
+
+/// Where a path below one of these roots is without layers.
+pub(super) fn real(path: &Path, roots: &[PathBuf]) -> Option<PathBuf> {
+    let within = roots.iter().enumerate().filter(|(_, root)| path.starts_with(root));
+    let (number, within) = within.max_by_key(|(_, root)| root.components().count())?;
+    Some(root(number).join(path.strip_prefix(within).ok()?))
+}
+
+/// Mounts what a command is to see of the repositories, or renews it, and makes what others obey read-only. In the
+/// session's own mount namespace.
 pub(super) fn prepare(entry: &Entry) -> io::Result<()> {
-    if entry.overlays.is_empty() {
+    if entry.overlays.is_empty() && entry.protected.is_empty() {
         return Ok(());
     }
     become_user(entry.user)?;
     let lock = Path::new(LAYERS).join(MOUNTING);
     let lock = File::options().create(true).truncate(false).write(true).open(lock)?;
     flock(&lock, FlockOperation::LockExclusive)?;
-    for (git, layer) in &entry.overlays {
+    for overlay in &entry.overlays {
         // Then it is read-only, as every other one that has no layer.
-        if let Err(error) = show(git, layer) {
-            eprint_raw(&format!("agent: {} is read-only for this command: {error}\n", git.display()));
+        if let Err(error) = show(overlay) {
+            eprint_raw(&format!("agent: {} is read-only for this command: {error}\n", overlay.git.display()));
         }
     }
     chdir("/")?;
-    Ok(())
+    obeyed::protect(&entry.protected)
 }
 
 /// Takes the layers away from a command's own namespace.
@@ -102,13 +125,14 @@ pub(super) fn is_layered(opened: &OwnedFd) -> io::Result<bool> {
     Ok(overlay && attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-fn show(git: &Path, layer: &Path) -> io::Result<()> {
+fn show(overlay: &Overlay) -> io::Result<()> {
+    let Overlay { git, below, layer } = overlay;
     let opened = open_plain(git)?;
     if is_layered(&opened)? {
         let context = fspick(&opened, "", FsPickFlags::FSPICK_EMPTY_PATH | FsPickFlags::FSPICK_CLOEXEC)?;
         return Ok(fsconfig_reconfigure(context.as_fd())?);
     }
-    let tree = layered(&opened, &Path::new(LAYERS).join(layer))?;
+    let tree = layered(&open_plain(below)?, &Path::new(LAYERS).join(layer))?;
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(&tree, "", &opened, "", flags).map_err(|error| at(git, error.into()))
 }

@@ -120,7 +120,7 @@ impl Plan {
         paths
     }
 
-    /// The directories in which what git obeys must be kept from commands.
+    /// The directories in which what others obey must be kept from commands.
     pub(super) fn repositories(&self) -> Vec<PathBuf> {
         if self.write { self.shared().map(Path::to_owned).collect() } else { Vec::new() }
     }
@@ -293,18 +293,31 @@ pub(super) struct Entry {
     pub(super) tty: bool,
     pub(super) cwd: PathBuf,
     pub(super) written: Vec<PathBuf>,
-    /// Directories whose `.git` is kept from the command.
-    pub(super) repositories: Vec<PathBuf>,
+    /// What the command must not change, because others obey it.
+    pub(super) protected: Vec<PathBuf>,
+    /// Bytes of a file at most.
+    pub(super) file_size: u64,
     /// Sockets of the host that the command would see.
     pub(super) sockets: Vec<PathBuf>,
     /// Where the layers of repositories are on the host.
     pub(super) layers: PathBuf,
-    /// Each `.git` that has a layer, and the name of that.
-    pub(super) overlays: Vec<(PathBuf, PathBuf)>,
+    /// The repositories that have layers.
+    pub(super) overlays: Vec<Overlay>,
     /// The control groups of the session.
     pub(super) groups: Vec<PathBuf>,
     /// Files that the command must not read.
     pub(super) hidden: Vec<PathBuf>,
+}
+
+/// A repository that has a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Overlay {
+    /// Its directory, as commands know it.
+    pub(super) git: PathBuf,
+    /// The same without the layer: see [`overlay::real`].
+    pub(super) below: PathBuf,
+    /// The name of the layer.
+    pub(super) layer: PathBuf,
 }
 
 impl Entry {
@@ -316,10 +329,11 @@ impl Entry {
             self.user.map_or_else(|| "-".into(), |user| user.to_string().into()),
             if self.tty { "tty" } else { "pipes" }.into(),
             self.cwd.clone().into_os_string(),
+            self.file_size.to_string().into(),
         ];
         args.extend(self.written.iter().map(|path| path.clone().into_os_string()));
         args.push("-".into());
-        args.extend(self.repositories.iter().map(|path| path.clone().into_os_string()));
+        args.extend(self.protected.iter().map(|path| path.clone().into_os_string()));
         args.push("-".into());
         args.extend(self.sockets.iter().map(|path| path.clone().into_os_string()));
         args.push("-".into());
@@ -328,11 +342,9 @@ impl Entry {
         args.extend(self.hidden.iter().map(|path| path.clone().into_os_string()));
         args.push("-".into());
         args.push(self.layers.clone().into_os_string());
-        args.extend(
-            self.overlays
-                .iter()
-                .flat_map(|(git, layer)| [git, layer].map(|path| path.clone().into_os_string())),
-        );
+        args.extend(self.overlays.iter().flat_map(|Overlay { git, below, layer }| {
+            [git, below, layer].map(|path| path.clone().into_os_string())
+        }));
         args
     }
 
@@ -341,25 +353,29 @@ impl Entry {
     pub(super) fn from_args(args: &[OsString]) -> Option<(Self, &[OsString])> {
         let end = args.iter().position(|arg| arg == "--")?;
         let (entry, command) = (args.get(..end)?, args.get(end + 1..)?);
-        let [holder, started, user, streams, cwd, paths @ ..] = entry else { return None };
+        let [holder, started, user, streams, cwd, file_size, paths @ ..] = entry else { return None };
         let mut lists = paths.splitn(6, |arg| arg == "-");
         let mut list = || Some(lists.next()?.iter().map(PathBuf::from).collect::<Vec<_>>());
-        let (written, repositories, sockets, groups, hidden) = (list()?, list()?, list()?, list()?, list()?);
-        let [layers, pairs @ ..] = lists.next()? else { return None };
-        let pair = |pair: &[OsString]| Some((pair.first()?.into(), pair.get(1)?.into()));
+        let (written, protected, sockets, groups, hidden) = (list()?, list()?, list()?, list()?, list()?);
+        let [layers, overlays @ ..] = lists.next()? else { return None };
+        let overlay = |parts: &[OsString]| {
+            let [git, below, layer] = parts else { return None };
+            Some(Overlay { git: git.into(), below: below.into(), layer: layer.into() })
+        };
         let entry = Self {
             holder: number(holder)?,
             started: number(started)?,
             user: if user == "-" { None } else { Some(number(user)?) },
             tty: streams == "tty",
             cwd: cwd.into(),
+            file_size: number(file_size)?,
             written,
-            repositories,
+            protected,
             sockets,
             groups,
             hidden,
             layers: layers.into(),
-            overlays: pairs.chunks(2).map(pair).collect::<Option<_>>()?,
+            overlays: overlays.chunks(3).map(overlay).collect::<Option<_>>()?,
         };
         Some((entry, command))
     }
@@ -405,16 +421,19 @@ mod tests {
             user in prop::option::of(any::<u32>()),
             tty: bool,
             cwd in path(),
+            file_size: u64,
             written in prop::collection::vec(path(), 0..3),
-            repositories in prop::collection::vec(path(), 0..3),
+            protected in prop::collection::vec(path(), 0..3),
             sockets in prop::collection::vec(path(), 0..3),
             groups in prop::collection::vec(path(), 0..3),
             hidden in prop::collection::vec(path(), 0..3),
             layers in path(),
-            overlays in prop::collection::vec((path(), path()), 0..3),
+            overlays in prop::collection::vec((path(), path(), path()), 0..3),
             command in prop::collection::vec("[-a-z ]{0,4}", 1..4),
         ) {
-            let entry = Entry { holder, started, user, tty, cwd, written, repositories, sockets, layers, overlays, groups, hidden };
+            let overlay = |(git, below, layer)| Overlay { git, below, layer };
+            let overlays = overlays.into_iter().map(overlay).collect();
+            let entry = Entry { holder, started, user, tty, cwd, file_size, written, protected, sockets, layers, overlays, groups, hidden };
             let command: Vec<OsString> = command.into_iter().map(OsString::from).collect();
             let mut args = entry.to_args();
             args.push("--".into());

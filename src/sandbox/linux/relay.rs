@@ -81,7 +81,7 @@ pub(super) fn code(status: WaitStatus) -> i32 {
 }
 
 /// Lets go of the command's streams, so that who reads them sees their end with the command's.
-pub(super) fn release_streams() {
+pub(in crate::sandbox) fn release_streams() {
     // Without /dev/null the streams stay: late ends are better than none.
     if let Ok(null) = null() {
         let _ = rustix::stdio::dup2_stdin(null.as_fd());

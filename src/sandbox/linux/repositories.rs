@@ -2,15 +2,25 @@
 
 use std::{
     io,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use super::overlay::{self, UPPER, WORK};
+use super::{
+    overlay::{self, UPPER, WORK},
+    plan::Overlay,
+    survey::{Identity, Kind},
+};
 use crate::sandbox::publish::repository::{Layer, Repository};
+
+/// More repositories have no layer, and are read-only.
+const MOST: usize = 100;
+
+/// How deep a module's name, and how deep modules in modules are looked for.
+const DEPTH: usize = 8;
 
 /// All repositories of a session.
 pub(super) struct Repositories {
+    /// The directories that commands see, in the order of the plan.
     roots: Vec<PathBuf>,
     /// Where the layers are.
     layers: PathBuf,
@@ -22,8 +32,8 @@ pub(super) struct Repositories {
 /// A repository with its layer.
 struct Slot {
     git: PathBuf,
-    /// Device and inode: another one in its place has another layer.
-    is: (u64, u64),
+    /// Another one in its place has another layer, and the same one has it under another name too.
+    is: Identity,
     name: PathBuf,
     repository: Repository,
 }
@@ -33,14 +43,21 @@ impl Repositories {
         Self { roots, layers: overlay::place(scratch), slots: Vec::new(), told: Vec::new() }
     }
 
-    /// Each `.git` that has a layer, with the layer's name.
-    pub(super) fn overlays(&self) -> Vec<(PathBuf, PathBuf)> {
-        self.slots.iter().map(|slot| (slot.git.clone(), slot.name.clone())).collect()
+    /// Each repository that has a layer, those before that hold others.
+    pub(super) fn overlays(&self) -> Vec<Overlay> {
+        let overlay = |slot: &Slot| {
+            let below = overlay::real(&slot.git, &self.roots)?;
+            Some(Overlay { git: slot.git.clone(), below, layer: slot.name.clone() })
+        };
+        let mut all: Vec<Overlay> = self.slots.iter().filter_map(overlay).collect();
+        all.sort_by(|a, b| a.git.cmp(&b.git));
+        all
     }
 
-    /// Makes what the user changed visible to the next command. Gives what is to be told.
-    pub(super) fn refresh(&mut self) -> Vec<String> {
-        let mut said = self.look();
+    /// Makes what the user changed visible to the next command, of the repositories that there are now. Gives what is to be
+    /// told.
+    pub(super) fn refresh(&mut self, found: Vec<PathBuf>) -> Vec<String> {
+        let mut said = self.look(found);
         said.extend(self.with_layers(Repository::refresh));
         said
     }
@@ -63,21 +80,22 @@ impl Repositories {
         self.slots.iter_mut().flat_map(|slot| work(&mut slot.repository, layer)).collect()
     }
 
-    /// Finds the repositories there are now.
-    fn look(&mut self) -> Vec<String> {
+    /// Opens the repositories there are now, and the modules in them.
+    fn look(&mut self, found: Vec<PathBuf>) -> Vec<String> {
         let mut said = Vec::new();
-        for root in self.roots.clone() {
-            let git = root.join(".git");
-            let is = git
-                .symlink_metadata()
-                .ok()
-                .filter(std::fs::Metadata::is_dir)
-                .map(|meta| (meta.dev(), meta.ino()));
-            if self.slots.iter().any(|slot| slot.git == git && Some(slot.is) == is) {
+        let mut all = Vec::new();
+        for git in found {
+            modules(&git.join("modules"), &mut all, DEPTH);
+            all.push(git);
+        }
+        all.truncate(MOST);
+        let mut before = std::mem::take(&mut self.slots);
+        for git in all {
+            let Some(is) = Identity::at(&git).filter(|is| is.kind == Kind::Directory) else { continue };
+            if let Some(at) = before.iter().position(|slot| slot.git == git && slot.is == is) {
+                self.slots.push(before.swap_remove(at));
                 continue;
             }
-            self.slots.retain(|slot| slot.git != git);
-            let Some(is) = is else { continue };
             match self.open(&git, is) {
                 Ok(slot) => self.slots.push(slot),
                 Err(error) if !self.told.contains(&git) => {
@@ -90,9 +108,8 @@ impl Repositories {
         said
     }
 
-    fn open(&self, git: &Path, is: (u64, u64)) -> io::Result<Slot> {
-        let digest = blake3::hash(git.as_os_str().as_encoded_bytes()).to_hex();
-        let name = PathBuf::from(format!("{}-{:x}-{:x}", digest.get(..12).unwrap_or_default(), is.0, is.1));
+    fn open(&self, git: &Path, is: Identity) -> io::Result<Slot> {
+        let name = PathBuf::from(is.name());
         let layer = self.layers.join(&name);
         for part in [UPPER, WORK] {
             std::fs::create_dir_all(layer.join(part))?;
@@ -112,6 +129,23 @@ impl Repositories {
                 let work = layer.join(WORK);
                 let _ = std::fs::remove_dir(work.join("work")).and_then(|()| std::fs::remove_dir_all(&layer));
             }
+        }
+    }
+}
+
+/// The repositories of modules (gitsubmodules(7)), which git keeps in that of the whole.
+fn modules(directory: &Path, found: &mut Vec<PathBuf>, depth: usize) {
+    let Some(depth) = depth.checked_sub(1) else { return };
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        if path.join("HEAD").is_file() {
+            modules(&path.join("modules"), found, depth);
+            found.push(path);
+        } else {
+            modules(&path, found, depth);
         }
     }
 }

@@ -12,12 +12,10 @@ use rustix::{
 };
 
 use super::{
+    mounts::EMPTY_FILE,
     place::{at, kind, open_plain},
     sys::{MountChange, set_mount},
 };
-
-/// What is mounted over them: see `mounts`.
-const NOTHING: &str = "/.empty-file";
 
 /// The sockets that processes of this network namespace listen on by a path below one of `roots`.
 pub(super) fn below(roots: &[PathBuf]) -> Vec<PathBuf> {
@@ -62,7 +60,7 @@ pub(super) fn cover(sockets: &[PathBuf]) -> io::Result<()> {
             continue;
         }
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        let nothing = open_tree(CWD, NOTHING, flags).map_err(|error| at(path, error.into()))?;
+        let nothing = open_tree(CWD, EMPTY_FILE, flags).map_err(|error| at(path, error.into()))?;
         let set = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID;
         set_mount(nothing.as_fd(), &MountChange { set, private: true, ..MountChange::default() })
             .map_err(|error| at(path, error))?;

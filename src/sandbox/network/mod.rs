@@ -232,6 +232,27 @@ impl Network {
         Ok(Served { port, _stop: stop.drop_guard() })
     }
 
+    /// Serves one client that came to one of the proxy's addresses, beside the others, once there is room for it.
+    pub fn take_in<S>(&self, stream: S, at: IpAddr)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (network, call) = (self.clone(), self.call_at(at));
+        let serving = async move {
+            let stop = network.inner.stop.clone();
+            let serving = async {
+                // It is never closed.
+                let _permit = Arc::clone(&network.inner.room).acquire_owned().await;
+                network.serve(stream, call).await;
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = serving => {}
+            }
+        };
+        self.inner.tasks.spawn_on(serving, &self.inner.runtime);
+    }
+
     /// Serves one client to the end, whatever its stream is made of. `call` is the call whose command it is.
     pub async fn serve<S>(&self, stream: S, call: Option<CallId>)
     where

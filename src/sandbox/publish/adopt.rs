@@ -105,3 +105,31 @@ fn is_default(untrusted: &Path) -> io::Result<bool> {
     );
     Ok(plain_config && samples)
 }
+
+/// What is obeyed in a repository: two that are alike have the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::sandbox) struct Fingerprint(Option<blake3::Hash>);
+
+/// That of the repository at `git`; of one that can't be read, that.
+pub(in crate::sandbox) fn fingerprint(git: &Path) -> Fingerprint {
+    let look = || -> io::Result<blake3::Hash> {
+        let tree = Tree::open(git)?;
+        let mut hash = blake3::Hasher::new();
+        // Of the objects only where else they are looked for.
+        let into = |path: &Path| {
+            !path.starts_with("objects") || path == Path::new("objects") || path.ends_with("info")
+        };
+        for (path, entry) in tree.walk(into)? {
+            let obeyed = filter::Verdict::Keep(filter::Keep::Obeyed);
+            if filter::judge(&path, entry.kind) != obeyed {
+                continue;
+            }
+            let content = if entry.kind == Kind::File { tree.read(&path, SMALL)? } else { None };
+            let kind = [u8::from(entry.kind == Kind::File), u8::from(entry.kind == Kind::Directory)];
+            hash.update(path.as_os_str().as_encoded_bytes()).update(&[0]).update(&kind);
+            hash.update(blake3::hash(&content.unwrap_or_default()).as_bytes());
+        }
+        Ok(hash.finalize())
+    };
+    Fingerprint(look().ok())
+}

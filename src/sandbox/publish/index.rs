@@ -3,7 +3,10 @@
 //! An index is written anew by each `git status`, so that two of them are compared by what they say, and not by their
 //! bytes. Its paths are written to by whoever checks out of it, so that none may lead into a `.git` or out of the tree.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+
+use sha1::{Digest as _, Sha1};
+use sha2::Sha256;
 
 /// More entries than any tree has.
 const MOST: u32 = 50_000_000;
@@ -12,11 +15,81 @@ const MOST: u32 = 50_000_000;
 pub(in crate::sandbox) fn digest(content: &[u8], id_length: usize) -> Result<String, &'static str> {
     let mut hash = blake3::Hasher::new();
     each(content, id_length, |entry| {
-        let Entry { path, mode, id, flags, further } = entry;
+        let Entry { path, mode, id, flags, further, .. } = entry;
         hash.update(path).update(&[0]).update(&mode.to_be_bytes()).update(id);
         hash.update(&(flags & 0xb000).to_be_bytes()).update(&(further & 0x6000).to_be_bytes());
     })?;
     Ok(hash.finalize().to_hex().to_string())
+}
+
+/// What git remembers of a file (gitformat-index(5)), and where in the entry its mode stands among that.
+const STAT: usize = 40;
+const MODE: std::ops::Range<usize> = 24..28;
+
+/// Flags that have git not look at a file: "assume valid" and, among the further ones, "skip worktree".
+const NOT_LOOKED: u16 = 0x8000;
+const NOT_LOOKED_FURTHER: u16 = 0x4000;
+
+/// The index, without what git outside would believe of the files without a look at them. What a file was like when
+/// its content was known, stays only where the user's own index says the same; so does a wish not to look at one. Of
+/// the other entries git reads the files anew. Nothing stays of what follows the entries, which git keeps for speed: it
+/// names trees, and files that are not new.
+///
+/// # Errors
+/// When it is no index to be trusted, or leaves out directories that the user's does not leave out.
+pub(in crate::sandbox) fn distrusted(
+    content: &[u8],
+    theirs: Option<&[u8]>,
+    id_length: usize,
+) -> Result<Vec<u8>, &'static str> {
+    let mut known = HashMap::new();
+    if let Some(theirs) = theirs {
+        let remember = |entry: &Entry<'_>| {
+            let said = (entry.stat.to_vec(), entry.id.to_vec(), entry.flags & !NAME_LENGTH, entry.further);
+            known.insert((entry.path.to_vec(), entry.flags & STAGE), said);
+        };
+        // Of one that is not understood nothing is known.
+        if each(theirs, id_length, remember).is_err() {
+            known.clear();
+        }
+    }
+    let mut new = content.to_vec();
+    let (mut hidden, mut sparse) = (false, false);
+    let end = each(content, id_length, |entry| {
+        let said = known.get(&(entry.path.to_vec(), entry.flags & STAGE));
+        let wishes = said.map_or((0, 0), |said| (said.2, said.3));
+        if entry.mode == DIRECTORY {
+            sparse = true;
+            hidden |= wishes.1 & NOT_LOOKED_FURTHER == 0;
+            return;
+        }
+        let same = said.is_some_and(|(stat, id, ..)| stat == entry.stat && id == entry.id);
+        if !same && let Some(stat) = new.get_mut(entry.at..entry.at + STAT) {
+            let mode: Vec<u8> = stat.get(MODE).unwrap_or_default().to_vec();
+            stat.fill(0);
+            if let Some(place) = stat.get_mut(MODE) {
+                place.copy_from_slice(&mode);
+            }
+        }
+        let at = entry.at + STAT + id_length;
+        let flags = entry.flags & !(NOT_LOOKED & !wishes.0);
+        let further = entry.further & !(NOT_LOOKED_FURTHER & !wishes.1);
+        for (at, value, there) in [(at, flags, true), (at + 2, further, entry.flags & EXTENDED != 0)] {
+            if let Some(place) = new.get_mut(at..at + 2).filter(|_| there) {
+                place.copy_from_slice(&value.to_be_bytes());
+            }
+        }
+    })?;
+    if hidden {
+        return Err("it leaves out directories (a sparse index)");
+    }
+    new.truncate(end);
+    if sparse {
+        new.extend(b"sdir\0\0\0\0");
+    }
+    let sum = if id_length == 20 { Sha1::digest(&new).to_vec() } else { Sha256::digest(&new).to_vec() };
+    new.extend(sum);
+    Ok(new)
 }
 
 /// Whether an index may take the place of the user's own: why not.
@@ -47,7 +120,18 @@ fn modules(content: &[u8], id_length: usize) -> Result<BTreeSet<Vec<u8>>, &'stat
 /// The mode of a repository in a tree (gitformat-index(5): "gitlink").
 const MODULE: u32 = 0o160_000;
 
+/// That of a directory whose files are left out ("sparse directory").
+const DIRECTORY: u32 = 0o040_000;
+
+/// Parts of an entry's flags.
+const EXTENDED: u16 = 0x4000;
+const STAGE: u16 = 0x3000;
+const NAME_LENGTH: u16 = 0x0fff;
+
 struct Entry<'a> {
+    /// Where it begins.
+    at: usize,
+    stat: &'a [u8],
     path: &'a [u8],
     mode: u32,
     id: &'a [u8],
@@ -55,7 +139,8 @@ struct Entry<'a> {
     further: u16,
 }
 
-fn each(content: &[u8], id_length: usize, mut seen: impl FnMut(&Entry<'_>)) -> Result<(), &'static str> {
+/// Goes through all entries, and gives where they end.
+fn each(content: &[u8], id_length: usize, mut seen: impl FnMut(&Entry<'_>)) -> Result<usize, &'static str> {
     let mut rest = Reader(content);
     if rest.take(4)? != b"DIRC" {
         return Err("it is no index");
@@ -68,11 +153,12 @@ fn each(content: &[u8], id_length: usize, mut seen: impl FnMut(&Entry<'_>)) -> R
     let mut path: Vec<u8> = Vec::new();
     for _ in 0..count {
         let before = rest.0.len();
-        let stat = rest.take(40)?;
-        let mode = Reader(stat.get(24..).unwrap_or_default()).u32()?;
+        let at = content.len() - before;
+        let stat = rest.take(STAT)?;
+        let mode = Reader(stat.get(MODE).unwrap_or_default()).u32()?;
         let id = rest.take(id_length)?;
         let flags = rest.u16()?;
-        let further = if flags & 0x4000 != 0 { rest.u16()? } else { 0 };
+        let further = if flags & EXTENDED != 0 { rest.u16()? } else { 0 };
         if version == 4 {
             let kept = path.len().checked_sub(rest.varint()?).ok_or("its paths are broken")?;
             path.truncate(kept);
@@ -86,8 +172,9 @@ fn each(content: &[u8], id_length: usize, mut seen: impl FnMut(&Entry<'_>)) -> R
             rest.take((8 - length % 8) % 8)?;
         }
         is_path(&path, mode)?;
-        seen(&Entry { path: &path, mode, id, flags, further });
+        seen(&Entry { at, stat, path: &path, mode, id, flags, further });
     }
+    let end = content.len() - rest.0.len();
     while rest.0.len() > id_length {
         let name = rest.take(4)?;
         let length = usize::try_from(rest.u32()?).map_err(|_| "it is broken")?;
@@ -100,11 +187,11 @@ fn each(content: &[u8], id_length: usize, mut seen: impl FnMut(&Entry<'_>)) -> R
     if rest.0.len() != id_length {
         return Err("it is cut off");
     }
-    Ok(())
+    Ok(end)
 }
 
 fn is_path(path: &[u8], mode: u32) -> Result<(), &'static str> {
-    let directory = mode == 0o040_000;
+    let directory = mode == DIRECTORY;
     if !directory && !matches!(mode, 0o100_644 | 0o100_755 | 0o120_000 | MODULE) {
         return Err("it holds something that is neither file, link nor module");
     }
@@ -249,6 +336,81 @@ mod tests {
             assert!(digest(&one(path, 0o100_644), 20).is_err(), "{path}");
         }
         assert!(digest(&one("a", 0o100_666), 20).is_err());
+    }
+
+    #[test]
+    fn what_git_would_believe_of_files_is_not_in_it_but_what_the_users_own_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path();
+        git(at, &["init", "-q"]);
+        for name in ["a", "b", "c"] {
+            std::fs::write(at.join(name), name).unwrap();
+        }
+        git(at, &["add", "-A"]);
+        git(at, &["-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "x"]);
+        let index = at.join(".git/index");
+        let said = |args: &[&str]| {
+            let said = Command::new("git").args(args).current_dir(at).output().unwrap();
+            String::from_utf8(said.stdout).unwrap()
+        };
+        let theirs = std::fs::read(&index).unwrap();
+        for (forgery, version) in [("--assume-unchanged", "2"), ("--skip-worktree", "4")] {
+            git(at, &["update-index", "--index-version", version, forgery, "b"]);
+            std::fs::write(at.join("b"), "changed").unwrap();
+            git(at, &["update-index", "--untracked-cache"]);
+            git(at, &["status"]);
+            std::fs::write(at.join("new"), "").unwrap();
+            let forged = std::fs::read(&index).unwrap();
+            assert!(memchr::memmem::find(&forged, b"UNTR").is_some());
+            let honest = distrusted(&forged, Some(&theirs), 20).unwrap();
+            assert!(memchr::memmem::find(&honest, b"UNTR").is_none());
+            std::fs::write(&index, &honest).unwrap();
+            assert_eq!(said(&["status", "--porcelain"]), " M b\n?? new\n", "{forgery}");
+            git(at, &["fsck", "--strict"]);
+            // A wish of the user's stays.
+            assert_eq!(
+                digest(&distrusted(&forged, Some(&forged), 20).unwrap(), 20),
+                digest(&forged, 20),
+                "{forgery}"
+            );
+            std::fs::write(&index, &theirs).unwrap();
+            std::fs::remove_file(at.join("new")).unwrap();
+            std::fs::write(at.join("b"), "b").unwrap();
+        }
+        // What a file was like is taken from nobody else.
+        std::fs::write(at.join("a"), "A").unwrap();
+        let mut forged = theirs.clone();
+        let meta = at.join("a").symlink_metadata().unwrap();
+        {
+            use std::os::unix::fs::MetadataExt as _;
+            let fields = [
+                meta.ctime() as u32,
+                meta.ctime_nsec() as u32,
+                meta.mtime() as u32,
+                meta.mtime_nsec() as u32,
+                meta.dev() as u32,
+                meta.ino() as u32,
+                meta.mode(),
+                meta.uid(),
+                meta.gid(),
+                1,
+            ];
+            for (number, field) in fields.into_iter().enumerate().filter(|(number, _)| *number != 6) {
+                forged[12 + 4 * number..][..4].copy_from_slice(&field.to_be_bytes());
+            }
+        }
+        // In a past in which git no longer doubts what is as old as the index itself.
+        let _ = forged.split_off(forged.len() - 20);
+        forged.extend([0; 20]);
+        let status = |content: &[u8]| {
+            std::fs::write(&index, content).unwrap();
+            let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+            std::fs::File::options().write(true).open(&index).unwrap().set_modified(later).unwrap();
+            said(&["--no-optional-locks", "status", "--porcelain"])
+        };
+        assert_eq!(status(&forged), "", "the forgery is none");
+        assert_eq!(status(&distrusted(&forged, Some(&theirs), 20).unwrap()), " M a\n");
+        assert_eq!(status(&distrusted(&forged, None, 20).unwrap()), " M a\n");
     }
 
     #[test]

@@ -675,11 +675,17 @@ impl Round<'_> {
         if value == before {
             return Ok(());
         }
+        let mut honest = None;
         if let Some(content) = &content {
             let theirs = self.real.read(path, LARGE).ok().flatten();
-            if let Err(why) = index::may_replace(content, theirs.as_deref(), self.id_length) {
-                self.keep("index", why);
-                return Ok(());
+            let judged = index::may_replace(content, theirs.as_deref(), self.id_length)
+                .and_then(|()| index::distrusted(content, theirs.as_deref(), self.id_length));
+            match judged {
+                Ok(content) => honest = Some(content),
+                Err(why) => {
+                    self.keep("index", why);
+                    return Ok(());
+                }
             }
         }
         let mut same = false;
@@ -692,7 +698,7 @@ impl Round<'_> {
                 _ => Some(base::index_of(real, id_length)?),
             };
             same = found == value;
-            Ok(match content {
+            Ok(match honest {
                 _ if found != before => Decision::Leave,
                 Some(content) if value.is_some() => Decision::Write(content),
                 _ => Decision::Remove,

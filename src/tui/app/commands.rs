@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::protocol::{Command, Content, Delivery, TurnId, printable};
+use crate::protocol::{Command, Content, Delivery, Seq, TurnId, printable};
 
 use crate::tui::{
     action::Action,
     host::{Prospect, Question, Switch},
     overlay::{
-        Changes, Models, Overlay, Permissions, Processes, Reveal, Rewind, Room, Sessions, Themes, Undo,
+        Back, Changes, Models, Overlay, Permissions, Processes, Reveal, Rewind, Room, Sessions, Themes, Undo,
+        conversation,
     },
     slash,
     theme::{self, Theme},
@@ -168,6 +169,27 @@ impl App {
         };
         self.transcript.say([vec![what], prospect.lines.clone()].concat());
         self.open(Box::new(Undo::new(prospect)));
+    }
+
+    /// Asks what is to go back to before a message, or goes back where no file would change.
+    pub(super) fn would_rewind(&mut self, to: Seq, text: &str, prospect: &Prospect) -> Vec<Action> {
+        self.said = None;
+        if self.session.said_at(to).is_none() || !self.session.idle() {
+            self.said = Some("nothing went back: the conversation has gone on meanwhile".to_owned());
+            return Vec::new();
+        }
+        if prospect.ours + prospect.theirs == 0 {
+            return conversation(to, text);
+        }
+        let turn = prospect.known.turn.map(|turn| turn.to_string()).unwrap_or_default();
+        let what = format!("Files as they were before turn {turn} began:");
+        self.transcript.say([vec![what], prospect.lines.clone()].concat());
+        let about = match self.session.began_turn(to) {
+            true => "What would become of the files is listed above.",
+            false => "It came while a turn ran: files can only go back to before that turn, as listed above.",
+        };
+        self.open(Box::new(Back::new(to, text.to_owned(), prospect, about)));
+        Vec::new()
     }
 
     pub(super) fn rewind(&mut self) {

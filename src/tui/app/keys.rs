@@ -8,6 +8,7 @@ use crate::tui::{
     action::Action,
     approval,
     composer::Reaction,
+    host::Question,
     keymap::{self, Key, Layer},
     overlay::{self, Pager},
 };
@@ -18,6 +19,9 @@ impl App {
     pub(super) fn key(&mut self, key: KeyEvent, now_ms: u64) -> Vec<Action> {
         if !self.overlays.is_empty() {
             return self.overlay_key(key, now_ms);
+        }
+        if self.playback.is_some() {
+            return self.playback_key(key, now_ms);
         }
         if let Some(approval) = &mut self.approval {
             match approval.key(key, now_ms) {
@@ -45,6 +49,9 @@ impl App {
             overlay::Reaction::Close(actions) => {
                 if self.overlays.is_empty() {
                     self.appear(now_ms);
+                }
+                if matches!(actions[..], [Action::Ask(Question::WouldRewind { .. })]) {
+                    self.said = Some("looking at what would change".to_owned());
                 }
                 return actions;
             }
@@ -120,6 +127,9 @@ impl App {
 
     /// Clears what was typed; then stops what runs; then warns; then quits.
     pub(in crate::tui) fn control_c(&mut self, now_ms: u64) -> Vec<Action> {
+        if self.playback.is_some() {
+            return vec![Action::Quit];
+        }
         if !self.composer.is_empty() && self.approval.is_none() {
             self.composer.set_text("");
             return Vec::new();

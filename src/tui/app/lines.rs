@@ -22,6 +22,10 @@ impl App {
             }
             return keys.into_iter().flat_map(|key| self.overlay_key(key, now_ms)).collect();
         }
+        if self.playback.is_some() {
+            let key = line.trim().chars().next().map_or(KeyCode::Enter, KeyCode::Char);
+            return self.playback_key(pressed(key), now_ms);
+        }
         if let Some(approval) = &mut self.approval {
             let (word, note) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
             let mut letters = word.chars();

@@ -3,6 +3,7 @@
 mod commands;
 mod keys;
 mod lines;
+mod playback;
 mod view;
 
 use std::path::PathBuf;
@@ -31,6 +32,9 @@ use crate::tui::{
     theme::{self, Theme},
     transcript::Transcript,
 };
+
+use playback::Playback;
+pub use playback::Recorded;
 
 /// Milliseconds in which a second ^C quits.
 const QUIT_MS: u64 = 2_000;
@@ -72,6 +76,8 @@ pub(super) struct App {
     back_until_ms: Option<u64>,
     /// A line above the status, until the next key.
     said: Option<String>,
+    /// What is shown is a session that was kept, step by step.
+    playback: Option<Playback>,
 }
 
 /// What is drawn: rows, and the place of the cursor in them.
@@ -104,6 +110,7 @@ impl App {
             typed_ms: 0,
             back_until_ms: None,
             said: None,
+            playback: None,
         }
     }
 
@@ -206,6 +213,8 @@ impl App {
                 self.said = None;
                 self.key(key, now_ms)
             }
+            // Nobody is there who could be told.
+            Input::Paste(_) if self.playback.is_some() && self.overlays.is_empty() => Vec::new(),
             Input::Paste(text) => {
                 match (self.overlays.last_mut(), &mut self.approval) {
                     (Some(overlay), _) => overlay.paste(&text),
@@ -238,7 +247,11 @@ impl App {
                         self.would_restore(prospect);
                         Vec::new()
                     }
-                    Answer::Failed { question: Question::WouldRestore(_), problem } => {
+                    Answer::WouldRewind { to, text, prospect } => self.would_rewind(*to, text, prospect),
+                    Answer::Failed {
+                        question: Question::WouldRestore(_) | Question::WouldRewind { .. },
+                        problem,
+                    } => {
                         self.said = Some(problem.clone());
                         Vec::new()
                     }
@@ -268,6 +281,7 @@ impl App {
                 Vec::new()
             }
             Input::Tick => {
+                self.play_on(now_ms);
                 let over = |until: &mut Option<u64>| until.take_if(|until| now_ms >= *until).is_some();
                 if over(&mut self.quit_until_ms) | over(&mut self.back_until_ms) {
                     // What a second press would have done, it does no more.
@@ -315,6 +329,7 @@ impl App {
             }
         }
         if self.secret.is_none()
+            && self.playback.is_none()
             && let Some((process, asked)) = self.session.secrets.first_key_value()
         {
             self.secret = Some(*process);
@@ -360,6 +375,7 @@ impl App {
     }
 
     fn look(&self, now_ms: u64) -> Look<'_> {
+        let now_ms = self.clock(now_ms);
         let Self { session, transcript, ground, theme, .. } = self;
         Look { session, transcript, ground, theme, now_ms }
     }

@@ -27,6 +27,9 @@ impl App {
     /// What the keys do now. Questions and views tell it themselves.
     pub(super) fn hints(&self) -> Vec<(String, &'static str)> {
         use keymap::Action as K;
+        if let (Some(playback), true) = (&self.playback, self.overlays.is_empty()) {
+            return playback.hints();
+        }
         if self.approval.is_some() || !self.overlays.is_empty() {
             return Vec::new();
         }
@@ -44,6 +47,9 @@ impl App {
     }
 
     pub(super) fn status(&self) -> Vec<String> {
+        if let Some(playback) = &self.playback {
+            return playback.status(&self.session);
+        }
         let part = |item: &StatusItem| match item {
             StatusItem::Vim => self.composer.mode().map(str::to_owned),
             item => status::part(*item, &self.session, &self.ground),
@@ -53,6 +59,10 @@ impl App {
 
     /// Whether something moves by itself, so that time has to be shown.
     pub(in crate::tui) fn animated(&self) -> bool {
+        if let Some(playback) = &self.playback {
+            // A clock that stands still moves nothing.
+            return playback.plays() || self.overlays.last().is_some_and(|overlay| overlay.lives());
+        }
         self.session.turn.is_some() && self.approval.is_none()
             || self.quit_until_ms.or(self.back_until_ms).is_some()
             || self.overlays.last().is_some_and(|overlay| overlay.lives())
@@ -99,7 +109,7 @@ impl App {
 
     /// What a person must not miss who looks at something else.
     pub(super) fn word(&self) -> Option<String> {
-        let waits = self.approval.is_some() && !self.overlays.is_empty();
+        let waits = self.approval.is_some() && !self.overlays.is_empty() && self.playback.is_none();
         let asks = || "An approval waits for you: Esc shows it".to_owned();
         waits.then(asks).or_else(|| self.said.clone())
     }
@@ -121,6 +131,7 @@ impl App {
                 let more = Asked::count(&self.session).saturating_sub(1);
                 approval.draw(width, max_rows.saturating_sub(2), &self.theme, more)
             }
+            (None, None) if self.playback.is_some() => (Vec::new(), None),
             (None, None) => {
                 let drawn = self.composer.draw(width, (max_rows / 2).max(1), &self.theme);
                 let mut rows = drawn.lines;
@@ -147,7 +158,7 @@ impl App {
         }
         let room = usize::from(max_rows).saturating_sub(below.len() + 1);
         let room = u16::try_from(room).unwrap_or(u16::MAX);
-        let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        let now = i64::try_from(self.clock(now_ms)).unwrap_or(i64::MAX);
         let mut rows = self.transcript.live(width, room, &self.theme, now);
         rows.push(Line::default());
         let above = u16::try_from(rows.len()).unwrap_or(u16::MAX);

@@ -3,6 +3,7 @@
 //! An overlay knows the session and the transcript only while it is asked; what it needs from outside comes as the
 //! answer to a question that it had sent.
 
+mod back;
 mod context;
 mod diff;
 mod menu;
@@ -41,6 +42,7 @@ use super::{
     transcript::Transcript,
 };
 
+pub(super) use back::{Back, conversation};
 pub(super) use context::Room;
 pub use context::lines as context_lines;
 pub(super) use diff::Changes;

@@ -1,11 +1,11 @@
 //! Going back to before a message: the person's own messages, to choose from.
 
-use crate::protocol::{Command, Content, Seq, words};
+use crate::protocol::{Content, Seq, words};
 use crate::session::Session;
-use crate::tui::{action::Action, keymap::Key, term::Size, text::plain::first};
+use crate::tui::{action::Action, host::Question, keymap::Key, term::Size, text::plain::first};
 
 use super::{
-    Look, Overlay, Page, Place, Reaction,
+    Look, Overlay, Page, Place, Reaction, conversation,
     menu::{Entry, Menu, Picked},
 };
 
@@ -25,7 +25,7 @@ impl Rewind {
             return None;
         }
         let menu = Menu::new("Go back to before which message?", entries)
-            .about("It comes back to be edited. Only the conversation goes back: files stay as they are now.")
+            .about("It comes back to be edited. Files can go back as well; you are asked, and nothing is changed before.")
             .filtered();
         Some(Self { menu })
     }
@@ -44,17 +44,21 @@ impl Overlay for Rewind {
         Place::Below
     }
 
-    fn key(&mut self, key: Key, _look: &Look<'_>) -> Reaction {
+    fn key(&mut self, key: Key, look: &Look<'_>) -> Reaction {
         match self.menu.key(key) {
             Picked::Ignored => Reaction::Ignored,
             Picked::Consumed => Reaction::Consumed,
             Picked::Closed => Reaction::Close(Vec::new()),
             Picked::Chosen => match self.menu.selected() {
                 None => Reaction::Consumed,
-                Some((to, text)) => Reaction::Close(vec![
-                    Action::Send(Command::Rewind { to: *to }),
-                    Action::Write(text.clone()),
-                ]),
+                Some((to, text)) => Reaction::Close(match look.session.files_before(*to) {
+                    Ok(known) => {
+                        let (to, text) = (*to, text.clone());
+                        vec![Action::Ask(Question::WouldRewind { to, text, known })]
+                    }
+                    // No file was changed since, as far as that is known.
+                    Err(_) => conversation(*to, text),
+                }),
             },
         }
     }

@@ -16,10 +16,7 @@ pub(in crate::tui) struct Undo {
 impl Undo {
     pub(in crate::tui) fn new(prospect: &Prospect) -> Self {
         let Prospect { known, from, ours, theirs, .. } = prospect;
-        let restore = |all| {
-            let (from, to) = (from.clone(), known.to.clone());
-            Some(Restore { from, to, turn: known.turn, all })
-        };
+        let restore = |all| Some(known.restore(from.clone(), all));
         let mut entries = vec![Entry::new(None, "Leave everything as it is").current(true)];
         if *ours > 0 {
             entries.push(Entry::new(restore(false), &format!("Put {} back", paths(*ours))));
@@ -35,7 +32,7 @@ impl Undo {
     }
 }
 
-fn paths(count: usize) -> String {
+pub(super) fn paths(count: usize) -> String {
     if count == 1 { "1 path".to_owned() } else { format!("{count} paths") }
 }
 

@@ -76,11 +76,16 @@ pub struct Transcript {
     turn: Option<Running>,
     /// Since when the conversation is being made smaller.
     compacting: Option<i64>,
+    /// A state of the files is being kept.
+    keeping: bool,
     workspace: PathBuf,
     links: Follow,
     /// What the person says stands on the terminal already.
     echoed: bool,
 }
+
+/// What is told while a state of the files is being kept.
+const KEEPING: &str = "Keeping the files as they are now, for /undo";
 
 /// The turn that is going on.
 struct Running {
@@ -186,16 +191,19 @@ impl Transcript {
                 let text = format!("the conversation stays as it is: {problem}");
                 self.notice(Notice::Noted { level: Level::Warning, text });
             }
+            Fact::SnapshotStarted { .. } => self.keeping = true,
             // What came of them is told by a notice, or by the fact that follows.
-            Fact::SnapshotStarted { .. }
-            | Fact::SnapshotTaken { .. }
-            | Fact::SnapshotFailed { .. }
-            | Fact::RestoreStarted { .. }
-            | Fact::RestoreFailed { .. } => {}
+            Fact::SnapshotTaken { .. } | Fact::SnapshotFailed { .. } => self.keeping = false,
+            Fact::RestoreStarted { .. } | Fact::RestoreFailed { .. } => {}
             Fact::Restored { restore, count, paths, left, .. } => {
-                let what = if restore.turn.is_some() { "Undone" } else { "Redone" };
+                let what = match restore.turn {
+                    Some(_) => "Undone",
+                    None if restore.left => "Put back as they were left",
+                    None => "Redone",
+                };
                 let list = |lines: Vec<String>| lines.into_iter().map(|line| format!("  {line}"));
-                let mut lines = vec![format!("{what}: {count} paths changed.")];
+                let how_many = if *count == 1 { "1 path".to_owned() } else { format!("{count} paths") };
+                let mut lines = vec![format!("{what}: {how_many} changed.")];
                 lines.extend(list(paths.clone()));
                 lines.extend(list(left.iter().map(|(path, why)| format!("{path}: {why}")).collect()));
                 self.say(lines);
@@ -339,8 +347,10 @@ impl Transcript {
         }
         if let Some(since) = self.compacting {
             set_off(turn::working(Some(COMPACTING), now - since, &view), &mut any, &mut rows);
-        } else if let (Some(turn), false) = (&self.turn, busy) {
-            let doing = self.status.as_deref().or(self.thinking.headline());
+        } else if let Some(turn) = self.turn.as_ref().filter(|_| !busy || self.keeping) {
+            // What holds up a command is more worth to be told than the command that waits for it.
+            let keeping = self.keeping.then_some(KEEPING);
+            let doing = keeping.or(self.status.as_deref()).or(self.thinking.headline());
             set_off(turn::working(doing, now - turn.since, &view), &mut any, &mut rows);
         }
         set_off(self.pending.rows(&view), &mut any, &mut rows);

@@ -888,3 +888,17 @@ fn a_conversation_is_exported_as_markdown_in_which_nothing_acts() {
     assert_eq!(told.transcript.source(2).as_deref(), Some("$ ls\na\n```\nb"));
     assert_eq!(told.transcript.patches().count(), 1);
 }
+
+#[test]
+fn that_the_files_are_being_kept_is_told_while_a_command_waits_for_it() {
+    let mut told = Told::new(60);
+    told.begin();
+    told.user("go");
+    told.call("c1");
+    let command = intent("make");
+    told.fact(json!({"type": "call_allowed", "call": "c1", "by": {"type": "policy"}, "intent": command}));
+    told.fact(json!({"type": "snapshot_started", "turn": 1, "moment": "before"}));
+    assert!(told.live().contains("Keeping the files as they are now, for /undo · "), "{}", told.live());
+    told.fact(json!({"type": "snapshot_taken", "turn": 1, "moment": "before", "snapshot": "s"}));
+    assert!(!told.live().contains("Keeping"), "{}", told.live());
+}

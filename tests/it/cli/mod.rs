@@ -2,7 +2,9 @@
 
 mod explain;
 mod input;
+mod keeping;
 mod output;
+mod replay;
 mod sessions;
 mod setup;
 mod signals;

@@ -17,17 +17,23 @@ use crate::{
 };
 
 /// An engine with a place of its own.
-struct Engine {
+pub struct Engine {
     folder: PathBuf,
+    arguments: Vec<String>,
     process: Option<Child>,
 }
 
 impl Engine {
     /// Nothing where none can be started, which is said.
     fn start(root: &Path) -> Option<Self> {
+        Self::with(root, &[])
+    }
+
+    /// With further arguments.
+    pub fn with(root: &Path, arguments: &[String]) -> Option<Self> {
         let folder = root.join("engine");
         std::fs::create_dir(&folder).unwrap();
-        let mut engine = Self { folder, process: None };
+        let mut engine = Self { folder, arguments: arguments.to_vec(), process: None };
         if !rustix::process::geteuid().is_root() {
             skip("an engine that is stopped and started: only root starts one");
             return None;
@@ -52,6 +58,7 @@ impl Engine {
             .arg(place("run"))
             .arg("--pidfile")
             .arg(place("pid"))
+            .args(&self.arguments)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -62,6 +69,12 @@ impl Engine {
             "{}",
             std::fs::read_to_string(place("log")).unwrap()
         );
+    }
+
+    /// Gives it an image that the usual one has.
+    pub fn load(&self, image: &str) {
+        let copy = format!("docker save {image} | docker -H {} load", self.socket());
+        assert!(Command::new("sh").args(["-c", &copy]).stdout(Stdio::null()).status().unwrap().success());
     }
 
     fn down(&mut self) {
@@ -80,8 +93,13 @@ impl Drop for Engine {
 }
 
 fn sandbox(root: &Path, host: &str, image: &str) -> SharedSandbox {
-    let docker = DockerSettings { image: Some(image.to_owned()), host: Some(host.to_owned()), keep: false };
-    contain(settings(root, SandboxMode::WorkspaceWrite), docker, &|_| {}).unwrap()
+    let docker = DockerSettings {
+        image: Some(image.to_owned()),
+        host: Some(host.to_owned()),
+        certificates: None,
+        keep: false,
+    };
+    contain(settings(root, SandboxMode::WorkspaceWrite), docker, None, &|_| {}).unwrap()
 }
 
 #[test]
@@ -90,8 +108,7 @@ fn an_engine_that_is_stopped_and_started_costs_one_command() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().canonicalize().unwrap();
     let Some(mut engine) = Engine::start(&root) else { return };
-    let copy = format!("docker save {image} | docker -H {} load", engine.socket());
-    assert!(Command::new("sh").args(["-c", &copy]).stdout(Stdio::null()).status().unwrap().success());
+    engine.load(image);
     std::fs::create_dir(root.join("workspace")).unwrap();
     let sandbox = sandbox(&root, &engine.socket(), image);
     let line = |script: &str| agent::sandbox::CommandLine {

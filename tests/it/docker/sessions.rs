@@ -8,7 +8,7 @@ use agent::{
 };
 use serde_json::json;
 
-use super::world::{World as Container, agent_sandbox, block, exists, image};
+use super::world::{World as Container, agent_sandbox, block, docker, exists, image};
 use crate::{
     sandbox::world::{gave, spawn},
     support::{
@@ -59,8 +59,9 @@ fn a_container_that_is_kept_is_found_again() {
     let mut settings = world.settings.clone();
     settings.scratch = world.root().join("kept-session");
     let start = |keep| {
-        let docker = DockerSettings { image: image().map(str::to_owned), host: None, keep };
-        contain(settings.clone(), docker, &|_| {}).unwrap()
+        let docker =
+            DockerSettings { image: image().map(str::to_owned), host: None, certificates: None, keep };
+        contain(settings.clone(), docker, None, &|_| {}).unwrap()
     };
     let of = |sandbox: &agent::sandbox::SharedSandbox, script: &str| {
         let line = sandbox.wrap(world.line(script, false)).unwrap();
@@ -83,6 +84,19 @@ fn a_container_that_is_kept_is_found_again() {
     );
     block(second.stop());
     assert!(!exists(&container));
+
+    // One that somebody has removed meanwhile is no reason not to go on: a fresh one has the workspace.
+    let third = start(true);
+    let (kept, _) = of(&third, "echo installed > ~/tool");
+    block(third.stop());
+    drop(third);
+    assert!(docker(&["rm", "-f", &kept]).status.success());
+    let fourth = start(false);
+    let (fresh, out) = of(&fourth, "cat file; ls ~/tool 2>&1 | grep -c 'No such'");
+    assert_ne!(fresh, kept);
+    assert_eq!(out, "two1\n");
+    block(fourth.stop());
+    assert!(!exists(&fresh));
 }
 
 /// Stands in for `ssh`: carries a socket as it was told to, and ends with its input.

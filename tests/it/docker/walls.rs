@@ -103,6 +103,6 @@ fn a_sandbox_in_a_container_says_what_it_is() {
     let mut settings = world.settings;
     settings.mode = SandboxMode::DangerFullAccess;
     let docker = agent::sandbox::DockerSettings::default();
-    let error = agent::sandbox::contain(settings, docker, &|_| {}).err().unwrap();
+    let error = agent::sandbox::contain(settings, docker, None, &|_| {}).err().unwrap();
     assert!(error.message.contains("--sandbox workspace-write"), "{error}");
 }

@@ -9,7 +9,7 @@ use std::{
 
 use agent::{
     protocol::SandboxMode,
-    sandbox::{CommandLine, DockerSettings, Settings, SharedSandbox, contain, env},
+    sandbox::{CommandLine, DockerSettings, Settings, SharedSandbox, contain, env, network::Network},
 };
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 /// Programs in the image of the tests.
 const PROGRAMS: &str = "sh bash cat chmod cp cut date dd diff echo env false find git grep head id ln ls mkdir mkfifo \
                         mktemp mv nohup od perl printf ps rm sed seq setsid sleep sort stat stty tail tar tee \
-                        timeout touch tr true truncate tty uname wc yes";
+                        timeout touch tr true truncate tty uname uniq wc yes";
 
 pub struct World {
     directory: tempfile::TempDir,
@@ -31,17 +31,24 @@ pub struct World {
 /// The image of the tests, made once on this machine; nothing where there is no engine, which is said.
 pub fn image() -> Option<&'static str> {
     static IMAGE: OnceLock<Option<String>> = OnceLock::new();
-    IMAGE.get_or_init(make_image).as_deref()
+    IMAGE.get_or_init(|| make_image("")).as_deref()
 }
 
-fn make_image() -> Option<String> {
+/// One with further programs and directories.
+pub fn image_with(more: &'static str) -> Option<&'static str> {
+    static IMAGE: OnceLock<Option<String>> = OnceLock::new();
+    IMAGE.get_or_init(|| make_image(more)).as_deref()
+}
+
+fn make_image(more: &str) -> Option<String> {
     let answers = Command::new("docker").arg("info").output().is_ok_and(|output| output.status.success());
     if !answers {
         skip("containers: no engine answers");
         return None;
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/docker/rootfs.sh");
-    let made_of = [std::fs::read(&script).unwrap(), PROGRAMS.as_bytes().to_vec()].concat();
+    let programs = format!("{PROGRAMS} {more}");
+    let made_of = [std::fs::read(&script).unwrap(), programs.as_bytes().to_vec()].concat();
     let name = format!("agent-test:{}", blake3::hash(&made_of).to_hex().get(..12).unwrap());
     // Other processes make it as well.
     let lock = std::fs::File::create(std::env::temp_dir().join("agent-test-image.lock")).unwrap();
@@ -51,7 +58,7 @@ fn make_image() -> Option<String> {
             .args(["-c", r#"script=$1 name=$2; shift 2; sh "$script" "$@" | docker import - "$name""#, "sh"])
             .arg(&script)
             .arg(&name)
-            .args(PROGRAMS.split_whitespace())
+            .args(programs.split_whitespace())
             .output()
             .unwrap();
         assert!(made.status.success(), "{made:?}");
@@ -82,14 +89,20 @@ impl World {
 
     /// With files in the workspace before the container is made.
     pub fn with(mode: SandboxMode, prepare: impl FnOnce(&Path)) -> Option<Self> {
+        Self::online(mode, None, prepare)
+    }
+
+    /// The same with a network.
+    pub fn online(mode: SandboxMode, network: Option<Network>, prepare: impl FnOnce(&Path)) -> Option<Self> {
         let image = image()?;
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().canonicalize().unwrap();
         let settings = settings(&root, mode);
         std::fs::create_dir(&settings.workspace).unwrap();
         prepare(&settings.workspace);
-        let docker = DockerSettings { image: Some(image.to_owned()), host: None, keep: false };
-        let sandbox = contain(settings.clone(), docker, &|_| {}).unwrap();
+        let docker =
+            DockerSettings { image: Some(image.to_owned()), host: None, certificates: None, keep: false };
+        let sandbox = contain(settings.clone(), docker, network, &|_| {}).unwrap();
         Some(Self { directory, settings, sandbox })
     }
 

@@ -1,8 +1,8 @@
 //! The network of commands: what gets through the proxy and what does not, looked at from the hosts' side.
 
-mod proxy;
+pub mod proxy;
 #[cfg(target_os = "linux")]
 mod sandboxed;
 #[cfg(target_os = "linux")]
 mod session;
-mod world;
+pub mod world;

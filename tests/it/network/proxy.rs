@@ -13,6 +13,43 @@ use tokio::{
 
 use super::world::{HELLO, Host, Names, names, refusing, rules};
 
+/// Names that look like a host's and are none, or another one's.
+pub const HOSTILE: &[&[u8]] = &[
+    b"evil.com\0.files.test",
+    b"files.test\0",
+    b"files.test@evil.com",
+    b"user@files.test",
+    b"files.test%00",
+    b"files%2etest",
+    b"files..test",
+    b".files.test",
+    b"files.test..",
+    b"*.files.test",
+    b"files_test",
+    b"-files.test",
+    b"127.1",
+    b"127.0.0.01",
+    b"0177.0.0.1",
+    b"0x7f000001",
+    b"0x7f.1",
+    b"2130706433",
+    b"127.0.0.1.",
+    b"[::ffff:127.0.0.1]",
+    b"[::ffff:7f00:1]",
+    b"[::127.0.0.1]",
+    b"[::1%25lo]",
+    b"[127.0.0.1]",
+    b"localhost",
+    b"0.0.0.0",
+    b"[::]",
+    b"[::1]",
+    b"files.test.evil.com",
+    b"evilfiles.test",
+    b"\xd1\x84iles.test",
+    b"files.test#",
+    b"files\\.test",
+];
+
 struct Proxy {
     network: Network,
     ended: mpsc::UnboundedReceiver<Connection>,
@@ -97,42 +134,7 @@ async fn thirty_hostile_spellings_reach_nobody() {
     let host = Host::new();
     let mut proxy = one(&host);
     let port = host.port;
-    let names: [&[u8]; 33] = [
-        b"evil.com\0.files.test",
-        b"files.test\0",
-        b"files.test@evil.com",
-        b"user@files.test",
-        b"files.test%00",
-        b"files%2etest",
-        b"files..test",
-        b".files.test",
-        b"files.test..",
-        b"*.files.test",
-        b"files_test",
-        b"-files.test",
-        b"127.1",
-        b"127.0.0.01",
-        b"0177.0.0.1",
-        b"0x7f000001",
-        b"0x7f.1",
-        b"2130706433",
-        b"127.0.0.1.",
-        b"[::ffff:127.0.0.1]",
-        b"[::ffff:7f00:1]",
-        b"[::127.0.0.1]",
-        b"[::1%25lo]",
-        b"[127.0.0.1]",
-        b"localhost",
-        b"0.0.0.0",
-        b"[::]",
-        b"[::1]",
-        b"files.test.evil.com",
-        b"evilfiles.test",
-        b"\xd1\x84iles.test",
-        b"files.test#",
-        b"files\\.test",
-    ];
-    for name in names {
+    for &name in HOSTILE {
         let shown = String::from_utf8_lossy(name).into_owned();
         let ask = |text: &str| {
             let mut bytes = Vec::new();

@@ -34,6 +34,8 @@ const RULES: &str = include_str!("rules.jsonl");
 const REWOUND: &str = include_str!("rewound.jsonl");
 /// Compactions in the middle of a turn and between turns, one that came to nothing, and a way back.
 const COMPACTED: &str = include_str!("compacted.jsonl");
+/// A turn that was paused and gone on with, files that were put back as they were left, and with the conversation.
+const PAUSED: &str = include_str!("paused.jsonl");
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sessions").join(name)
@@ -51,10 +53,12 @@ fn record() {
         let facts = lines.lines().map(|line| Fact::Unknown(serde_json::from_str(line).unwrap())).collect();
         write(name, vec![(facts, BEGIN.parse().unwrap())]);
     }
-    let facts = COMPACTED.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    write("v1-compacted.jsonl", vec![(facts, BEGIN.parse().unwrap())]);
-    let facts = REWOUND.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    write("v1-rewound.jsonl", vec![(facts, BEGIN.parse().unwrap())]);
+    for (name, lines) in
+        [("v1-rewound.jsonl", REWOUND), ("v1-paused.jsonl", PAUSED), ("v1-compacted.jsonl", COMPACTED)]
+    {
+        let facts = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        write(name, vec![(facts, BEGIN.parse().unwrap())]);
+    }
 }
 
 /// Writes a log once more, with `to` for the path `from`, and times from [`BEGIN`] on.
@@ -339,4 +343,18 @@ fn the_first_compactions_replay() {
     outcome: None
     usage: Usage { input: 31850, cached: 8000, output: 230, reasoning: 0, cost: None }
     "#);
+}
+
+#[test]
+fn the_first_turn_that_was_paused_replays() {
+    assert_written_the_same("v1-paused.jsonl");
+    let (events, session) = read("v1-paused.jsonl");
+    assert!(events.iter().all(|event| !matches!(event.fact, Fact::Unknown(_))), "{events:?}");
+    let of = |end: usize| Session::replay(&events[..end]).undo;
+    let state = |digit: &str| agent::protocol::SnapshotId(digit.repeat(64));
+    let between = |undo: &agent::session::Undo| undo.undo(None).unwrap().between(&state("9"));
+    assert_eq!(between(&of(13)), [(state("2"), state("3")), (state("4"), state("9"))]);
+    assert_eq!(of(13).left(), Some(&state("4")));
+    assert_eq!(of(15).redo().unwrap().to, state("5"));
+    assert_eq!((session.undo.redo().unwrap().to, session.items.len()), (state("4"), 0));
 }

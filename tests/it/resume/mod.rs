@@ -1,8 +1,11 @@
 //! Logs of real runs: each beginning of them can be gone on with, and old ones can be read for ever.
 
 mod cut;
+mod files;
 mod golden;
 mod prefixes;
+mod story;
+mod whole;
 
 use serde_json::json;
 

@@ -358,3 +358,72 @@ fn a_session_that_goes_on_finds_what_was_under_way() {
     assert_eq!(repo.git(&["log", "--format=%s"]), "side\nmain\nfirst");
     repo.is_sound();
 }
+
+#[test]
+fn repositories_within_are_worked_in_and_only_their_history_goes_out() {
+    let Some(repo) = Repo::new() else { return };
+    let sub = repo.at.join("deep/sub");
+    fs::create_dir_all(&sub).unwrap();
+    git(&sub, &["init", "-q", "-b", "main"]);
+    git(&sub, &["commit", "-q", "--allow-empty", "-m", "first"]);
+    git(&repo.at, &["init", "-q", "--bare", "-b", "main", "bare"]);
+    let config = fs::read_to_string(sub.join(".git/config")).unwrap();
+    let (_, said) = repo.inside(
+        "cd deep/sub; echo x > x; git add x; git commit -qm second; git branch other; git push -q ../../bare main; \
+         git config user.name evil",
+    );
+    assert!(said.iter().all(|said| said.contains("config")), "{said:?}");
+    assert_eq!(git(&sub, &["log", "--format=%s", "other"]), "second\nfirst");
+    assert_eq!(git(&sub, &["status", "--porcelain"]), "");
+    assert_eq!(git(&repo.at.join("bare"), &["log", "--format=%s"]), "second\nfirst");
+    assert_eq!(fs::read_to_string(sub.join(".git/config")).unwrap(), config);
+    // It is the same one under another name, with what the session has of it.
+    let (out, said) = repo
+        .inside("mv deep other; cd other/sub; git config user.name; git commit -q --allow-empty -m third");
+    assert_eq!((out.as_str(), said), ("evil\n", vec![]));
+    assert_eq!(git(&repo.at.join("other/sub"), &["log", "-1", "--format=%s"]), "third");
+    // What the user does there is seen.
+    git(&repo.at.join("other/sub"), &["commit", "-q", "--allow-empty", "-m", "by the user"]);
+    let (out, _) = repo.inside("cd other/sub; git log -1 --format=%s");
+    assert_eq!(out, "by the user\n");
+    repo.is_sound();
+}
+
+#[test]
+fn a_module_is_committed_to_inside_and_outside_it_is_there() {
+    let Some(repo) = Repo::new() else { return };
+    let up = repo.world.outside().join("up");
+    fs::create_dir_all(&up).unwrap();
+    git(&up, &["init", "-q", "-b", "main"]);
+    git(&up, &["commit", "-q", "--allow-empty", "-m", "up"]);
+    let from = up.to_str().unwrap();
+    git(&repo.at, &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", from, "sub"]);
+    git(&repo.at, &["commit", "-qm", "with a module"]);
+    let (_, said) = repo.inside(
+        "cd sub; echo x > x; git add x; git commit -qm inside; cd ..; git add sub; git commit -qm moved; \
+         git submodule status",
+    );
+    assert_eq!(said, [] as [String; 0]);
+    assert_eq!(git(&repo.at.join("sub"), &["log", "--format=%s"]), "inside\nup");
+    assert_eq!(git(&repo.at.join("sub"), &["status", "--porcelain"]), "");
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+    assert_eq!(repo.git(&["log", "-1", "--format=%s"]), "moved");
+    let (_, said) = repo.inside("cd sub; git config core.fsmonitor 'touch evil'");
+    assert!(said.iter().any(|said| said.contains("modules/sub")), "{said:?}");
+    assert!(!fs::read_to_string(repo.at.join(".git/modules/sub/config")).unwrap().contains("evil"));
+    repo.is_sound();
+}
+
+#[test]
+fn a_repository_within_that_a_command_makes_is_one_outside_without_what_git_would_obey() {
+    let Some(repo) = Repo::new() else { return };
+    let (_, said) = repo.inside("git init -q -b main sub; cd sub; git commit -q --allow-empty -m new");
+    assert_eq!(said, [] as [String; 0]);
+    let sub = repo.at.join("sub");
+    assert_eq!(git(&sub, &["log", "--format=%s"]), "new");
+    let (_, said) = repo.inside("cd sub; git commit -q --allow-empty -m next; git init -q --bare ../bare");
+    assert!(said.len() == 1 && said[0].contains("untrusted.HEAD"), "{said:?}");
+    assert_eq!(git(&sub, &["log", "--format=%s"]), "next\nnew");
+    assert!(repo.at.join("bare/untrusted.HEAD").exists() && !repo.at.join("bare/HEAD").exists());
+    repo.is_sound();
+}

@@ -116,6 +116,7 @@ pub fn settings(root: &Path, mode: SandboxMode) -> Settings {
         workspace: root.join("workspace"),
         writable: Vec::new(),
         reveal: Vec::new(),
+        disk: agent::sandbox::DISK,
         scratch: root.join("scratch"),
         own: Vec::new(),
         helper: program(),

@@ -11,6 +11,7 @@ mod hosts;
 mod picture;
 mod plain;
 mod processes;
+mod replay;
 mod rules;
 mod secrets;
 mod sessions;

@@ -51,3 +51,55 @@ fn an_undo_shows_what_would_change_and_asks_first() {
     assert!(log.contains("The user has taken back the last undo."), "{log}");
     screen.leave();
 }
+
+#[test]
+fn going_back_to_a_message_offers_the_files_as_well() {
+    if !has_sandbox() {
+        return;
+    }
+    let command = json!({"cmd": "echo two > old.txt; echo new > new.txt"});
+    let mut screen = Screen::new(&[call("c1", &command), say("done with it"), say("I see")]);
+    let workspace = screen.place.workspace.clone();
+    let read = |name: &str| fs::read_to_string(workspace.join(name)).unwrap_or_default();
+    fs::write(workspace.join("old.txt"), "one\n").unwrap();
+    screen.shows("›");
+    screen.say("change it");
+    screen.shows("done with it");
+    screen.until("the end of the turn", |screen| screen.log().contains("turn_finished"));
+    fs::write(workspace.join("old.txt"), "three\n").unwrap();
+    let back = |screen: &mut Screen| {
+        screen.press("\x1b");
+        screen.shows("Esc again goes back");
+        screen.press("\x1b");
+        screen.shows("Go back to before which message?");
+        screen.press("\r");
+        screen.shows("What is to go back?");
+    };
+    back(&mut screen);
+    screen.shows("- new.txt");
+    screen.shows("Changed since by you");
+    screen.shows("Conversation and files: 1 path; what was changed since stays");
+    screen.press("\x1b");
+    screen.until("the question is gone", |screen| {
+        !screen.terminal.screen().contents().contains("What is to go back?")
+    });
+    assert_eq!((read("old.txt"), read("new.txt")), ("three\n".into(), "new\n".into()));
+    assert!(!screen.log().contains("\"rewound\""), "Esc alone changes nothing");
+    back(&mut screen);
+    // The third entry: the conversation, and all files.
+    screen.press("\x1b[B\x1b[B\r");
+    screen.shows("Undone: 2 paths changed.");
+    screen.shows("back to before: change it");
+    assert_eq!((read("old.txt"), read("new.txt")), ("one\n".into(), String::new()));
+    screen.press(", please");
+    screen.shows("› change it, please");
+    screen.press("\x03");
+    screen.say("/redo");
+    screen.shows("Put 2 paths back");
+    screen.press("\x1b[B\r");
+    screen.shows("Redone: 2 paths changed.");
+    assert_eq!((read("old.txt"), read("new.txt")), ("three\n".into(), "new\n".into()));
+    let log = screen.log();
+    assert!(!log.contains("took back what followed"), "the model has nothing to hear of it: {log}");
+    screen.leave();
+}

@@ -188,7 +188,7 @@ async fn a_model_from_the_catalog_speaks_to_its_server() {
     let settings = format!("[acme]\nbase_url = '{}'\nheaders = {{ 'x-team' = 'blue' }}", mock.base_url());
     let catalog = Catalog::builtin().with(&toml::from_str(&settings).unwrap());
     let resolved: Resolved = catalog.resolve(&"acme/big".parse().unwrap()).unwrap();
-    let model = catalog::open(&resolved, None).unwrap();
+    let model = catalog::open(&resolved, None, None).unwrap();
     let (chunks, error) = ask(&*model, &prompt(vec![])).await;
     assert_eq!((text_of(&chunks), error), ("hello".to_owned(), None));
     let headers = &mock.requests()[0].headers;

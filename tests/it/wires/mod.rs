@@ -1,9 +1,12 @@
 //! Each wire over real HTTP: requests against golden files, recorded streams, and every way to fail.
 
 mod answers;
+mod conformance;
+mod dialects;
 mod failures;
 mod requests;
 mod streams;
+mod thinking;
 
 use std::{
     collections::VecDeque,

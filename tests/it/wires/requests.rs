@@ -3,8 +3,8 @@
 use super::*;
 
 /// Compares with a golden file; with `UPDATE_GOLDEN` set, writes it.
-fn assert_golden(name: &str, body: &[u8]) {
-    let path = format!("{}/tests/data/wires/responses/{name}.json", env!("CARGO_MANIFEST_DIR"));
+pub(super) fn assert_golden(name: &str, body: &[u8]) {
+    let path = format!("{}/tests/data/wires/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let value: Value = serde_json::from_slice(body).unwrap();
     let pretty = format!("{value:#}\n");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -19,7 +19,7 @@ async fn a_conversation_is_sent_as_the_api_wants_it() {
     let (chunks, error) = ask(&model(&mock), &prompt(conversation())).await;
     assert!(finished(&chunks), "{error:?}");
     let request = &mock.requests()[0];
-    assert_golden("everything", &request.raw);
+    assert_golden("responses/everything", &request.raw);
     assert_eq!(request.path, "/v1/responses");
     assert_eq!(request.headers["authorization"], format!("Bearer {KEY}"));
     assert_eq!(request.headers["accept"], "text/event-stream");
@@ -37,7 +37,7 @@ fn a_schema_and_a_model_that_does_not_reason_change_the_head() {
         ..prompt(vec![Item::user("hi")])
     };
     let body = Encoder::default().request(&plain);
-    assert_golden("schema", &body);
+    assert_golden("responses/schema", &body);
     let loose = Prompt { output_schema: Some(json!({"type": "object"})), ..plain };
     let body: Value = serde_json::from_slice(&Encoder::default().request(&loose)).unwrap();
     assert_eq!(body["text"]["format"]["strict"], false);

@@ -7,6 +7,8 @@
 //! `AGENT_TEST_BACKEND` runs them over another backend than `local`.
 
 mod bare;
+#[cfg(target_os = "linux")]
+mod contained;
 mod controls;
 mod field;
 mod kills;
@@ -27,9 +29,13 @@ use crate::support::{chance::long, has_sandbox};
 /// The backends that the suite runs over.
 fn backend() -> Vec<String> {
     match std::env::var("AGENT_TEST_BACKEND") {
-        Ok(backend) => vec!["--backend".into(), backend],
+        Ok(backend) => backend_of(&backend),
         Err(_) => Vec::new(),
     }
+}
+
+fn backend_of(name: &str) -> Vec<String> {
+    vec!["--backend".into(), name.into()]
 }
 
 /// Runs all attacks of a class: none succeeds inside, and all do without a sandbox.

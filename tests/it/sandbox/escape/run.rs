@@ -33,6 +33,8 @@ pub struct Outcome {
     pub sign: Sign,
     /// What the host found, if it succeeded.
     pub won: Option<String>,
+    /// Whether it was tried at all.
+    pub ran: bool,
     /// What the attack printed.
     pub said: String,
 }
@@ -43,7 +45,8 @@ pub fn run(class: &Class, attacks: &[Attack], helper: &Path, place: &Where) -> V
     let script = driver(class, &field);
     let mut child = start(&field, &script, place);
     if let Some(signal) = field.attacks.iter().find_map(|ready| ready.attack.end.clone()) {
-        end(&field, &child, &signal);
+        let contained = matches!(place, Where::Inside(arguments) if arguments.iter().any(|word| word.starts_with("docker")));
+        end(&field, &child, &signal, contained);
     }
     child.wait().unwrap();
     let heard = field.listeners.take().map(super::victims::Listeners::heard).unwrap_or_default();
@@ -116,9 +119,14 @@ fn start(field: &Field, script: &str, place: &Where) -> Child {
 }
 
 /// Ends the agent, once the attack stands.
-fn end(field: &Field, child: &Child, signal: &str) {
+fn end(field: &Field, child: &Child, signal: &str, contained: bool) {
+    // What is made in a container does not come out while it runs; its processes are seen.
     let up = || {
-        field.attacks.iter().all(|ready| field.bare.workspace.join("in").join(&ready.id).join("up").exists())
+        let file = |ready: &Ready| field.bare.workspace.join("in").join(&ready.id).join("up");
+        field
+            .attacks
+            .iter()
+            .all(|ready| file(ready).exists() || (contained && !running(ready.var("MARK")).is_empty()))
     };
     assert!(becomes_true(up), "the attack did not start");
     let signal = match signal {
@@ -131,8 +139,10 @@ fn end(field: &Field, child: &Child, signal: &str) {
 }
 
 fn judge(class: &Class, field: &Field, mut ready: Ready, heard: &str, place: &Where) -> Outcome {
-    let said = fs::read(field.bare.workspace.join(".attacks").join(format!("{}.said", ready.id)))
-        .unwrap_or_default();
+    let said = fs::read(field.bare.workspace.join(".attacks").join(format!("{}.said", ready.id)));
+    // Of one that was killed with its container nothing comes out.
+    let ran = said.is_ok() || ready.attack.end.is_some();
+    let said = said.unwrap_or_default();
     let mut said = String::from_utf8_lossy(&said).into_owned();
     let victim = ready.victim.take().map(super::victims::Victim::harmed);
     let inside = matches!(place, Where::Inside(_));
@@ -166,7 +176,7 @@ fn judge(class: &Class, field: &Field, mut ready: Ready, heard: &str, place: &Wh
         let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
     }
     said.truncate(said.char_indices().nth(800).map_or(said.len(), |(at, _)| at));
-    Outcome { attack: ready.attack, sign: ready.sign, won: found, said }
+    Outcome { attack: ready.attack, sign: ready.sign, won: found, ran, said }
 }
 
 fn changed(ready: &Ready) -> Option<String> {

@@ -72,6 +72,8 @@ pub struct Attack {
     pub in_namespaces: bool,
     /// Where it can't be shown to succeed without a sandbox, and that is no fault.
     pub unproven: Option<String>,
+    /// Why it means nothing in a container.
+    pub not_in_containers: Option<String>,
     /// It succeeds: what is to be done about it. Loud, and not a failure.
     pub awaits: Option<String>,
 }

@@ -19,6 +19,8 @@
 #![allow(dead_code, reason = "each flow uses a part of it")]
 #![allow(clippy::needless_pass_by_value, reason = "a script reads better with values than with borrows")]
 
+mod anthropic;
+mod chat;
 mod serve;
 mod step;
 

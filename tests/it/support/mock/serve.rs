@@ -51,9 +51,10 @@ impl Connection {
             if let Answer::Reply(reply) = step.answer {
                 step = reply(&request);
             }
+            let path = request.path.clone();
             shared.requests.lock().expect("no one panics with it").push(request);
             shared.arrived.send_modify(|count| *count += 1);
-            if !self.answer(step, number, shared).await? {
+            if !self.answer(step, (&path, number), shared).await? {
                 return Ok(());
             }
         }
@@ -89,7 +90,7 @@ impl Connection {
     }
 
     /// Answers. Whether the connection can take another request.
-    async fn answer(&mut self, step: Step, number: usize, shared: &Shared) -> Io<bool> {
+    async fn answer(&mut self, step: Step, asked: (&str, usize), shared: &Shared) -> Io<bool> {
         for (_, gate) in step.gates.iter().filter(|(after, _)| *after == 0) {
             gate.pass().await;
         }
@@ -107,14 +108,19 @@ impl Connection {
                 self.write(body, step.split).await?;
                 self.stream.write_all(b"0\r\n\r\n").await?;
             }
-            Answer::Items(_) => return self.stream_events(&step, number, shared).await,
+            Answer::Items(_) => return self.stream_events(&step, asked, shared).await,
             Answer::Reply(_) => unreachable!("a reply has become a step"),
         }
         Ok(true)
     }
 
-    async fn stream_events(&mut self, step: &Step, number: usize, shared: &Shared) -> Io<bool> {
-        let events = step.events(number);
+    async fn stream_events(
+        &mut self,
+        step: &Step,
+        (path, number): (&str, usize),
+        shared: &Shared,
+    ) -> Io<bool> {
+        let events = step.events_at(path, number);
         let stop_at = step.stop.map(|(after, _)| after.min(events.len()));
         self.head(&step.headers).await?;
         let mut pending = Vec::new();

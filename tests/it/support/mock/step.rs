@@ -231,6 +231,15 @@ impl Step {
         self
     }
 
+    /// The events of the answer in the language of the address that was asked.
+    pub fn events_at(&self, path: &str, number: usize) -> Vec<String> {
+        match path {
+            _ if path.ends_with("/chat/completions") => self.chat_events(number),
+            _ if path.ends_with("/messages") => self.anthropic_events(number),
+            _ => self.events(number),
+        }
+    }
+
     /// The events of the answer, for a request with this number.
     pub fn events(&self, number: usize) -> Vec<String> {
         let Answer::Items(items) = &self.answer else { return Vec::new() };
@@ -338,7 +347,7 @@ fn merge(into: &mut Value, fields: Value) {
     }
 }
 
-fn with_ids(mut item: Value, number: usize, index: usize) -> Value {
+pub(super) fn with_ids(mut item: Value, number: usize, index: usize) -> Value {
     let (prefix, is_call) = match item["type"].as_str() {
         Some("message") => ("msg", false),
         Some("reasoning") => ("rs", false),
@@ -355,7 +364,7 @@ fn with_ids(mut item: Value, number: usize, index: usize) -> Value {
     item
 }
 
-fn pieces(text: &str, characters: usize) -> Vec<String> {
+pub(super) fn pieces(text: &str, characters: usize) -> Vec<String> {
     if characters == 0 {
         return Vec::new();
     }

@@ -1,0 +1,422 @@
+//! From the events of an answer to chunks.
+//!
+//! Text and reasoning are told while they come; whole items follow at the end, which is where this wire says that they are
+//! whole. What servers leave out (ids, indexes, types, the last event) is made up for as long as it is clear what they mean.
+
+use std::collections::{HashSet, VecDeque};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::encode::{DETAILS, EXTRA};
+use crate::model::{
+    Chunk, ModelError, ModelErrorKind as Kind,
+    fault::{self, Words},
+    freeform,
+    sse::Event,
+    stream::{Decode, Flow},
+};
+use crate::protocol::{Args, CallId, Item, Usage};
+
+/// So many broken events, and nothing good is expected any more.
+const BROKEN_LIMIT: u32 = 20;
+/// Calls in one answer at most.
+const CALL_LIMIT: usize = 256;
+
+/// Reads one answer.
+pub struct Decoder {
+    host: String,
+    /// Ids of calls that are in the conversation already.
+    known: HashSet<CallId>,
+    /// Tools whose calls hold a text.
+    freeform: Vec<String>,
+    text: String,
+    reasoning: String,
+    details: Vec<Value>,
+    calls: Vec<Call>,
+    usage: Option<Usage>,
+    /// How the answer ended, as far as it was said.
+    finish: Option<String>,
+    broken: u32,
+    first_broken: String,
+}
+
+/// A call that is coming.
+#[derive(Default)]
+struct Call {
+    index: Option<u64>,
+    id: String,
+    name: String,
+    arguments: String,
+    extra: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Frame {
+    choices: Option<Vec<Choice>>,
+    usage: Option<Value>,
+    error: Option<Value>,
+    /// Where Groq puts the usage.
+    x_groq: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    index: Option<u64>,
+    /// Of a stream.
+    delta: Option<Message>,
+    /// Of a document.
+    message: Option<Message>,
+    finish_reason: Option<String>,
+    error: Option<Value>,
+}
+
+#[derive(Deserialize, Default)]
+struct Message {
+    content: Option<Value>,
+    refusal: Option<String>,
+    /// DeepSeek, vLLM, llama.cpp and others.
+    reasoning_content: Option<String>,
+    /// OpenRouter, Groq, newer vLLM.
+    reasoning: Option<Value>,
+    reasoning_details: Option<Vec<Value>>,
+    tool_calls: Option<Vec<WireCall>>,
+}
+
+#[derive(Deserialize)]
+struct WireCall {
+    index: Option<u64>,
+    id: Option<String>,
+    function: Option<Function>,
+    /// Where Gemini puts what it wants back with the call.
+    extra_content: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Function {
+    name: Option<String>,
+    /// A text, or the object itself.
+    arguments: Option<Value>,
+}
+
+impl Decoder {
+    /// For an answer of this host to a conversation with these calls.
+    #[must_use]
+    pub fn new(host: impl Into<String>, known: HashSet<CallId>, freeform: Vec<String>) -> Self {
+        Self {
+            host: host.into(),
+            known,
+            freeform,
+            text: String::new(),
+            reasoning: String::new(),
+            details: Vec::new(),
+            calls: Vec::new(),
+            usage: None,
+            finish: None,
+            broken: 0,
+            first_broken: String::new(),
+        }
+    }
+
+    fn frame(&mut self, frame: Frame, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError> {
+        let failed = frame.error.filter(|error| !error.is_null());
+        if let Some(error) = failed {
+            return Err(self.failed(error));
+        }
+        let usage = frame.usage.or_else(|| frame.x_groq?.get("usage").cloned());
+        self.usage = usage.as_ref().and_then(read_usage).or(self.usage);
+        // Others than the first are alternatives that nobody asked for.
+        let first = frame.choices.into_iter().flatten().find(|choice| choice.index.unwrap_or(0) == 0);
+        if let Some(choice) = first {
+            if let Some(error) = choice.error.filter(|error| !error.is_null()) {
+                return Err(self.failed(error));
+            }
+            if let Some(message) = choice.delta.or(choice.message) {
+                self.message(message, chunks)?;
+            }
+            self.finish = choice.finish_reason.or(self.finish.take());
+        }
+        if self.finish.is_some() && self.usage.is_some() { self.finished(chunks) } else { Ok(Flow::More) }
+    }
+
+    fn message(&mut self, message: Message, chunks: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
+        let reasoning = message.reasoning_content.filter(|text| !text.is_empty());
+        let reasoning = reasoning.or_else(|| message.reasoning.as_ref()?.as_str().map(str::to_owned));
+        self.think(&reasoning.unwrap_or_default(), chunks);
+        for part in message.reasoning_details.into_iter().flatten() {
+            self.detail(part);
+        }
+        match message.content {
+            Some(Value::String(text)) => self.say(&text, chunks),
+            // Mistral sends parts, and what it thinks among them.
+            Some(Value::Array(parts)) => {
+                for part in parts {
+                    match part["type"].as_str() {
+                        Some("thinking") => self.think(&texts(&part["thinking"]), chunks),
+                        _ => self.say(part["text"].as_str().unwrap_or_default(), chunks),
+                    }
+                }
+            }
+            _ => {}
+        }
+        self.say(&message.refusal.unwrap_or_default(), chunks);
+        for call in message.tool_calls.into_iter().flatten() {
+            self.call(call, chunks)?;
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, text: &str, chunks: &mut VecDeque<Chunk>) {
+        if !text.is_empty() {
+            self.text.push_str(text);
+            chunks.push_back(Chunk::Text(text.to_owned()));
+        }
+    }
+
+    fn think(&mut self, text: &str, chunks: &mut VecDeque<Chunk>) {
+        if !text.is_empty() {
+            self.reasoning.push_str(text);
+            chunks.push_back(Chunk::Reasoning(text.to_owned()));
+        }
+    }
+
+    /// Puts a part of the sealed reasoning behind the one that it goes on with.
+    fn detail(&mut self, part: Value) {
+        let same = |other: &Value| other["type"] == part["type"] && other["index"] == part["index"];
+        let Some(Value::Object(open)) = self.details.last_mut().filter(|last| same(last)) else {
+            return self.details.push(part);
+        };
+        let Value::Object(fields) = part else { return };
+        for (name, value) in fields {
+            match (open.get_mut(&name), value) {
+                (Some(Value::String(before)), Value::String(more))
+                    if ["text", "summary", "data"].contains(&name.as_str()) =>
+                {
+                    before.push_str(&more);
+                }
+                (_, Value::Null) => {}
+                (_, value) => drop(open.insert(name, value)),
+            }
+        }
+    }
+
+    fn call(&mut self, wire: WireCall, chunks: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
+        let WireCall { index, id, function, extra_content } = wire;
+        let id = id.unwrap_or_default();
+        let (name, arguments) = function.map_or((None, None), |function| (function.name, function.arguments));
+        let name = name.unwrap_or_default();
+        // Some servers count all calls as the first, or none at all: another id, or a further name, begins another call.
+        let goes_on = |call: &Call| {
+            let named = name.is_empty() || name == call.name && call.arguments.is_empty();
+            match (index, call.index) {
+                (Some(index), Some(of)) if index != of => false,
+                _ if !id.is_empty() && !call.id.is_empty() => id == call.id,
+                _ => named,
+            }
+        };
+        // A part that only has an index belongs to that call, also when others have come since.
+        let by_index = index.and_then(|index| self.calls.iter().rposition(|call| call.index == Some(index)));
+        let at = by_index.or(self.calls.len().checked_sub(1));
+        let at = at.filter(|at| self.calls.get(*at).is_some_and(goes_on)).unwrap_or_else(|| {
+            self.calls.push(Call { index, ..Call::default() });
+            self.calls.len() - 1
+        });
+        if self.calls.len() > CALL_LIMIT {
+            return Err(self.garbage(&format!("more than {CALL_LIMIT} calls in one answer")));
+        }
+        let Some(call) = self.calls.get_mut(at) else { return Ok(()) };
+        if call.id.is_empty() {
+            call.id = id;
+        }
+        if call.name.is_empty() {
+            call.name = name;
+        }
+        call.extra = extra_content.or(call.extra.take());
+        let more = match arguments {
+            Some(Value::String(text)) => text,
+            Some(Value::Null) | None => String::new(),
+            Some(object) => object.to_string(),
+        };
+        if !more.is_empty() {
+            call.arguments.push_str(&more);
+            chunks.push_back(Chunk::Arguments(more));
+        }
+        Ok(())
+    }
+
+    /// The end of the answer: gives out its items.
+    fn finished(&mut self, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError> {
+        let reason = self.finish.clone().unwrap_or_default();
+        let short = match reason.as_str() {
+            "length" | "max_tokens" | "model_length" => {
+                Some("it reached the limit of its length (length)".to_owned())
+            }
+            "content_filter" => Some("the provider's filter stopped it (content_filter)".to_owned()),
+            "error" => {
+                let error = fault::of_event(&self.host, &Words::default());
+                return Err(ModelError { usage: self.usage, ..error });
+            }
+            _ => None,
+        };
+        if self.broken > 0 {
+            return Err(ModelError { usage: self.usage, ..self.lost() });
+        }
+        if self.calls.iter().any(|call| call.name.is_empty()) {
+            return Err(ModelError {
+                usage: self.usage,
+                ..self.garbage("a call without the name of a tool")
+            });
+        }
+        if !self.reasoning.is_empty() || !self.details.is_empty() {
+            let summary = std::mem::take(&mut self.reasoning);
+            let summary = if summary.is_empty() { Vec::new() } else { vec![summary] };
+            let details = std::mem::take(&mut self.details);
+            let sealed = (!details.is_empty()).then(|| format!("{DETAILS}{}", json!(details)));
+            chunks.push_back(Chunk::Item(Item::Reasoning { id: None, summary, encrypted: sealed }));
+        }
+        let text = std::mem::take(&mut self.text);
+        let said = !text.is_empty();
+        if said {
+            chunks.push_back(Chunk::Item(Item::Assistant { id: None, text, partial: false }));
+        }
+        if let Some(why) = short {
+            // Calls that are cut off are none.
+            let what = format!("the answer of {} is incomplete: {why}", self.host);
+            return Err(ModelError { usage: self.usage, ..ModelError::new(Kind::Incomplete, what) });
+        }
+        let calls = std::mem::take(&mut self.calls);
+        if !said && calls.is_empty() {
+            return Err(ModelError { usage: self.usage, ..self.garbage("an answer without a word") });
+        }
+        for call in calls {
+            let arguments = if call.arguments.trim().is_empty() { "{}".to_owned() } else { call.arguments };
+            let id = call.extra.map(|extra| format!("{EXTRA}{extra}"));
+            let mut item = Item::ToolCall {
+                call: self.unique(call.id),
+                id,
+                tool: call.name,
+                args: Args::Json(arguments),
+            };
+            freeform::restore(&mut item, &self.freeform);
+            chunks.push_back(Chunk::Item(item));
+        }
+        chunks.push_back(Chunk::Finished { usage: self.usage });
+        Ok(Flow::Done)
+    }
+
+    /// An id that no other call has: some servers give none, or count anew with each answer.
+    fn unique(&mut self, id: String) -> CallId {
+        let mut id = CallId(id);
+        while id.as_str().is_empty() || !self.known.insert(id.clone()) {
+            id = CallId(format!("call_{}", uuid::Uuid::new_v4().simple()));
+        }
+        id
+    }
+
+    fn failed(&self, error: Value) -> ModelError {
+        let status = error["code"].as_u64();
+        let mut words = Words::of_json(json!({ "error": error }));
+        // Gateways repeat the status of whoever stands behind them.
+        if words.code.is_empty() {
+            words.code = match status {
+                Some(429) => "rate_limit_exceeded",
+                Some(401 | 403) => "permission_error",
+                Some(400 | 402 | 404 | 413 | 422) => "invalid_request_error",
+                _ => "",
+            }
+            .to_owned();
+        }
+        ModelError { usage: self.usage, ..fault::of_event(&self.host, &words) }
+    }
+
+    fn broken(&mut self, data: &str) -> Result<Flow, ModelError> {
+        self.broken += 1;
+        if self.first_broken.is_empty() {
+            let start: String = data.chars().take(200).collect();
+            self.first_broken = fault::printable(&start);
+        }
+        if self.broken < BROKEN_LIMIT { Ok(Flow::More) } else { Err(self.lost()) }
+    }
+
+    /// Events could not be read. What they held is missing: nothing on this wire says it once more.
+    fn lost(&self) -> ModelError {
+        self.garbage(&format!("what can't be read: {}", self.first_broken))
+    }
+
+    fn garbage(&self, what: &str) -> ModelError {
+        ModelError::new(Kind::Garbage, format!("{} sent {what}", self.host))
+    }
+}
+
+impl Decode for Decoder {
+    fn event(&mut self, event: &Event, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError> {
+        if event.data.trim() == "[DONE]" {
+            // Not every server says why it ends.
+            self.finish.get_or_insert_default();
+            return match self.ended(chunks) {
+                Ok(()) => Ok(Flow::Done),
+                Err(error) => Err(error),
+            };
+        }
+        match serde_json::from_str::<Frame>(&event.data) {
+            Ok(frame) => self.frame(frame, chunks),
+            Err(_) => self.broken(&event.data),
+        }
+    }
+
+    fn ended(&mut self, chunks: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
+        match (&self.finish, self.broken) {
+            (Some(_), _) => self.finished(chunks).map(drop),
+            (None, 0) => Err(fault::cut(&self.host)),
+            (None, _) => Err(self.lost()),
+        }
+    }
+
+    fn document(mut self, bytes: &[u8]) -> Vec<Result<Chunk, ModelError>> {
+        let mut chunks = VecDeque::new();
+        let read = match serde_json::from_slice::<Frame>(bytes) {
+            Ok(frame) if frame.choices.is_some() || frame.error.is_some() => {
+                match self.frame(frame, &mut chunks) {
+                    Ok(Flow::More) => {
+                        self.finish.get_or_insert_default();
+                        self.finished(&mut chunks)
+                    }
+                    read => read,
+                }
+            }
+            _ => {
+                let words = Words::of_body(bytes).text;
+                Err(self.garbage(&format!("a document that is no answer: {words}")))
+            }
+        };
+        // A document was not told bit by bit.
+        chunks.retain(|chunk| matches!(chunk, Chunk::Item(_) | Chunk::Note(_) | Chunk::Finished { .. }));
+        let error = read.err().map(Err);
+        chunks.into_iter().map(Ok).chain(error).collect()
+    }
+}
+
+fn texts(parts: &Value) -> String {
+    match parts {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
+        _ => String::new(),
+    }
+}
+
+/// What was used. An account that can't be read is none, and costs nobody the answer.
+fn read_usage(value: &Value) -> Option<Usage> {
+    let input = value["prompt_tokens"].as_u64()?;
+    let number = |value: &Value| value.as_u64();
+    let cached = number(&value["prompt_tokens_details"]["cached_tokens"])
+        // DeepSeek's word for it.
+        .or_else(|| number(&value["prompt_cache_hit_tokens"]));
+    Some(Usage {
+        input,
+        cached: cached.unwrap_or(0),
+        output: number(&value["completion_tokens"]).unwrap_or(0),
+        reasoning: number(&value["completion_tokens_details"]["reasoning_tokens"]).unwrap_or(0),
+        ..Usage::default()
+    })
+}

@@ -1,0 +1,303 @@
+//! One suite for every wire, over real HTTP: whatever language a provider speaks, the same answer means the same.
+
+use agent::model::catalog::Wire;
+
+use super::*;
+use crate::support::{
+    mock::{custom_call, reasoning as thought, text},
+    world::{World, shell},
+};
+
+/// All wires that go to a server.
+const WIRES: [Wire; 3] = [Wire::Responses, Wire::Chat, Wire::Anthropic];
+
+fn open(wire: Wire, mock: &Mock) -> Arc<dyn Model> {
+    let provider = Provider { wire, ..provider(mock) };
+    let resolved =
+        Resolved { provider, ..Catalog::builtin().resolve(&"openai/gpt-5.5".parse().unwrap()).unwrap() };
+    catalog::open(&resolved, Some(&SecretString::from(KEY)), None).unwrap()
+}
+
+async fn ask_on(wire: Wire, step: Step) -> (Vec<Chunk>, Option<ModelError>) {
+    let mock = Mock::start([step]).await;
+    ask(&*open(wire, &mock), &prompt(vec![Item::user("hi")])).await
+}
+
+/// What an answer means: texts that came bit by bit, and items without what only their wire knows.
+fn meaning(chunks: &[Chunk]) -> Value {
+    let (mut said, mut thought, mut arguments) = (String::new(), String::new(), String::new());
+    let mut rest = Vec::new();
+    for chunk in chunks {
+        match chunk {
+            Chunk::Text(text) => said.push_str(text),
+            Chunk::Reasoning(text) => thought.push_str(text),
+            // Those of a freeform tool are an object on some wires.
+            Chunk::Arguments(text) => arguments.push_str(text),
+            Chunk::Item(item) => {
+                let mut item = serde_json::to_value(item).unwrap();
+                for own in ["id", "encrypted"] {
+                    item.as_object_mut().unwrap().remove(own);
+                }
+                rest.push(item);
+            }
+            Chunk::Note(text) => rest.push(json!({ "note": text })),
+            Chunk::Finished { usage } => {
+                let mut usage = json!(usage);
+                // Not every wire tells how much of it was reasoning.
+                usage.as_object_mut().unwrap().remove("reasoning");
+                rest.push(json!({ "finished": usage }));
+            }
+        }
+    }
+    json!({"said": said, "thought": thought, "arguments": !arguments.is_empty(), "items": rest})
+}
+
+#[tokio::test]
+async fn an_answer_means_the_same_on_every_wire() {
+    for split in [1, 7, 100_000] {
+        let mut meanings = Vec::new();
+        for wire in WIRES {
+            let step = Step::items([
+                thought(&["Think."], "c2VhbGVk"),
+                text("Hello thére"),
+                mock::call("exec_command", json!({"cmd": "ls"})),
+                mock::call("exec_command", "{\"cmd\": bad"),
+                custom_call("apply_patch", "*** Begin \"Patch\"\n"),
+            ])
+            .chunk(5)
+            .split(split)
+            .usage_all(100, 80, 20, 7);
+            let (chunks, error) = ask_on(wire, step).await;
+            assert_eq!(error, None, "{wire:?}");
+            meanings.push(meaning(&chunks));
+        }
+        let call = |id: &str, tool: &str, args: Value| json!({"type": "tool_call", "call": id, "tool": tool, "args": args});
+        let expected = json!({"said": "Hello thére", "thought": "Think.", "arguments": true, "items": [
+            {"type": "reasoning", "summary": ["Think."]},
+            {"type": "assistant", "text": "Hello thére"},
+            call("call_1_3", "exec_command", json!({"json": "{\"cmd\":\"ls\"}"})),
+            call("call_1_4", "exec_command", json!({"json": "{\"cmd\": bad"})),
+            call("call_1_5", "apply_patch", json!({"text": "*** Begin \"Patch\"\n"})),
+            {"finished": {"input": 100, "cached": 80, "output": 20}},
+        ]});
+        assert!(meanings.iter().all(|meaning| *meaning == expected), "{meanings:#?}");
+    }
+}
+
+#[tokio::test]
+async fn what_fails_fails_alike_on_every_wire() {
+    let long = r#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#;
+    let s = Duration::from_secs;
+    type Row = (fn() -> Step, Kind, Retry);
+    let table: [Row; 13] = [
+        (|| Step::status(401), Kind::Auth, Retry::No),
+        (|| Step::status(400), Kind::Request, Retry::No),
+        (|| Step::status(404), Kind::Request, Retry::No),
+        (|| Step::status(429).header("retry-after", "2"), Kind::RateLimit, Retry::After(s(2))),
+        (|| Step::status(500), Kind::Server, Retry::Backoff),
+        (Step::hang_up, Kind::Network, Retry::Backoff),
+        (|| Step::text("cut off in the middle").drop_after(3), Kind::Network, Retry::Backoff),
+        (|| Step::text("never finished").unfinished(), Kind::Network, Retry::Backoff),
+        (|| Step::text("x").fail("server_error", "oops"), Kind::Server, Retry::Backoff),
+        (
+            || Step::text("x").fail("rate_limit_exceeded", "Please try again in 3s."),
+            Kind::RateLimit,
+            Retry::After(s(3)),
+        ),
+        (|| Step::text("x").fail("context_length_exceeded", "too long"), Kind::ContextWindow, Retry::No),
+        (|| Step::text("x").incomplete("max_output_tokens"), Kind::Incomplete, Retry::No),
+        (|| Step::text("x").incomplete("content_filter"), Kind::Incomplete, Retry::No),
+    ];
+    for wire in WIRES {
+        for (number, (step, kind, retry)) in table.iter().enumerate() {
+            let (chunks, error) = ask_on(wire, step()).await;
+            let error = error.unwrap_or_else(|| panic!("{wire:?}, row {number}: {chunks:?}"));
+            assert_eq!((error.kind, error.retry), (*kind, *retry), "{wire:?}, row {number}: {error}");
+            assert!(!error.message.contains(KEY) && !finished(&chunks), "{error}");
+        }
+        let (_, error) = ask_on(wire, Step::status(400).body(long)).await;
+        assert_eq!(error.unwrap().kind, Kind::ContextWindow);
+        let (_, error) = ask_on(wire, Step::raw("<html>").header("content-type", "text/html")).await;
+        assert_eq!(error.unwrap().kind, Kind::Garbage);
+    }
+}
+
+#[tokio::test]
+async fn a_long_answer_and_one_that_nobody_waits_for() {
+    for wire in WIRES {
+        let long = "word ".repeat(40_000);
+        let (chunks, error) = ask_on(wire, Step::text(long.clone()).chunk(20)).await;
+        assert_eq!((error, text_of(&chunks) == long, finished(&chunks)), (None, true, true), "{wire:?}");
+        let mock = Mock::start([Step::text("stays silent after this").stall_after(3)]).await;
+        let stream = open(wire, &mock).respond(&prompt(vec![Item::user("hi")])).await.unwrap();
+        drop(stream);
+        mock.hung_up().await;
+    }
+}
+
+#[tokio::test]
+async fn a_picture_and_a_key_reach_the_provider_on_every_wire() {
+    for wire in WIRES {
+        let mock = Mock::start([Step::text("ok")]).await;
+        ask(&*open(wire, &mock), &prompt(conversation())).await;
+        let request = &mock.requests()[0];
+        let body = String::from_utf8_lossy(&request.raw).into_owned();
+        let picture =
+            if wire == Wire::Anthropic { "\"media_type\":\"image/png\"" } else { "data:image/png;base64," };
+        assert_eq!(body.matches(picture).count(), 2, "{wire:?}");
+        assert!(body.contains("can't be read any more"), "{wire:?}: the one that is gone is said in words");
+        match wire {
+            Wire::Anthropic => assert_eq!(request.headers["x-api-key"], KEY),
+            _ => assert_eq!(request.headers["authorization"], format!("Bearer {KEY}")),
+        }
+        assert!(!body.contains(KEY));
+    }
+}
+
+/// Pieces of conversations, in any order and with anything missing.
+fn anything() -> impl Strategy<Value = Vec<Item>> {
+    let id = || prop::sample::select(vec!["a", "b", "c"]);
+    let sealed =
+        prop::sample::select(vec![None, Some("c2VhbGVk"), Some("chat:[{\"type\":\"x\"}]"), Some("other:x")]);
+    let item = prop_oneof![
+        Just(Item::user("hi")),
+        Just(context(Context::System, "system")),
+        Just(context(Context::Notice, "notice")),
+        Just(context(Context::Environment, "here")),
+        Just(assistant("msg_1", "said")),
+        Just(Item::Assistant { id: None, text: String::new(), partial: true }),
+        sealed.prop_map(|sealed| Item::Reasoning {
+            id: None,
+            summary: vec!["thought".into()],
+            encrypted: sealed.map(str::to_owned),
+        }),
+        (id(), any::<bool>()).prop_map(|(id, text)| call(
+            id,
+            if text { Args::Text("patch".into()) } else { Args::Json("{broken".into()) }
+        )),
+        id().prop_map(|id| result(id, vec![Content::text("out"), picture("p")])),
+        Just(Item::Unknown(json!({"type": "web_search_call", "id": "ws_1"}))),
+    ];
+    prop::collection::vec(item, 0..24)
+}
+
+/// What no conversation of this wire may have.
+fn faults(messages: &[Value]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut open: Vec<&str> = Vec::new();
+    let mut before = "";
+    for (at, message) in messages.iter().enumerate() {
+        let role = message["role"].as_str().unwrap();
+        if role != "tool" && !open.is_empty() {
+            faults.push(format!("{at}: {open:?} have no result"));
+            open.clear();
+        }
+        match role {
+            "system" if at > 0 => faults.push(format!("{at}: a system message in the middle")),
+            "user" if before == "user" => faults.push(format!("{at}: two messages of the user")),
+            "tool" => match open.iter().position(|id| message["tool_call_id"] == **id) {
+                Some(found) => drop(open.remove(found)),
+                None => faults.push(format!("{at}: a result without its call")),
+            },
+            "assistant" => {
+                let calls = message["tool_calls"].as_array();
+                open = calls.into_iter().flatten().map(|call| call["id"].as_str().unwrap()).collect();
+                for call in calls.into_iter().flatten() {
+                    let arguments = call["function"]["arguments"].as_str().unwrap();
+                    if !serde_json::from_str::<Value>(arguments).is_ok_and(|value| value.is_object()) {
+                        faults.push(format!("{at}: arguments that are no object: {arguments}"));
+                    }
+                }
+                if calls.is_none() && message["content"].is_null() {
+                    faults.push(format!("{at}: an empty message"));
+                }
+            }
+            _ => {}
+        }
+        before = role;
+    }
+    if !open.is_empty() {
+        faults.push(format!("the end: {open:?} have no result"));
+    }
+    faults
+}
+
+proptest! {
+    #[test]
+    fn whatever_was_said_the_request_pairs_calls_with_results_and_holds_nothing_foreign(items in anything()) {
+        let body = agent::model::chat::encode::Encoder::new(Default::default()).request(&prompt(items.clone()));
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let messages = body["messages"].as_array().unwrap();
+        prop_assert_eq!(faults(messages), Vec::<String>::new(), "{}", body);
+        let text = body.to_string();
+        prop_assert!(!text.contains("c2VhbGVk") && !text.contains("other:") && !text.contains("web_search"), "{}", text);
+
+        let body = Encoder::default().request(&prompt(items));
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let text = body.to_string();
+        prop_assert!(!text.contains("chat:") && !text.contains("other:"), "{}", text);
+        let mut open = Vec::new();
+        for item in body["input"].as_array().unwrap() {
+            match item["type"].as_str().unwrap() {
+                "function_call" | "custom_tool_call" => open.push(item["call_id"].clone()),
+                "function_call_output" | "custom_tool_call_output" => {
+                    prop_assert!(open.contains(&item["call_id"]), "a result without its call: {}", body);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_scripted_session_has_the_same_facts_on_every_wire() {
+    let patch = "*** Begin Patch\n*** Add File: new.txt\n+new\n*** End Patch\n";
+    let mut stories = Vec::new();
+    for wire in ["responses", "chat", "anthropic"] {
+        let steps = [
+            Step::items([thought(&["I think."], "c2VhbGVk"), text("I look."), shell("echo hi")]),
+            Step::text("dropped").drop_after(3),
+            Step::items([custom_call("apply_patch", patch), mock::call("exec_command", "{\"cmd\": ")]),
+            Step::text("Done."),
+        ];
+        let world = World::new(steps).await;
+        let config = std::fs::read_to_string(world.config_file()).unwrap();
+        std::fs::write(
+            world.config_file(),
+            config.replace("wire = 'responses'", &format!("wire = '{wire}'")),
+        )
+        .unwrap();
+        let run = world.exec(&["--json", "the task"]).await.expect(0);
+        assert_eq!(world.read("new.txt"), "new\n", "{wire}");
+        assert_eq!(world.mock.requests().len(), 4, "{wire}");
+        let here = world.workspace.display().to_string();
+        let facts = run
+            .facts()
+            .into_iter()
+            .filter(|fact| fact["item"]["type"] != "context" && fact["type"] != "noted")
+            // Named by what is in the files, times included.
+            .filter(|fact| !fact["type"].as_str().unwrap().starts_with("snapshot"));
+        let mut story: Vec<String> = facts
+            .map(|mut fact| {
+                for field in ["at", "seq", "session", "workspace", "duration_ms"] {
+                    fact.as_object_mut().unwrap().shift_remove(field);
+                }
+                if let Some(item) = fact["item"].as_object_mut() {
+                    item.shift_remove("id");
+                    item.shift_remove("encrypted");
+                    if item["type"] == "tool_result" {
+                        item.shift_remove("content");
+                        item["shown"].as_object_mut().unwrap().remove("duration_ms");
+                    }
+                }
+                fact.to_string().replace(&here, "/w")
+            })
+            .collect();
+        // Calls of one answer take turns as they like.
+        story.sort();
+        stories.push(story);
+    }
+    assert_eq!(stories[0], stories[1]);
+    assert_eq!(stories[0], stories[2]);
+    assert!(stories[0].len() > 15, "{:#?}", stories[0]);
+}

@@ -646,6 +646,7 @@ impl Start {
             permissions: self.permissions(settings, &sandbox),
             surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox, online.network)),
             deltas,
+            patience: harness::PATIENCE,
         });
         let workspace = self.workspace.clone();
         Ok(Open { id, workspace, history, handle, blobs, shell, headline, ephemeral })

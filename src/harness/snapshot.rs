@@ -134,7 +134,7 @@ impl Harness {
 
     pub(super) fn was_put_back(&mut self, restore: &Restore, result: Result<(Done, Taken), String>) {
         let facts = match result {
-            Ok((done, taken)) => restored(&self.session, restore, &done, &taken),
+            Ok((done, taken)) => self.with_past(restored(&self.session, restore, &done, &taken)),
             Err(reason) => {
                 let text = format!("nothing was put back: {reason}");
                 vec![Fact::RestoreFailed { reason }, Fact::Noted { level: Level::Error, text }]
@@ -163,7 +163,8 @@ impl Harness {
         let result = job.await.unwrap_or_else(|error| Err(error.to_string()));
         match (restoring, result) {
             (Some(restore), Ok((done, Some(taken)))) => {
-                self.record(restored(&self.session, &restore, &done.unwrap_or_default(), &taken));
+                let facts = restored(&self.session, &restore, &done.unwrap_or_default(), &taken);
+                self.record(self.with_past(facts));
             }
             (Some(restore), Err(reason)) => self.was_put_back(&restore, Err(reason)),
             (None, Ok((Some(done), _))) if !done.paths.is_empty() => {

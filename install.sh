@@ -130,6 +130,18 @@ engine() {
     say "note: no container engine answers; what needs one is skipped, aloud"
 }
 
+# A server that buckets are tested with: the one of this Python, or one in a folder beside what is built.
+bucket() {
+    ! python3 -c 'import moto.server' >/dev/null 2>&1 || return 0
+    tools=${CARGO_TARGET_DIR:-target}/test-tools
+    if [ ! -x "$tools/bin/python3" ] || ! "$tools/bin/python3" -c 'import moto.server' >/dev/null 2>&1; then
+        python3 -m venv "$tools" >/dev/null 2>&1 || { [ $root = no ] || { get python3-venv && python3 -m venv "$tools"; }; } || true
+        "$tools/bin/python3" -m pip install -q 'moto[server]>=5,<6' || true
+    fi
+    case $tools in /*) ;; *) tools=$(pwd)/$tools ;; esac
+    [ ! -x "$tools/bin/python3" ] || PATH=$tools/bin:$PATH
+}
+
 sandbox_check() {
     [ "$(uname -s)" = Linux ] || { say "note: the local sandbox needs Linux"; return 0; }
     if ! "$1" sandbox -- true >/dev/null 2>&1; then
@@ -166,6 +178,7 @@ case $action in
             # shellcheck disable=SC2086 # words on purpose
             if [ $root = yes ]; then get $missing; else say "note: not installed:$missing; what needs them is skipped, aloud"; fi
         fi
+        bucket
         dockerd=
         engine
         AGENT_TEST_SKIPS=$(mktemp)

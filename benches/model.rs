@@ -54,6 +54,7 @@ fn prompt(items: usize) -> Prompt {
         tools: Arc::new([]),
         epoch: 0,
         items: Arc::new((0..items).map(item).collect()),
+        left_out: 0,
         kept: Vec::new(),
         blobs: Arc::new(NoBlobs),
     }

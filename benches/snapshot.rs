@@ -97,6 +97,7 @@ fn main() {
         workspace: work.clone(),
         own: Vec::new(),
         limits: Limits::default(),
+        remote: None,
     };
     let snapshots = Snapshots::open(settings).expect("a store");
     let before = peak();

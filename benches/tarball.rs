@@ -36,6 +36,7 @@ fn main() {
         workspace: work.clone(),
         own: Vec::new(),
         limits: Limits::default(),
+        remote: None,
     };
     let snapshots = Snapshots::open(settings).unwrap();
     let taken = snapshots.take().unwrap();

@@ -180,10 +180,19 @@ impl<D: Write, N: Write> Headless<D, N> {
                     usage.output
                 ))
             }
-            Fact::Rewound { to } => {
+            Fact::Rewound { to, .. } => {
                 let said = self.session.said_at(*to).map(words).unwrap_or_default();
                 self.note(&format!("‹ back to before: {}", said.lines().next().unwrap_or_default()))
             }
+            Fact::CompactionStarted { .. } => self.note("· the conversation is being compacted …"),
+            Fact::Compacted(compaction) => {
+                self.note(&format!("· compacted: {}", compaction.in_words()))?;
+                match &compaction.problem {
+                    Some(problem) => self.note(&format!("  without a summary of the model: {problem}")),
+                    None => Ok(()),
+                }
+            }
+            Fact::CompactionFailed { problem, .. } => self.note(&format!("! not compacted: {problem}")),
             Fact::Restored { restore, count, .. } => {
                 let what = match restore.turn {
                     Some(_) => "undone",

@@ -414,6 +414,9 @@ pub(super) enum SessionsArgs {
         /// The facts, as JSON lines.
         #[arg(long)]
         json: bool,
+        /// What fills the model's window, instead of what happened.
+        #[arg(long)]
+        context: bool,
     },
     /// Find words in what was said.
     Search {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::config::{Stamp, rules};
 use crate::harness::{Place, Surroundings};
-use crate::protocol::{Rule, SandboxMode, Settings};
+use crate::protocol::{Item, Rule, SandboxMode, Settings};
 use crate::sandbox::{SharedSandbox, network::Network};
 
 use super::start::Start;
@@ -62,6 +62,12 @@ impl Surroundings for Around {
             env: sandbox.environment(self.start.environment(settings.sandbox)),
             sandbox,
         })
+    }
+
+    fn opening(&self, settings: &Settings) -> Vec<Item> {
+        // Without a sandbox nothing of it can be said anew; what the model was told goes on to hold.
+        let Ok(sandbox) = self.sandbox(settings) else { return Vec::new() };
+        self.start.opening(settings, &sandbox).0
     }
 
     fn keep(&self, rule: &Rule) -> Result<(), String> {

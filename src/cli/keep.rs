@@ -209,7 +209,7 @@ fn needed(sessions: &Sessions, gone: &HashSet<SessionId>) -> anyhow::Result<Hash
                 }
                 // It was never begun, or it has gone since, and somebody may have made another one of it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    lost |= !sessions.folder(id).exists()
+                    lost |= !sessions.folder(id).exists();
                 }
                 Err(error) => anyhow::bail!("session {id} can't be read: {error}"),
             }

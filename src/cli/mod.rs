@@ -27,6 +27,7 @@ mod permissions;
 mod person;
 mod prompts;
 mod rehydrate;
+mod remote;
 mod replay;
 mod sandbox;
 mod screen;

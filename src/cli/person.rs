@@ -17,8 +17,8 @@ use tokio::{
     time::timeout,
 };
 
-use crate::context::budget::BYTES_PER_TOKEN;
-
+/// What a token is worth, as an estimate.
+const BYTES_PER_TOKEN: u64 = 4;
 /// What a command of the person may show to the model, in bytes: the beginning and the end of it, half each.
 const SHOWN: usize = 32 << 10;
 /// For those who hold the output of an ended command open.

@@ -7,8 +7,9 @@ use std::{
 };
 
 use crate::protocol::{Item, SessionId, Time, printable, words};
+use crate::session::Session;
 use crate::store::{self, Hit, Keeping, Listed, Sessions};
-use crate::tui::{Answer, Known, Question};
+use crate::tui::{Answer, Known, Question, context_lines};
 
 use super::{
     args::{PruneArgs, SessionsArgs},
@@ -41,7 +42,8 @@ pub(super) fn run(start: &Start, command: &SessionsArgs) -> Result<ExitCode, Cli
         }
         SessionsArgs::Rename { id, title } => done(rename(sessions, id, title)),
         SessionsArgs::Archive { ids, undo } => done(archive(sessions, ids, !undo)),
-        SessionsArgs::Show { id, json } => done(show(sessions, id, *json)),
+        SessionsArgs::Show { id, json, context: true } => done(context(sessions, id, *json)),
+        SessionsArgs::Show { id, json, context: false } => done(show(sessions, id, *json)),
         SessionsArgs::Rm { ids } => done(remove(sessions, ids)),
     };
     let seen_enough = |error: anyhow::Error| match error.downcast_ref::<io::Error>() {
@@ -90,6 +92,32 @@ fn list(sessions: &Sessions, json: bool, wanted: impl Fn(&Listed) -> bool) -> an
 fn show(sessions: &Sessions, id: &str, json: bool) -> anyhow::Result<()> {
     let (events, damage) = store::read_whole_lines(&sessions.log(find(sessions, id)?))?;
     replay::print(events, damage, json, None)
+}
+
+/// What fills the window of the model that a session runs with.
+fn context(sessions: &Sessions, id: &str, json: bool) -> anyhow::Result<()> {
+    let (events, damage) = store::read_whole_lines(&sessions.log(find(sessions, id)?))?;
+    let fill = Session::replay(&events).fill();
+    let mut out = io::stdout().lock();
+    if json {
+        let kinds = fill.kinds.iter().map(|(kind, tokens, items)| {
+            (kind.as_str().to_owned(), serde_json::json!({ "tokens": tokens, "items": items }))
+        });
+        let line = serde_json::json!({
+            "window": fill.window,
+            "room": fill.room,
+            "used": fill.used,
+            "counted": fill.counted,
+            "droppable": fill.droppable,
+            "kinds": kinds.collect::<serde_json::Map<_, _>>(),
+        });
+        writeln!(out, "{line}")?;
+    } else {
+        for line in context_lines(&fill) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    damage.map_or(Ok(()), |damage| Err(damage.into()))
 }
 
 fn rename(sessions: &Sessions, id: &str, title: &str) -> anyhow::Result<()> {

@@ -514,6 +514,7 @@ impl Start {
             workspace: workspace.to_owned(),
             own: self.own_places(),
             limits: self.config.snapshots.limits.clone(),
+            remote: super::remote::remote(&self.config.snapshots),
         }
     }
 
@@ -540,6 +541,7 @@ impl Start {
         // A file that can't be read is told of when a key of it is wanted.
         let kept = self.keys().all().unwrap_or_default();
         let others = keys.chain(sandbox::env::secret_values()).chain(catalog.header_secrets());
+        let others = others.chain(super::remote::secrets(&self.config.snapshots));
         self.secrets.know(others.map(SecretString::from).chain(kept));
     }
 
@@ -644,6 +646,7 @@ impl Start {
             permissions: self.permissions(settings, &sandbox),
             surroundings: Arc::new(Around::new(self.clone(), folder, settings, sandbox, online.network)),
             deltas,
+            patience: harness::PATIENCE,
         });
         let workspace = self.workspace.clone();
         Ok(Open { id, workspace, history, handle, blobs, shell, headline, ephemeral })

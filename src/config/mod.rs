@@ -26,7 +26,8 @@ pub use paths::Home;
 pub use project::project_root;
 pub use schema::schema;
 pub use settings::{
-    Backend, Config, InstructionSettings, PermissionSettings, Project, ShellSettings, TarballAt,
+    Backend, Config, InstructionSettings, PermissionSettings, Project, ShellSettings, SnapshotSettings,
+    TarballAt,
 };
 pub use stamp::Stamp;
 

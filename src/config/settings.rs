@@ -115,6 +115,16 @@ pub struct SnapshotSettings {
     /// What is too much for them.
     #[serde(flatten)]
     pub limits: snapshot::Limits,
+    /// A bucket that they are sent to as well: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://CONTAINER/PREFIX`.
+    pub remote: Option<String>,
+    /// Where an S3-compatible bucket is, if not at AWS: a URL.
+    pub remote_endpoint: Option<String>,
+    /// The region of an S3-compatible bucket.
+    pub remote_region: Option<String>,
+    /// The profile of the AWS tools whose credentials are used.
+    pub remote_profile: Option<String>,
+    /// Whether the contents of secret files (`.env`, private keys) are sent as well.
+    pub remote_secrets: bool,
 }
 
 /// When the workspace is written to a tarball.
@@ -131,7 +141,16 @@ pub enum TarballAt {
 
 impl Default for SnapshotSettings {
     fn default() -> Self {
-        Self { mode: Snapshots::On, tarball: TarballAt::default(), limits: snapshot::Limits::default() }
+        Self {
+            mode: Snapshots::On,
+            tarball: TarballAt::default(),
+            limits: snapshot::Limits::default(),
+            remote: None,
+            remote_endpoint: None,
+            remote_region: None,
+            remote_profile: None,
+            remote_secrets: false,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Pure: files, clock and machine come in as values. What is said here is said once, at the beginning of a session,
 //! so that the prefix of every request stays byte for byte the same; what has changed since is said at the end.
 
-pub mod budget;
+pub mod compact;
 mod environment;
 pub mod hidden;
 pub mod instructions;

@@ -9,11 +9,11 @@ pub const SYSTEM: &str = include_str!("../../assets/prompts/system.md");
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::budget::tokens;
+    use crate::session::room::tokens;
 
     #[test]
     fn the_system_prompt_keeps_its_budget() {
-        assert!(tokens(SYSTEM.len()) < BUDGET, "{} tokens", tokens(SYSTEM.len()));
+        assert!(tokens(SYSTEM.len(), 250) < BUDGET, "{} tokens", tokens(SYSTEM.len(), 250));
     }
 
     #[test]

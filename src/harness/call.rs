@@ -150,6 +150,7 @@ impl Harness {
             output: self.output_sink(id),
             cancel: self.turn.child_token(),
             output_limit: self.limits().tool_output,
+            past: self.past.clone(),
         };
         let call = id.clone();
         let job = self.jobs.spawn(async move {
@@ -168,8 +169,7 @@ impl Harness {
     }
 
     pub(super) fn limits(&self) -> Limits {
-        let fallback = Limits { window: 128_000, tool_output: 10_000 };
-        self.session.settings.as_ref().map_or(fallback, |settings| settings.limits)
+        self.session.limits()
     }
 }
 

@@ -5,10 +5,12 @@
 
 mod border;
 mod call;
+mod compact;
 mod disk;
 mod fanout;
 mod hand;
 mod network;
+mod past;
 mod record;
 mod respond;
 mod resumed;
@@ -21,7 +23,8 @@ mod work;
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    time::Duration,
 };
 
 use tokio::{
@@ -32,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Permissions;
 use crate::model::{Model, ModelError};
-use crate::protocol::{CallId, Command, Fact, Item, ModelRef, ProcessId, Rejection, Settings, Time};
+use crate::protocol::{CallId, Command, Fact, Item, Level, ModelRef, ProcessId, Rejection, Settings, Time};
 use crate::sandbox::network::Reports;
 use crate::session::{Session, Step};
 use crate::shell::{Ask, Exit, Shell};
@@ -40,7 +43,7 @@ use crate::snapshot::Snapshots;
 use crate::store::{Blobs, Log, LogError};
 use crate::tools::{Toolbox, Workspace};
 
-use self::{fanout::Fanout, network::Knock, surroundings::Lasting, work::Work};
+use self::{fanout::Fanout, network::Knock, past::Kept, surroundings::Lasting, work::Work};
 
 pub use disk::Disk;
 pub use fanout::Updates;
@@ -76,7 +79,12 @@ pub struct Parts {
     pub surroundings: Arc<dyn Surroundings>,
     /// Whether somebody looks at deltas.
     pub deltas: bool,
+    /// How long the model may take for a summary of the conversation.
+    pub patience: Duration,
 }
+
+/// Long enough for a summary of a full window by a slow model.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Opens the model that the settings name. An error ends the turn that wanted it.
 pub type OpenModel = Arc<dyn Fn(&Settings) -> Result<OpenedModel, ModelError> + Send + Sync>;
@@ -111,6 +119,8 @@ struct Harness {
     writing: snapshot::Writing,
     /// What a person was told that no snapshot holds.
     told: HashSet<PathBuf>,
+    /// Whether a person was told that snapshots can't be sent elsewhere.
+    unsent: Arc<AtomicBool>,
     models: OpenModel,
     model: Option<(ModelRef, OpenedModel)>,
     tools: Toolbox,
@@ -123,8 +133,8 @@ struct Harness {
     unkept: Vec<Lasting>,
     deltas: bool,
     fanout: Fanout,
-    /// All ids of calls so far: a provider that uses one twice must not confuse two calls.
-    seen: HashSet<CallId>,
+    /// What was there before, for the model to look up.
+    past: Arc<Kept>,
     work: mpsc::UnboundedSender<Work>,
     /// Running calls. A job that panics is found by its id.
     jobs: JoinSet<Work>,
@@ -138,8 +148,9 @@ struct Harness {
     partial: Arc<Mutex<String>>,
     /// Ends of processes that were told before the call that started them was over.
     early: HashMap<ProcessId, Exit>,
-    /// How full the window was when a person was last told, in percent.
-    window_mark: u64,
+    /// Whether a person was told that nothing more can be left out.
+    window_told: bool,
+    patience: Duration,
     /// Connections that wait for a person.
     knocks: Vec<Knock>,
 }
@@ -150,7 +161,7 @@ pub fn start(parts: Parts) -> Handle {
     let (commands, inbox) = mpsc::unbounded_channel();
     let (fanout, updates) = Fanout::new();
     let (work, outcomes) = mpsc::unbounded_channel();
-    let seen = parts.session.items.iter().filter_map(|item| item.call().cloned()).collect();
+    let past = Kept { log: parts.log.path().to_owned(), blobs: parts.blobs.clone() };
     let (exits, asks, reports) = (parts.exits, parts.asks, parts.network);
     let harness = Harness {
         session: parts.session,
@@ -161,6 +172,7 @@ pub fn start(parts: Parts) -> Handle {
         tarball: parts.tarball,
         writing: snapshot::Writing::default(),
         told: HashSet::new(),
+        unsent: Arc::default(),
         models: parts.models,
         model: None,
         tools: parts.tools,
@@ -172,7 +184,7 @@ pub fn start(parts: Parts) -> Handle {
         unkept: Vec::new(),
         deltas: parts.deltas,
         fanout,
-        seen,
+        past: Arc::new(past),
         work,
         jobs: JoinSet::new(),
         calls: HashMap::new(),
@@ -180,7 +192,8 @@ pub fn start(parts: Parts) -> Handle {
         asking: CancellationToken::new(),
         partial: Arc::default(),
         early: HashMap::new(),
-        window_mark: 0,
+        window_told: false,
+        patience: parts.patience,
         knocks: Vec::new(),
     };
     let ended = tokio::spawn(harness.run(parts.begin, inbox, outcomes, exits, asks, reports));
@@ -240,6 +253,7 @@ impl Harness {
             Step::Snapshot(turn, moment) => self.take_snapshot(turn, moment),
             Step::Run(call) => self.run_call(&call),
             Step::Refuse(call, reason) => self.record(vec![work::refusal(&call, reason)]),
+            Step::Compact(wanted) => self.compact(wanted),
             Step::AskModel(response) => self.ask_model(response),
             Step::Deliver(input) => {
                 let content = self.session.queue.iter().find(|queued| queued.input == input);
@@ -280,14 +294,16 @@ impl Harness {
         {
             return self.fanout.rejected(Rejection::NoSandbox(problem));
         }
-        let rewind = matches!(command, Command::Rewind { .. });
         let restore = match &command {
             Command::Restore { restore } => Some(restore.clone()),
             _ => None,
         };
         match self.session.decide(command, (self.clock)()) {
             Err(rejection) => self.fanout.rejected(rejection),
-            Ok(facts) => {
+            Ok(mut facts) => {
+                if let Err(problem) = self.bring_back(&mut facts) {
+                    return self.fanout.rejected(Rejection::Unfit(problem));
+                }
                 if submit && self.session.turn.is_none() {
                     self.turn = CancellationToken::new();
                 }
@@ -299,12 +315,33 @@ impl Harness {
                 if let Some(restore) = restore {
                     self.put_back(restore);
                 }
-                if rewind {
-                    // There is room again, which may be filled again.
-                    self.window_mark = 0;
-                }
             }
         }
+    }
+
+    /// The same facts, where files are back already: without the log the conversation stays as it is.
+    fn with_past(&self, mut facts: Vec<Fact>) -> Vec<Fact> {
+        if let Err(problem) = self.bring_back(&mut facts) {
+            facts.retain(|fact| !matches!(fact, Fact::Rewound { .. }));
+            facts.push(Fact::Noted { level: Level::Warning, text: problem });
+        }
+        facts
+    }
+
+    /// Adds the conversation to a rewind that goes back to before a compaction: only the log has it.
+    fn bring_back(&self, facts: &mut [Fact]) -> Result<(), String> {
+        for fact in facts {
+            if let Fact::Rewound { to, items } = fact
+                && self.session.only_in_log(*to)
+            {
+                let before = self
+                    .past
+                    .before(*to)
+                    .map_err(|error| format!("what was said before can't be read from the log: {error}"))?;
+                *items = Some(before.items.to_vec());
+            }
+        }
+        Ok(())
     }
 
     /// Stops the turn. What was there before counts: what the model has said, and what calls have come to.

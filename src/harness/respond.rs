@@ -42,18 +42,7 @@ impl Harness {
             Ok(opened) => opened,
             Err(error) => return self.fail(response, error.kind.as_str(), error.message),
         };
-        let prompt = Prompt {
-            model: name,
-            cache_key: self.session.id.map(|id| id.to_string()).unwrap_or_default(),
-            effort: settings.effort,
-            verbosity: settings.verbosity,
-            output_schema: settings.output_schema,
-            tools: self.tools.specs(),
-            epoch: self.session.epoch,
-            items: Arc::clone(&self.session.items),
-            kept: Vec::new(),
-            blobs: Arc::new(StoredBlobs(self.blobs.clone())),
-        };
+        let prompt = self.prompt(name, &settings);
         // What was said of an earlier answer is none of this one.
         self.partial = Arc::default();
         self.asking = self.turn.child_token();
@@ -71,7 +60,24 @@ impl Harness {
         tokio::spawn(job.run());
     }
 
-    fn opened(&mut self, settings: &Settings) -> Result<OpenedModel, ModelError> {
+    /// What the model is asked with.
+    pub(super) fn prompt(&self, model: String, settings: &Settings) -> Prompt {
+        Prompt {
+            model,
+            cache_key: self.session.id.map(|id| id.to_string()).unwrap_or_default(),
+            effort: settings.effort,
+            verbosity: settings.verbosity,
+            output_schema: settings.output_schema.clone(),
+            tools: self.tools.specs(self.session.compactions > 0),
+            epoch: self.session.epoch,
+            items: Arc::clone(&self.session.items),
+            left_out: self.session.left_out,
+            kept: Vec::new(),
+            blobs: Arc::new(StoredBlobs(self.blobs.clone())),
+        }
+    }
+
+    pub(super) fn opened(&mut self, settings: &Settings) -> Result<OpenedModel, ModelError> {
         if let Some((of, opened)) = &self.model
             && *of == settings.model
         {

@@ -40,11 +40,20 @@ impl Harness {
     /// Begins to take a snapshot.
     pub(super) fn take_snapshot(&mut self, turn: TurnId, moment: Moment) {
         self.record(vec![Fact::SnapshotStarted { turn, moment }]);
-        let work = self.work.clone();
+        let (work, unsent) = (self.work.clone(), Arc::clone(&self.unsent));
         self.with_snapshots(move |snapshots| {
-            let result = snapshots.and_then(|snapshots| whole(|| snapshots.take()));
+            let result = snapshots.clone().and_then(|snapshots| whole(|| snapshots.take()));
+            let taken = result.as_ref().ok().map(|taken| taken.id.clone());
             // A harness that has ended needs no answer.
             let _ = work.send(Work::Snapped { turn, moment, result });
+            // Nobody waits for what travels.
+            if let (Ok(snapshots), Some(id)) = (snapshots, taken)
+                && let Err(reason) = whole(|| snapshots.push(&id))
+                && !unsent.swap(true, Ordering::Relaxed)
+            {
+                let text = format!("the snapshot is kept here, and could not be sent elsewhere: {reason}");
+                let _ = work.send(Work::Note { text });
+            }
         });
     }
 
@@ -125,7 +134,7 @@ impl Harness {
 
     pub(super) fn was_put_back(&mut self, restore: &Restore, result: Result<(Done, Taken), String>) {
         let facts = match result {
-            Ok((done, taken)) => restored(&self.session, restore, &done, &taken),
+            Ok((done, taken)) => self.with_past(restored(&self.session, restore, &done, &taken)),
             Err(reason) => {
                 let text = format!("nothing was put back: {reason}");
                 vec![Fact::RestoreFailed { reason }, Fact::Noted { level: Level::Error, text }]
@@ -154,7 +163,8 @@ impl Harness {
         let result = job.await.unwrap_or_else(|error| Err(error.to_string()));
         match (restoring, result) {
             (Some(restore), Ok((done, Some(taken)))) => {
-                self.record(restored(&self.session, &restore, &done.unwrap_or_default(), &taken));
+                let facts = restored(&self.session, &restore, &done.unwrap_or_default(), &taken);
+                self.record(self.with_past(facts));
             }
             (Some(restore), Err(reason)) => self.was_put_back(&restore, Err(reason)),
             (None, Ok((Some(done), _))) if !done.paths.is_empty() => {

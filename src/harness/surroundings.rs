@@ -1,7 +1,7 @@
 //! What lies around a session and is not its own: where commands run, and where rules are kept.
 
 use crate::context::Permissions;
-use crate::protocol::{By, Fact, Level, Rule, Settings};
+use crate::protocol::{By, Fact, Item, Level, Rule, Settings};
 use crate::sandbox::{SharedSandbox, env::Vars};
 
 use super::Harness;
@@ -13,6 +13,12 @@ pub trait Surroundings: Send + Sync {
     /// # Errors
     /// When there is no such place; with a sentence for the person.
     fn place(&self, settings: &Settings) -> Result<Place, String>;
+
+    /// What the model is told at the beginning of a session under these settings, as it stands now. Empty: what it
+    /// was told goes on to hold.
+    fn opening(&self, _settings: &Settings) -> Vec<Item> {
+        Vec::new()
+    }
 
     /// Keeps a rule beyond the session.
     ///

@@ -1,29 +1,23 @@
-//! How full the model's window is, said before it is too late.
+//! How full the model's window is, said when nothing can be done about it any more.
 
-use crate::context::budget;
 use crate::protocol::{Fact, Level};
 
 use super::Harness;
 
-/// Percent of the window at which a person is told, each once.
-const MARKS: [u64; 4] = [80, 90, 95, 100];
-
 impl Harness {
-    /// Tells when the next request passes another mark. The server decides what fits; this only warns.
+    /// Tells when the next request is larger than it should be although all was left out that could be. Once, until
+    /// there is room again.
     pub(super) fn watch_window(&mut self) {
-        let window = self.limits().window.max(1);
-        let counted = self.session.counted;
-        let seen = counted.map_or(0, |counted| counted.items);
-        let since = self.session.items.iter().skip(seen).map(AsRef::as_ref);
-        let used = budget::used(counted.map(|counted| counted.usage), since);
-        let percent = used.saturating_mul(100) / window;
-        let Some(mark) = MARKS.into_iter().rev().find(|mark| percent >= *mark) else { return };
-        if mark > self.window_mark {
-            self.window_mark = mark;
+        let (used, limits) = (self.session.used(), self.session.limits());
+        let full = used > limits.room();
+        if full && !self.window_told {
             let text = format!(
-                "the conversation takes {percent} % of the model's window ({used} of {window} tokens)"
+                "the conversation takes {used} of the {} tokens of the model's window, and compaction leaves no less; \
+                 a model with a larger window, or shorter instruction files, would help",
+                limits.window
             );
             self.record(vec![Fact::Noted { level: Level::Warning, text }]);
         }
+        self.window_told = full;
     }
 }

@@ -2,10 +2,11 @@
 
 use tokio::task::{Id, JoinError};
 
+use crate::context::compact::Summary;
 use crate::model::ModelError;
 use crate::protocol::{
     BlobId, CallId, Content, Delta, Fact, Item, Level, Moment, Price, ProcessId, ResponseId, ResponseOutcome,
-    Restore, Shown, TurnId, Usage,
+    Restore, Seq, Shown, TurnId, Usage,
 };
 use crate::session::ProcessState;
 use crate::shell::Exit;
@@ -35,6 +36,12 @@ pub(super) enum Work {
     Answered {
         response: ResponseId,
         ending: Ending,
+    },
+    /// A summary of the conversation, or why there is none.
+    Summed {
+        /// The fact that it was begun.
+        at: Seq,
+        summary: Summary,
     },
     Ran {
         call: CallId,
@@ -98,6 +105,7 @@ impl Harness {
                 self.record(vec![Fact::Noted { level: Level::Warning, text: note }]);
             }
             Work::Answered { response, ending } if self.awaits(response) => self.answered(response, ending),
+            Work::Summed { at, summary } => self.summed(at, &summary),
             Work::Ran { call, result } => self.ran(&call, result),
             Work::Snapped { turn, moment, result } => self.snapped(turn, moment, result),
             Work::PutBack { restore, result } => self.was_put_back(&restore, result),
@@ -202,7 +210,7 @@ impl Harness {
         if let Item::ToolCall { call, .. } = &mut item {
             let given = call.clone();
             let mut copy = 1;
-            while !self.seen.insert(call.clone()) {
+            while self.session.called.contains(call) {
                 copy += 1;
                 *call = CallId(format!("{given}_{copy}"));
             }

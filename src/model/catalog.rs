@@ -17,7 +17,7 @@ use super::{
     replay::Replay,
     responses::Responses,
 };
-use crate::protocol::{Effort, Limits, ModelRef, Price, Verbosity};
+use crate::protocol::{Effort, Limits, ModelRef, Price, TOKENS_PER_KB, Verbosity};
 
 /// Providers and models by name.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -83,6 +83,13 @@ pub struct ModelSettings {
     /// Tokens that one tool result may bring in; 10,000 if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_output: Option<u64>,
+    /// What of the window is left free for the answer, in tokens; an eighth of it, at most 32,000, if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reserve: Option<u64>,
+    /// Tokens that 1000 bytes of text come to, until the provider has counted; 250 if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 50, max = 2000))]
+    pub tokens_per_kb: Option<u64>,
     /// How hard it thinks when nobody says. Missing for a model that does not reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effort: Option<Effort>,
@@ -173,8 +180,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Small enough for nearly every model that can use tools at all.
 const UNKNOWN_WINDOW: u64 = 128_000;
 /// What is assumed of a model of which nothing is known.
-pub const UNKNOWN_LIMITS: Limits =
-    Limits { window: UNKNOWN_WINDOW * USABLE_PERCENT / 100, tool_output: TOOL_OUTPUT };
+pub const UNKNOWN_LIMITS: Limits = Limits::new(UNKNOWN_WINDOW * USABLE_PERCENT / 100, TOOL_OUTPUT);
 const USABLE_PERCENT: u64 = 95;
 const TOOL_OUTPUT: u64 = 10_000;
 
@@ -273,6 +279,8 @@ impl Catalog {
             limits: Limits {
                 window: (u128::from(window) * u128::from(percent) / 100).try_into().unwrap_or(window),
                 tool_output: known.tool_output.unwrap_or(TOOL_OUTPUT),
+                reserve: known.reserve,
+                tokens_per_kb: known.tokens_per_kb.unwrap_or(TOKENS_PER_KB).clamp(50, 2000),
             },
             output: known.output.filter(|output| *output > 0),
             effort: known.effort,
@@ -390,6 +398,8 @@ impl ModelSettings {
             usable_percent,
             output,
             tool_output,
+            reserve,
+            tokens_per_kb,
             effort,
             efforts,
             verbosity,
@@ -402,6 +412,8 @@ impl ModelSettings {
         self.usable_percent = usable_percent.or(self.usable_percent);
         self.output = output.or(self.output);
         self.tool_output = tool_output.or(self.tool_output);
+        self.reserve = reserve.or(self.reserve);
+        self.tokens_per_kb = tokens_per_kb.or(self.tokens_per_kb);
         self.effort = effort.or(self.effort);
         self.efforts = efforts.or(self.efforts.take());
         self.verbosity = verbosity.or(self.verbosity);
@@ -490,7 +502,7 @@ mod tests {
     #[test]
     fn a_known_model_comes_with_its_limits() {
         let resolved = resolve(&Catalog::builtin(), "openai/gpt-5.5").unwrap();
-        assert_eq!(resolved.limits, Limits { window: 258_400, tool_output: 10_000 });
+        assert_eq!(resolved.limits, Limits { tokens_per_kb: 300, ..Limits::new(258_400, 10_000) });
         assert_eq!((resolved.effort, resolved.verbosity), (Some(Effort::Medium), Some(Verbosity::Low)));
         assert_eq!(resolved.provider.env_key.as_deref(), Some("OPENAI_API_KEY"));
         assert_eq!(resolved.notes, Vec::<String>::new());
@@ -499,7 +511,7 @@ mod tests {
     #[test]
     fn an_unknown_model_gets_careful_limits_and_a_note() {
         let resolved = resolve(&Catalog::builtin(), "openai/gpt-99").unwrap();
-        assert_eq!(resolved.limits, Limits { window: 121_600, tool_output: 10_000 });
+        assert_eq!(resolved.limits, Limits::new(121_600, 10_000));
         assert_eq!((resolved.effort, resolved.notes.len()), (None, 1));
     }
 
@@ -526,7 +538,7 @@ mod tests {
     fn a_user_describes_a_model() {
         let models = toml::from_str("[tiny]\nwindow = 8000\nusable_percent = 50\ntool_output = 500").unwrap();
         let resolved = resolve(&Catalog::builtin().with_models(&models), "openai/tiny").unwrap();
-        assert_eq!(resolved.limits, Limits { window: 4000, tool_output: 500 });
+        assert_eq!(resolved.limits, Limits::new(4000, 500));
         assert!(resolved.notes.is_empty());
     }
 

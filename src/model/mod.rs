@@ -62,6 +62,8 @@ pub struct Prompt {
     /// has encoded.
     pub epoch: u64,
     pub items: Arc<Vec<Arc<Item>>>,
+    /// How many items that models made a compaction has left out.
+    pub left_out: usize,
     /// Items that an earlier try of this same answer completed before it broke off.
     pub kept: Vec<Arc<Item>>,
     pub blobs: Arc<dyn ReadBlob>,

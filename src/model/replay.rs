@@ -7,6 +7,7 @@
 //! - an item (`assistant`, `reasoning`, `tool_call`) is one answer; an array of items is one answer with all of
 //!   them. A call without an id gets one.
 //! - `{"delay_ms": 200}` delays the next answer.
+//! - `{"summary": "…"}` is the answer to a compaction, each time that there is one.
 //! - the lines of a session's log work as they are, which makes every log a script.
 //! - the lines of a [recording](super::record) work as well: the bytes that came once are read by their wire again. What
 //!   failed then, and was tried again, is not repeated.
@@ -39,6 +40,7 @@ use crate::protocol::{Event, Fact, Item, Usage};
 pub struct Replay {
     name: String,
     answers: Arc<[Answer]>,
+    summary: Option<Answer>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -54,6 +56,12 @@ struct Answer {
 #[serde(deny_unknown_fields)]
 struct Delay {
     delay_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Summary {
+    summary: String,
 }
 
 impl Replay {
@@ -81,7 +89,7 @@ impl Replay {
             })?;
         }
         script.close(None);
-        Ok(Self { name: name.to_owned(), answers: script.answers.into() })
+        Ok(Self { name: name.to_owned(), answers: script.answers.into(), summary: script.summary })
     }
 
     /// What comes next in a conversation that holds this many items made by models.
@@ -105,6 +113,7 @@ impl Replay {
 #[derive(Default)]
 struct Script {
     answers: Vec<Answer>,
+    summary: Option<Answer>,
     /// The answer of a log that is not finished yet.
     open: Vec<Item>,
     delay: Duration,
@@ -127,6 +136,13 @@ impl Script {
             Value::Object(ref map) if map.contains_key("delay_ms") => {
                 let delay: Delay = serde_json::from_value(value).map_err(|error| error.to_string())?;
                 self.delay += Duration::from_millis(delay.delay_ms);
+                Ok(())
+            }
+            Value::Object(ref map) if map.contains_key("summary") => {
+                let summary: Summary = serde_json::from_value(value).map_err(|error| error.to_string())?;
+                let item = Item::Assistant { id: None, text: summary.summary, partial: false };
+                let delay = std::mem::take(&mut self.delay);
+                self.summary = Some(Answer { items: vec![item], usage: None, delay, chunks: Vec::new() });
                 Ok(())
             }
             Value::Object(ref map)
@@ -177,7 +193,7 @@ impl Script {
 
     fn event(&mut self, event: Event) {
         match event.fact {
-            Fact::ItemAdded { item } if is_made(&item) => self.open.push((*item).clone()),
+            Fact::ItemAdded { item } if item.is_made() => self.open.push((*item).clone()),
             Fact::ResponseFinished { usage, .. } => self.close(usage),
             _ => {}
         }
@@ -259,22 +275,22 @@ fn wire_chunks(wire: Wire, host: &str, form: Option<Form>, body: &[u8]) -> Resul
     }
 }
 
-/// Whether models make such items.
-fn is_made(item: &Item) -> bool {
-    match item {
-        Item::Assistant { .. } | Item::Reasoning { .. } | Item::ToolCall { .. } | Item::Unknown(_) => true,
-        Item::Context { .. } | Item::User { .. } | Item::ToolResult { .. } => false,
-    }
-}
-
 #[async_trait::async_trait]
 impl Model for Replay {
     async fn respond(
         &self,
         prompt: &Prompt,
     ) -> Result<BoxStream<'static, Result<Chunk, ModelError>>, ModelError> {
-        let made = prompt.items.iter().chain(&prompt.kept).filter(|item| is_made(item)).count();
-        let mut answer = self.next(made)?;
+        let mut answer = if prompt.kept.last().is_some_and(|item| matches!(**item, Item::User { .. })) {
+            // The conversation is to be summed up.
+            self.summary.clone().ok_or_else(|| {
+                let what = format!("the script {} has no summary", self.name);
+                ModelError::new(Kind::Request, what)
+            })?
+        } else {
+            let made = prompt.items.iter().chain(&prompt.kept).filter(|item| item.is_made()).count();
+            self.next(prompt.left_out + made)?
+        };
         let freeform = freeform::names(&prompt.tools);
         let given = answer.chunks.iter_mut().filter_map(|chunk| match chunk {
             Chunk::Item(item) => Some(item),
@@ -341,6 +357,7 @@ mod tests {
             tools: Arc::new([]),
             epoch: 0,
             items: Arc::new(arcs(items)),
+            left_out: 0,
             kept: arcs(kept),
             blobs: Arc::new(NoBlobs),
         }

@@ -57,6 +57,12 @@ pub enum Command {
     Kill {
         process: ProcessId,
     },
+    /// Make the conversation smaller: now, or before the next request of the turn that goes on. The note says what
+    /// matters.
+    Compact {
+        #[serde(default)]
+        note: String,
+    },
     /// Go on as if this message of the person, and all that came after it, had not been said.
     Rewind {
         to: Seq,
@@ -129,6 +135,10 @@ pub enum Rejection {
     Busy,
     #[error("fact {} is not a message that the conversation can go back to", .0.0)]
     NoMessage(Seq),
+    #[error("there is nothing to leave out yet")]
+    NothingToCompact,
+    #[error("the conversation is being compacted already")]
+    Compacting,
     #[error("there is nothing to put back: no turn has changed files, or all of them are undone")]
     NothingToUndo,
     #[error("there is no undo to take back")]

@@ -5,8 +5,9 @@ use std::{path::PathBuf, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    BlobId, CallId, Connection, Content, Cost, Delivery, Effects, Grant, InputId, Intent, Item, ProcessId,
-    RequestId, ResponseId, Rule, Scope, Seq, SessionId, Settings, SnapshotId, TurnId, settings::known,
+    BlobId, CallId, Compaction, CompactionReason, Connection, Content, Cost, Delivery, Effects, Grant,
+    InputId, Intent, Item, ProcessId, RequestId, ResponseId, Rule, Scope, Seq, SessionId, Settings,
+    SnapshotId, TurnId, settings::known,
 };
 
 /// Version of the log format, carried by the first line.
@@ -172,6 +173,30 @@ pub enum Fact {
     /// The conversation goes on from before a message, which was fact `to`. Files and processes stay as they are.
     Rewound {
         to: Seq,
+        /// The conversation before that message, where a compaction has made another one of it since.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        items: Option<Vec<Arc<Item>>>,
+    },
+    /// A person wants the conversation to be made smaller. The note says what matters.
+    CompactionAsked {
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+    },
+    /// The model is asked for a summary, in place of the conversation.
+    CompactionStarted {
+        reason: CompactionReason,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+    },
+    Compacted(Box<Compaction>),
+    /// The conversation stays as it is.
+    CompactionFailed {
+        reason: CompactionReason,
+        /// Why.
+        problem: String,
+        /// It was stopped, and may be tried again.
+        #[serde(default, skip_serializing_if = "super::item::is_false")]
+        stopped: bool,
     },
     /// A snapshot of the workspace is about to be taken.
     SnapshotStarted {

@@ -67,6 +67,10 @@ pub enum Context {
     Environment,
     /// Something that the model should know and that nobody said, such as a pruned process.
     Notice,
+    /// What stands for the part of the conversation that was left out.
+    Summary,
+    /// What holds beside it: the plan, files that were changed, commands that run.
+    State,
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
@@ -144,6 +148,17 @@ impl Item {
     /// A plain message of the person.
     pub fn user(text: impl Into<String>) -> Self {
         Self::User { content: vec![Content::text(text)], input: None }
+    }
+
+    /// Whether models make such items.
+    #[must_use]
+    pub fn is_made(&self) -> bool {
+        match self {
+            Self::Assistant { .. } | Self::Reasoning { .. } | Self::ToolCall { .. } | Self::Unknown(_) => {
+                true
+            }
+            Self::Context { .. } | Self::User { .. } | Self::ToolResult { .. } => false,
+        }
     }
 
     /// The call that this item makes or answers.

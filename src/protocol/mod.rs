@@ -5,6 +5,8 @@
 //! program does not know it keeps as `Unknown` and folds to nothing.
 
 mod command;
+mod compaction;
+mod confidential;
 mod delta;
 mod effects;
 mod event;
@@ -22,6 +24,8 @@ mod shown;
 mod tool;
 
 pub use command::{Command, Delivery, Rejection, Update, Verdict};
+pub use compaction::{Compaction, CompactionMeans, CompactionReason, Counts, Part};
+pub use confidential::is_secret;
 pub use delta::Delta;
 pub use effects::{Bound, Effects, Tally, Touched, Verb};
 pub use event::{
@@ -37,6 +41,8 @@ pub use network::{Connection, Passage};
 pub use obeyed::{is_obeyed, obeyed_by, obeyed_names};
 pub use price::{Cost, Price, Rate};
 pub use printable::{printable, printable_speech};
-pub use settings::{Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Snapshots, Verbosity};
+pub use settings::{
+    Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Snapshots, TOKENS_PER_KB, Verbosity,
+};
 pub use shown::{Excerpt, PatchedFile, PlanStep, Shown, StepStatus};
 pub use tool::{ToolForm, ToolSpec};

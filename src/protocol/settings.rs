@@ -63,6 +63,39 @@ pub struct Limits {
     pub window: u64,
     /// The most that one tool result may bring in.
     pub tool_output: u64,
+    /// What of the window is left free for the answer. A request that would reach into it is made smaller before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserve: Option<u64>,
+    /// Tokens that 1000 bytes of text come to, until the provider's own counts say better.
+    #[serde(default = "tokens_per_kb", skip_serializing_if = "is_usual")]
+    pub tokens_per_kb: u64,
+}
+
+/// Of a model of which nothing is known: four bytes a token.
+pub const TOKENS_PER_KB: u64 = 250;
+
+fn tokens_per_kb() -> u64 {
+    TOKENS_PER_KB
+}
+
+fn is_usual(tokens_per_kb: &u64) -> bool {
+    *tokens_per_kb == TOKENS_PER_KB
+}
+
+impl Limits {
+    /// Limits of which only the two sizes are known.
+    #[must_use]
+    pub const fn new(window: u64, tool_output: u64) -> Self {
+        Self { window, tool_output, reserve: None, tokens_per_kb: TOKENS_PER_KB }
+    }
+
+    /// What a request may hold: the window without what is left free for the answer.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        // An eighth does for a long answer where the window is large, and leaves most of it where it is small.
+        let reserve = self.reserve.unwrap_or((self.window / 8).min(32_000));
+        self.window.saturating_sub(reserve.min(self.window / 2)).max(1)
+    }
 }
 
 /// `PROVIDER/MODEL`. The model's name may itself contain slashes.

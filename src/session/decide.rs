@@ -42,6 +42,7 @@ impl Session {
                 Ok(vec![Fact::SecretAnswered { process, answer }])
             }
             Command::Kill { process } => self.by_hand(process, "ended"),
+            Command::Compact { note } => self.compact(note.trim().to_owned()),
             Command::Rewind { to } => self.rewind(to),
             Command::Restore { .. } if !self.idle() => Err(Rejection::Busy),
             Command::Restore { restore } => {
@@ -123,9 +124,13 @@ impl Session {
     }
 
     fn interrupt(&self, now: Time) -> Result<Vec<Fact>, Rejection> {
-        let turn = self.turn.as_ref().ok_or(Rejection::Idle)?;
+        let stopped = self.stop_compaction("the user interrupted it");
+        let Some(turn) = &self.turn else {
+            return stopped.map(|fact| vec![fact]).ok_or(Rejection::Idle);
+        };
         let mut facts: Vec<Fact> =
             self.close_hosts("the user interrupted while this waited for an answer").collect();
+        facts.extend(stopped);
         if let Some(response) = turn.response {
             facts.push(Fact::ResponseFinished {
                 response,

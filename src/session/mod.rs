@@ -3,19 +3,21 @@
 //! Pure: no IO, no clock, nothing async. The harness owns one and makes things happen; each front end folds
 //! the same facts through the same code.
 
+mod compaction;
 mod decide;
 pub mod fork;
 mod hosts;
 mod next;
 mod reconcile;
 mod rewind;
+pub mod room;
 #[cfg(test)]
 mod tests;
 mod turn;
 mod undo;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     path::PathBuf,
     sync::Arc,
 };
@@ -27,6 +29,7 @@ use crate::protocol::{
 
 use hosts::Hosts;
 
+pub use compaction::{Compacting, Wanted};
 pub use hosts::HostQuestion;
 pub use next::Step;
 pub use turn::{Call, CallState, Turn};
@@ -66,8 +69,21 @@ pub struct Session {
     pub usage: Usage,
     /// The same by the model that was asked.
     pub spent: BTreeMap<String, Usage>,
-    /// What the provider counted last, and how many items it had then seen.
+    /// What the provider counted last of this conversation.
     pub counted: Option<Counted>,
+    /// The compaction that is going on, or waits to be begun.
+    pub compacting: Compacting,
+    /// How often the conversation was compacted, as it stands.
+    pub compactions: u32,
+    /// Items that the model made and that compactions have left out.
+    pub left_out: usize,
+    /// Files that calls have changed, each with the fact that told so.
+    pub touched: BTreeMap<PathBuf, Seq>,
+    /// The ids of all calls that there were.
+    pub called: Arc<HashSet<CallId>>,
+    /// What the conversation comes to by its size alone.
+    estimated: u64,
+    learnt: room::Learnt,
     /// Words of the program that came while an answer was worked off. They stand behind it.
     held: Vec<Arc<Item>>,
     /// The messages of the person in `items`, in order.
@@ -110,12 +126,12 @@ pub enum ProcessState {
     Ended { exit: Option<i32>, output: Option<BlobId>, at: Time },
 }
 
-/// The provider's count of the conversation at one moment.
+/// The provider's count of a request and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
     pub usage: Usage,
-    /// How many items the conversation had when this was counted, the answer included.
-    pub items: usize,
+    /// What the conversation came to by its size alone when this was counted, the answer included.
+    estimated: u64,
 }
 
 /// A message of the person, and what was true before it.
@@ -123,14 +139,16 @@ pub struct Counted {
 struct Point {
     /// The fact that it was said.
     seq: Seq,
-    /// Its place in the conversation.
-    item: usize,
+    said: Arc<Item>,
+    /// Its place in the conversation; none where a compaction has made another one of it.
+    item: Option<usize>,
     /// The turn that it began, or that it came into.
     turn: TurnId,
     /// Whether it began that turn.
     began: bool,
     plan: Vec<PlanStep>,
     counted: Option<Counted>,
+    left_out: usize,
 }
 
 impl Session {
@@ -152,7 +170,7 @@ impl Session {
                 self.id = Some(*session);
                 self.workspace.clone_from(workspace);
             }
-            Fact::Configured { settings } => self.settings = Some(settings.clone()),
+            Fact::Configured { settings } => self.configured(settings),
             Fact::Renamed { title } => self.title = Some(title.clone()),
             Fact::RulesRead { rules } => {
                 self.rules.retain(|rule| rule.scope == Scope::Session);
@@ -162,6 +180,7 @@ impl Session {
             Fact::TurnStarted { turn } => {
                 self.turns = *turn;
                 self.outcome = None;
+                self.compacting.tries = 0;
                 self.turn = Some(Turn::new(*turn, event.at));
                 self.undo.begin(*turn);
             }
@@ -188,10 +207,13 @@ impl Session {
                     if let Some(settings) = &self.settings {
                         *self.spent.entry(settings.model.to_string()).or_default() += *usage;
                     }
-                    self.counted = Some(Counted { usage: *usage, items: self.items.len() });
+                    self.learnt.learn(room::total(*usage), self.estimated);
+                    self.counted = Some(Counted { usage: *usage, estimated: self.estimated });
                 }
+                self.was_answered(outcome);
+                let mended = self.compacting.too_long.is_some() && self.compaction_due().is_some();
                 if let Some(turn) = &mut self.turn {
-                    turn.answered(outcome, *usage);
+                    turn.answered(outcome, *usage, mended);
                 }
             }
             Fact::ApprovalRequested { call, intent, reason, grants, effects } => {
@@ -235,7 +257,11 @@ impl Session {
             Fact::HostAllowed { by: By::Person { grant: Some(grant), scope }, .. } => {
                 self.rules.push(Rule { grant: grant.clone(), scope: *scope });
             }
-            Fact::Rewound { to } => self.rewound(*to),
+            Fact::Rewound { to, items } => self.rewound(*to, items.as_deref()),
+            Fact::CompactionAsked { .. }
+            | Fact::CompactionStarted { .. }
+            | Fact::Compacted(_)
+            | Fact::CompactionFailed { .. } => self.compaction(event.seq, &event.fact),
             Fact::SnapshotStarted { .. }
             | Fact::SnapshotTaken { .. }
             | Fact::SnapshotFailed { .. }
@@ -264,7 +290,11 @@ impl Session {
     /// Whether nothing is going on and nothing waits to be started.
     #[must_use]
     pub fn idle(&self) -> bool {
-        self.turn.is_none() && self.queue.is_empty() && self.undo.restoring.is_none()
+        self.turn.is_none()
+            && self.queue.is_empty()
+            && self.undo.restoring.is_none()
+            && self.compacting.asked.is_none()
+            && self.compacting.running.is_none()
     }
 
     /// The calls that wait for a person, in the order in which the model made them.
@@ -324,6 +354,7 @@ impl Session {
         match &**item {
             Item::ToolCall { call, tool, args, .. } => {
                 self.push(item);
+                Arc::make_mut(&mut self.called).insert(call.clone());
                 if let Some(turn) = &mut self.turn {
                     turn.calls.push_back(Call::new(call.clone(), tool.clone(), args.clone()));
                 }
@@ -331,6 +362,10 @@ impl Session {
             Item::ToolResult { call, shown, .. } => {
                 if let Shown::Plan { steps, .. } = shown {
                     self.plan.clone_from(steps);
+                }
+                if let Shown::Patch { files } = shown {
+                    let paths = files.iter().map(|file| file.moved_to.as_ref().unwrap_or(&file.path));
+                    self.touched.extend(paths.map(|path| (path.clone(), self.seq)));
                 }
                 let Some(turn) = &mut self.turn else { return self.push(item) };
                 for result in turn.finish(call, item) {
@@ -341,7 +376,7 @@ impl Session {
                 if let Some(input) = input {
                     self.queue.retain(|queued| queued.input != *input);
                 }
-                self.points.push(self.point());
+                self.points.push(self.point(item));
                 self.push(item);
                 if let Some(turn) = &mut self.turn {
                     turn.begun = true;
@@ -356,8 +391,24 @@ impl Session {
     }
 
     fn push(&mut self, item: &Arc<Item>) {
+        self.estimated = self.estimated.saturating_add(self.estimate(item));
         Arc::make_mut(&mut self.items).push(Arc::clone(item));
     }
+
+    fn configured(&mut self, settings: &Settings) {
+        let before = self.settings.replace(settings.clone());
+        let of = |settings: &Settings| (settings.model.clone(), settings.limits);
+        if before.as_ref().map(of) != Some(of(settings)) {
+            // Another model counts in another way.
+            self.learnt = room::Learnt::default();
+            self.estimate_anew();
+        }
+    }
+}
+
+/// How many of these items the model has made.
+fn answers(items: &[Arc<Item>]) -> usize {
+    items.iter().filter(|item| item.is_made()).count()
 }
 
 /// The words of the model.

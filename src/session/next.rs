@@ -1,10 +1,11 @@
 //! What is due. Computed from what is true, never remembered, so that a crash loses no intention.
 
 use crate::protocol::{
-    Args, CallId, Delivery, InputId, Intent, Moment, Outcome, ResponseId, SandboxMode, Snapshots, TurnId,
+    Args, CallId, CompactionReason, Delivery, InputId, Intent, Moment, Outcome, ResponseId, SandboxMode,
+    Snapshots, TurnId,
 };
 
-use super::{Call, CallState, Session, undo::Kept};
+use super::{Call, CallState, Session, Wanted, undo::Kept};
 
 /// The next thing to do. Starting it records a fact that makes it not due.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub enum Step {
     Refuse(CallId, String),
     /// Let the model hear a message that came meanwhile.
     Deliver(InputId),
+    /// Make the conversation smaller.
+    Compact(Wanted),
     /// Ask the model for an answer.
     AskModel(ResponseId),
     /// End the turn.
@@ -31,12 +34,18 @@ impl Session {
     /// The next thing to do; nothing when something outside is owed: a person, a running job, a new message.
     #[must_use]
     pub fn next(&self) -> Option<Step> {
+        if self.compacting.running.is_some() {
+            return None;
+        }
         let Some(turn) = &self.turn else {
             if self.undo.restoring.is_some() {
                 return None;
             }
             if let Some(turn) = self.undo.after_due() {
                 return Some(Step::Snapshot(turn, Moment::After));
+            }
+            if let Some(note) = self.compacting.asked.clone() {
+                return Some(Step::Compact(Wanted { reason: CompactionReason::Asked, note }));
             }
             return self.queue.front().map(|queued| Step::StartQueued(queued.input));
         };
@@ -64,6 +73,9 @@ impl Session {
             return Some(Step::Deliver(steer.input));
         }
         if turn.due {
+            if let Some(wanted) = self.compaction_due() {
+                return Some(Step::Compact(wanted));
+            }
             return Some(Step::AskModel(ResponseId(self.responses + 1)));
         }
         Some(Step::EndTurn(turn.id, Outcome::Done))

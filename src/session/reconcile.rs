@@ -15,6 +15,7 @@ impl Session {
     #[must_use]
     pub fn reconcile(&self) -> Vec<Fact> {
         let mut facts: Vec<Fact> = self.close_hosts("the agent was stopped while this waited").collect();
+        facts.extend(self.stop_compaction("the agent was stopped while it went on"));
         if let Some(response) = self.turn.as_ref().and_then(|turn| turn.response) {
             facts.push(Fact::ResponseFinished {
                 response,

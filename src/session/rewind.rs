@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::protocol::{Content, Context, Fact, Item, ProcessId, Rejection, Seq};
 
-use super::{Point, Process, ProcessState, Session, Undoable};
+use super::{Compacting, Point, Process, ProcessState, Session, Undoable};
 
 /// What the model is told when calls are dropped or commands run on: what it remembers of them may be old or gone.
 const NOTICE: &str = "The user took back what followed here, and the conversation goes on from this point. What was \
@@ -27,7 +27,7 @@ struct Parted<'a> {
 impl Session {
     /// The messages of the person that the conversation holds, in order.
     pub fn said(&self) -> impl DoubleEndedIterator<Item = (Seq, &[Content])> {
-        self.points.iter().filter_map(|point| match &**self.items.get(point.item)? {
+        self.points.iter().filter_map(|point| match &*point.said {
             Item::User { content, .. } => Some((point.seq, &content[..])),
             _ => None,
         })
@@ -44,7 +44,7 @@ impl Session {
             return Err(Rejection::Busy);
         }
         let Parted { kept, dropped } = self.parted(to)?;
-        let mut facts = vec![Fact::Rewound { to }];
+        let mut facts = vec![Fact::Rewound { to, items: None }];
         let running = self.running();
         let matters = running.is_some() || dropped.iter().any(|item| matches!(**item, Item::ToolCall { .. }));
         let text = NOTICE.to_owned() + &running.unwrap_or_default();
@@ -64,7 +64,7 @@ impl Session {
             return Vec::new();
         }
         let running = self.running().unwrap_or_default();
-        let mut facts = vec![Fact::Rewound { to }];
+        let mut facts = vec![Fact::Rewound { to, items: None }];
         if !(stayed.is_empty() && running.is_empty()) {
             let files = match stayed {
                 [] => "What was done to files is undone.".to_owned(),
@@ -83,7 +83,8 @@ impl Session {
     /// What the conversation keeps and what it drops when it goes back to before a message.
     fn parted(&self, to: Seq) -> Result<Parted<'_>, Rejection> {
         let point = self.points.iter().find(|point| point.seq == to).ok_or(Rejection::NoMessage(to))?;
-        let (kept, dropped) = self.items.split_at(point.item.min(self.items.len()));
+        // Of a conversation that was compacted since, whoever has the log brings back what was before.
+        let (kept, dropped) = self.items.split_at(point.item.unwrap_or(0).min(self.items.len()));
         Ok(Parted { kept, dropped })
     }
 
@@ -123,23 +124,44 @@ impl Session {
     }
 
     /// What is true before a message that comes now.
-    pub(super) fn point(&self) -> Point {
+    pub(super) fn point(&self, said: &Arc<Item>) -> Point {
         Point {
             seq: self.seq,
-            item: self.items.len(),
+            said: Arc::clone(said),
+            item: Some(self.items.len()),
             turn: self.turns,
             began: self.turn.as_ref().is_none_or(|turn| !turn.begun),
             plan: self.plan.clone(),
             counted: self.counted,
+            left_out: self.left_out,
         }
     }
 
-    pub(super) fn rewound(&mut self, to: Seq) {
+    /// Whether a compaction has made another conversation of the one that this message was said in, so that only the
+    /// log has it.
+    #[must_use]
+    pub fn only_in_log(&self, to: Seq) -> bool {
+        self.points.iter().any(|point| point.seq == to && point.item.is_none())
+    }
+
+    pub(super) fn rewound(&mut self, to: Seq, before: Option<&[Arc<Item>]>) {
         let Some(at) = self.points.iter().position(|point| point.seq == to) else { return };
         let Some(point) = self.points.drain(at..).next() else { return };
-        Arc::make_mut(&mut self.items).truncate(point.item);
+        match (before, point.item) {
+            (Some(items), _) => {
+                self.items = Arc::new(items.to_vec());
+                // None of the messages before it has a place that is known.
+                self.points.iter_mut().for_each(|point| point.item = None);
+            }
+            (None, Some(at)) => Arc::make_mut(&mut self.items).truncate(at),
+            // Nobody who writes this fact leaves them out.
+            (None, None) => {}
+        }
+        self.estimate_anew();
+        self.compacting = Compacting::default();
         self.epoch += 1;
         self.plan = point.plan;
+        self.left_out = point.left_out;
         self.counted = point.counted;
         // Only a log that no version of ours wrote has one here: its calls would be gone from the conversation.
         self.turn = None;

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::{
-    Approval, Args, CallId, Command, Context, Grant, Intent, Limits, Moment, Rejection, ResponseId,
-    ResponseOutcome, SandboxMode, SnapshotId, Snapshots, StepStatus, Time, Verdict,
+    Approval, Args, CallId, Command, Compaction, CompactionMeans, CompactionReason, Context, Counts, Grant,
+    Intent, Limits, Moment, Part, Rejection, ResponseId, ResponseOutcome, SandboxMode, SnapshotId, Snapshots,
+    StepStatus, Time, Verdict,
 };
 
 /// A whole world that follows the contract of the harness, with chance as its only input.
@@ -121,6 +122,22 @@ impl World {
             Step::EndTurn(turn, outcome) => {
                 self.record(vec![Fact::TurnFinished { turn, outcome, duration_ms: 0 }]);
             }
+            Step::Compact(Wanted { reason, note }) => {
+                assert_eq!(
+                    self.session.calls().count(),
+                    0,
+                    "the conversation is cut between a call and its result"
+                );
+                match chance % 3 {
+                    0 => self.compacted(reason, chance),
+                    1 => self.record(vec![Fact::CompactionFailed {
+                        reason,
+                        problem: "p".into(),
+                        stopped: false,
+                    }]),
+                    _ => self.record(vec![Fact::CompactionStarted { reason, note }]),
+                }
+            }
             Step::StartQueued(input) => self.record(vec![
                 Fact::TurnStarted { turn: TurnId(self.session.turns.0 + 1) },
                 Fact::item(Item::User { content: vec![], input: Some(input) }),
@@ -130,8 +147,14 @@ impl World {
 
     /// Something from outside: a person, the model, or a tool that is done.
     fn happen(&mut self, what: u8, which: u8) {
-        match what % 9 {
+        match what % 11 {
             8 => self.rewind(which),
+            9 => self.command(Command::Compact { note: String::new() }),
+            10 => {
+                if let Some((_, Wanted { reason, .. })) = self.session.compacting.running.clone() {
+                    self.compacted(reason, which);
+                }
+            }
             0 => self.command(submit(Delivery::Steer)),
             1 => self.command(submit(Delivery::AfterTurn)),
             2 if which.is_multiple_of(4) => self.command(Command::Interrupt),
@@ -166,24 +189,70 @@ impl World {
         }
     }
 
+    /// Leaves out a part of the conversation.
+    fn compacted(&mut self, reason: CompactionReason, which: u8) {
+        let all = self.session.items.len();
+        // No call is cut off from its result.
+        let mut open = 0;
+        let mut seams = vec![0];
+        for (at, item) in self.session.items.iter().enumerate() {
+            open += i32::from(matches!(**item, Item::ToolCall { .. }));
+            open -= i32::from(matches!(**item, Item::ToolResult { .. }));
+            seams.extend((open == 0).then_some(at + 1));
+        }
+        let seam = |which: u8| seams[usize::from(which) % seams.len()];
+        let (from, to) = (seam(which), seam(which / 3));
+        let text = Item::Context { context: Context::Summary, text: "s".into() };
+        let compaction = Compaction {
+            reason,
+            how: CompactionMeans::Digest,
+            parts: vec![
+                Part::Keep(0, from.min(to)),
+                Part::Item(Arc::new(text)),
+                Part::Keep(from.max(to), all),
+            ],
+            from: 2,
+            to: 1,
+            kept: Counts::default(),
+            dropped: Counts::default(),
+            shrunk: 0,
+            usage: None,
+            problem: None,
+        };
+        let before = self.session.clone();
+        self.record(vec![Fact::Compacted(Box::new(compaction))]);
+        let (was, is) = (before.items.len(), self.session.items.len());
+        assert_eq!(is, was - (from.max(to) - from.min(to)) + 1);
+        assert!(self.session.epoch > before.epoch);
+        assert!(self.session.said().eq(before.said()), "what the person said is known as before");
+        let made = |session: &Session| session.left_out + answers(&session.items);
+        assert_eq!(made(&self.session), made(&before));
+    }
+
     /// Goes back to before one of the messages. All that belongs to the conversation is as it was then; all that
     /// belongs to the world is as it was now.
     fn rewind(&mut self, which: u8) {
         let said: Vec<Seq> = self.session.said().map(|(seq, _)| seq).collect();
         let Some(to) = said.get(usize::from(which) % said.len().max(1)).copied() else { return };
         let now = self.session.clone();
-        self.command(Command::Rewind { to });
+        let then = Session::replay(&self.log[..usize::try_from(to.0).unwrap() - 1]);
+        if let Ok(mut facts) = self.session.decide(Command::Rewind { to }, Time::UNIX_EPOCH) {
+            // What the harness reads from the log.
+            if let Some(Fact::Rewound { items, .. }) = facts.first_mut().filter(|_| now.only_in_log(to)) {
+                *items = Some(then.items.to_vec());
+            }
+            self.record(facts);
+        }
         if !now.idle() {
             assert_eq!(self.session, now, "rewound under a turn");
             return;
         }
-        let then = Session::replay(&self.log[..usize::try_from(to.0).unwrap() - 1]);
         let is = &self.session;
         let (kept, told) = is.items.split_at(then.items.len());
         assert_eq!(kept, &then.items[..]);
         assert!(told.iter().all(|item| matches!(**item, Item::Context { context: Context::Notice, .. })));
         assert!(told.len() <= 1 && is.epoch > now.epoch && is.idle());
-        assert_eq!((&is.plan, is.counted), (&then.plan, then.counted));
+        assert_eq!((&is.plan, is.counted, is.left_out), (&then.plan, then.counted, then.left_out));
         assert_eq!(
             (&is.rules, is.usage, &is.processes, is.turns),
             (&now.rules, now.usage, &now.processes, now.turns)
@@ -207,7 +276,8 @@ impl World {
             }
             _ => {
                 self.streaming = None;
-                let failed = ResponseOutcome::Failed { kind: "server".into(), message: "m".into() };
+                let kind = if which.is_multiple_of(3) { "context" } else { "server" };
+                let failed = ResponseOutcome::Failed { kind: kind.into(), message: "m".into() };
                 self.record(vec![finished(if which < 20 { failed } else { ResponseOutcome::Cut })]);
             }
         }
@@ -222,7 +292,7 @@ fn settings() -> Settings {
         approval: Approval::OnRequest,
         sandbox: SandboxMode::WorkspaceWrite,
         backend: "local".into(),
-        limits: Limits { window: 1000, tool_output: 100 },
+        limits: Limits::new(2700, 100),
         price: None,
         snapshots: Snapshots::On,
         output_schema: None,
@@ -301,6 +371,7 @@ proptest! {
             let finished = session.turn.is_none() && session.queue.is_empty();
             let owed = resumed.streaming.is_some()
                 || !resumed.running.is_empty()
+                || session.compacting.running.is_some()
                 || session.asked().next().is_some();
             prop_assert!(finished || owed, "stuck after {} events: {:?}", end, session.turn);
             resumed.rewind(dice[end % dice.len()]);
@@ -469,6 +540,7 @@ fn all_steps_that_can_be_due_are_seen_by_the_random_world() {
                         Step::Run(_) => "run",
                         Step::Refuse(..) => "refuse",
                         Step::Deliver(_) => "deliver",
+                        Step::Compact(_) => "compact",
                         Step::AskModel(_) => "ask",
                         Step::EndTurn(..) => "end",
                         Step::StartQueued(_) => "queued",
@@ -482,7 +554,7 @@ fn all_steps_that_can_be_due_are_seen_by_the_random_world() {
             *seen.entry("rewound").or_default() += 1;
         }
     }
-    assert_eq!(seen.len(), 10, "{seen:?}");
+    assert_eq!(seen.len(), 11, "{seen:?}");
 }
 
 fn rule(word: &str, scope: Scope) -> Rule {

@@ -91,7 +91,8 @@ impl Turn {
         ready
     }
 
-    pub(super) fn answered(&mut self, outcome: &ResponseOutcome, usage: Option<Usage>) {
+    /// An answer is over. `mended`: what made it fail will not be there at the next try.
+    pub(super) fn answered(&mut self, outcome: &ResponseOutcome, usage: Option<Usage>, mended: bool) {
         self.response = None;
         if let Some(usage) = usage {
             self.usage += usage;
@@ -100,6 +101,7 @@ impl Turn {
             ResponseOutcome::Completed | ResponseOutcome::Unknown => {}
             // What was lost has to be asked for again; answered calls make it due as well.
             ResponseOutcome::Cut | ResponseOutcome::Interrupted => self.due = true,
+            ResponseOutcome::Failed { .. } if mended => self.due = true,
             ResponseOutcome::Failed { kind, message } => self.failed = Some((kind.clone(), message.clone())),
         }
     }

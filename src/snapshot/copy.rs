@@ -17,8 +17,8 @@ use rustix::{
 use super::{
     Settings, SnapshotError,
     at::{self, Kind, Stat},
+    attributes::{apply, own, times},
     hydrate, number, path,
-    restore::{apply, own, times},
     take::extent,
     whole,
 };

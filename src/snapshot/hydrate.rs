@@ -7,7 +7,9 @@ use std::{
 
 use crate::protocol::SnapshotId;
 
-use super::{Settings, SnapshotError, Snapshots, journal::mark, key, plan::Change, store::Store, whole};
+use super::{
+    Settings, SnapshotError, Snapshots, journal::mark, key, plan::Change, remote, store::Store, whole,
+};
 
 /// A directory that was made from a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,9 +52,14 @@ impl Snapshots {
         let folder = settings.folder.join(key(&settings.workspace));
         let known = || {
             let store = Store::open(&folder).ok()?;
-            store.root(&super::hash::Hash::parse(state.as_str())?).ok()
+            let root = super::hash::Hash::parse(state.as_str())?;
+            if let Ok(root) = store.root(&root) {
+                return Some(root);
+            }
+            remote::pull(&store, settings.remote.as_ref(), state).ok()?;
+            store.root(&root).ok()
         };
-        folder.join("packs").is_dir() && known().is_some()
+        (folder.join("packs").is_dir() || settings.remote.is_some()) && known().is_some()
     }
 
     /// Gives another directory all that is kept of a workspace: the same files under further names, so that it costs
@@ -62,7 +69,7 @@ impl Snapshots {
     /// When nothing is kept, or it can't be given further names.
     pub fn share(settings: &Settings, with: &Path) -> Result<(), SnapshotError> {
         let from = settings.folder.join(key(&settings.workspace));
-        if !from.join("packs").is_dir() {
+        if !from.join("packs").is_dir() && settings.remote.is_none() {
             return Err(SnapshotError::Nowhere(settings.workspace.clone()));
         }
         if with == settings.workspace {

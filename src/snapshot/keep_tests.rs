@@ -18,7 +18,7 @@ use super::{
     testing::{Look, World, settings},
 };
 
-const GO_ON: AtomicBool = AtomicBool::new(false);
+static GO_ON: AtomicBool = AtomicBool::new(false);
 const FOLDER: &str = "AGENT_TEST_FOLDER";
 const WORK: &str = "AGENT_TEST_WORK";
 
@@ -124,7 +124,7 @@ fn many_small_packs_become_one() {
         world.write("file", state.to_string());
         states.push((world.look(), world.snapshots.take().unwrap()));
     }
-    let packs = || fs::read_dir(stored(world.folder.path()).store.packs.clone()).unwrap().count();
+    let packs = || fs::read_dir(stored(world.folder.path()).store.packs).unwrap().count();
     assert!(packs() >= 80);
     let ids: Vec<_> = states.iter().map(|(_, taken)| taken.id.clone()).collect();
     stored(world.folder.path()).sweep(&needed(&ids), later(), false, &GO_ON).unwrap();
@@ -172,23 +172,21 @@ fn what_can_t_be_read_is_swept_by_nobody_and_is_found_by_a_check() {
             let mut damaged = whole.clone();
             damaged[byte] ^= 0x55;
             fs::write(pack, damaged).unwrap();
-            let checked = super::keep_tests::stored(world.folder.path()).check(&ids, &GO_ON).unwrap();
+            let checked = self::stored(world.folder.path()).check(&ids, &GO_ON).unwrap();
             assert!(!checked.damage.is_empty(), "byte {byte} of pack {at}");
         }
         fs::remove_file(pack).unwrap();
-        let fresh = super::keep_tests::stored(world.folder.path());
+        let fresh = self::stored(world.folder.path());
         let lost = fresh.check(&ids, &GO_ON).unwrap().damage;
         // The one that is missing may hold a whole snapshot; then nothing of it is known.
         assert!(!lost.is_empty() || !fresh.has(&ids[at]) || ids.iter().any(|id| !fresh.has(id)), "pack {at}");
         fs::write(pack, whole).unwrap();
     }
     assert_eq!(stored.check(&ids, &GO_ON).unwrap().damage, Vec::<String>::new());
-    let name = packs[0].clone();
-    let whole = fs::read(&name).unwrap();
-    let mut damaged = whole.clone();
+    let mut damaged = fs::read(&packs[0]).unwrap();
     damaged[20] ^= 0x55;
-    fs::write(&name, damaged).unwrap();
-    let fresh = super::keep_tests::stored(world.folder.path());
+    fs::write(&packs[0], damaged).unwrap();
+    let fresh = self::stored(world.folder.path());
     if fresh.sweep(&needed([&ids[2]]), later(), false, &GO_ON).is_ok() {
         // Nothing that is needed lay there; or it was copied with its damage and all, and is found.
         assert!(fresh.has(&ids[2]));

@@ -13,7 +13,16 @@ use super::{
     testing::{Look, Seen, World, look, settings},
 };
 
-const ROUNDS: u64 = 40;
+/// Whether the long forms of tests are wanted.
+pub(super) fn long() -> bool {
+    std::env::var_os("AGENT_TEST_LONG").is_some()
+}
+
+/// How often it is killed.
+fn rounds() -> u64 {
+    if long() { 100 } else { 40 }
+}
+
 const FOLDER: &str = "AGENT_TEST_FOLDER";
 const WORK: &str = "AGENT_TEST_WORK";
 
@@ -85,7 +94,7 @@ fn a_kill_while_a_snapshot_is_taken_loses_nothing() {
     let world = World::new();
     (0..50).for_each(|file| world.write(file.to_string(), format!("first {file}")));
     let first = (world.look(), world.snapshots.take().unwrap());
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         kill(start(world.folder.path(), "take"), round);
         let fresh = Snapshots::open(settings(world.folder.path(), Limits::default())).unwrap();
         let left = world.look();
@@ -129,7 +138,7 @@ fn a_kill_while_a_state_is_put_back_is_finished_at_the_next_start() {
     let ids: Vec<_> = states.iter().map(|(_, taken)| taken.id.0.clone()).collect();
     fs::write(world.folder.path().join("states"), ids.join("\n")).unwrap();
     let mut halves = 0;
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         kill(start(world.folder.path(), "put back"), round);
         let half = look(&world.work());
         halves += u32::from(states.iter().all(|(look, _)| *look != half));
@@ -153,7 +162,7 @@ fn a_kill_while_a_workspace_is_made_anew_leaves_all_of_it_or_nothing() {
     (0..200).for_each(|file| world.write(format!("d{}/{file}", file % 7), format!("content {file}")));
     let (before, place) = (world.look(), world.folder.path().join("places/place"));
     let mut none = 0;
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         kill(start(world.folder.path(), "hydrate"), round);
         // The child begins by removing what it made before: only what it was making counts.
         let whole = fs::read_dir(place.parent().unwrap()).into_iter().flatten().flatten().count();

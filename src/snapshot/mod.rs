@@ -5,6 +5,8 @@
 //! file by file: only what differs, each whole or not at all, and never through a link.
 
 mod at;
+mod attributes;
+mod beside;
 mod bytes;
 mod cache;
 mod check;
@@ -29,12 +31,18 @@ mod plan;
 #[cfg(test)]
 mod property_tests;
 mod reach;
+#[cfg(test)]
+mod real_tests;
 mod recent;
+mod remote;
+#[cfg(test)]
+mod remote_tests;
 mod repack;
 mod restore;
 #[cfg(test)]
 mod room_tests;
 mod scan;
+mod sent;
 mod since;
 mod store;
 mod stored;
@@ -75,6 +83,7 @@ pub use keep::Swept;
 pub use node::Why;
 pub use parcel::{Bounds, Foreign, Parcel, Weight, caseless};
 pub use plan::{Change, Plan, What};
+pub use remote::{Pushed, Remote};
 pub use restore::{Done, Which};
 pub use since::{Changed, How};
 pub use stored::Stored;
@@ -90,6 +99,8 @@ pub struct Settings {
     /// Directories of this program. They are part of no snapshot.
     pub own: Vec<PathBuf>,
     pub limits: Limits,
+    /// A bucket where snapshots are sent to, and fetched from.
+    pub remote: Option<Remote>,
 }
 
 /// What is too much.
@@ -175,6 +186,8 @@ pub enum SnapshotError {
     Lost(String),
     #[error("{} is damaged", .0.display())]
     Damaged(PathBuf),
+    #[error("the bucket for snapshots: {0}")]
+    Remote(String),
     #[error("a file is too large to be stored")]
     Unfit,
     #[error("taking it crashed; this is a bug of the agent")]
@@ -225,13 +238,25 @@ impl Snapshots {
         Ok(taken)
     }
 
+    /// A snapshot, from elsewhere if it is not here.
     fn root_of(&self, snapshot: &SnapshotId) -> Result<Root, SnapshotError> {
+        self.store.root(&self.root_hash(snapshot)?)
+    }
+
+    /// The object of a snapshot, which is there.
+    fn root_hash(&self, snapshot: &SnapshotId) -> Result<Hash, SnapshotError> {
         let missing = || SnapshotError::Missing(snapshot.clone());
         let hash = Hash::parse(snapshot.as_str()).ok_or_else(missing)?;
-        match self.store.root(&hash) {
-            Err(SnapshotError::Lost(lost)) if lost == hash.to_string() => Err(missing()),
-            root => root,
+        if self.store.has(&hash)? {
+            return Ok(hash);
         }
+        self.store.refresh();
+        if self.store.has(&hash)?
+            || remote::pull(&self.store, self.settings.remote.as_ref(), snapshot)? && self.store.has(&hash)?
+        {
+            return Ok(hash);
+        }
+        Err(missing())
     }
 
     /// Bytes that the store takes on the disk.

@@ -147,8 +147,11 @@ pub struct Foreign<'a> {
     file: &'a File,
     packs: Vec<Pack>,
     places: HashMap<Hash, (usize, Line)>,
-    last: Mutex<Option<(usize, u64, Arc<Vec<u8>>)>>,
+    last: Mutex<Option<Opened>>,
 }
+
+/// A group that was read: its pack, its place there, and its bytes.
+type Opened = (usize, u64, Arc<Vec<u8>>);
 
 struct Pack {
     from: u64,
@@ -341,7 +344,7 @@ impl Objects for Foreign<'_> {
         let (at, line) = self.places.get(hash).ok_or_else(lost)?;
         let pack = self.packs.get(*at).ok_or_else(lost)?;
         let mut last = guard(&self.last);
-        let same = |known: &&(usize, u64, Arc<Vec<u8>>)| (known.0, known.1) == (*at, line.offset);
+        let same = |known: &&Opened| (known.0, known.1) == (*at, line.offset);
         let bytes = match last.as_ref().filter(same) {
             Some((_, _, bytes)) => Arc::clone(bytes),
             None => {

@@ -16,7 +16,7 @@ use super::{
     tests::everything,
 };
 
-const GO_ON: AtomicBool = AtomicBool::new(false);
+static GO_ON: AtomicBool = AtomicBool::new(false);
 const BOUNDS: Bounds = Bounds { bytes: 4 << 30, members: 1_000_000, ratio: 1000, caseless: false };
 
 /// The packs that hold these snapshots, one behind the other in one file.

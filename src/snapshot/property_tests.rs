@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use super::{
     Which,
+    kill_tests::long,
     testing::{Look, Seen, World, name},
 };
 
@@ -159,7 +160,7 @@ fn many(most: usize) -> impl Strategy<Value = Vec<Work>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if long() { 3000 } else { 150 }, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn an_undo_and_a_redo_give_the_same_tree(first in many(20), turns in proptest::collection::vec(many(8), 1..4)) {

@@ -13,11 +13,8 @@ use super::{
     SnapshotError,
     hash::Hash,
     pack::{Line, PackWriter},
-    store::{LEVEL, PACK, Store},
+    store::{GROUP, LEVEL, PACK, Store},
 };
-
-/// Bytes that are compressed together, as a rule.
-const GROUP: usize = 1 << 20;
 
 /// A pack that was written: its name and the bytes it takes.
 pub(super) type Written = (String, u64);

@@ -3,34 +3,38 @@
 //! the middle is finished the next time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    fs::File,
-    io::{self, Write as _},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::FileExt as _,
-    },
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry},
+    io,
+    os::fd::{AsFd as _, OwnedFd},
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
 };
 
 use rustix::{
-    fs::{self, AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps},
+    fs::{self, AtFlags, Mode, OFlags, RenameFlags},
     io::Errno,
 };
 
 use super::{
     SnapshotError, Snapshots, Taken,
     at::{self, Kind},
-    compare::together,
+    attributes::{apply, own, times},
+    beside::Beside,
+    hash::Hash,
     journal::Journal,
-    node::{Content, Meta, Node, Piece, Root},
+    node::{Meta, Node, Root, Tree},
     path,
     plan::{Change, Plan, What},
     store::{Lock, Store},
 };
 
-/// More files than this are brought to the disk all at once.
-const ONE_BY_ONE: usize = 16;
+/// Directories that are brought to the disk at a time.
+const THREADS: usize = 8;
 
 /// What was put back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,24 +53,22 @@ pub enum Which {
     All,
 }
 
-/// New content beside its place.
-struct Beside {
-    folder: Vec<u8>,
-    name: Vec<u8>,
-}
-
 pub(super) struct Restore<'a> {
-    store: &'a Store,
-    root: &'a OwnedFd,
-    to: &'a Root,
-    mark: String,
-    beside: HashMap<Vec<u8>, Beside>,
+    pub(super) store: &'a Store,
+    pub(super) root: &'a OwnedFd,
+    pub(super) to: &'a Root,
+    pub(super) mark: String,
+    pub(super) beside: HashMap<Vec<u8>, Beside>,
+    /// How many names were thought of for new content.
+    pub(super) places: usize,
+    /// The directory that was opened last: most of what follows is there too.
+    opened: RefCell<Option<(Vec<u8>, Arc<OwnedFd>)>>,
     /// Directories that were made.
     made: Vec<Vec<u8>>,
     /// Directories that were made writable, and what they were.
     loosened: BTreeMap<Vec<u8>, u32>,
     /// Why there is no new content for a path.
-    failed: HashMap<Vec<u8>, String>,
+    pub(super) failed: HashMap<Vec<u8>, String>,
     done: Done,
 }
 
@@ -160,6 +162,8 @@ impl Snapshots {
             to,
             mark: mark.to_owned(),
             beside: HashMap::new(),
+            places: 0,
+            opened: RefCell::new(None),
             made: Vec::new(),
             loosened: BTreeMap::new(),
             failed: HashMap::new(),
@@ -174,159 +178,11 @@ impl Snapshots {
         restore.replace(changes);
         restore.remove_beside();
         restore.finish_folders(changes);
-        sync(&self.root);
         Ok(restore.done)
     }
 }
 
 impl Restore<'_> {
-    /// Writes all new content beside its place, and brings it to the disk.
-    fn prepare(&mut self, changes: &[&Change]) -> Result<(), SnapshotError> {
-        let together = together(self.to);
-        let mut written = 0;
-        for change in changes {
-            let key = &change.difference.path;
-            let Some(node) = change.difference.after.as_ref() else { continue };
-            // What gets a further name is made anew with it, and not touched where it lies.
-            let joined = together.get(&key[..]).is_some_and(|others| {
-                let new = |other: &Vec<u8>| {
-                    let is = |change: &&&Change| change.difference.path == *other;
-                    changes
-                        .iter()
-                        .find(is)
-                        .is_some_and(|change| matches!(change.what, What::Add | What::Replace))
-                };
-                others.iter().any(new)
-            });
-            let new = matches!(change.what, What::Add | What::Replace)
-                || change.what == What::Touch && (joined || self.linked(key));
-            if !new || self.beside.contains_key(key) {
-                continue;
-            }
-            // Of files that are the same one is written, and the others are made of it; or of one that is there.
-            let others = together.get(&key[..]).copied();
-            let first =
-                others.and_then(|others| others.iter().find(|other| self.beside.contains_key(*other)));
-            let there = others.and_then(|others| {
-                let untouched = |other: &&Vec<u8>| {
-                    !changes.iter().any(|change| change.difference.path == **other)
-                        && self.is(other, Some(node))
-                };
-                others.iter().find(untouched)
-            });
-            let source = first.or(there).cloned();
-            match self.write_beside(key, node, source.as_deref()) {
-                Ok(()) => written += 1,
-                Err(Failure::This(why)) => {
-                    self.failed.insert(key.clone(), why);
-                }
-                Err(Failure::All(error)) => return Err(error),
-            }
-        }
-        if written > ONE_BY_ONE {
-            sync(self.root);
-        }
-        Ok(())
-    }
-
-    /// Whether there are further names for the file there: what is done to it would be done to them.
-    fn linked(&self, key: &[u8]) -> bool {
-        let (folder, name) = at::split(key);
-        at::below(self.root, folder)
-            .and_then(|folder| at::stat(&folder, name))
-            .is_ok_and(|stat| stat.kind() == Kind::File && stat.links > 1)
-    }
-
-    fn write_beside(&mut self, key: &[u8], node: &Node, same: Option<&[u8]>) -> Result<(), Failure> {
-        let (mut folder, mut opened) = (at::split(key).0.to_vec(), None);
-        // The directory that it will lie in may be still to be made.
-        while opened.is_none() {
-            match at::below(self.root, &folder) {
-                Ok(found) => opened = Some(found),
-                Err(error) if at::gone(error) && !folder.is_empty() => {
-                    folder = at::split(&folder).0.to_vec();
-                }
-                Err(error) => return Err(Failure::of(error)),
-            }
-        }
-        let Some(opened) = opened else { return Err(Failure::of(Errno::NOENT)) };
-        self.loosen(&folder, &opened);
-        let name = format!("{}{}", self.mark, self.beside.len()).into_bytes();
-        let place = Beside { folder, name: name.clone() };
-        if let Some(same) = same {
-            let (from, from_name) = match self.beside.get(same) {
-                Some(Beside { folder, name }) => (folder.clone(), name.clone()),
-                None => (at::split(same).0.to_vec(), at::split(same).1.to_vec()),
-            };
-            let from = at::below(self.root, &from).map_err(Failure::of)?;
-            let linked = fs::linkat(&from, &from_name[..], &opened, &name[..], AtFlags::empty());
-            if linked.is_ok() {
-                self.beside.insert(key.to_vec(), place);
-                return Ok(());
-            }
-        }
-        self.beside.insert(key.to_vec(), place);
-        let made = self.make(&opened, &name, node);
-        if made.is_err()
-            && let Some(place) = self.beside.remove(key)
-        {
-            // It is not whole, and not there any more, or was never.
-            let _ = fs::unlinkat(&opened, &place.name[..], AtFlags::empty());
-        }
-        made
-    }
-
-    fn make(&self, folder: &OwnedFd, name: &[u8], node: &Node) -> Result<(), Failure> {
-        match node {
-            Node::File { meta, size, content } => {
-                let flags =
-                    OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file = fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR).map_err(Failure::of)?;
-                let file = File::from(file);
-                self.fill(&file, *size, content)?;
-                apply(&file, meta).map_err(Failure::of)?;
-                if self.beside.len() <= ONE_BY_ONE {
-                    file.sync_all().map_err(|error| Failure::All(self.told(name, error)))?;
-                }
-                Ok(())
-            }
-            Node::Link { meta, target } => {
-                fs::symlinkat(&target[..], folder, name).map_err(Failure::of)?;
-                own(folder, name, meta);
-                fs::utimensat(folder, name, &times(meta), AtFlags::SYMLINK_NOFOLLOW).map_err(Failure::of)
-            }
-            Node::Folder { .. } | Node::Left(_) => Err(Failure::This("is not a file any more".to_owned())),
-        }
-    }
-
-    fn told(&self, name: &[u8], error: io::Error) -> SnapshotError {
-        SnapshotError::Io { path: path(name), error }
-    }
-
-    fn fill(&self, mut file: &File, size: u64, content: &Content) -> Result<(), Failure> {
-        let write = |error: io::Error| Failure::of(Errno::from_io_error(&error).unwrap_or(Errno::IO));
-        match content {
-            Content::Whole(hash) => {
-                let bytes = self.store.read(hash).map_err(Failure::All)?;
-                file.write_all(&bytes).map_err(write)
-            }
-            Content::Pieces(list) => {
-                let mut at = 0;
-                for piece in self.store.pieces(list).map_err(Failure::All)? {
-                    match piece {
-                        Piece::Hole(length) => at += length,
-                        Piece::Data(hash, length) => {
-                            let bytes = self.store.read(&hash).map_err(Failure::All)?;
-                            file.write_all_at(&bytes, at).map_err(write)?;
-                            at += length;
-                        }
-                    }
-                }
-                file.set_len(size).map_err(write)
-            }
-        }
-    }
-
     /// Lets everything take its place.
     fn replace(&mut self, changes: &[&Change]) {
         // What is in the way of something of another kind goes first, from the innermost outwards.
@@ -362,16 +218,27 @@ impl Restore<'_> {
     fn change(&mut self, change: &Change, act: impl FnOnce(&mut Self) -> Result<(), String>) {
         match act(self) {
             // What was removed for something else to come counts once.
-            Ok(()) if self.done.paths.contains(&change.path) && change.crosses() => {}
+            Ok(()) if change.crosses() && self.done.paths.contains(&change.path) => {}
             Ok(()) => self.done.paths.push(change.path.clone()),
             Err(why) => self.done.left.push((change.path.clone(), why)),
         }
     }
 
+    /// Opens a directory of the workspace.
+    pub(super) fn open(&self, key: &[u8]) -> Result<Arc<OwnedFd>, Errno> {
+        let mut last = self.opened.borrow_mut();
+        if let Some((_, opened)) = last.as_ref().filter(|(known, _)| known == key) {
+            return Ok(Arc::clone(opened));
+        }
+        let opened = Arc::new(at::below(self.root, key)?);
+        *last = Some((key.to_vec(), Arc::clone(&opened)));
+        Ok(opened)
+    }
+
     /// Whether a path is as a snapshot has it, as far as can be seen from outside.
-    fn is(&self, key: &[u8], node: Option<&Node>) -> bool {
+    pub(super) fn is(&self, key: &[u8], node: Option<&Node>) -> bool {
         let (folder, name) = at::split(key);
-        let found = at::below(self.root, folder).and_then(|folder| Ok((at::stat(&folder, name)?, folder)));
+        let found = self.open(folder).and_then(|folder| Ok((at::stat(&folder, name)?, folder)));
         let (stat, folder) = match (found, node) {
             (Err(error), None) => return at::gone(error),
             (Err(_), Some(_)) | (Ok(_), None) => return false,
@@ -404,14 +271,14 @@ impl Restore<'_> {
                 _ => Err(self.failed.get(key).cloned().unwrap_or_else(|| MEANWHILE.to_owned())),
             };
         };
-        let (from, from_name) = (beside.folder.clone(), beside.name.clone());
+        let (from, from_name, linked) = (beside.folder.clone(), beside.name.clone(), beside.linked);
         if !self.is(key, before) {
             return Err(MEANWHILE.to_owned());
         }
         let (folder, name) = at::split(key);
         self.make_folder(folder)?;
-        let source = at::below(self.root, &from).map_err(said)?;
-        let target = at::below(self.root, folder).map_err(said)?;
+        let target = self.open(folder).map_err(said)?;
+        let source = if from == folder { Arc::clone(&target) } else { self.open(&from).map_err(said)? };
         self.loosen(folder, &target);
         match before {
             Some(_) => fs::renameat(&source, &from_name[..], &target, name).map_err(said)?,
@@ -425,7 +292,7 @@ impl Restore<'_> {
             },
         }
         // Two names of the same file: the move did nothing, and what is beside goes later.
-        if at::stat(&source, &from_name).is_err() {
+        if !linked || at::stat(&source, &from_name).is_err() {
             self.beside.remove(key);
         }
         Ok(())
@@ -433,7 +300,7 @@ impl Restore<'_> {
 
     fn touch(&mut self, key: &[u8], node: &Node) -> Result<(), String> {
         let (folder, name) = at::split(key);
-        let folder = at::below(self.root, folder).map_err(said)?;
+        let folder = self.open(folder).map_err(said)?;
         match node {
             Node::File { meta, .. } => {
                 let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -462,7 +329,7 @@ impl Restore<'_> {
             return Err(MEANWHILE.to_owned());
         }
         let (folder, name) = at::split(key);
-        let opened = at::below(self.root, folder).map_err(said)?;
+        let opened = self.open(folder).map_err(said)?;
         self.loosen(folder, &opened);
         match &change.difference.before {
             Some(Node::Folder { .. }) => match fs::unlinkat(&opened, name, AtFlags::REMOVEDIR) {
@@ -475,12 +342,12 @@ impl Restore<'_> {
 
     /// Makes a directory, and those above it.
     fn make_folder(&mut self, key: &[u8]) -> Result<(), String> {
-        if key.is_empty() || at::below(self.root, key).is_ok() {
+        if key.is_empty() || self.open(key).is_ok() {
             return Ok(());
         }
         let (above, name) = at::split(key);
         self.make_folder(above)?;
-        let opened = at::below(self.root, above).map_err(said)?;
+        let opened = self.open(above).map_err(said)?;
         self.loosen(above, &opened);
         match fs::mkdirat(&opened, name, Mode::RWXU) {
             Err(Errno::EXIST) => return Err(MEANWHILE.to_owned()),
@@ -491,7 +358,7 @@ impl Restore<'_> {
     }
 
     /// Makes a directory of ours one that we may write in, for as long as this takes.
-    fn loosen(&mut self, key: &[u8], folder: &OwnedFd) {
+    pub(super) fn loosen(&mut self, key: &[u8], folder: &OwnedFd) {
         if let Ok(stat) = at::stat_open(folder)
             && stat.mode & 0o300 != 0o300
             && fs::fchmod(folder, Mode::from_raw_mode((stat.mode & 0o7777) | 0o700)).is_ok()
@@ -510,7 +377,7 @@ impl Restore<'_> {
     }
 
     fn remove_beside(&self) {
-        for Beside { folder, name } in self.beside.values() {
+        for Beside { folder, name, .. } in self.beside.values() {
             if let Ok(folder) = at::below(self.root, folder) {
                 // Most have taken their place.
                 let _ = fs::unlinkat(&folder, &name[..], AtFlags::empty());
@@ -518,107 +385,80 @@ impl Restore<'_> {
         }
     }
 
-    /// Gives directories their times and permissions, from the innermost outwards.
+    /// Gives directories their times and permissions, from the innermost outwards, and brings them to the disk.
     fn finish_folders(&mut self, changes: &[&Change]) {
         self.tighten();
         let mut folders: BTreeSet<Vec<u8>> = BTreeSet::new();
         for change in changes {
-            let key = &change.difference.path;
+            let key = change.key();
             if matches!(change.difference.after, Some(Node::Folder { .. })) {
-                folders.insert(key.clone());
+                folders.insert(key.to_vec());
             }
             if !key.is_empty() {
                 folders.insert(at::split(key).0.to_vec());
             }
         }
         folders.extend(self.made.drain(..));
-        for key in folders.into_iter().rev() {
-            let Ok(Some(Node::Folder { meta, .. })) = self.store.lookup(self.to, &key) else { continue };
-            let Ok(folder) = at::below(self.root, &key) else { continue };
+        let folders: Vec<Vec<u8>> = folders.into_iter().collect();
+        let mut trees = HashMap::new();
+        for key in folders.iter().rev() {
+            let Some(meta) = self.meta_of(key, &mut trees) else { continue };
+            let Ok(folder) = at::below(self.root, key) else { continue };
             if let Err(error) = apply(&folder, &meta) {
-                self.done.left.push((path(&key), said(error)));
+                self.done.left.push((path(key), said(error)));
             }
         }
+        sync(self.root, &folders);
+    }
+
+    /// What the state that is put back knows of a directory. Each tree is read once.
+    fn meta_of(&self, key: &[u8], trees: &mut HashMap<Hash, Tree>) -> Option<Meta> {
+        let (mut meta, mut tree) = (&self.to.meta, self.to.tree);
+        for name in key.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+            let entries = match trees.entry(tree) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(self.store.tree(&tree).ok()?),
+            };
+            let at = entries.binary_search_by(|(known, _)| known[..].cmp(name)).ok()?;
+            let Some((_, Node::Folder { meta: found, tree: below })) = entries.get(at) else { return None };
+            (meta, tree) = (found, *below);
+        }
+        Some(meta.clone())
     }
 }
 
 const THEIRS: &str = "stays: it was changed by somebody since";
 const MEANWHILE: &str = "stays: it was changed meanwhile";
 
-/// Why something could not be prepared.
-enum Failure {
-    /// The others can.
-    This(String),
-    All(SnapshotError),
-}
-
-impl Failure {
-    fn of(error: Errno) -> Self {
-        match error {
-            Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::ROFS => {
-                Self::All(SnapshotError::Write(error.into()))
-            }
-            error => Self::This(said(error)),
-        }
-    }
-}
-
-fn said(error: Errno) -> String {
+pub(super) fn said(error: Errno) -> String {
     io::Error::from(error).to_string()
 }
 
-/// Gives an open file or directory what a snapshot knows beside its content.
-pub(super) fn apply(file: impl AsFd, meta: &Meta) -> Result<(), Errno> {
-    let file = file.as_fd();
-    let now = at::stat_open(file)?;
-    if (now.uid, now.gid) != (meta.uid, meta.gid) {
-        // Only the system's administrator may give files away.
-        let _ = fs::fchown(file, Some(uid(meta.uid)), Some(gid(meta.gid)));
-    }
-    let had = at::extended(file)?;
-    for (name, _) in had.iter().filter(|(name, _)| !meta.extended.iter().any(|(wanted, _)| wanted == name)) {
-        fs::fremovexattr(file, &name[..])?;
-    }
-    for (name, value) in meta.extended.iter().filter(|wanted| !had.contains(wanted)) {
-        fs::fsetxattr(file, &name[..], value, fs::XattrFlags::empty())?;
-    }
-    fs::fchmod(file, Mode::from_raw_mode(meta.mode))?;
-    fs::futimens(file, &times(meta))
-}
-
-pub(super) fn own(folder: &OwnedFd, name: &[u8], meta: &Meta) {
-    let wanted = (meta.uid, meta.gid);
-    if at::stat(folder, name).is_ok_and(|now| (now.uid, now.gid) != wanted) {
-        // As above.
-        let _ =
-            fs::chownat(folder, name, Some(uid(meta.uid)), Some(gid(meta.gid)), AtFlags::SYMLINK_NOFOLLOW);
-    }
-}
-
-fn uid(raw: u32) -> fs::Uid {
-    fs::Uid::from_raw(raw)
-}
-
-fn gid(raw: u32) -> fs::Gid {
-    fs::Gid::from_raw(raw)
-}
-
-pub(super) fn times(meta: &Meta) -> Timestamps {
-    Timestamps {
-        last_access: Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT },
-        last_modification: Timespec { tv_sec: meta.mtime.seconds, tv_nsec: meta.mtime.nanos.into() },
-    }
-}
-
-/// Brings the file system to the disk.
-fn sync(root: &OwnedFd) {
-    #[cfg(target_os = "linux")]
-    let _ = fs::syncfs(root);
-    #[cfg(not(target_os = "linux"))]
-    let _ = fs::fsync(root);
+/// Brings directories to the disk, and with them what was given its place there. Not the whole file system: others may
+/// be writing a lot to it.
+fn sync(root: &OwnedFd, folders: &[Vec<u8>]) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(key) = folders.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Ok(folder) = at::below(root, key) {
+                // Some file systems can't, and need not.
+                let _ = fs::fsync(folder.as_fd());
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..THREADS.min(folders.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
 }
 
 impl Change {
+    pub(super) fn key(&self) -> &[u8] {
+        &self.difference.path
+    }
+
     /// Whether a directory takes the place of something else, or the other way round.
     fn crosses(&self) -> bool {
         let folder = |node: &Option<Node>| matches!(node, Some(Node::Folder { .. }));

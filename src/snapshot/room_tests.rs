@@ -41,6 +41,7 @@ fn open(folder: &Path) -> Snapshots {
         workspace: folder.join("work"),
         own: Vec::new(),
         limits: Limits::default(),
+        remote: None,
     };
     Snapshots::open(settings).unwrap()
 }

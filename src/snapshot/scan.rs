@@ -49,7 +49,12 @@ const GIT: &[&[u8]] = &[
     b"rebase-apply",
     b"sequencer",
     b"shallow",
+    // Of a further working tree.
+    b"gitdir",
+    b"commondir",
 ];
+/// Names in a `.git` below which are the states of further working trees, and of submodules.
+const GITS: &[&[u8]] = &[b"worktrees", b"modules"];
 
 /// A directory as it was found.
 pub(super) struct Folder {
@@ -131,6 +136,8 @@ enum Place {
     Tree,
     Git,
     BelowGit,
+    /// Where the states of several repositories are, by their names, which may have slashes in them.
+    Gits,
 }
 
 struct Queue {
@@ -223,7 +230,11 @@ impl Walk<'_> {
             names => names.map_err(SnapshotError::walk)?,
         };
         let has = |names: &[Vec<u8>], name: &[u8]| names.binary_search_by(|n| n[..].cmp(name)).is_ok();
-        if task.place == Place::Tree && !top {
+        let place = match task.place {
+            Place::Gits if has(&names, b"HEAD") => Place::Git,
+            place => place,
+        };
+        if place == Place::Tree && !top {
             if has(&names, b"pyvenv.cfg") {
                 return Ok(Outcome::Left(Why::Dependencies));
             }
@@ -231,14 +242,16 @@ impl Walk<'_> {
                 return Ok(Outcome::Left(Why::Built));
             }
         }
-        if task.place == Place::Git {
-            names.retain(|name| GIT.contains(&&name[..]) || name.ends_with(b"_HEAD"));
+        if place == Place::Git {
+            names.retain(|name| {
+                GIT.contains(&&name[..]) || GITS.contains(&&name[..]) || name.ends_with(b"_HEAD")
+            });
         }
-        if task.place != Place::Tree {
+        if place != Place::Tree {
             names.retain(|name| !name.ends_with(b".lock"));
         }
         let mut rules = Arc::clone(&task.rules);
-        if task.place == Place::Tree && !task.ignored {
+        if place == Place::Tree && !task.ignored {
             if has(&names, b".git") {
                 rules = rules.with(&opened, &task.path, b".git/info/exclude");
             }
@@ -246,7 +259,7 @@ impl Walk<'_> {
                 rules = rules.with(&opened, &task.path, b".gitignore");
             }
         }
-        let ignored = task.ignored || task.place == Place::Tree && !top && task.rules.holds(&task.path, true);
+        let ignored = task.ignored || place == Place::Tree && !top && task.rules.holds(&task.path, true);
         if ignored && !task.ignored && !fits(&opened, &mut self.limits.ignored_folder.clone(), &mut 0) {
             return Ok(Outcome::Left(Why::Ignored));
         }
@@ -270,7 +283,7 @@ impl Walk<'_> {
             while before.next_if(|known| known.name < &name[..]).is_some() {}
             let known = before.next_if(|known| known.name == name);
             let found = match stat.kind() {
-                Kind::Folder if name == b"node_modules" && task.place == Place::Tree => {
+                Kind::Folder if name == b"node_modules" && place == Place::Tree => {
                     Found::Left(Why::Dependencies)
                 }
                 Kind::Folder => {
@@ -280,9 +293,11 @@ impl Walk<'_> {
                         above: Arc::clone(&opened),
                         path: at::join(&task.path, &name),
                         dev: task.dev,
-                        place: match task.place {
+                        place: match place {
                             Place::Tree if name == b".git" => Place::Git,
                             Place::Tree => Place::Tree,
+                            Place::Git if GITS.contains(&&name[..]) => Place::Gits,
+                            Place::Gits => Place::Gits,
                             Place::Git | Place::BelowGit => Place::BelowGit,
                         },
                         rules: Arc::clone(&rules),
@@ -304,7 +319,7 @@ impl Walk<'_> {
                     let large = || ignored || rules.holds(&at::join(&task.path, &name), false);
                     if room > self.limits.file {
                         Found::Left(Why::Large)
-                    } else if room > self.limits.ignored_file && task.place == Place::Tree && large() {
+                    } else if room > self.limits.ignored_file && place == Place::Tree && large() {
                         Found::Left(Why::Ignored)
                     } else {
                         self.count(queue, room)?;

@@ -274,7 +274,7 @@ impl<W: Write> Writer<'_, W> {
             let shown = value.get(..value.len().min(field.len())).unwrap_or_default();
             field.iter_mut().zip(shown).for_each(|(place, byte)| *place = *byte);
             // The name of a sparse file is told with the rest of it.
-            if !fits && !(key == b"path" && !more.is_empty()) {
+            if !fits && (key != b"path" || more.is_empty()) {
                 record(&mut records, key, value);
             }
         }

@@ -19,7 +19,7 @@ use super::{
     tests::everything,
 };
 
-const GO_ON: AtomicBool = AtomicBool::new(false);
+static GO_ON: AtomicBool = AtomicBool::new(false);
 
 /// What the tar of this machine makes of a tarball.
 fn unpacked(tarball: &Path) -> (tempfile::TempDir, Look) {

@@ -68,7 +68,13 @@ impl World {
 }
 
 pub(super) fn settings(folder: &Path, limits: Limits) -> Settings {
-    Settings { folder: folder.join("snapshots"), workspace: folder.join("work"), own: Vec::new(), limits }
+    Settings {
+        folder: folder.join("snapshots"),
+        workspace: folder.join("work"),
+        own: Vec::new(),
+        limits,
+        remote: None,
+    }
 }
 
 /// Looks at everything, with nothing of this module.

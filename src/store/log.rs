@@ -184,6 +184,12 @@ impl Log {
         Ok(())
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn io(&self, error: io::Error) -> LogError {
         LogError::Io { path: self.path.clone(), error }
     }
@@ -209,6 +215,24 @@ pub fn read_whole_lines(path: &Path) -> Result<(Vec<Event>, Option<LogError>), L
     let read = read(&File::open(path).map_err(io)?).map_err(io)?;
     let damage = read.damage.map(|damage| LogError::Damaged { path: path.to_owned(), damage });
     Ok((read.events, damage))
+}
+
+/// Shows the facts of a log one after the other, while only one of them is in memory. It ends before the first line
+/// that is not whole; sums are not looked at.
+///
+/// # Errors
+/// When it can't be read.
+pub fn visit_events(path: &Path, mut visit: impl FnMut(Event)) -> io::Result<()> {
+    let mut reader = BufReader::with_capacity(256 << 10, File::open(path)?);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let size = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+        let Some(Ok(event)) = (size > 0 && line.ends_with(b"\n")).then(|| decode(&line)) else {
+            return Ok(());
+        };
+        visit(event);
+    }
 }
 
 /// The same of a log that is no file here.

@@ -21,7 +21,7 @@ use crate::protocol::{Fact, SessionId, Time};
 
 pub use blobs::Blobs;
 pub use listing::Listed;
-pub use log::{Damage, Log, LogError, read_events, read_stream, read_whole_lines};
+pub use log::{Damage, Log, LogError, read_events, read_stream, read_whole_lines, visit_events};
 pub use remove::remove_tree;
 pub use search::Hit;
 pub use verify::{BlobFault, Verified};

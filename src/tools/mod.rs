@@ -9,6 +9,7 @@ mod command;
 pub mod exec_command;
 mod opened;
 mod places;
+pub mod recall;
 #[cfg(test)]
 mod shell_tests;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use crate::{
 };
 
 pub use places::resolved;
+pub use recall::Past;
 pub use toolbox::Toolbox;
 
 /// Something that the model can do.
@@ -39,6 +41,11 @@ pub use toolbox::Toolbox;
 pub trait Tool: Send + Sync {
     /// How it is described to the model.
     fn spec(&self) -> ToolSpec;
+
+    /// Whether it is offered from the beginning; else from the first compaction on.
+    fn offered_at_once(&self) -> bool {
+        true
+    }
 
     /// What a call would do. Looks, and changes nothing.
     ///
@@ -65,6 +72,8 @@ pub struct ToolCx {
     pub cancel: CancellationToken,
     /// The most tokens that a result may bring.
     pub output_limit: u64,
+    /// What the session has kept of itself.
+    pub past: Arc<dyn Past>,
 }
 
 /// Takes live output of a running tool. May be slow to show it, never to take it.

@@ -6,7 +6,9 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_util::sync::CancellationToken;
 
-use super::{Output, Tool, ToolCx, ToolError, Workspace, exec_command::ExecCommand, write_stdin::WriteStdin};
+use super::{
+    Output, Tool, ToolCx, ToolError, Workspace, exec_command::ExecCommand, testing, write_stdin::WriteStdin,
+};
 use crate::{
     protocol::{Args, CallId, Content, Shown},
     shell::{Settings, Shell, tests::Plain},
@@ -34,6 +36,7 @@ fn cx(dir: &Path) -> ToolCx {
         output: Arc::new(|_| {}),
         cancel: CancellationToken::new(),
         output_limit: 10_000,
+        past: Arc::new(testing::Nowhere),
     }
 }
 

@@ -12,15 +12,15 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    protocol::CallId,
+    protocol::{BlobId, CallId, Item},
     sandbox::{CommandLine, Sandbox, SandboxError},
     shell::{Settings, Shell},
 };
 
-use super::{ToolCx, Workspace};
+use super::{Past, ToolCx, Workspace};
 
 /// Tools that are tested with this start no commands.
-struct Nowhere;
+pub(super) struct Nowhere;
 
 #[async_trait::async_trait]
 impl Sandbox for Nowhere {
@@ -33,6 +33,16 @@ impl Sandbox for Nowhere {
     }
 
     async fn stop(&self) {}
+}
+
+impl Past for Nowhere {
+    fn items(&self, _: &mut dyn FnMut(&Item)) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn blob(&self, _: &BlobId) -> std::io::Result<Vec<u8>> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
 }
 
 pub(super) fn workspace(root: &Path) -> Workspace {
@@ -65,6 +75,7 @@ pub(super) fn context(root: &Path) -> ToolCx {
         output: Arc::new(|_| {}),
         cancel: CancellationToken::new(),
         output_limit: 10_000,
+        past: Arc::new(Nowhere),
     }
 }
 

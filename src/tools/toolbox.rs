@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use crate::protocol::ToolSpec;
 
 use super::{
-    Tool, apply_patch::ApplyPatch, exec_command::ExecCommand, update_plan::UpdatePlan, view_image::ViewImage,
-    wait::WaitForSessions, write_stdin::WriteStdin,
+    Tool, apply_patch::ApplyPatch, exec_command::ExecCommand, recall::Recall, update_plan::UpdatePlan,
+    view_image::ViewImage, wait::WaitForSessions, write_stdin::WriteStdin,
 };
 
 /// The tools that a model is offered, in a stable order: the order is part of the prefix that providers cache.
@@ -14,6 +14,8 @@ use super::{
 pub struct Toolbox {
     tools: HashMap<String, Arc<dyn Tool>>,
     specs: Arc<[ToolSpec]>,
+    /// Those that are offered from the beginning.
+    first: Arc<[ToolSpec]>,
 }
 
 impl Toolbox {
@@ -21,15 +23,18 @@ impl Toolbox {
     #[must_use]
     pub fn new(tools: Vec<Arc<dyn Tool>>) -> Self {
         let mut by_name: HashMap<String, Arc<dyn Tool>> = HashMap::new();
-        let mut specs = Vec::with_capacity(tools.len());
+        let (mut specs, mut first) = (Vec::with_capacity(tools.len()), Vec::new());
         for tool in tools {
             let spec = tool.spec();
             if !by_name.contains_key(&spec.name) {
+                if tool.offered_at_once() {
+                    first.push(spec.clone());
+                }
                 by_name.insert(spec.name.clone(), tool);
                 specs.push(spec);
             }
         }
-        Self { tools: by_name, specs: specs.into() }
+        Self { tools: by_name, specs: specs.into(), first: first.into() }
     }
 
     /// The tools that ship with the program.
@@ -42,6 +47,7 @@ impl Toolbox {
             Arc::new(ApplyPatch),
             Arc::new(ViewImage),
             Arc::new(UpdatePlan),
+            Arc::new(Recall),
         ])
     }
 
@@ -51,9 +57,9 @@ impl Toolbox {
         self.tools.get(name)
     }
 
-    /// What the model is told of them.
+    /// What the model is told of them: in the beginning, or after the conversation was `compacted`.
     #[must_use]
-    pub fn specs(&self) -> Arc<[ToolSpec]> {
-        Arc::clone(&self.specs)
+    pub fn specs(&self, compacted: bool) -> Arc<[ToolSpec]> {
+        Arc::clone(if compacted { &self.specs } else { &self.first })
     }
 }

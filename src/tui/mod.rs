@@ -40,6 +40,7 @@ pub use host::{
     Answer, Connection, Host, Known, ModelChoice, News, Offer, Offered, Prospect, Question, Switch, Updates,
     WorkTree,
 };
+pub use overlay::context_lines;
 pub use run::{Begin, Options, run};
 pub use settings::Settings;
 pub use status::Ground;

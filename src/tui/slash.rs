@@ -48,11 +48,14 @@ pub(super) enum Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum View {
     Changes,
+    Context,
     Processes,
 }
 
 /// All commands, with what they do and the words that they take.
 const COMMANDS: &[(&str, &str, &[&str])] = &[
+    ("compact", "make the conversation smaller; a note says what matters", &[]),
+    ("context", "what fills the model's window", &[]),
     ("copy", "copy the last answer to the clipboard", &[]),
     ("cost", "tokens and money: this turn, this session, each model", &[]),
     ("diff", "what has changed, file by file", &[]),
@@ -84,6 +87,7 @@ pub(super) fn specs() -> Vec<CommandSpec> {
         name: (*name).to_owned(),
         about: (*what).to_owned(),
         usage: match (*name, words) {
+            ("compact", _) => "[note]".to_owned(),
             ("reveal", _) => "<handle>".to_owned(),
             (_, []) => String::new(),
             ("theme", _) => "[name]".to_owned(),
@@ -101,6 +105,8 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
             Some(answer) => Run::Do(vec![Action::Copy(answer.to_owned())]),
             None => Run::Print(vec!["There is no answer yet.".to_owned()]),
         },
+        "compact" => Run::Do(vec![Action::Send(Command::Compact { note: args.trim().to_owned() })]),
+        "context" => Run::Open(View::Context),
         "diff" => Run::Open(View::Changes),
         "effort" => effort(args, session, ground),
         "export" => {

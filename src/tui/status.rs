@@ -88,9 +88,11 @@ pub(super) fn part(item: StatusItem, session: &Session, ground: &Ground) -> Opti
             Some(format!("{}{effort}", settings.model))
         }
         StatusItem::Context => {
-            let used = session.counted?.usage;
-            let window = session.settings.as_ref()?.limits.window.max(1);
-            let left = 100u64.saturating_sub((used.input + used.output).saturating_mul(100) / window);
+            if session.counted.is_none() && session.compactions == 0 {
+                return None;
+            }
+            let left =
+                100u64.saturating_sub(session.used().saturating_mul(100) / session.limits().window.max(1));
             Some(format!("{left}% left"))
         }
         StatusItem::Tokens => {
@@ -160,7 +162,7 @@ impl Ground {
                 approval: Approval::OnRequest,
                 sandbox: SandboxMode::WorkspaceWrite,
                 backend: "local".into(),
-                limits: Limits { window: 100_000, tool_output: 10_000 },
+                limits: Limits::new(100_000, 10_000),
                 price: None,
                 snapshots: crate::protocol::Snapshots::Off,
                 output_schema: None,

@@ -6,6 +6,7 @@
 mod approvals;
 mod architecture;
 mod cli;
+mod compaction;
 mod docker;
 mod effects;
 mod faults;

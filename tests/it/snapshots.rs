@@ -1,6 +1,10 @@
 //! Undo and redo with the real program: what a turn did to files goes back, and what a person did stays.
 
-use std::{fs, process::Command as Process};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::{Child, Command as Process, Stdio},
+};
 
 use serde_json::Value;
 
@@ -196,4 +200,55 @@ async fn a_commit_that_was_thrown_away_comes_back() {
     assert_eq!(git(&world, &["rev-parse", "HEAD"]), before);
     assert_eq!(git(&world, &["status", "--porcelain"]), " M file.txt\n");
     assert!(git(&world, &["fsck", "--no-dangling"]).is_empty());
+}
+
+/// A server with an S3-compatible bucket, and its port.
+fn bucket() -> Option<(Child, u16)> {
+    let mut child = Process::new("python3")
+        .args(["-c", include_str!("../data/s3.py")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let line = BufReader::new(child.stdout.take()?).lines().next();
+    match line {
+        Some(Ok(port)) => Some((child, port.parse().unwrap())),
+        _ => {
+            child.wait().unwrap();
+            None
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_turn_is_undone_from_a_bucket_when_the_store_is_gone() {
+    let Some((mut server, port)) = bucket() else {
+        return crate::support::skip("a bucket for snapshots: pip install 'moto[server]'");
+    };
+    let world = World::new([
+        Step::items([shell("echo two > file.txt; env; cat ~/.aws/credentials")]),
+        Step::text("done"),
+    ])
+    .await;
+    world.write("file.txt", "one\n");
+    let profile = world.root.join("user/.aws");
+    fs::create_dir_all(&profile).unwrap();
+    let keys = "[team]\naws_access_key_id = known\naws_secret_access_key = never-to-be-told\n";
+    fs::write(profile.join("credentials"), keys).unwrap();
+    world.configure(&format!(
+        "snapshots.remote = 's3://bucket/team'\nsnapshots.remote_endpoint = 'http://127.0.0.1:{port}'\n\
+         snapshots.remote_profile = 'team'\nsnapshots.remote_region = 'eu-north-1'"
+    ));
+    let run = world.exec(&["change it"]).await.expect(0);
+    assert!(!run.stderr.contains("could not be sent"), "{run:#?}");
+    assert_eq!(world.read("file.txt"), "two\n");
+    // The program has waited for what travelled.
+    fs::remove_dir_all(world.home.join("snapshots")).unwrap();
+    world.agent(["undo", "--yes"]).await.expect(0);
+    assert_eq!(world.read("file.txt"), "one\n");
+    let log = serde_json::to_string(&world.log()).unwrap();
+    assert!(!log.contains("never-to-be-told"), "{log}");
+    server.kill().unwrap();
+    server.wait().unwrap();
 }

@@ -118,7 +118,7 @@ impl Talk {
             approval: Approval::Never,
             sandbox: SandboxMode::DangerFullAccess,
             backend: "local".into(),
-            limits: Limits { window: 100_000, tool_output: 10_000 },
+            limits: Limits::new(100_000, 10_000),
             price: None,
             snapshots: agent::protocol::Snapshots::Off,
             output_schema: None,
@@ -158,6 +158,7 @@ impl Talk {
             permissions: permissions(Approval::Never),
             surroundings: Arc::new(unconfined),
             deltas: true,
+            patience: harness::PATIENCE,
         };
         change(&mut parts);
         Self { world, handle: harness::start(parts), exits: told, told: Vec::new() }

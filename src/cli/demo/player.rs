@@ -122,6 +122,7 @@ mod tests {
             tools: Arc::new([]),
             epoch: 0,
             items: Arc::new(items.into_iter().map(Arc::new).collect()),
+            left_out: 0,
             kept: Vec::new(),
             blobs: Arc::new(NoBlobs),
         }

@@ -141,7 +141,7 @@ impl Write for Messages {
                 self.system.push(text.clone());
             }
             Item::Context {
-                context: Context::Instructions | Context::Environment | Context::Unknown,
+                context: Context::Instructions | Context::Environment | Context::Summary | Context::Unknown,
                 text,
             } => {
                 self.user(vec![text_block(text)], out);

@@ -122,7 +122,7 @@ impl Decoder {
     fn frame(&mut self, frame: Frame, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError> {
         let failed = frame.error.filter(|error| !error.is_null());
         if let Some(error) = failed {
-            return Err(self.failed(error));
+            return Err(self.failed(&error));
         }
         let usage = frame.usage.or_else(|| frame.x_groq?.get("usage").cloned());
         self.usage = usage.as_ref().and_then(read_usage).or(self.usage);
@@ -130,7 +130,7 @@ impl Decoder {
         let first = frame.choices.into_iter().flatten().find(|choice| choice.index.unwrap_or(0) == 0);
         if let Some(choice) = first {
             if let Some(error) = choice.error.filter(|error| !error.is_null()) {
-                return Err(self.failed(error));
+                return Err(self.failed(&error));
             }
             if let Some(message) = choice.delta.or(choice.message) {
                 self.message(message, chunks)?;
@@ -314,7 +314,7 @@ impl Decoder {
         id
     }
 
-    fn failed(&self, error: Value) -> ModelError {
+    fn failed(&self, error: &Value) -> ModelError {
         let status = error["code"].as_u64();
         let mut words = Words::of_json(json!({ "error": error }));
         // Gateways repeat the status of whoever stands behind them.

@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
@@ -21,7 +21,7 @@ use rustix::fs::statvfs;
 
 use crate::sandbox::publish::tree::Tree;
 
-use super::obeyed::open_up;
+use super::{lock, obeyed::open_up};
 
 /// How often the free space is asked for while commands run.
 const OFTEN: Duration = Duration::from_millis(50);
@@ -113,6 +113,8 @@ pub(super) struct Watch {
     wake: Option<SyncSender<()>>,
     /// Whether commands run.
     running: Arc<AtomicBool>,
+    /// Held while commands are ended, and until that was told.
+    ending: Arc<Mutex<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -127,10 +129,16 @@ impl Watch {
     ) -> io::Result<Self> {
         let (wake, woken) = sync_channel(1);
         let running = Arc::new(AtomicBool::new(false));
-        let (scratch, looked) = (scratch.to_owned(), Arc::clone(&running));
-        let watch = move || watch(scratch, limit, &woken, &looked, &end, &tell);
+        let ending = Arc::new(Mutex::new(()));
+        let (scratch, looked, held) = (scratch.to_owned(), Arc::clone(&running), Arc::clone(&ending));
+        let watch = move || watch(scratch, limit, &woken, &looked, &held, &end, &tell);
         let thread = std::thread::Builder::new().name("disk".into()).spawn(watch)?;
-        Ok(Self { wake: Some(wake), running, thread: Some(thread) })
+        Ok(Self { wake: Some(wake), running, ending, thread: Some(thread) })
+    }
+
+    /// What is held while commands are ended: who hears of the end of one waits for it, and then for the reason.
+    pub(super) fn ending(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.ending)
     }
 
     /// No command runs any more. What they left is looked at once more.
@@ -159,6 +167,7 @@ fn watch(
     limit: u64,
     woken: &Receiver<()>,
     running: &AtomicBool,
+    ending: &Mutex<()>,
     end: &impl Fn(),
     tell: &impl Fn(String),
 ) {
@@ -177,6 +186,7 @@ fn watch(
             let is_last = !running.load(Ordering::Relaxed);
             if bound.is_broken() {
                 let taken = bound.taken;
+                let _ending = lock(ending);
                 end();
                 bound.count();
                 let emptied = empty(&mut bound).join(", ");

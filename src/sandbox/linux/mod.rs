@@ -334,8 +334,11 @@ impl Sandbox for Linux {
     async fn publish(&self) -> Published {
         let layers = overlay::place(&self.plan.scratch);
         let (begun, scratch) = (Arc::clone(&self.begun), self.plan.scratch.clone());
+        let ending = lock(&self.watch).as_ref().map(disk::Watch::ending);
         let said = self
             .with_repositories(move |repositories, known| {
+                // Should it be the disk that ended the command, that is told with it.
+                drop(ending.as_ref().map(|ending| lock(ending)));
                 let mut said = repositories.map(Repositories::publish).unwrap_or_default();
                 // Asked first: what begins to run now has nothing to do with what is found.
                 let alone = overlay::alone(&layers);

@@ -157,6 +157,8 @@ impl Reader<'_> {
             let (mut program, mut script) = (sure, false);
             for word in command.split(|char: char| char.is_whitespace() || "'\"<>=,!$[]".contains(char)) {
                 if word.is_empty() || word.starts_with('-') {
+                    // What hooks that others made have read ("--config=.pre-commit-config.yaml") says what runs.
+                    script |= word.ends_with("-config");
                     continue;
                 }
                 let name = word.rsplit('/').next().unwrap_or(word);
@@ -282,14 +284,20 @@ mod tests {
             ".git/hooks/pre-commit",
             "#!/bin/sh\nexec $(git rev-parse --show-toplevel)/scripts/check \"$@\"\n",
         );
-        write("husky/_/pre-push", "bash scripts/push\n");
+        write("husky/_/pre-push", "bash scripts/push\nARGS=(hook-impl --config=.checks.yaml --type=x)\n");
         std::os::unix::fs::symlink("../../w/linked", root.join(".git/hooks/post-merge")).unwrap();
         let Named { whole, surely, perhaps } = named(&[git], &[root.join("none")], &root);
         let has = |set: &BTreeSet<PathBuf>, path: &str| set.contains(&root.join(path));
         assert!(has(&whole, "husky/_") && has(&whole, "husky"), "{whole:#?}");
-        for path in
-            [".git/../more", "./clean", "tools/smudge.py", "differ", "scripts/push", ".git/hooks/post-merge"]
-        {
+        for path in [
+            ".git/../more",
+            "./clean",
+            "tools/smudge.py",
+            "differ",
+            "scripts/push",
+            ".checks.yaml",
+            ".git/hooks/post-merge",
+        ] {
             assert!(has(&surely, path), "{path}: {surely:#?}");
         }
         for path in ["scripts/check", "a/b", "src", "make"] {

@@ -8,7 +8,7 @@ use crate::tui::{
     action::Action,
     host::{Prospect, Question, Switch},
     overlay::{
-        Back, Changes, Models, Overlay, Permissions, Processes, Reveal, Rewind, Sessions, Themes, Undo,
+        Back, Changes, Models, Overlay, Permissions, Processes, Reveal, Rewind, Room, Sessions, Themes, Undo,
         conversation,
     },
     slash,
@@ -58,6 +58,7 @@ impl App {
             }
             slash::Run::Open(view) => {
                 self.overlays.push(match view {
+                    slash::View::Context => Box::new(Room),
                     slash::View::Changes => Box::new(Changes::new()),
                     slash::View::Processes => Box::new(Processes::new()),
                 });

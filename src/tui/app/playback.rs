@@ -237,6 +237,9 @@ fn seen(fact: &Fact) -> bool {
         | Fact::HostAllowed { .. }
         | Fact::HostRefused { .. }
         | Fact::Rewound { .. }
+        | Fact::CompactionStarted { .. }
+        | Fact::Compacted(_)
+        | Fact::CompactionFailed { .. }
         | Fact::Restored { .. }
         | Fact::RestoreFailed { .. } => true,
         Fact::SessionStarted { .. }
@@ -255,6 +258,7 @@ fn seen(fact: &Fact) -> bool {
         | Fact::SnapshotTaken { .. }
         | Fact::SnapshotFailed { .. }
         | Fact::RestoreStarted { .. }
+        | Fact::CompactionAsked { .. }
         | Fact::Unknown(_) => false,
     }
 }

@@ -4,6 +4,7 @@
 //! answer to a question that it had sent.
 
 mod back;
+mod context;
 mod diff;
 mod menu;
 mod models;
@@ -42,6 +43,8 @@ use super::{
 };
 
 pub(super) use back::{Back, conversation};
+pub(super) use context::Room;
+pub use context::lines as context_lines;
 pub(super) use diff::Changes;
 pub(super) use models::Models;
 use output::Output;

@@ -254,7 +254,7 @@ mod tests {
         ModelChoice {
             model: name.parse().unwrap(),
             about: "for tests".into(),
-            limits: Limits { window: 5_000, tool_output: 500 },
+            limits: Limits::new(5_000, 500),
             price: None,
             effort: efforts.first().copied(),
             efforts: efforts.to_vec(),

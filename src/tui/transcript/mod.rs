@@ -51,6 +51,9 @@ use view::View;
 
 pub use view::duration;
 
+/// What is said while the conversation is made smaller.
+const COMPACTING: &str = "compacting the conversation";
+
 /// Everything that happened in a session, for people.
 #[derive(Default)]
 pub struct Transcript {
@@ -71,6 +74,8 @@ pub struct Transcript {
     status: Option<String>,
     pending: Pending,
     turn: Option<Running>,
+    /// Since when the conversation is being made smaller.
+    compacting: Option<i64>,
     /// A state of the files is being kept.
     keeping: bool,
     workspace: PathBuf,
@@ -168,9 +173,23 @@ impl Transcript {
                 }
                 self.item(item);
             }
-            Fact::Rewound { to } => {
+            Fact::Rewound { to, .. } => {
                 self.turn = None;
                 self.notice(Notice::Rewound(self.messages.get(to).cloned().unwrap_or_default()));
+            }
+            Fact::CompactionAsked { .. } => {}
+            Fact::CompactionStarted { .. } => self.compacting = Some(at),
+            Fact::Compacted(compaction) => {
+                self.compacting = None;
+                if let (Some(turn), Some(usage)) = (&mut self.turn, compaction.usage) {
+                    turn.usage += usage;
+                }
+                self.notice(Notice::Compacted(compaction.clone()));
+            }
+            Fact::CompactionFailed { problem, .. } => {
+                self.compacting = None;
+                let text = format!("the conversation stays as it is: {problem}");
+                self.notice(Notice::Noted { level: Level::Warning, text });
             }
             Fact::SnapshotStarted { .. } => self.keeping = true,
             // What came of them is told by a notice, or by the fact that follows.
@@ -326,8 +345,10 @@ impl Transcript {
             }
             at += 1;
         }
-        // What holds up a command is more worth to be told than the command that waits for it.
-        if let Some(turn) = self.turn.as_ref().filter(|_| !busy || self.keeping) {
+        if let Some(since) = self.compacting {
+            set_off(turn::working(Some(COMPACTING), now - since, &view), &mut any, &mut rows);
+        } else if let Some(turn) = self.turn.as_ref().filter(|_| !busy || self.keeping) {
+            // What holds up a command is more worth to be told than the command that waits for it.
             let keeping = self.keeping.then_some(KEEPING);
             let doing = keeping.or(self.status.as_deref()).or(self.thinking.headline());
             set_off(turn::working(doing, now - turn.since, &view), &mut any, &mut rows);
@@ -347,7 +368,7 @@ impl Transcript {
     /// Whether rows would change with the clock alone.
     #[must_use]
     pub fn ticks(&self) -> bool {
-        self.turn.is_some()
+        self.turn.is_some() || self.compacting.is_some()
     }
 
     fn item(&mut self, item: &Arc<Item>) {

@@ -2,9 +2,12 @@
 
 use ratatui::text::{Line, Span};
 
-use crate::protocol::{Level, ProcessId};
+use crate::protocol::{Compaction, CompactionMeans as Means, CompactionReason as Reason, Level, ProcessId};
 
-use crate::tui::text::{Break, Prefix, Text, columns, plain::plain};
+use crate::tui::{
+    status,
+    text::{Break, Prefix, Text, columns, plain::plain},
+};
 
 use super::{
     approval::{self, Decision},
@@ -37,6 +40,8 @@ pub enum Notice {
         host: String,
         decision: Decision,
     },
+    /// The conversation was made smaller.
+    Compacted(Box<Compaction>),
     /// What a person asked the program for.
     Said(Vec<String>),
 }
@@ -73,9 +78,48 @@ impl Notice {
             Self::HostDecided { host, decision } => {
                 approval::rows(decision, &format!("connections to {host}"), view)
             }
+            Self::Compacted(compaction) => compacted(compaction, view),
             Self::Said(lines) => lines.iter().flat_map(|line| columned(line, view)).collect(),
         }
     }
+}
+
+/// From what to what, what stayed and what is gone.
+fn compacted(compaction: &Compaction, view: &View<'_>) -> Vec<Line<'static>> {
+    let theme = view.theme;
+    let Compaction { reason, how, from, to, kept, dropped, shrunk, problem, .. } = compaction;
+    let why = match reason {
+        Reason::Full | Reason::Unknown => "",
+        Reason::Overflow => ", as the provider found it too long",
+        Reason::Asked => ", as you asked",
+    };
+    let head = format!("{} → {} tokens{why}", status::short(*from), status::short(*to));
+    let mut rows = vec![view.row(vec![
+        ("· ".to_owned(), theme.accent),
+        ("Compacted ".to_owned(), theme.plain),
+        (head, theme.dim),
+    ])];
+    let mut line = |text: String| rows.extend(view.prose("  ", theme.dim, &text, theme.dim));
+    let all = kept.in_words();
+    match how {
+        Means::Shrunk => line(format!("cut to their beginning and end: {shrunk} old results of tools")),
+        Means::Summary | Means::Digest | Means::Unknown => {
+            line(format!(
+                "kept: instructions, plan, changed files{}{all}",
+                if all.is_empty() { "" } else { ", " }
+            ));
+            let by = if *how == Means::Digest { "a list of what was done" } else { "a summary of the model" };
+            let dropped = dropped.in_words();
+            if !dropped.is_empty() {
+                line(format!("replaced by {by}: {dropped}"));
+            }
+        }
+    }
+    if let Some(problem) = problem {
+        line(format!("there is no summary of the model: {problem}"));
+    }
+    line("The log keeps all of it; the model finds it with recall.".to_owned());
+    rows
 }
 
 /// A line, its last column wrapped below itself if there is room for that.

@@ -110,6 +110,7 @@ impl Transcript {
                 Decision::Refused { .. } => format!("*refused connections to {host}*"),
                 Decision::Allowed(_) | Decision::Ruled(_) => format!("*allowed connections to {host}*"),
             },
+            Cell::Notice(Notice::Compacted(compaction)) => format!("*compacted: {}*", compaction.in_words()),
             Cell::TurnEnd(end) => match &end.outcome {
                 Outcome::Interrupted => "*interrupted*".to_owned(),
                 Outcome::Failed { message, .. } => format!("*failed: {}*", message.trim()),

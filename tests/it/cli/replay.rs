@@ -50,7 +50,7 @@ async fn a_log_is_proved_whole_or_the_first_record_that_is_not_is_named() {
     assert!(gone.contains("no record has the sum"), "{gone}");
 
     // A crash in the middle of the last line is no damage.
-    fs::write(world.log_file(), &log[..log.len() - 4]).unwrap();
+    fs::write(world.log_file(), &log.as_bytes()[..log.len() - 4]).unwrap();
     let torn = world.agent(["replay", &id, "--verify"]).await.expect(0).stdout;
     assert!(torn.contains("a crash cut off"), "{torn}");
 

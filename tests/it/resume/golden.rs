@@ -32,6 +32,8 @@ const NEWER: &str = include_str!("newer.jsonl");
 const RULES: &str = include_str!("rules.jsonl");
 /// A fork that has gone back.
 const REWOUND: &str = include_str!("rewound.jsonl");
+/// Compactions in the middle of a turn and between turns, one that came to nothing, and a way back.
+const COMPACTED: &str = include_str!("compacted.jsonl");
 /// A turn that was paused and gone on with, files that were put back as they were left, and with the conversation.
 const PAUSED: &str = include_str!("paused.jsonl");
 
@@ -51,7 +53,9 @@ fn record() {
         let facts = lines.lines().map(|line| Fact::Unknown(serde_json::from_str(line).unwrap())).collect();
         write(name, vec![(facts, BEGIN.parse().unwrap())]);
     }
-    for (name, lines) in [("v1-rewound.jsonl", REWOUND), ("v1-paused.jsonl", PAUSED)] {
+    for (name, lines) in
+        [("v1-rewound.jsonl", REWOUND), ("v1-paused.jsonl", PAUSED), ("v1-compacted.jsonl", COMPACTED)]
+    {
         let facts = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         write(name, vec![(facts, BEGIN.parse().unwrap())]);
     }
@@ -298,6 +302,46 @@ fn the_first_fork_that_went_back_replays() {
     next: None
     outcome: None
     usage: Usage { input: 30, cached: 0, output: 5, reasoning: 0 }
+    "#);
+}
+
+#[test]
+fn the_first_compactions_replay() {
+    assert_written_the_same("v1-compacted.jsonl");
+    let (events, session) = read("v1-compacted.jsonl");
+    assert!(session.idle() && session.reconcile().is_empty());
+    assert_eq!((session.compactions, session.left_out, session.said().count()), (2, 1, 1));
+    // Just before the conversation went back.
+    let at = events.iter().position(|event| matches!(event.fact, Fact::Rewound { .. })).unwrap();
+    insta::assert_snapshot!(in_words(&Session::replay(&events[..at])), @r#"
+    workspace: /home/me/sum
+    title: None
+    settings: {"model":"demo/scripted","approval":"on-request","sandbox":"workspace-write","backend":"local","limits":{"window":20000,"tool_output":10000,"reserve":2000,"tokens_per_kb":300}}
+    facts: 31
+    item: context System: You work.
+    item: user None: Mend it.
+    item: context Summary: The summary.
+    item: context State: <state>|The plan:|- [>] mend it|</state>
+    item: assistant (partial false): Done.
+    item: user None: And the rest?
+    item: assistant (partial false): Done too.
+    turn: none
+    next: None
+    outcome: Some(Done)
+    usage: Usage { input: 31850, cached: 8000, output: 230, reasoning: 0, cost: None }
+    "#);
+    insta::assert_snapshot!(in_words(&session), @r#"
+    workspace: /home/me/sum
+    title: None
+    settings: {"model":"demo/scripted","approval":"on-request","sandbox":"workspace-write","backend":"local","limits":{"window":20000,"tool_output":10000,"reserve":2000,"tokens_per_kb":300}}
+    facts: 32
+    item: context System: You work.
+    item: user None: Mend it.
+    item: context Summary: The summary.
+    turn: none
+    next: None
+    outcome: None
+    usage: Usage { input: 31850, cached: 8000, output: 230, reasoning: 0, cost: None }
     "#);
 }
 

@@ -80,6 +80,7 @@ impl Story {
             workspace: root.join("work"),
             own: Vec::new(),
             limits: Limits::default(),
+            remote: None,
         };
         fs::create_dir(&settings.workspace).unwrap();
         let snapshots = Snapshots::open(settings.clone()).unwrap();

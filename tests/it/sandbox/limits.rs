@@ -2,7 +2,7 @@
 
 use agent::protocol::SandboxMode;
 
-use super::world::{World, running};
+use super::world::{World, running, settings};
 
 #[test]
 fn greed_ends_with_the_command_that_has_it() {
@@ -83,4 +83,29 @@ fn no_control_group_is_left() {
 
 fn is_empty(group: &std::path::Path) -> bool {
     std::fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|list| list.is_empty())
+}
+
+#[test]
+fn what_a_session_takes_of_the_disk_ends_its_commands_and_is_told_with_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().canonicalize().unwrap();
+    for name in ["workspace", "outside"] {
+        std::fs::create_dir(root.join(name)).unwrap();
+    }
+    let settings =
+        agent::sandbox::Settings { disk: 100 << 20, ..settings(&root, SandboxMode::WorkspaceWrite) };
+    let Some(world) = World::at(directory, settings) else { return };
+    // One file, in whatever place.
+    let gave = world.run("head -c 200M /dev/zero > x; echo $?");
+    assert_ne!(gave.out, "0\n", "{gave:?}");
+    assert_eq!(world.publish(), [] as [String; 0]);
+    // Several, and what can be spared goes.
+    let gave = world.run(
+        "echo kept > ~/kept; for n in 1 2 3; do head -c 60M /dev/zero > /tmp/$n; done; sleep 60; echo on",
+    );
+    assert_eq!((gave.code, gave.out.as_str()), (Some(137), ""));
+    let said = world.publish();
+    assert!(said.len() == 1 && said[0].contains("more than the 100 MiB"), "{said:?}");
+    assert_eq!(world.run("ls /tmp; cat ~/kept").out, "kept\n");
+    assert_eq!(world.publish(), [] as [String; 0]);
 }

@@ -259,7 +259,7 @@ proptest! {
     fn no_event_makes_it_panic(data in "\\PC{0,60}|\\{\"choices\":\\[\\{\"delta\":\\{\"(content|tool_calls|reasoning|reasoning_details)\":\\PC{0,40}\\}\\}\\]\\}") {
         let mut chunks = VecDeque::new();
         let mut decoder = decoder();
-        let _ = decoder.event(&Event { name: String::new(), data: data.clone() }, &mut chunks);
+        let _ = decoder.event(&Event { name: String::new(), data }, &mut chunks);
         let _ = decoder.ended(&mut chunks);
     }
 }

@@ -72,6 +72,7 @@ fn prompt(items: Vec<Item>) -> Prompt {
         ]),
         epoch: 0,
         items: Arc::new(items.into_iter().map(Arc::new).collect()),
+        left_out: 0,
         kept: Vec::new(),
         blobs: Arc::new(Blobs),
     }

@@ -1,0 +1,398 @@
+//! How much of the model's window is taken, and by what.
+//!
+//! An estimate by size, corrected by what the provider counts: it says with each answer what the request and the answer
+//! came to, so that only what was added since is guessed. When the conversation is made smaller, what is left is
+//! guessed by what the counts before have taught: what a request holds beside the conversation, and how many tokens
+//! the estimate was off.
+
+use std::io;
+
+use crate::protocol::{Args, Content, Context, Item, Limits, TOKENS_PER_KB, Usage};
+
+use super::Session;
+
+/// What the wire adds around each item.
+const ITEM: u64 = 4;
+/// Providers scale a picture down before they count it.
+const IMAGE_MAX: u64 = 1_600;
+/// Pixels of a picture to a token.
+const PIXELS_PER_TOKEN: u64 = 750;
+/// What the descriptions of the tools come to, before anything was counted.
+const TOOLS: u64 = 2_000;
+/// In thousandths: how far the counts may correct the estimate.
+const SCALES: (u64, u64) = (500, 4_000);
+
+/// What the provider has taught of the size of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Learnt {
+    /// Tokens that a request holds beside the conversation.
+    beside: Option<u64>,
+    /// Real tokens for a thousand estimated ones.
+    scale: u64,
+    /// A size that the provider found too long.
+    too_long: Option<u64>,
+}
+
+/// What a part of the window is taken by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// The system prompt, the permissions, the machine, and the descriptions of the tools.
+    Program,
+    /// Instruction files.
+    Instructions,
+    /// Summaries of what was left out, and what holds beside them.
+    Summary,
+    /// What the person said.
+    User,
+    /// What the model said and thought.
+    Model,
+    /// Calls of tools.
+    Calls,
+    /// Results of calls.
+    Results,
+}
+
+/// How full the window is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fill {
+    /// What a request and its answer may hold.
+    pub window: u64,
+    /// Above this the conversation is made smaller.
+    pub room: u64,
+    /// What the next request holds.
+    pub used: u64,
+    /// By what, in the order of the request; with how many items each.
+    pub kinds: Vec<(Kind, u64, u64)>,
+    /// What results that the model has already answered to hold: the first to be cut.
+    pub droppable: u64,
+    /// Whether the provider has counted, so that `used` is more than a guess.
+    pub counted: bool,
+}
+
+/// The tokens of so many bytes of text, rounded up.
+#[must_use]
+pub fn tokens(bytes: usize, per_kb: u64) -> u64 {
+    (bytes as u64).saturating_mul(per_kb).div_ceil(1000)
+}
+
+/// What an item will cost, roughly, where 1000 bytes of text come to `per_kb` tokens.
+#[must_use]
+pub fn estimate(item: &Item, per_kb: u64) -> u64 {
+    let text = |text: &str| tokens(text.len(), per_kb);
+    ITEM + match item {
+        Item::Context { text: words, .. } | Item::Assistant { text: words, .. } => text(words),
+        Item::User { content, .. } | Item::ToolResult { content, .. } => {
+            content.iter().map(|content| part(content, per_kb)).sum()
+        }
+        // The sealed original is base64: three bytes in four.
+        Item::Reasoning { summary, encrypted, .. } => match encrypted {
+            Some(sealed) => tokens(sealed.len() / 4 * 3, TOKENS_PER_KB),
+            None => summary.iter().map(|words| text(words)).sum(),
+        },
+        Item::ToolCall { tool, args: Args::Json(args) | Args::Text(args), .. } => {
+            tokens(tool.len() + args.len(), per_kb)
+        }
+        Item::Unknown(value) => tokens(written(value), per_kb),
+    }
+}
+
+fn part(content: &Content, per_kb: u64) -> u64 {
+    match content {
+        Content::Text { text } => tokens(text.len(), per_kb),
+        Content::Image { width, height, .. } => {
+            (u64::from(*width) * u64::from(*height)).div_ceil(PIXELS_PER_TOKEN).min(IMAGE_MAX)
+        }
+        Content::Unknown(value) => tokens(written(value), per_kb),
+    }
+}
+
+fn written(value: &serde_json::Value) -> usize {
+    let mut size = Size(0);
+    // Counting bytes can't fail, and a value can always be written.
+    let _ = serde_json::to_writer(&mut size, value);
+    size.0
+}
+
+impl Default for Learnt {
+    fn default() -> Self {
+        Self { beside: None, scale: 1000, too_long: None }
+    }
+}
+
+impl Learnt {
+    /// Takes in that what was estimated at `estimated` tokens came to `real` ones.
+    pub(super) fn learn(&mut self, real: u64, estimated: u64) {
+        // The least that was ever beside: in a short conversation little is guessed wrong.
+        let beside = real.saturating_sub(estimated);
+        let beside = self.beside.map_or(beside, |known| known.min(beside));
+        self.beside = Some(beside);
+        self.scale = (real - beside.min(real)).saturating_mul(1000) / estimated.max(1);
+        self.scale = self.scale.clamp(SCALES.0, SCALES.1);
+    }
+
+    /// Takes in that so many tokens were too many.
+    pub(super) fn was_too_long(&mut self, used: u64) {
+        let most = used / 10 * 9;
+        self.too_long = Some(self.too_long.map_or(most, |known| known.min(most)).max(1));
+    }
+
+    fn real(self, estimated: u64) -> u64 {
+        estimated.saturating_mul(self.scale) / 1000
+    }
+}
+
+impl Session {
+    /// What the model takes: as the settings say, or less where its provider has said so.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let limits = self.settings.as_ref().map_or(Limits::new(128_000, 10_000), |settings| settings.limits);
+        Limits {
+            window: self.learnt.too_long.map_or(limits.window, |most| most.min(limits.window)),
+            ..limits
+        }
+    }
+
+    /// The tokens that the next request will hold.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        match self.counted {
+            Some(counted) => {
+                let since = self.estimated.saturating_sub(counted.estimated);
+                total(counted.usage).saturating_add(self.learnt.real(since))
+            }
+            None => self.used_by(self.estimated),
+        }
+    }
+
+    /// The tokens of a request with a conversation that was estimated at so many.
+    #[must_use]
+    pub fn used_by(&self, estimated: u64) -> u64 {
+        self.learnt.beside.unwrap_or(TOOLS).saturating_add(self.learnt.real(estimated))
+    }
+
+    /// What items of this conversation come to, as far as counts have taught.
+    #[must_use]
+    pub fn cost(&self, item: &Item) -> u64 {
+        self.learnt.real(self.estimate(item))
+    }
+
+    /// What an item will cost by its size alone.
+    #[must_use]
+    pub fn estimate(&self, item: &Item) -> u64 {
+        estimate(item, self.limits().tokens_per_kb)
+    }
+
+    /// What fills the window.
+    #[must_use]
+    pub fn fill(&self) -> Fill {
+        let (limits, used) = (self.limits(), self.used());
+        let mut kinds: Vec<(Kind, u64, u64)> = Kind::ALL.into_iter().map(|kind| (kind, 0, 0)).collect();
+        let answered = self.items.iter().rposition(|item| {
+            matches!(**item, Item::Assistant { .. } | Item::ToolCall { .. } | Item::Reasoning { .. })
+        });
+        let mut droppable = 0;
+        for (at, item) in self.items.iter().enumerate() {
+            let cost = self.cost(item);
+            let kind = Kind::of(item);
+            if kind == Kind::Results && answered.is_some_and(|last| at < last) {
+                droppable += cost;
+            }
+            if let Some((_, tokens, items)) = kinds.iter_mut().find(|(known, ..)| *known == kind) {
+                *tokens += cost;
+                *items += 1;
+            }
+        }
+        // What the counts say beyond the parts is the tools, and what the wire adds.
+        let known: u64 = kinds.iter().map(|(_, tokens, _)| tokens).sum();
+        if let Some((_, tokens, _)) = kinds.first_mut() {
+            *tokens += used.saturating_sub(known);
+        }
+        kinds.retain(|(_, tokens, _)| *tokens > 0);
+        Fill {
+            window: limits.window,
+            room: limits.room(),
+            used,
+            kinds,
+            droppable,
+            counted: self.counted.is_some(),
+        }
+    }
+
+    /// Estimates the whole conversation anew: it changed otherwise than at its end, or the model did.
+    pub(super) fn estimate_anew(&mut self) {
+        self.estimated = self.items.iter().map(|item| self.estimate(item)).sum();
+    }
+}
+
+impl Kind {
+    const ALL: [Self; 7] = [
+        Self::Program,
+        Self::Instructions,
+        Self::Summary,
+        Self::User,
+        Self::Model,
+        Self::Calls,
+        Self::Results,
+    ];
+
+    fn of(item: &Item) -> Self {
+        match item {
+            Item::Context { context, .. } => match context {
+                Context::Instructions => Self::Instructions,
+                Context::Summary | Context::State => Self::Summary,
+                Context::System
+                | Context::Permissions
+                | Context::Environment
+                | Context::Notice
+                | Context::Unknown => Self::Program,
+            },
+            Item::User { .. } => Self::User,
+            Item::Assistant { .. } | Item::Reasoning { .. } | Item::Unknown(_) => Self::Model,
+            Item::ToolCall { .. } => Self::Calls,
+            Item::ToolResult { .. } => Self::Results,
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Program => "program and tools",
+            Self::Instructions => "instruction files",
+            Self::Summary => "summaries",
+            Self::User => "your messages",
+            Self::Model => "answers and thoughts",
+            Self::Calls => "calls of tools",
+            Self::Results => "results of tools",
+        }
+    }
+
+    /// The word for it in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Program => "program",
+            Self::Instructions => "instructions",
+            Self::Summary => "summary",
+            Self::User => "user",
+            Self::Model => "model",
+            Self::Calls => "calls",
+            Self::Results => "results",
+        }
+    }
+}
+
+pub(super) fn total(usage: Usage) -> u64 {
+    usage.input.saturating_add(usage.output)
+}
+
+struct Size(usize);
+
+impl io::Write for Size {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{BlobId, Event, Fact, ResponseId, ResponseOutcome, Seq, Shown, Time};
+
+    #[test]
+    fn items_are_estimated_by_what_the_model_sees_of_them() {
+        let image =
+            |width, height| Content::Image { blob: BlobId::of(b""), mime: "image/png".into(), width, height };
+        let reasoning = |summary: &str, encrypted: Option<&str>| Item::Reasoning {
+            id: None,
+            summary: vec![summary.into()],
+            encrypted: encrypted.map(str::to_owned),
+        };
+        let result = |content| Item::ToolResult {
+            call: "c".into(),
+            content,
+            shown: Shown::text("not for the model".repeat(1000)),
+        };
+        for (item, cost) in [
+            (Item::user(""), 4),
+            (Item::user("12345678"), 6),
+            (Item::user("123456789"), 7),
+            (result(vec![Content::text("1234"), image(750, 2)]), 7),
+            (result(vec![image(30_000, 30_000)]), 1_604),
+            (result(vec![image(u32::MAX, u32::MAX)]), 1_604),
+            (reasoning("12345678", None), 6),
+            (reasoning("12345678", Some(&"x".repeat(160))), 34),
+            (
+                Item::ToolCall {
+                    call: "c".into(),
+                    id: None,
+                    tool: "exec".into(),
+                    args: Args::Json("{}".into()),
+                },
+                6,
+            ),
+            (Item::Unknown(serde_json::json!({"type": "x"})), 7),
+        ] {
+            assert_eq!(estimate(&item, 250), cost, "{item:?}");
+        }
+        assert_eq!(estimate(&Item::user("x".repeat(1000)), 400), 404);
+    }
+
+    fn told(session: &mut Session, fact: Fact) {
+        let seq = Seq(session.seq.0 + 1);
+        session.apply(&Event { seq, at: Time::UNIX_EPOCH, fact });
+    }
+
+    fn says(bytes: usize) -> Fact {
+        Fact::item(Item::user("x".repeat(bytes)))
+    }
+
+    fn counts(input: u64) -> Fact {
+        let usage = Some(Usage { input, ..Usage::default() });
+        Fact::ResponseFinished { response: ResponseId(1), outcome: ResponseOutcome::Completed, usage }
+    }
+
+    #[test]
+    fn the_providers_count_replaces_the_guess_up_to_its_answer() {
+        let mut session = Session::default();
+        told(&mut session, says(4000));
+        assert_eq!(session.used(), TOOLS + 1004);
+        told(&mut session, counts(1504));
+        assert_eq!(session.used(), 1504);
+        told(&mut session, says(4000));
+        assert_eq!(session.used(), 2508);
+        told(&mut session, counts(u64::MAX));
+        told(&mut session, says(8));
+        assert_eq!(session.used(), u64::MAX);
+    }
+
+    #[test]
+    fn what_counts_have_taught_holds_for_a_smaller_conversation() {
+        let mut session = Session::default();
+        told(&mut session, says(4000));
+        told(&mut session, counts(1504));
+        // 500 beside the conversation, which is dearer than it looks: twice the estimate.
+        told(&mut session, says(396_000));
+        told(&mut session, counts(200_500));
+        assert_eq!(session.used(), 200_500);
+        assert_eq!(session.used_by(10_000), 500 + 19_990);
+        // A cheaper one: nothing is beside, since the estimate was too high.
+        let mut session = Session::default();
+        told(&mut session, says(400_000));
+        told(&mut session, counts(80_000));
+        assert_eq!(session.used_by(10_000), 7_990);
+    }
+
+    #[test]
+    fn a_size_that_was_too_long_is_the_window_from_then_on() {
+        let mut session = Session::default();
+        session.learnt.was_too_long(50_000);
+        session.learnt.was_too_long(60_000);
+        assert_eq!(session.limits().window, 45_000);
+    }
+}

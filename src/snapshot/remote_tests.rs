@@ -1,0 +1,223 @@
+//! Snapshots that travel through a bucket of a real S3-compatible server on this machine.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use super::{
+    Limits, Pushed, Remote, Settings, SnapshotError, Snapshots, Which,
+    testing::{World, settings},
+};
+
+const SERVER: &str = include_str!("../../tests/data/s3.py");
+
+/// A server with an empty bucket, for as long as this lives.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    #[expect(clippy::print_stderr, reason = "tests say what they could not test")]
+    fn start() -> Option<Self> {
+        let mut child = Command::new("python3")
+            .args(["-c", SERVER])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut lines = BufReader::new(child.stdout.take()?).lines();
+        let Some(Ok(line)) = lines.next() else {
+            child.wait().unwrap();
+            let text = "SKIPPED: there is no S3-compatible server: pip install 'moto[server]'";
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "{text}");
+            eprintln!("{text}");
+            return None;
+        };
+        Some(Self { child, port: line.parse().unwrap() })
+    }
+
+    fn remote(&self, secrets: bool) -> Remote {
+        let options = [
+            ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port)),
+            ("AWS_ALLOW_HTTP", "true".to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "id".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "do not tell".to_owned()),
+            ("GOOGLE_SERVICE_ACCOUNT", "about something else".to_owned()),
+        ];
+        Remote {
+            url: "s3://bucket/team/snapshots".to_owned(),
+            options: options.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            secrets,
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// A workspace on another machine, as it were.
+fn elsewhere(world: &World, remote: Option<Remote>) -> Snapshots {
+    Snapshots::open(Settings { remote, ..settings(world.folder.path(), Limits::default()) }).unwrap()
+}
+
+fn packs(world: &World) -> PathBuf {
+    let stores = fs::read_dir(world.folder.path().join("snapshots")).unwrap();
+    stores.flatten().next().unwrap().path().join("packs")
+}
+
+/// Bytes that nothing makes smaller.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut out = vec![0; length];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
+    out
+}
+
+#[test]
+fn a_snapshot_is_put_back_on_another_machine_and_only_what_is_new_has_travelled() {
+    let Some(server) = Server::start() else { return };
+    let here = World::new();
+    here.write("src/main.rs", "fn main() {}\n");
+    here.write("run.sh", "#!/bin/sh\n");
+    here.write("large", noise(1, 20 << 20));
+    std::os::unix::fs::symlink("nowhere", here.path("link")).unwrap();
+    let sender = elsewhere(&here, Some(server.remote(false)));
+    let first = (here.look(), sender.take().unwrap());
+    let pushed = sender.push(&first.1.id).unwrap().unwrap();
+    assert!(pushed.bytes > 20 << 20, "{pushed:?}");
+    here.write("src/main.rs", "fn main() { todo!() }\n");
+    let second = (here.look(), sender.take().unwrap());
+    let pushed = sender.push(&second.1.id).unwrap().unwrap();
+    assert!(pushed.packs == 1 && pushed.bytes < 2000, "{pushed:?}");
+    // Also for a program that is started anew, and when another one asks.
+    let again = elsewhere(&here, Some(server.remote(false))).push(&second.1.id).unwrap();
+    assert_eq!(again, Some(Pushed::default()));
+
+    let there = World::new();
+    let receiver = elsewhere(&there, Some(server.remote(false)));
+    for (look, taken) in [&first, &second, &first] {
+        let now = receiver.take().unwrap();
+        let plan = receiver.plan(&now.id, &taken.id, &[]).unwrap();
+        let (done, result) = receiver.restore(&plan, Which::All).unwrap();
+        assert_eq!((done.left, &there.look(), &result.id), (Vec::new(), look, &taken.id));
+    }
+    // What was fetched is here now.
+    drop(server);
+    let offline = elsewhere(&there, None);
+    let now = offline.take().unwrap();
+    assert!(offline.plan(&now.id, &second.1.id, &[]).is_ok());
+}
+
+#[test]
+fn secrets_stay_where_they_are_unless_they_are_to_travel() {
+    let Some(server) = Server::start() else { return };
+    let here = World::new();
+    here.write(".env", "PASSWORD=correct horse\n");
+    here.write("key/id_ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n");
+    here.write("readme", "text");
+    let sender = elsewhere(&here, Some(server.remote(false)));
+    let taken = sender.take().unwrap();
+    assert_eq!(sender.push(&taken.id).unwrap().unwrap().withheld, 2);
+
+    let there = World::new();
+    let receiver = elsewhere(&there, Some(server.remote(false)));
+    let now = receiver.take().unwrap();
+    let plan = receiver.plan(&now.id, &taken.id, &[]).unwrap();
+    let (done, _) = receiver.restore(&plan, Which::All).unwrap();
+    let left: Vec<_> = done.left.iter().map(|(path, _)| path.to_str().unwrap()).collect();
+    assert_eq!(left, [".env", "key/id_ed25519"]);
+    assert!(done.left[0].1.contains("a secret that does not travel"), "{done:?}");
+    assert_eq!(fs::read_to_string(there.path("readme")).unwrap(), "text");
+    // Here it comes back, of course.
+    fs::remove_file(here.path(".env")).unwrap();
+    let now = sender.take().unwrap();
+    let plan = sender.plan(&now.id, &taken.id, &[]).unwrap();
+    sender.restore(&plan, Which::All).unwrap();
+    assert_eq!(fs::read_to_string(here.path(".env")).unwrap(), "PASSWORD=correct horse\n");
+
+    let open = elsewhere(&here, Some(server.remote(true)));
+    assert_eq!(open.push(&taken.id).unwrap().unwrap().withheld, 0);
+    let there = World::new();
+    let receiver = elsewhere(&there, Some(server.remote(false)));
+    let now = receiver.take().unwrap();
+    let plan = receiver.plan(&now.id, &taken.id, &[]).unwrap();
+    assert_eq!(receiver.restore(&plan, Which::All).unwrap().0.left, []);
+    assert_eq!(there.look(), here.look());
+}
+
+#[test]
+fn what_was_changed_on_the_way_is_refused() {
+    let Some(server) = Server::start() else { return };
+    let here = World::new();
+    here.write("file", noise(1, 10_000));
+    let sender = elsewhere(&here, Some(server.remote(false)));
+    let taken = sender.take().unwrap();
+    sender.push(&taken.id).unwrap();
+    let script = "
+import sys, urllib.request, re
+opener = urllib.request.build_opener()
+opener.addheaders = [('Authorization', 'AWS4-HMAC-SHA256 Credential=id/20200101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=x')]
+urllib.request.install_opener(opener)
+base = f'http://127.0.0.1:{sys.argv[1]}/bucket'
+names = re.findall('<Key>([^<]*pack)</Key>', urllib.request.urlopen(base).read().decode())
+assert len(names) == 1, names
+body = bytearray(urllib.request.urlopen(f'{base}/{names[0]}').read())
+body[100] ^= 1
+urllib.request.urlopen(urllib.request.Request(f'{base}/{names[0]}', data=bytes(body), method='PUT'))
+";
+    let done = Command::new("python3").args(["-c", script, &server.port.to_string()]).status().unwrap();
+    assert!(done.success());
+    let there = World::new();
+    let receiver = elsewhere(&there, Some(server.remote(false)));
+    let now = receiver.take().unwrap();
+    let before = fs::read_dir(packs(&there)).unwrap().count();
+    let error = receiver.plan(&now.id, &taken.id, &[]).unwrap_err();
+    assert!(error.to_string().contains("is not what was sent"), "{error}");
+    assert_eq!(fs::read_dir(packs(&there)).unwrap().count(), before);
+}
+
+#[test]
+fn a_push_that_was_cut_goes_on_where_it_was() {
+    let Some(server) = Server::start() else { return };
+    let here = World::new();
+    here.write("file", noise(1, 10_000));
+    let nobody = Remote {
+        options: vec![
+            ("AWS_ENDPOINT_URL".to_owned(), "http://127.0.0.1:1".to_owned()),
+            ("AWS_ALLOW_HTTP".to_owned(), "true".to_owned()),
+            ("AWS_ACCESS_KEY_ID".to_owned(), "id".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY".to_owned(), "do not tell".to_owned()),
+        ],
+        ..server.remote(false)
+    };
+    let cut = elsewhere(&here, Some(nobody));
+    let taken = cut.take().unwrap();
+    let error = cut.push(&taken.id).unwrap_err();
+    assert!(matches!(error, SnapshotError::Remote(_)), "{error}");
+    assert!(!format!("{error} {error:?}").contains("do not tell"));
+    // The pack that was ready is the one that is sent, and nothing is packed again.
+    let sender = elsewhere(&here, Some(server.remote(false)));
+    let store = packs(&here).parent().unwrap().join("remote");
+    let cut = fs::read_dir(&store).unwrap().next().unwrap().unwrap().path();
+    sender.push(&sender.take().unwrap().id).unwrap();
+    let whole =
+        fs::read_dir(&store).unwrap().flatten().map(|entry| entry.path()).find(|path| *path != cut).unwrap();
+    fs::remove_dir_all(&whole).unwrap();
+    fs::rename(cut, whole).unwrap();
+    assert_eq!(sender.push(&taken.id).unwrap().unwrap().bytes, 0);
+    let there = World::new();
+    let receiver = elsewhere(&there, Some(server.remote(false)));
+    let now = receiver.take().unwrap();
+    assert!(receiver.plan(&now.id, &taken.id, &[]).is_ok());
+    let unknown = crate::protocol::SnapshotId("0".repeat(64));
+    assert!(matches!(receiver.plan(&now.id, &unknown, &[]), Err(SnapshotError::Missing(_))));
+}

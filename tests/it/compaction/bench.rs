@@ -322,6 +322,7 @@ impl Bench {
             begin,
             blobs: Blobs::new(blobs),
             snapshots: None,
+            tarball: None,
             models: Arc::new(move |_| Ok(OpenedModel { model: Arc::clone(&model), name: "m".into() })),
             tools: toolbox(),
             workspace: Workspace { root: self.root.clone(), writable: Vec::new(), own: Vec::new() },

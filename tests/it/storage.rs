@@ -80,10 +80,11 @@ fn started(world: &Scripted, args: &[&str], fact: &str) -> Child {
 
 #[test]
 fn a_disk_that_gets_full_ends_the_run_and_loses_nothing() {
-    let waits = "while [ ! -e go ]; do sleep 0.01; done; echo c1 >> effects; seq 1 9000";
+    let waits = "echo it runs; while [ ! -e go ]; do sleep 0.01; done; echo c1 >> effects; seq 1 9000";
     let answers = [exec("c1", &json!({ "cmd": waits })), says("All is done.")];
     let Some((_folder, small, world)) = small(&answers) else { return };
-    let child = started(&world, &["exec", "--json", "go"], "tool_started");
+    // Until it runs, the command needs room itself.
+    let child = started(&world, &["exec", "--json", "--deltas", "go"], "output");
     let before = world.events();
     let filler = small.fill();
     fs::write(world.workspace.join("go"), "").unwrap();

@@ -18,6 +18,7 @@ const PROGRAMS: &str = "awk base64 chmod chown comm cut dirname expr flock git g
 /// What comes out of a container and is obeyed after all: what programs of the workspace a configuration names, and how
 /// far the index is believed, is looked at only by the local sandbox yet. Loud, and not a failure.
 const NOT_YET_HELD: &[&str] = &[
+    "make a directory that belongs to another repository",
     "have a changed file taken for one that is left out",
     "have a changed file look as it was",
     "put a link in the place of an editor's tasks",

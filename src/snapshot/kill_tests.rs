@@ -77,13 +77,17 @@ fn start(folder: &Path, work: &str) -> Child {
 }
 
 /// Kills it at some moment.
-fn kill(mut child: Child, round: u64) {
+fn kill(child: Child, round: u64) {
     let chance = blake3::hash(&(round + std::process::id() as u64 * 1000).to_le_bytes());
     let micros = u64::from_le_bytes(*chance.as_bytes().first_chunk().unwrap()) % 25_000;
     let moment = Instant::now() + Duration::from_micros(micros);
     while Instant::now() < moment {
         std::hint::spin_loop();
     }
+    kill_now(child);
+}
+
+fn kill_now(mut child: Child) {
     assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
     child.kill().unwrap();
     child.wait().unwrap();
@@ -163,7 +167,17 @@ fn a_kill_while_a_workspace_is_made_anew_leaves_all_of_it_or_nothing() {
     let (before, place) = (world.look(), world.folder.path().join("places/place"));
     let mut none = 0;
     for round in 0..rounds() {
-        kill(start(world.folder.path(), "hydrate"), round);
+        let child = start(world.folder.path(), "hydrate");
+        if round % 2 == 0 {
+            kill(child, round);
+        } else {
+            // While it is made, it stands beside its place.
+            let making = |entry: fs::DirEntry| entry.file_name() != "place";
+            while !fs::read_dir(place.parent().unwrap()).into_iter().flatten().flatten().any(making) {
+                std::hint::spin_loop();
+            }
+            kill_now(child);
+        }
         // The child begins by removing what it made before: only what it was making counts.
         let whole = fs::read_dir(place.parent().unwrap()).into_iter().flatten().flatten().count();
         none += u32::from(whole > 0 && !place.exists());

@@ -6,7 +6,7 @@ use crate::tui::{action::Action, host::Prospect, keymap::Key, term::Size};
 
 use super::{
     Look, Overlay, Page, Place, Reaction,
-    menu::{Entry, Menu, Picked},
+    menu::{Entry, Menu},
     undo::paths,
 };
 
@@ -56,20 +56,15 @@ impl Overlay for Back {
     }
 
     fn key(&mut self, key: Key, _look: &Look<'_>) -> Reaction {
-        match self.menu.key(key) {
-            Picked::Ignored => Reaction::Ignored,
-            Picked::Consumed => Reaction::Consumed,
-            Picked::Closed => Reaction::Close(Vec::new()),
-            Picked::Chosen => {
-                let restore = |restore: &Restore| Action::Send(Command::Restore { restore: restore.clone() });
-                Reaction::Close(match self.menu.selected() {
-                    None => Vec::new(),
-                    Some(Choice::Conversation) => conversation(self.to, &self.text),
-                    Some(Choice::Both(both)) => vec![restore(both), Action::Write(self.text.clone())],
-                    Some(Choice::Files(files)) => vec![restore(files)],
-                })
-            }
-        }
+        self.menu.key(key).or_choose(|| {
+            let restore = |restore: &Restore| Action::Send(Command::Restore { restore: restore.clone() });
+            Reaction::Close(match self.menu.selected() {
+                None => Vec::new(),
+                Some(Choice::Conversation) => conversation(self.to, &self.text),
+                Some(Choice::Both(both)) => vec![restore(both), Action::Write(self.text.clone())],
+                Some(Choice::Files(files)) => vec![restore(files)],
+            })
+        })
     }
 
     fn draw(&mut self, size: Size, look: &Look<'_>) -> Page {

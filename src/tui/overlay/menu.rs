@@ -13,7 +13,7 @@ use crate::tui::{
     theme::Theme,
 };
 
-use super::Page;
+use super::{Page, Reaction};
 
 /// With fewer rows than this there is no room for blank ones.
 pub(super) const ROOMY: usize = 10;
@@ -38,6 +38,18 @@ pub(in crate::tui) enum Picked {
     /// The selected entry is chosen.
     Chosen,
     Closed,
+}
+
+impl Picked {
+    /// What that means for a view that is nothing but the list; what a choice means is the view's to say.
+    pub(super) fn or_choose(self, chosen: impl FnOnce() -> Reaction) -> Reaction {
+        match self {
+            Self::Ignored => Reaction::Ignored,
+            Self::Consumed => Reaction::Consumed,
+            Self::Closed => Reaction::Close(Vec::new()),
+            Self::Chosen => chosen(),
+        }
+    }
 }
 
 /// A list to choose from.

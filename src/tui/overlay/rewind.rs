@@ -6,7 +6,7 @@ use crate::tui::{action::Action, host::Question, keymap::Key, term::Size, text::
 
 use super::{
     Look, Overlay, Page, Place, Reaction, conversation,
-    menu::{Entry, Menu, Picked},
+    menu::{Entry, Menu},
 };
 
 /// Bytes of a message that are shown.
@@ -45,22 +45,17 @@ impl Overlay for Rewind {
     }
 
     fn key(&mut self, key: Key, look: &Look<'_>) -> Reaction {
-        match self.menu.key(key) {
-            Picked::Ignored => Reaction::Ignored,
-            Picked::Consumed => Reaction::Consumed,
-            Picked::Closed => Reaction::Close(Vec::new()),
-            Picked::Chosen => match self.menu.selected() {
-                None => Reaction::Consumed,
-                Some((to, text)) => Reaction::Close(match look.session.files_before(*to) {
-                    Ok(known) => {
-                        let (to, text) = (*to, text.clone());
-                        vec![Action::Ask(Question::WouldRewind { to, text, known })]
-                    }
-                    // No file was changed since, as far as that is known.
-                    Err(_) => conversation(*to, text),
-                }),
-            },
-        }
+        self.menu.key(key).or_choose(|| match self.menu.selected() {
+            None => Reaction::Consumed,
+            Some((to, text)) => Reaction::Close(match look.session.files_before(*to) {
+                Ok(known) => {
+                    let (to, text) = (*to, text.clone());
+                    vec![Action::Ask(Question::WouldRewind { to, text, known })]
+                }
+                // No file was changed since, as far as that is known.
+                Err(_) => conversation(*to, text),
+            }),
+        })
     }
 
     fn paste(&mut self, text: &str) {

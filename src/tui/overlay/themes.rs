@@ -12,7 +12,7 @@ use crate::tui::{
 
 use super::{
     Look, Overlay, Page, Place, Reaction,
-    menu::{Entry, Menu, Picked},
+    menu::{Entry, Menu},
 };
 
 /// Rows of the sample, with the blank one before it.
@@ -63,18 +63,13 @@ impl Overlay for Themes {
     }
 
     fn key(&mut self, key: Key, _look: &Look<'_>) -> Reaction {
-        match self.menu.key(key) {
-            Picked::Ignored => Reaction::Ignored,
-            Picked::Consumed => Reaction::Consumed,
-            Picked::Closed => Reaction::Close(Vec::new()),
-            Picked::Chosen => match self.selected() {
-                Some((name, Ok(theme))) => {
-                    Reaction::Close(vec![Action::Wear(name.clone(), Box::new(theme.clone()))])
-                }
-                // It can't be used, and says why.
-                _ => Reaction::Consumed,
-            },
-        }
+        self.menu.key(key).or_choose(|| match self.selected() {
+            Some((name, Ok(theme))) => {
+                Reaction::Close(vec![Action::Wear(name.clone(), Box::new(theme.clone()))])
+            }
+            // It can't be used, and says why.
+            _ => Reaction::Consumed,
+        })
     }
 
     fn paste(&mut self, text: &str) {

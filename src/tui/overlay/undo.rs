@@ -5,7 +5,7 @@ use crate::tui::{action::Action, host::Prospect, keymap::Key, term::Size};
 
 use super::{
     Look, Overlay, Page, Place, Reaction,
-    menu::{Entry, Menu, Picked},
+    menu::{Entry, Menu},
 };
 
 /// The question. Nothing but a choice of the person changes anything.
@@ -42,17 +42,12 @@ impl Overlay for Undo {
     }
 
     fn key(&mut self, key: Key, _look: &Look<'_>) -> Reaction {
-        match self.menu.key(key) {
-            Picked::Ignored => Reaction::Ignored,
-            Picked::Consumed => Reaction::Consumed,
-            Picked::Closed => Reaction::Close(Vec::new()),
-            Picked::Chosen => {
-                let chosen = self.menu.selected().and_then(Option::clone);
-                Reaction::Close(
-                    chosen.map(|restore| Action::Send(Command::Restore { restore })).into_iter().collect(),
-                )
-            }
-        }
+        self.menu.key(key).or_choose(|| {
+            let chosen = self.menu.selected().and_then(Option::clone);
+            Reaction::Close(
+                chosen.map(|restore| Action::Send(Command::Restore { restore })).into_iter().collect(),
+            )
+        })
     }
 
     fn draw(&mut self, size: Size, look: &Look<'_>) -> Page {

@@ -37,7 +37,7 @@
 //! | start | `main`, [`cli`], `config` | read argv, environment and files; build; pick a face | hold logic |
 //! | faces | [`tui`], [`headless`] | turn updates into something seen, and input into commands | import the harness or the hands |
 //! | will | [`harness`] | the one task that makes things happen | draw, parse keys, print |
-//! | hands | [`model`], [`tools`], [`shell`], [`sandbox`], [`secrets`], [`store`], [`snapshot`] | touch the world, each behind one trait or struct | know sessions, approvals or faces |
+//! | hands | [`model`], [`tools`], [`shell`], [`sandbox`], [`secrets`], [`store`], [`snapshot`], [`memory`] | touch the world, each behind one trait or struct | know sessions, approvals or faces |
 //! | thought | [`session`], [`policy`], `context`, `patch` | decide; pure | do IO, read a clock, be async |
 //! | words | [`protocol`] | the vocabulary | import anything of ours |
 //!
@@ -55,6 +55,8 @@
 //! - A decision for a call that is not waiting is refused: allowing twice runs it once.
 //! - Whatever was done to files while a session was closed is somebody else's work: the model is told of it once, and
 //!   nothing but a person's word overwrites it.
+//! - What later sessions are told of earlier ones is the person's: a model's notes pass checks by code, edits by hand go
+//!   before them, and each change is there whole or not at all.
 //! - Channels that carry facts never drop. Deltas are merged to a frame rate before they are sent.
 //! - No provider key is in any child's environment, log or error text. What tools say passes one border ([`secrets`])
 //!   before it is kept or shown.
@@ -70,6 +72,7 @@ pub mod patch;
 pub mod policy;
 pub mod session;
 
+pub mod memory;
 pub mod model;
 pub mod sandbox;
 pub mod secrets;

@@ -112,6 +112,11 @@ pub(super) enum CommandArgs {
     Export(ExportArgs),
     /// Take over a session that `agent export` has written. All of it is checked before anything is kept.
     Import(ImportArgs),
+    /// Look at what later sessions remember of earlier ones, and change it.
+    Memory {
+        #[command(subcommand)]
+        command: MemoryArgs,
+    },
     /// Look at what is allowed without asking, and take it back.
     Permissions {
         #[command(subcommand)]
@@ -260,6 +265,55 @@ pub(super) struct ImportArgs {
     /// Say what was taken over as one JSON object.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// What is done with the memory.
+#[derive(Debug, Subcommand)]
+pub(super) enum MemoryArgs {
+    /// Show the notes about you and about this project, where they are, and what making them has cost.
+    Show {
+        /// Only notes that hold these words.
+        query: Vec<String>,
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what the last change did, as a diff.
+    Diff {
+        /// Of the notes about you, and not of this project's.
+        #[arg(long)]
+        user: bool,
+    },
+    /// Take the last change back; the second time, bring it again. Shows what would change, and asks.
+    Undo {
+        /// Of the notes about you, and not of this project's.
+        #[arg(long)]
+        user: bool,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Edit the notes in your editor.
+    Edit {
+        /// The notes about you, and not this project's.
+        #[arg(long)]
+        user: bool,
+    },
+    /// Forget notes, and don't make them again.
+    Forget {
+        /// The ids at the ends of the notes, such as 3f2a.
+        #[arg(required_unless_present = "session", value_name = "NOTE")]
+        notes: Vec<String>,
+        /// All notes that come from this session, by its id or the beginning of it.
+        #[arg(long, value_name = "ID")]
+        session: Option<String>,
+    },
+    /// Make notes of the sessions that are due now, and put together what has gathered. Asks the model.
+    Run {
+        /// Say what was done as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// How much is kept.

@@ -465,6 +465,9 @@ fn intent(intent: &Intent) -> String {
         }
         Intent::Input { process: ProcessId(process), text } => format!("type {text:?} into {process}"),
         Intent::Connect { host, port } => format!("reach {host}:{port}"),
+        Intent::Remember { before, after } if before.is_empty() => format!("remember {after:?}"),
+        Intent::Remember { before, after } if after.is_empty() => format!("forget {before:?}"),
+        Intent::Remember { before, after } => format!("remember {after:?} instead of {before:?}"),
         Intent::None | Intent::Unknown => String::new(),
     };
     printable(&text).replace('\n', "\\n")

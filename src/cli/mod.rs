@@ -19,6 +19,7 @@ mod import;
 mod keep;
 mod login;
 mod machine;
+mod memory;
 mod models;
 mod newer;
 mod online;
@@ -94,11 +95,13 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             let start = with_person(&common)?;
             start.can_begin()?;
             keep::in_background(&start);
+            memory::in_background(&start);
             runtime()?.block_on(screen::run(start, First::New, cli.prompt))
         }
         Some(CommandArgs::Resume { id, last, prompt, back }) => {
             let start = with_person(&common)?;
             keep::in_background(&start);
+            memory::in_background(&start);
             // With --last the only word is what to say.
             let (id, prompt) = if last { (None, prompt.or(id)) } else { (id, prompt) };
             let first = match (last, id) {
@@ -134,6 +137,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(CommandArgs::Exec(args)) => {
             let start = exec::recorded(start(&common)?, args.run.record.as_deref())?;
             keep::in_background(&start);
+            memory::in_background(&start);
             runtime()?.block_on(exec::run(&start, &args))
         }
         Some(CommandArgs::Replay(args)) => replay::run(&common, &args),
@@ -144,6 +148,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(CommandArgs::Sessions { command }) => sessions::run(&start(&common)?, &command),
         Some(CommandArgs::Export(args)) => export::run(&start(&common)?, &args),
         Some(CommandArgs::Import(args)) => import::run(&start(&common)?, &args),
+        Some(CommandArgs::Memory { command }) => memory::run(&start(&common)?, &command),
         Some(CommandArgs::Permissions { command }) => {
             permissions::run(&start(&common)?, &command).map(|()| ExitCode::SUCCESS)
         }

@@ -26,7 +26,7 @@ use super::{
     clipboard,
     drafts::Drafts,
     error::CliError,
-    feedback, fork, models, person, prompts, sessions,
+    feedback, fork, memory, models, person, prompts, sessions,
     start::{Kept, Open, Place, Start},
     themes, undo,
     workspace::{self, Left},
@@ -335,25 +335,7 @@ impl Host for Screen {
     }
 
     fn edit(&mut self, text: &str) -> Result<String, String> {
-        let editor = ["VISUAL", "EDITOR"]
-            .iter()
-            .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
-            .unwrap_or_else(|| "vi".to_owned());
-        let failed = |error: io::Error| format!("can't edit with `{editor}`: {error}");
-        let mut file = tempfile::Builder::new().suffix(".md").tempfile().map_err(failed)?;
-        file.write_all(text.as_bytes()).map_err(failed)?;
-        // The variable holds words, as a shell reads them: `code --wait`.
-        let mut command = std::process::Command::new("/bin/sh");
-        command.args(["-c", &format!("{editor} \"$1\""), "editor"]).arg(file.path());
-        for name in self.start.key_names() {
-            command.env_remove(name);
-        }
-        let status = command.status().map_err(failed)?;
-        if !status.success() {
-            return Err(format!("`{editor}` ended with {status}; the draft is as it was"));
-        }
-        let edited = fs::read_to_string(file.path()).map_err(failed)?;
-        Ok(edited.trim_end_matches('\n').to_owned())
+        edited(&self.start, text)
     }
 
     fn shell(&mut self, command: &str) -> BoxFuture<'static, String> {
@@ -399,6 +381,7 @@ impl Host for Screen {
             Question::Model { name, like } => models::named(&self.start, name, like).map(Answer::Model),
             Question::Rules => self.start.rules_now().map(Answer::Rules).map_err(|error| error.to_string()),
             Question::Process { process, size } => self.process(*process, *size),
+            Question::Memory(words) => memory::on_screen(&self.start, words).map(Answer::Memory),
             Question::Reveal { handle } => {
                 Ok(Answer::Revealed { handle: handle.clone(), value: self.start.secrets.reveal(handle) })
             }
@@ -450,6 +433,29 @@ impl Host for Screen {
         // A history that can't be kept is no reason to bother anybody who works.
         drop(written);
     }
+}
+
+/// The text as the person has left it in the editor of their choice.
+pub(super) fn edited(start: &Start, text: &str) -> Result<String, String> {
+    let editor = ["VISUAL", "EDITOR"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
+        .unwrap_or_else(|| "vi".to_owned());
+    let failed = |error: io::Error| format!("can't edit with `{editor}`: {error}");
+    let mut file = tempfile::Builder::new().suffix(".md").tempfile().map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    // The variable holds words, as a shell reads them: `code --wait`.
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", &format!("{editor} \"$1\""), "editor"]).arg(file.path());
+    for name in start.key_names() {
+        command.env_remove(name);
+    }
+    let status = command.status().map_err(failed)?;
+    if !status.success() {
+        return Err(format!("`{editor}` ended with {status}; the draft is as it was"));
+    }
+    let edited = fs::read_to_string(file.path()).map_err(failed)?;
+    Ok(edited.trim_end_matches('\n').to_owned())
 }
 
 fn ground(start: &Start) -> Ground {

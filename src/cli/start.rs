@@ -27,7 +27,7 @@ use crate::session::Session;
 use crate::shell::{self, Shell};
 use crate::snapshot::{self, Snapshots};
 use crate::store::{Blobs, Log, LogError, Sessions};
-use crate::tools::{Toolbox, Workspace};
+use crate::tools::Workspace;
 
 use super::{
     around::Around,
@@ -218,6 +218,7 @@ impl Start {
         let (opening, said) = self.opening(&settings, &sandbox);
         begin.extend(opening.into_iter().map(Fact::item));
         begin.extend(said.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
+        begin.extend(self.memory_news().map(|text| Fact::Noted { level: Level::Info, text }));
         self.open(id, &sessions, log, Vec::new(), begin, &settings, (sandbox, online), deltas, ephemeral)
     }
 
@@ -441,7 +442,7 @@ impl Start {
     }
 
     /// Opens models by the settings of a session, with keys from the environment or the key file.
-    fn models(&self) -> harness::OpenModel {
+    pub(super) fn models(&self) -> harness::OpenModel {
         if let Some(models) = &self.models {
             return Arc::clone(models);
         }
@@ -534,7 +535,7 @@ impl Start {
     }
 
     /// What this program knows and no transcript may hold: keys, and the credentials in headers and variables.
-    fn know_secrets(&self) {
+    pub(super) fn know_secrets(&self) {
         let catalog = self.catalog();
         let keys =
             catalog.key_names().chain(self.credential_names()).filter_map(|name| std::env::var(name).ok());
@@ -636,7 +637,7 @@ impl Start {
             tarball: (self.config.snapshots.tarball == TarballAt::Turn && ephemeral.is_none())
                 .then(|| folder.join(super::workspace::TARBALL)),
             models: self.models(),
-            tools: Toolbox::builtin(),
+            tools: self.tools(id),
             workspace,
             shell: shell.clone(),
             exits,

@@ -89,6 +89,12 @@ impl Home {
         self.data.join("snapshots")
     }
 
+    /// Notes of earlier sessions.
+    #[must_use]
+    pub fn memory(&self) -> PathBuf {
+        self.data.join("memory")
+    }
+
     /// What was decided about repositories.
     #[must_use]
     pub fn trust_file(&self) -> PathBuf {

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 use serde::{Deserialize, de};
 
 use crate::context::instructions;
+use crate::memory;
 use crate::model::catalog::{ModelSettings, ProviderSettings};
 use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Snapshots, Verbosity};
 use crate::sandbox::network;
@@ -64,6 +65,8 @@ pub struct Config {
     pub snapshots: SnapshotSettings,
     /// How long sessions are kept.
     pub sessions: store::Keeping,
+    /// What later sessions remember of earlier ones.
+    pub memory: memory::Settings,
     /// The screen.
     pub tui: tui::Settings,
     /// Providers of models, by name.
@@ -224,6 +227,7 @@ impl Default for Config {
             instructions: InstructionSettings::default(),
             snapshots: SnapshotSettings::default(),
             sessions: store::Keeping::default(),
+            memory: memory::Settings::default(),
             tui: tui::Settings::default(),
             providers: BTreeMap::new(),
             models: BTreeMap::new(),

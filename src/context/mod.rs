@@ -32,6 +32,8 @@ pub struct Opening {
     pub writable: Vec<PathBuf>,
     /// What the instruction files say, already within its budget.
     pub instructions: Instructions,
+    /// What earlier sessions have noted, within its budget; empty to say nothing.
+    pub memory: String,
 }
 
 /// What commands reach of the network.
@@ -70,6 +72,9 @@ pub fn opening(facts: &Opening) -> Vec<Item> {
     if !facts.instructions.text.is_empty() {
         items.push(item(Context::Instructions, facts.instructions.text.clone()));
     }
+    if !facts.memory.is_empty() {
+        items.push(item(Context::Memory, facts.memory.clone()));
+    }
     items.push(item(Context::Environment, environment::text(facts)));
     items
 }
@@ -87,6 +92,7 @@ mod tests {
             permissions: permissions::tests::permissions(),
             writable: Vec::new(),
             instructions: Instructions::default(),
+            memory: String::new(),
         }
     }
 
@@ -106,6 +112,8 @@ mod tests {
             kinds(&facts),
             [Context::System, Context::Permissions, Context::Instructions, Context::Environment]
         );
+        facts.memory = "<memory>".into();
+        assert_eq!(kinds(&facts)[3..], [Context::Memory, Context::Environment]);
     }
 
     #[test]

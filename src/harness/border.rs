@@ -35,6 +35,7 @@ pub(super) fn intent(secrets: &Secrets, intent: Intent) -> Intent {
         | Intent::Command { .. }
         | Intent::Input { .. }
         | Intent::Connect { .. }
+        | Intent::Remember { .. }
         | Intent::Unknown) => same,
     }
 }

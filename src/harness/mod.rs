@@ -10,6 +10,7 @@ mod disk;
 mod fanout;
 mod hand;
 mod network;
+pub mod notes;
 mod past;
 mod record;
 mod respond;

@@ -273,7 +273,11 @@ pub fn proposals(intent: &Intent, policy: &Policy) -> Vec<Grant> {
             }
         }
         Intent::Connect { host, port } => vec![Grant::Host { host: host.clone(), port: *port }],
-        Intent::None | Intent::Read { .. } | Intent::Input { .. } | Intent::Unknown => Vec::new(),
+        Intent::None
+        | Intent::Read { .. }
+        | Intent::Input { .. }
+        | Intent::Remember { .. }
+        | Intent::Unknown => Vec::new(),
     }
 }
 

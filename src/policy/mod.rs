@@ -82,6 +82,12 @@ pub fn judge(intent: &Intent, policy: &Policy, rules: &[Rule]) -> Judgement {
             Some(rule) => Judgement::Allow(by(rule)),
             None => policy.ask_or(HOST_UNLISTED.to_owned(), format!("{HOST_UNLISTED}, and nobody is asked")),
         },
+        // Whoever tells all later sessions something is a person.
+        Intent::Remember { .. } => policy.ask_or(
+            "it changes what later sessions are told".to_owned(),
+            "the memory stays as it is: it changes only with the user's word, and nobody is asked here"
+                .to_owned(),
+        ),
         Intent::Unknown => policy.ask_or(
             "this call says nothing that this version understands about what it would do".into(),
             "call rejected: what it would do is unknown; rejected by user approval settings".into(),

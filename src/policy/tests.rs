@@ -373,6 +373,9 @@ fn the_rest_is_judged_by_kind() {
     assert_eq!(everywhere(&Intent::None, &[]), "aaa aaa aaa");
     assert_eq!(everywhere(&Intent::Input { process: ProcessId(1), text: "y\n".into() }, &[]), "aaa aaa aaa");
     assert_eq!(everywhere(&Intent::Unknown, &[Grant::Unknown]), "??x ??x ??x");
+    // Also where there is no sandbox: whoever changes the memory talks to all later sessions.
+    let remember = Intent::Remember { before: String::new(), after: "x".into() };
+    assert_eq!(everywhere(&remember, &[]), "??x ??x ??x");
 }
 
 #[test]

@@ -37,6 +37,15 @@ pub enum Intent {
     Input { process: ProcessId, text: String },
     /// Reach another machine from inside the sandbox. No tool asks for it: a running command does.
     Connect { host: String, port: u16 },
+    /// Change what is remembered for later sessions.
+    Remember {
+        /// The note as it is; empty for a new one.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        before: String,
+        /// What it is to say; empty to forget it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        after: String,
+    },
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
@@ -208,7 +217,7 @@ impl Intent {
     #[must_use]
     pub fn mutates(&self) -> bool {
         match self {
-            Self::None | Self::Read { .. } | Self::Connect { .. } => false,
+            Self::None | Self::Read { .. } | Self::Connect { .. } | Self::Remember { .. } => false,
             Self::Write { .. } | Self::Command { .. } | Self::Input { .. } | Self::Unknown => true,
         }
     }
@@ -223,6 +232,7 @@ impl Intent {
             | Self::Command { .. }
             | Self::Input { .. }
             | Self::Connect { .. }
+            | Self::Remember { .. }
             | Self::Unknown => false,
         }
     }

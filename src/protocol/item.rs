@@ -65,6 +65,8 @@ pub enum Context {
     Instructions,
     /// Facts about the machine: directory, shell, date.
     Environment,
+    /// Notes of earlier sessions.
+    Memory,
     /// Something that the model should know and that nobody said, such as a pruned process.
     Notice,
     /// What stands for the part of the conversation that was left out.

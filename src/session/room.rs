@@ -40,6 +40,8 @@ pub enum Kind {
     Program,
     /// Instruction files.
     Instructions,
+    /// Notes of earlier sessions.
+    Memory,
     /// Summaries of what was left out, and what holds beside them.
     Summary,
     /// What the person said.
@@ -225,9 +227,10 @@ impl Session {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Program,
         Self::Instructions,
+        Self::Memory,
         Self::Summary,
         Self::User,
         Self::Model,
@@ -239,6 +242,7 @@ impl Kind {
         match item {
             Item::Context { context, .. } => match context {
                 Context::Instructions => Self::Instructions,
+                Context::Memory => Self::Memory,
                 Context::Summary | Context::State => Self::Summary,
                 Context::System
                 | Context::Permissions
@@ -259,6 +263,7 @@ impl Kind {
         match self {
             Self::Program => "program and tools",
             Self::Instructions => "instruction files",
+            Self::Memory => "memory",
             Self::Summary => "summaries",
             Self::User => "your messages",
             Self::Model => "answers and thoughts",
@@ -273,6 +278,7 @@ impl Kind {
         match self {
             Self::Program => "program",
             Self::Instructions => "instructions",
+            Self::Memory => "memory",
             Self::Summary => "summary",
             Self::User => "user",
             Self::Model => "model",

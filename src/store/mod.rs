@@ -183,6 +183,12 @@ impl Sessions {
         }
     }
 
+    /// Whether a program has a session open at this moment.
+    #[must_use]
+    pub fn is_open(&self, id: SessionId) -> bool {
+        matches!(log::lock(&self.log(id)), Err(LogError::Locked))
+    }
+
     /// The log of a session.
     #[must_use]
     pub fn log(&self, id: SessionId) -> PathBuf {

@@ -10,6 +10,7 @@ pub mod exec_command;
 mod opened;
 mod places;
 pub mod recall;
+pub mod remember;
 #[cfg(test)]
 mod shell_tests;
 #[cfg(test)]

@@ -137,6 +137,7 @@ impl Workspace {
             | Intent::Command { .. }
             | Intent::Input { .. }
             | Intent::Connect { .. }
+            | Intent::Remember { .. }
             | Intent::Unknown => {}
         }
         wider

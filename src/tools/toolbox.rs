@@ -51,6 +51,15 @@ impl Toolbox {
         ])
     }
 
+    /// The same with one more.
+    #[must_use]
+    pub fn with(self, tool: Arc<dyn Tool>) -> Self {
+        let mut all: Vec<Arc<dyn Tool>> =
+            self.specs.iter().filter_map(|spec| self.tools.get(&spec.name).cloned()).collect();
+        all.push(tool);
+        Self::new(all)
+    }
+
     /// The tool of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {

@@ -286,6 +286,21 @@ impl Approval {
                 page.say(&format!("Asked because: {}", self.reason), theme.dim);
                 page.say("It can send there whatever it can read.", theme.dim);
             }
+            Intent::Remember { before, after } => {
+                let what = match (before.is_empty(), after.is_empty()) {
+                    (true, _) => "Remember this for later sessions?",
+                    (false, true) => "Forget this?",
+                    (false, false) => "Correct what is remembered?",
+                };
+                page.say(what, theme.strong);
+                if !before.is_empty() {
+                    page.say_exactly(&format!("- {before}"), theme.removed);
+                }
+                if !after.is_empty() {
+                    page.say_exactly(&format!("+ {after}"), theme.added);
+                }
+                page.say(&format!("Asked because: {}", self.reason), theme.dim);
+            }
             Intent::Input { .. } | Intent::None | Intent::Unknown => {
                 page.say("Allow this call?", theme.strong);
                 page.say(&self.reason, theme.plain);

@@ -141,6 +141,8 @@ pub enum Question {
     },
     /// The value that was taken out of the transcript, by its handle.
     Reveal { handle: String },
+    /// What is remembered of earlier sessions; with words, what these ask for.
+    Memory(String),
     /// What differs in a work tree, below this directory, from what was committed.
     WorkTree { folder: PathBuf },
     /// What an undo or a redo would come to.
@@ -188,6 +190,8 @@ pub enum Answer {
         /// Missing when this run of the program has not taken it out.
         value: Option<String>,
     },
+    /// Lines for the person.
+    Memory(Vec<String>),
     WorkTree(WorkTree),
     WouldRestore(Prospect),
     WouldRewind {

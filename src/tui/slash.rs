@@ -31,6 +31,8 @@ pub(super) enum Run {
     /// Choose a model: the one of this name, if there is a name.
     Models(String),
     Permissions,
+    /// What is remembered of earlier sessions, or what these words ask for.
+    Memory(String),
     Open(View),
     /// Write the conversation to a file, if one is named.
     Export(Option<PathBuf>),
@@ -65,6 +67,7 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("fork", "go on in a copy of this session", &[]),
     ("help", "keys and commands", &[]),
     ("keys", "every key and what it does", &[]),
+    ("memory", "what is remembered of earlier sessions; on or off", &["on", "off", "diff"]),
     ("model", "which model, and how hard it thinks", &[]),
     ("new", "begin a new session", &[]),
     ("permissions", "what may happen without asking, and its rules", &[]),
@@ -91,6 +94,7 @@ pub(super) fn specs() -> Vec<CommandSpec> {
             ("reveal", _) => "<handle>".to_owned(),
             (_, []) => String::new(),
             ("theme", _) => "[name]".to_owned(),
+            ("memory", _) => "[on|off|diff|words]".to_owned(),
             (_, words) => format!("<{}>", words.join("|")),
         },
         args: words.iter().map(|word| (*word).to_owned()).collect(),
@@ -116,6 +120,7 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
         "fork" => Run::Fork,
         "help" => Run::Help,
         "keys" => Run::Keys,
+        "memory" => Run::Memory(args.trim().to_owned()),
         "model" => Run::Models(args.trim().to_owned()),
         "permissions" => Run::Permissions,
         "new" => Run::New,

@@ -13,17 +13,24 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("policy", "protocol"),
     ("patch", ""),
     ("context", "protocol session"),
+    ("memory", "protocol"),
     ("model", "protocol context"),
     ("sandbox", "protocol"),
     ("secrets", ""),
     ("shell", "protocol sandbox secrets"),
     ("store", "protocol"),
     ("snapshot", "protocol"),
-    ("tools", "protocol patch shell sandbox"),
-    ("harness", "protocol session policy patch context model sandbox secrets shell store snapshot tools"),
+    ("tools", "protocol patch shell sandbox memory"),
+    (
+        "harness",
+        "protocol session policy patch context memory model sandbox secrets shell store snapshot tools",
+    ),
     ("headless", "protocol session"),
     ("tui", "protocol session patch"),
-    ("config", "protocol session policy patch context model sandbox shell store snapshot tools harness tui"),
+    (
+        "config",
+        "protocol session policy patch context memory model sandbox shell store snapshot tools harness tui",
+    ),
     ("cli", "*"),
 ];
 

@@ -12,6 +12,7 @@ mod effects;
 mod faults;
 mod fuzz;
 mod kills;
+mod memory;
 mod network;
 mod permissions;
 mod readme;

@@ -139,8 +139,8 @@ fn at_level(
 
 /// What the session begins with: as it stands now, or else as the model was last told.
 fn opening(items: &[Arc<Item>], now: &[Item], pieces: &mut Pieces<'_>) {
-    const KINDS: [Context; 4] =
-        [Context::System, Context::Permissions, Context::Instructions, Context::Environment];
+    const KINDS: [Context; 5] =
+        [Context::System, Context::Permissions, Context::Instructions, Context::Memory, Context::Environment];
     if now.is_empty() {
         for kind in KINDS {
             let told = |item: &Arc<Item>| matches!(**item, Item::Context { context, .. } if context == kind);

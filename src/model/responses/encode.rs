@@ -208,9 +208,11 @@ impl State {
             Item::Context { context, text } => {
                 let role = match context {
                     Context::System | Context::Permissions | Context::Notice | Context::State => "developer",
-                    Context::Instructions | Context::Environment | Context::Summary | Context::Unknown => {
-                        "user"
-                    }
+                    Context::Instructions
+                    | Context::Environment
+                    | Context::Memory
+                    | Context::Summary
+                    | Context::Unknown => "user",
                 };
                 let content = vec![Part::InputText { text: text.into() }];
                 write(&Input::Message { id: None, role, content }, out);

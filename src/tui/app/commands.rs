@@ -52,6 +52,7 @@ impl App {
                 None => self.read_theme(&name, true),
             },
             slash::Run::Models(name) => self.models(name),
+            slash::Run::Memory(words) => vec![Action::Ask(Question::Memory(words))],
             slash::Run::Permissions => {
                 self.overlays.push(Box::new(Permissions::new()));
                 vec![Action::Ask(Question::Rules)]

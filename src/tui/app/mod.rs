@@ -243,13 +243,18 @@ impl App {
                 self.overlays.iter_mut().for_each(|overlay| overlay.answer(&answer));
                 match &answer {
                     Answer::Themes(themes) => self.themes_read(themes),
+                    Answer::Memory(lines) => {
+                        self.transcript.say(lines.clone());
+                        Vec::new()
+                    }
                     Answer::WouldRestore(prospect) => {
                         self.would_restore(prospect);
                         Vec::new()
                     }
                     Answer::WouldRewind { to, text, prospect } => self.would_rewind(*to, text, prospect),
                     Answer::Failed {
-                        question: Question::WouldRestore(_) | Question::WouldRewind { .. },
+                        question:
+                            Question::WouldRestore(_) | Question::WouldRewind { .. } | Question::Memory(_),
                         problem,
                     } => {
                         self.said = Some(problem.clone());

@@ -8,6 +8,7 @@ mod demo;
 mod ends;
 mod hostile;
 mod hosts;
+mod memory;
 mod picture;
 mod plain;
 mod processes;

@@ -321,7 +321,7 @@ mod tests {
             (wanted("project", "a\u{200b}b c", "cargo nextest run"), "people don't see"),
             (wanted("project", &"long ".repeat(100), "cargo nextest run"), "longer than"),
         ] {
-            let extract = checked(&[note.clone()]);
+            let extract = checked(std::slice::from_ref(&note));
             assert!(extract.notes.is_empty() && extract.dropped[0].contains(why), "{note}: {extract:?}");
         }
     }
@@ -339,7 +339,7 @@ mod tests {
         });
         let extract = check(&answer.to_string(), &shown(), &[&known], &Strict).unwrap();
         assert!(extract.notes.is_empty(), "{extract:?}");
-        assert_eq!(extract.used, [known.id.clone()]);
+        assert_eq!(extract.used, std::slice::from_ref(&known.id));
         assert_eq!(extract.wrong, [(known.id, "They run with make".to_owned())]);
         assert_eq!(extract.slug, "session");
     }

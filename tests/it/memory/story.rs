@@ -13,6 +13,11 @@ use crate::support::{
 const TOKEN: &str = "ghp_Q1w2E3r4T5y6U7i8O9p0Q1w2E3r4T5y6U7i8";
 const RUN: [&str; 4] = ["memory", "run", "-c", "memory.write=true"];
 
+/// As much of a session's id as a note names.
+fn begins(session: &str) -> &str {
+    session.get(..13).unwrap()
+}
+
 fn answered(text: &str) -> Step {
     Step::text(text)
 }
@@ -67,7 +72,7 @@ async fn two_sessions_are_noted_put_together_told_and_a_stale_fact_is_corrected(
     let today = jiff::Zoned::now().date();
     for (line, session) in [("port 5433", &sessions[0]), ("cargo nextest", &sessions[1])] {
         let line = text.lines().find(|text| text.contains(line)).unwrap();
-        let end = format!(" · {today} · session {})", &session[..13]);
+        let end = format!(" · {today} · session {})", begins(session));
         assert!(line.starts_with("- ") && line.ends_with(&end), "{line}");
     }
     for (file, text) in kept(&world) {
@@ -104,7 +109,7 @@ async fn two_sessions_are_noted_put_together_told_and_a_stale_fact_is_corrected(
     let text = notes(&world);
     assert!(!text.contains("5433") && text.contains("port 5434"), "{text}");
     assert_eq!(id_of(&text, "port 5434"), id, "it is the same note");
-    assert!(text.contains(&world.sessions()[3][..13]), "of the session that showed it: {text}");
+    assert!(text.contains(begins(&world.sessions()[3])), "of the session that showed it: {text}");
     let show = world.agent(["memory", "show"]).await.expect(0).stdout;
     assert!(show.contains("1 changed from 1 session") && show.contains("in 7 requests"), "{show}");
     let json: serde_json::Value =
@@ -166,7 +171,7 @@ async fn a_change_is_seen_undone_edited_and_forgotten() {
     assert!(error.stderr.contains("there is no note zzzz"), "{error:?}");
     assert!(!notes(&world).contains("My own note"));
     let session = world.session();
-    world.agent(["memory", "forget", "--session", &session[..8]]).await.expect(0);
+    world.agent(["memory", "forget", "--session", begins(&session)]).await.expect(0);
     assert!(fs::read_dir(project(&world).join("sessions")).unwrap().next().is_none());
     assert!(notes(&world).contains("Builds"), "the person's own words stay");
 }
@@ -245,7 +250,7 @@ async fn the_model_corrects_a_note_only_with_the_word_of_the_person() {
     world.exec(&["resume", &session, "--approve", call]).await.expect(0);
     let text = notes(&world);
     assert!(
-        text.contains(&format!("- The port is 5434 ({id} · ")) && text.contains(&session[..13]),
+        text.contains(&format!("- The port is 5434 ({id} · ")) && text.contains(begins(&session)),
         "{text}"
     );
     let diff = world.agent(["memory", "diff"]).await.expect(0).stdout;

@@ -47,7 +47,7 @@ fn memory_is_turned_on_and_off_in_the_settings() {
     let mut screen = Screen::new(&[]);
     screen.shows("›");
     screen.say("/memory on");
-    screen.shows("reading is on, writing is on (by demo/scripted)");
+    screen.shows("reading is on, writing is on");
     let config = |screen: &Screen| fs::read_to_string(screen.place.home.join("config.toml")).unwrap();
     assert!(config(&screen).contains("[memory]\nread = true\nwrite = true\n"), "{}", config(&screen));
     screen.say("/memory write off");

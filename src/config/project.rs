@@ -25,6 +25,7 @@ const FORBIDDEN: &[&[&str]] = &[
     &["tui"],
     &["writable_roots"],
     &["snapshots"],
+    &["budget"],
     &["reveal"],
     &["session_disk"],
     &["shell", "env_allow"],

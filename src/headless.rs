@@ -30,6 +30,8 @@ pub enum Ending {
     Turn(Outcome),
     /// Only a person can let it go on.
     Waiting,
+    /// Only a larger budget lets it go on. How much of it was used.
+    Budget(String),
     /// The session can't be written.
     Unwritable(String),
     /// The harness is gone.
@@ -96,7 +98,7 @@ impl<D: Write, N: Write> Headless<D, N> {
         match &event.fact {
             Fact::TurnFinished { outcome, .. } if self.session.idle() => Some(Ending::Turn(outcome.clone())),
             _ if self.session.waits_for_person() => Some(Ending::Waiting),
-            _ => None,
+            _ => self.session.out_of_budget().map(|(_, reason)| Ending::Budget(reason.clone())),
         }
     }
 
@@ -145,14 +147,7 @@ impl<D: Write, N: Write> Headless<D, N> {
     fn tell(&mut self, event: &Event) -> io::Result<()> {
         match &event.fact {
             Fact::ItemAdded { item } => self.item(item),
-            Fact::Noted { level, text } => {
-                let mark = match level {
-                    Level::Info => "·",
-                    Level::Warning => "!",
-                    Level::Error => "✗",
-                };
-                self.note(&format!("{mark} {text}"))
-            }
+            Fact::Noted { level, text } => self.noted(*level, text),
             Fact::ApprovalRequested { call, reason, effects, .. } => {
                 self.note(&format!("? call {call} waits for your approval: {reason}"))?;
                 for line in effects.iter().flat_map(|effects| effects.lines()) {
@@ -201,8 +196,23 @@ impl<D: Write, N: Write> Headless<D, N> {
                 };
                 self.note(&format!("‹ {what}: {count} paths"))
             }
-            _ => Ok(()),
+            Fact::VerifyStarted { command } => {
+                self.note(&format!("· running `{command}`, which has to pass …"))
+            }
+            fact => match fact.in_words() {
+                Some((level, text)) => self.noted(level, &text),
+                None => Ok(()),
+            },
         }
+    }
+
+    fn noted(&mut self, level: Level, text: &str) -> io::Result<()> {
+        let mark = match level {
+            Level::Info => "·",
+            Level::Warning => "!",
+            Level::Error => "✗",
+        };
+        self.note(&format!("{mark} {text}"))
     }
 
     fn item(&mut self, item: &Item) -> io::Result<()> {
@@ -265,10 +275,15 @@ fn shape(shown: &Shown) -> String {
             indented("plan".to_owned(), &steps.collect::<Vec<_>>())
         }
         Shown::Image { path, width, height, .. } => format!("▣ {} {width}×{height}", path.display()),
+        Shown::Goal { claim, note } => format!("◎ {}{}", claim.in_words(), note_of(note)),
         Shown::Text { text } => text.clone(),
         Shown::Failure { text } => format!("✗ {}", text.replace('\n', "\n  ")),
         Shown::Unknown(_) => "(a result of a newer version)".to_owned(),
     }
+}
+
+fn note_of(note: &str) -> String {
+    if note.is_empty() { String::new() } else { format!(": {}", note.replace('\n', "\n  ")) }
 }
 
 fn file(file: &PatchedFile) -> String {

@@ -6,6 +6,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand,
 
 use crate::protocol::{Approval, SandboxMode};
 
+use super::{budget::BudgetArgs, usage::UsageArgs};
+
 /// A terminal coding agent that can always be stopped and resumed without losing anything.
 #[derive(Debug, Parser)]
 #[command(name = "agent", version, max_term_width = 100, disable_help_subcommand = true)]
@@ -49,6 +51,8 @@ pub(super) struct Common {
     /// When you are asked. `agent exec` never asks unless this says otherwise.
     #[arg(short, long, global = true, value_name = "WHEN")]
     pub(super) ask_for_approval: Option<ApprovalArg>,
+    #[command(flatten)]
+    pub(super) budget: BudgetArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -108,6 +112,8 @@ pub(super) enum CommandArgs {
         #[command(subcommand)]
         command: SessionsArgs,
     },
+    /// Add up what the sessions that are kept have used and cost.
+    Usage(UsageArgs),
     /// Write a session with all that belongs to it into one file, for another machine.
     Export(ExportArgs),
     /// Take over a session that `agent export` has written. All of it is checked before anything is kept.
@@ -412,7 +418,7 @@ impl FromArgMatches for Decisions {
 }
 
 /// Options of a run, before or after the word `resume`.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct RunArgs {
     /// Print each fact as a line of JSON on standard output, and nothing else there.
     #[arg(long, global = true)]
@@ -426,6 +432,17 @@ pub(super) struct RunArgs {
     /// JSON Schema that the last message must follow.
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) output_schema: Option<PathBuf>,
+    /// Done means that this command passes: it is run in the sandbox when the model says that it is done, and what it says
+    /// goes back to the model when it fails. Ends with exit code 7 when it does not pass.
+    #[arg(long, global = true, value_name = "CMD")]
+    pub(super) verify: Option<String>,
+    /// With --verify: how often it may fail.
+    #[arg(long, global = true, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) verify_tries: u32,
+    /// Work on this turn after turn, until the model says that it is met (and --verify passes), or what may be spent is
+    /// spent. In the place of the task.
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub(super) goal: Option<String>,
     /// Attach a picture. May be repeated.
     #[arg(short, long, global = true, value_name = "FILE")]
     pub(super) image: Vec<PathBuf>,

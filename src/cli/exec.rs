@@ -13,8 +13,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::headless::{Ending, Form, Headless};
 use crate::model::record::Recorder;
 use crate::protocol::{
-    BlobId, CallId, Command, Content, Delivery, Event, Fact, Intent, Item, Outcome, ProcessId, Rejection,
-    Update, Verdict, printable,
+    BlobId, CallId, Command, Content, Delivery, Event, Fact, Goal, GoalStatus, Intent, Item, Outcome,
+    ProcessId, Rejection, Update, Verdict, Verify, printable,
 };
 use crate::session::Session;
 use crate::tools::view_image;
@@ -26,7 +26,7 @@ use super::{
     stdin, workspace,
 };
 
-/// The exit code for an answer that does not follow its schema.
+/// The exit code for an answer that does not follow its schema, and for work that does not pass its check.
 const NOT_VERIFIED: u8 = 7;
 
 /// No provider takes a schema that is nested as deep as this, and no log.
@@ -52,13 +52,31 @@ async fn begin(start: &Start, args: &ExecArgs) -> Result<ExitCode, CliError> {
         (None, _) => {
             writable(args.run.output_last_message.as_deref())?;
             let schema = schema(args.run.output_schema.as_deref())?;
-            let message = Message::read(args.prompt.as_deref(), &args.run.image)?;
+            let message = match args.run.goal {
+                Some(_) if args.prompt.is_some() => {
+                    return Err(CliError::usage("either a task or --goal, not both"));
+                }
+                Some(_) => None,
+                None => Some(Message::read(args.prompt.as_deref(), &args.run.image)?),
+            };
             let place = if args.run.ephemeral { Place::Ephemeral } else { Place::Kept };
             let open = start.new_session(place, schema, args.run.deltas)?;
-            let submit = message.submit(&open)?;
-            work(start, open, &args.run, vec![submit]).await
+            let mut commands = wanted(&args.run);
+            commands.extend(message.map(|message| message.submit(&open)).transpose()?);
+            work(start, open, &args.run, commands).await
         }
     }
+}
+
+/// What the session is to come to, as commands.
+fn wanted(args: &RunArgs) -> Vec<Command> {
+    let verify = args.verify.clone();
+    if let Some(text) = args.goal.clone() {
+        return vec![Command::SetGoal { goal: Goal { text, tokens: None, seconds: None, verify } }];
+    }
+    let tries = args.verify_tries;
+    let verify = verify.map(|command| Command::SetVerify { verify: Some(Verify { command, tries }) });
+    verify.into_iter().collect()
 }
 
 /// The same, with all that goes to the provider and comes back kept in a file.
@@ -74,8 +92,9 @@ pub(super) async fn task(start: &Start, args: &RunArgs, task: &str) -> Result<Ex
     writable(args.output_last_message.as_deref())?;
     let open = start.new_session(Place::Kept, None, args.deltas)?;
     let message = Message { text: task.to_owned(), images: Vec::new() };
-    let submit = message.submit(&open)?;
-    work(start, open, args, vec![submit]).await
+    let mut commands = wanted(args);
+    commands.push(message.submit(&open)?);
+    work(start, open, args, commands).await
 }
 
 pub(super) async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Result<ExitCode, CliError> {
@@ -101,6 +120,12 @@ pub(super) async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Re
     // It may be another one now, which goes on elsewhere.
     let id = kept.id();
     let mut commands = decisions(&args.decisions, &kept.session)?;
+    commands.extend(wanted(run));
+    let goal = kept.session.goal.as_ref().map(|goal| goal.status);
+    let halted = goal.filter(|status| !matches!(status, GoalStatus::Active | GoalStatus::Met));
+    if halted.is_some() && run.goal.is_none() && message.is_none() {
+        commands.push(Command::ChangeGoal { status: GoalStatus::Active });
+    }
     if commands.is_empty() && message.is_none() && kept.session.idle() {
         if args.back.any() {
             // That was all that was asked for.
@@ -109,11 +134,27 @@ pub(super) async fn go_on(start: &Start, args: &ResumeArgs, run: &RunArgs) -> Re
         return Err(CliError::usage(format!("session {id} has nothing left to do"))
             .hint(format!("say what comes next: agent exec resume {id} \"TASK\"")));
     }
+    let more = start.budget(Some(&kept.session.spending.budget), kept.settings())?.is_some();
+    if let (Some((_, reason)), false, true) =
+        (kept.session.out_of_budget(), more, commands.is_empty() && message.is_none())
+    {
+        return Err(out_of_budget(reason).hint(larger(id)));
+    }
     let open = start.resume(kept, schema, run.deltas)?;
     if let Some(message) = message {
         commands.push(message.submit(&open)?);
     }
     work(start, open, run, commands).await
+}
+
+fn out_of_budget(reason: &str) -> CliError {
+    CliError::new(Kind::Budget, format!("the budget is used up: {reason}"))
+}
+
+fn larger(id: impl std::fmt::Display) -> String {
+    format!(
+        "go on with a larger one: agent exec resume {id} --max-usd USD (or --max-tokens, --max-turns, --deadline)"
+    )
 }
 
 /// The decisions as commands, if each is about another call that waits for one.
@@ -289,7 +330,9 @@ async fn follow<D: io::Write, N: io::Write>(
                 let Some(update) = update else { return Ok(End::Session(Ending::Gone)) };
                 owed.take(&update);
                 match &update {
-                    Update::Rejected(rejection @ (Rejection::Empty | Rejection::Unfit(_))) => {
+                    Update::Rejected(
+                        rejection @ (Rejection::Empty | Rejection::Unfit(_) | Rejection::GoalIs(_)),
+                    ) => {
                         return Ok(End::Refused(rejection.clone()));
                     }
                     // What was on its way when ^C came.
@@ -308,8 +351,8 @@ async fn follow<D: io::Write, N: io::Write>(
                         return Ok(End::Signal(Kind::Interrupted));
                     }
                     // The interrupt will be heard, and ends the turn.
-                    Some(Ending::Waiting) if interrupted => {}
-                    Some(Ending::Turn(_) | Ending::Waiting) if !owed.nothing() => {}
+                    Some(Ending::Waiting | Ending::Budget(_)) if interrupted => {}
+                    Some(Ending::Turn(_) | Ending::Waiting | Ending::Budget(_)) if !owed.nothing() => {}
                     Some(ending) => return Ok(End::Session(ending)),
                     None => {}
                 }
@@ -330,7 +373,8 @@ impl Owed {
             Command::Decide { call, .. } => Some(call.clone()),
             _ => None,
         });
-        let message = commands.iter().any(|command| matches!(command, Command::Submit { .. }));
+        let begins = |command: &Command| matches!(command, Command::Submit { .. } | Command::SetGoal { .. });
+        let message = commands.iter().any(begins);
         Self { decisions: decisions.collect(), message }
     }
 
@@ -344,7 +388,7 @@ impl Owed {
                 Fact::CallAllowed { call, .. } | Fact::CallRefused { call, .. } => {
                     self.decisions.retain(|owed| owed != call);
                 }
-                Fact::InputQueued { .. } => self.message = false,
+                Fact::InputQueued { .. } | Fact::GoalSet { .. } => self.message = false,
                 Fact::ItemAdded { item } if matches!(**item, Item::User { input: None, .. }) => {
                     self.message = false;
                 }
@@ -383,13 +427,13 @@ fn conclude<D: io::Write, N: io::Write>(
 ) -> Result<ExitCode, CliError> {
     match end {
         End::Session(Ending::Turn(Outcome::Done)) => {
-            face.finish()
-                .map_err(|error| CliError::failed(format!("can't write to standard output: {error}")))?;
-            let answer = face.session().answer().unwrap_or_default();
-            if let Some(path) = &args.output_last_message {
-                fs::write(path, answer)
-                    .map_err(|error| CliError::failed(format!("can't write {}: {error}", path.display())))?;
+            let answer = answered(args, face)?;
+            if let Some(goal) = face.session().goal.as_ref().filter(|goal| goal.status == GoalStatus::Blocked)
+            {
+                let error = CliError::failed(format!("the goal is blocked: {}", goal.reason));
+                return Err(resumable(open, error));
             }
+            let answer = answer.as_str();
             if let Some(problem) = against_schema(face.session(), answer) {
                 note(&format!("✗ the answer does not follow the schema: {problem}"));
                 return Ok(ExitCode::from(NOT_VERIFIED));
@@ -398,6 +442,19 @@ fn conclude<D: io::Write, N: io::Write>(
         }
         End::Session(Ending::Turn(Outcome::Interrupted)) | End::Signal(Kind::Interrupted) => {
             Err(resumable(open, CliError::new(Kind::Interrupted, "interrupted")))
+        }
+        End::Session(Ending::Turn(Outcome::Failed { kind, message })) if kind == "verify" => {
+            answered(args, face)?;
+            note(&format!("✗ {message}"));
+            Ok(ExitCode::from(NOT_VERIFIED))
+        }
+        End::Session(Ending::Turn(Outcome::Failed { kind, message })) if kind == "budget" => {
+            let error = CliError::new(Kind::Budget, message);
+            Err(if open.kept() { error.hint(larger(open.id)) } else { error })
+        }
+        End::Session(Ending::Budget(reason)) => {
+            let error = out_of_budget(&reason);
+            Err(if open.kept() { error.hint(larger(open.id)) } else { error })
         }
         End::Session(Ending::Turn(Outcome::Failed { kind, message })) => {
             let kind = if kind == "auth" { Kind::Auth } else { Kind::Failed };
@@ -435,6 +492,20 @@ fn conclude<D: io::Write, N: io::Write>(
         }
         End::Signal(kind) => Err(resumable(open, CliError::new(kind, "stopped"))),
     }
+}
+
+/// Writes the last answer where it is wanted.
+fn answered<D: io::Write, N: io::Write>(
+    args: &RunArgs,
+    face: &mut Headless<D, N>,
+) -> Result<String, CliError> {
+    face.finish().map_err(|error| CliError::failed(format!("can't write to standard output: {error}")))?;
+    let answer = face.session().answer().unwrap_or_default().to_owned();
+    if let Some(path) = &args.output_last_message {
+        fs::write(path, &answer)
+            .map_err(|error| CliError::failed(format!("can't write {}: {error}", path.display())))?;
+    }
+    Ok(answer)
 }
 
 fn against_schema(session: &Session, answer: &str) -> Option<String> {

@@ -63,7 +63,7 @@ impl Start {
         let id = SessionId(uuid::Uuid::now_v7());
         let chosen = match &root {
             Some(root) => fork::moved(chosen, root, now()),
-            None => chosen.to_vec(),
+            None => fork::with_goal_at_rest(chosen.to_vec(), now()),
         };
         self.sessions().fork_with(from, chosen, id).map_err(|error| unreadable(from, &error))?;
         Ok(id)

@@ -2,6 +2,7 @@
 
 mod args;
 mod around;
+mod budget;
 mod bundle;
 mod check;
 mod clipboard;
@@ -39,6 +40,7 @@ mod stdin;
 mod temporary;
 mod themes;
 mod undo;
+mod usage;
 mod workspace;
 mod worktree;
 
@@ -146,6 +148,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         }
         Some(CommandArgs::Redo { which }) => undo::run(&start(&common)?, &which, undo::Way::Forth),
         Some(CommandArgs::Sessions { command }) => sessions::run(&start(&common)?, &command),
+        Some(CommandArgs::Usage(args)) => usage::run(&start(&common)?, &args),
         Some(CommandArgs::Export(args)) => export::run(&start(&common)?, &args),
         Some(CommandArgs::Import(args)) => import::run(&start(&common)?, &args),
         Some(CommandArgs::Memory { command }) => memory::run(&start(&common)?, &command),
@@ -212,6 +215,7 @@ fn start(common: &Common) -> Result<Start, CliError> {
     if common.keep_container {
         overrides.push("docker.keep=true".to_owned());
     }
+    overrides.extend(common.budget.overrides());
     if common.plain {
         overrides.push("tui.plain=true".to_owned());
     }

@@ -220,15 +220,7 @@ fn go_on(
                 decisions: Decisions::default(),
                 back: BackArgs::default(),
             };
-            let run = RunArgs {
-                json,
-                deltas: false,
-                output_last_message: None,
-                output_schema: None,
-                image: Vec::new(),
-                ephemeral: false,
-                record: None,
-            };
+            let run = RunArgs { json, ..RunArgs::default() };
             super::runtime()?.block_on(exec::go_on(start, &resume, &run))
         }
     }

@@ -129,6 +129,11 @@ impl Kept {
     pub(super) fn id(&self) -> SessionId {
         self.id
     }
+
+    /// What it ran with last.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
 }
 
 impl Open {
@@ -178,6 +183,7 @@ impl Start {
     ) -> Result<Open, CliError> {
         self.can_begin()?;
         let (mut settings, notes) = self.settings(output_schema)?;
+        let budget = self.budget(None, &settings)?;
         if place == Place::Ephemeral {
             // They would outlive it.
             settings.snapshots = crate::protocol::Snapshots::Off;
@@ -213,6 +219,7 @@ impl Start {
             },
             Fact::Configured { settings: settings.clone() },
         ];
+        begin.extend(budget);
         begin.extend(notes.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
         begin.extend(self.rules_read(&Session::default()));
         let (opening, said) = self.opening(&settings, &sandbox);
@@ -301,6 +308,7 @@ impl Start {
         } else {
             vec![Fact::Configured { settings: settings.clone() }]
         };
+        begin.extend(self.budget(Some(&session.spending.budget), &settings)?);
         // Whoever goes on with it wants to see it again.
         sessions.archive(id, false).map_err(|error| {
             CliError::failed(format!("session {id} can't be brought back from the archive: {error}"))

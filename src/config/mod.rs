@@ -4,6 +4,7 @@
 //! `-c KEY=VALUE`. Each layer is checked by itself, so that an error names the place where a person wrote it. It
 //! hands nothing out by itself: whoever starts the program gives each module its part.
 
+mod budget;
 mod error;
 mod layer;
 mod path;
@@ -21,6 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use budget::BudgetSettings;
 pub use error::ConfigError;
 pub use paths::Home;
 pub use project::project_root;

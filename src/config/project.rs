@@ -26,6 +26,7 @@ const FORBIDDEN: &[&[&str]] = &[
     &["writable_roots"],
     &["snapshots"],
     &["memory"],
+    &["budget"],
     &["reveal"],
     &["session_disk"],
     &["shell", "env_allow"],

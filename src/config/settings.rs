@@ -13,6 +13,7 @@ use crate::snapshot;
 use crate::store;
 use crate::tui;
 
+use super::budget::BudgetSettings;
 use super::rules::{self, Allow, Ask, Deny};
 
 use super::layer::ON_COMMAND_LINE;
@@ -53,6 +54,8 @@ pub struct Config {
     #[serde(deserialize_with = "at_least_one")]
     #[schemars(range(min = 1, max = 86400))]
     pub idle_timeout: u64,
+    /// What a session may spend.
+    pub budget: BudgetSettings,
     /// Containers, where commands run in them.
     pub docker: DockerSettings,
     /// What commands reach of the network.
@@ -221,6 +224,7 @@ impl Default for Config {
             session_disk: crate::sandbox::DISK >> 20,
             context_window: None,
             idle_timeout: 300,
+            budget: BudgetSettings::default(),
             docker: DockerSettings::default(),
             network: network::Settings::default(),
             shell: ShellSettings::default(),

@@ -5,6 +5,7 @@
 
 mod border;
 mod call;
+mod clock;
 mod compact;
 mod disk;
 mod fanout;
@@ -18,6 +19,7 @@ mod resumed;
 mod retry;
 mod snapshot;
 mod surroundings;
+mod verify;
 mod window;
 mod work;
 
@@ -216,11 +218,13 @@ impl Harness {
         self.look_around().await;
         self.record(begin);
         loop {
+            self.watch_clock(&mut outcomes);
             while self.unwritable.is_none()
                 && let Some(step) = self.session.next()
             {
                 self.begin(step);
             }
+            let alarm = self.until_alarm();
             tokio::select! {
                 command = inbox.recv() => match command {
                     None | Some(Command::Shutdown) => break,
@@ -232,6 +236,7 @@ impl Harness {
                 Some(exit) = exits.recv() => self.exited(exit),
                 Some(ask) = asks.recv() => self.asks_person(ask),
                 Some(report) = network::told(&mut reports) => self.reported(report),
+                () = clock::passed(alarm) => {}
             }
             self.settle_knocks();
         }
@@ -271,9 +276,21 @@ impl Harness {
                     Fact::item(Item::User { content, input: Some(input) }),
                 ]);
             }
+            Step::RunOut(limit) => {
+                let facts = self.session.run_out(limit, (self.clock)());
+                self.record(facts);
+            }
+            Step::Verify(command) => self.verify(command),
+            Step::Settle(status, reason) => self.record(vec![Fact::GoalChanged { status, reason }]),
+            Step::Pursue => {
+                self.turn = CancellationToken::new();
+                self.record(self.session.pursue());
+            }
             Step::EndTurn(turn, outcome) => {
                 let duration_ms = self.session.turn_duration_ms((self.clock)());
-                self.record(vec![Fact::TurnFinished { turn, outcome, duration_ms }]);
+                let checked = self.session.checked().map(Fact::Checked);
+                let finished = Fact::TurnFinished { turn, outcome, duration_ms };
+                self.record(checked.into_iter().chain([finished]).collect());
             }
         }
     }
@@ -350,6 +367,15 @@ impl Harness {
         if let Some(reason) = &self.unwritable {
             return self.fanout.rejected(Rejection::Unwritable(reason.clone()));
         }
+        let said = self.hear_out(outcomes);
+        match self.session.decide(Command::Interrupt, (self.clock)()) {
+            Err(rejection) => self.fanout.rejected(rejection),
+            Ok(facts) => self.stop_turn(said, facts),
+        }
+    }
+
+    /// Takes in all that has come; what of a message is there already comes back.
+    fn hear_out(&mut self, outcomes: &mut mpsc::UnboundedReceiver<Work>) -> String {
         // A message is either whole and on its way, or a part of it is here.
         let (ready, said) = {
             let mut partial = lock(&self.partial);
@@ -362,17 +388,17 @@ impl Harness {
         while let Some(job) = self.jobs.try_join_next_with_id() {
             self.joined(job);
         }
-        match self.session.decide(Command::Interrupt, (self.clock)()) {
-            Err(rejection) => self.fanout.rejected(rejection),
-            Ok(mut facts) => {
-                self.turn.cancel();
-                let answering = self.session.turn.as_ref().is_some_and(|turn| turn.response.is_some());
-                if answering && !said.trim().is_empty() {
-                    facts.insert(0, Fact::item(Item::Assistant { id: None, text: said, partial: true }));
-                }
-                self.record(facts);
-            }
+        said
+    }
+
+    /// Stops all that the turn does, and records what says so.
+    fn stop_turn(&mut self, said: String, mut facts: Vec<Fact>) {
+        self.turn.cancel();
+        let answering = self.session.turn.as_ref().is_some_and(|turn| turn.response.is_some());
+        if answering && !said.trim().is_empty() {
+            facts.insert(0, Fact::item(Item::Assistant { id: None, text: said, partial: true }));
         }
+        self.record(facts);
     }
 }
 

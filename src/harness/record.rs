@@ -69,6 +69,9 @@ fn is_promise(fact: &Fact) -> bool {
         // What it is about is about to be changed, or was.
         Fact::RestoreStarted { .. } | Fact::Restored { .. } => true,
         Fact::TurnFinished { .. } => true,
+        // What a person wants from now on.
+        Fact::Budgeted { .. } | Fact::VerifyWanted { .. } => true,
+        Fact::GoalSet { .. } | Fact::GoalChanged { .. } => true,
         _ => false,
     }
 }

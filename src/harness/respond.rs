@@ -68,7 +68,7 @@ impl Harness {
             effort: settings.effort,
             verbosity: settings.verbosity,
             output_schema: settings.output_schema.clone(),
-            tools: self.tools.specs(self.session.compactions > 0),
+            tools: self.tools.specs(self.session.compactions > 0, self.session.goals > 0),
             epoch: self.session.epoch,
             items: Arc::clone(&self.session.items),
             left_out: self.session.left_out,

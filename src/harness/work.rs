@@ -9,7 +9,7 @@ use crate::protocol::{
     Restore, Seq, Shown, TurnId, Usage,
 };
 use crate::session::ProcessState;
-use crate::shell::Exit;
+use crate::shell::{Exit, Seen, ShellError};
 use crate::snapshot::{Done, Taken};
 use crate::tools::{Output, ToolError};
 
@@ -46,6 +46,12 @@ pub(super) enum Work {
     Ran {
         call: CallId,
         result: Result<Output, ToolError>,
+    },
+    /// The command that has to pass has ended, or could not be run.
+    Verified {
+        /// The fact that it began.
+        at: Seq,
+        seen: Result<Seen, ShellError>,
     },
     /// A state of the workspace was kept.
     Snapped {
@@ -107,6 +113,7 @@ impl Harness {
             Work::Answered { response, ending } if self.awaits(response) => self.answered(response, ending),
             Work::Summed { at, summary } => self.summed(at, &summary),
             Work::Ran { call, result } => self.ran(&call, result),
+            Work::Verified { at, seen } => self.verified(at, seen),
             Work::Snapped { turn, moment, result } => self.snapped(turn, moment, result),
             Work::PutBack { restore, result } => self.was_put_back(&restore, result),
             // Of an answer that was interrupted meanwhile: it has been closed already.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallId, Content, Delta, Event, Grant, Hidden, InputId, ProcessId, RequestId, Restore, Rule, Scope, Seq,
-    Settings,
+    Budget, CallId, Content, Delta, Event, Goal, GoalStatus, Grant, Hidden, InputId, ProcessId, RequestId,
+    Restore, Rule, Scope, Seq, Settings, Verify,
 };
 
 /// A wish of a person. It is refused, or becomes facts.
@@ -70,6 +70,24 @@ pub enum Command {
     /// Put files back as they were. `from` is what they are now.
     Restore {
         restore: Restore,
+    },
+    /// Spend no more than this from now on, what was spent so far included.
+    SetBudget {
+        budget: Budget,
+    },
+    /// Go on although the budget is reached, with as much again.
+    Extend,
+    /// Let no turn count as done before this passes.
+    SetVerify {
+        verify: Option<Verify>,
+    },
+    /// Work on this, turn after turn.
+    SetGoal {
+        goal: Goal,
+    },
+    /// Pause the goal, let it go on, or clear it.
+    ChangeGoal {
+        status: GoalStatus,
     },
     /// End the session's process. Nothing is lost: what was going on goes on with the next resume.
     Shutdown,
@@ -145,6 +163,14 @@ pub enum Rejection {
     NothingToRedo,
     #[error("no state of the files was kept in this session")]
     NothingKept,
+    #[error("no budget is reached")]
+    WithinBudget,
+    #[error("what {0} costs is not known, so that no budget in dollars can be kept")]
+    Unpriced(String),
+    #[error("there is no goal")]
+    NoGoal,
+    #[error("the goal is {0} already")]
+    GoalIs(&'static str),
     #[error("it can't be recorded: {0}")]
     Unfit(String),
     #[error("the session can't be written, and takes no more work: {0}")]

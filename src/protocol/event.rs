@@ -5,9 +5,9 @@ use std::{path::PathBuf, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    BlobId, CallId, Compaction, CompactionReason, Connection, Content, Cost, Delivery, Effects, Grant,
-    InputId, Intent, Item, ProcessId, RequestId, ResponseId, Rule, Scope, Seq, SessionId, Settings,
-    SnapshotId, TurnId, settings::known,
+    BlobId, Budget, CallId, Checked, Compaction, CompactionReason, Connection, Content, Cost, Delivery,
+    Effects, Goal, GoalStatus, Grant, InputId, Intent, Item, Limit, ProcessId, RequestId, ResponseId, Rule,
+    Scope, Seq, SessionId, Settings, SnapshotId, TurnId, Verify, settings::known,
 };
 
 /// Version of the log format, carried by the first line.
@@ -241,6 +241,54 @@ pub enum Fact {
     },
     /// Nothing was put back.
     RestoreFailed {
+        reason: String,
+    },
+    /// What the session may spend from now on.
+    Budgeted {
+        budget: Budget,
+    },
+    /// The model is not asked any more until there is a larger budget. A turn that a hard one ends says so itself.
+    BudgetReached {
+        limit: Limit,
+        /// Of how much of it was how much used.
+        reason: String,
+        #[serde(default, skip_serializing_if = "super::item::is_false")]
+        hard: bool,
+    },
+    /// The command that has to pass before a turn counts as done; none, if nothing has to.
+    VerifyWanted {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        verify: Option<Verify>,
+    },
+    /// The model says that it is done, and the command is run.
+    VerifyStarted {
+        command: String,
+    },
+    /// What came of it. When it did not pass, an item that tells the model follows.
+    VerifyFinished {
+        command: String,
+        /// Missing when it was ended, or could not be run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit: Option<i32>,
+        duration_ms: u64,
+        /// It was stopped, and says nothing.
+        #[serde(default, skip_serializing_if = "super::item::is_false")]
+        stopped: bool,
+    },
+    /// What was checked since files were last changed, at the end of a turn.
+    Checked(Checked),
+    /// A goal, in the place of one that there was.
+    GoalSet {
+        goal: Goal,
+    },
+    /// A turn goes on with the goal. Stands behind what the model is told.
+    GoalContinued {
+        turn: TurnId,
+    },
+    GoalChanged {
+        status: GoalStatus,
+        /// Why, for a person.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
         reason: String,
     },
     /// Written by a newer version: kept, and folded to nothing.

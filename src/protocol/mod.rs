@@ -4,6 +4,7 @@
 //! Rules for changing it: only add; never rename or reuse a tag; new fields have defaults; what an older
 //! program does not know it keeps as `Unknown` and folds to nothing.
 
+mod budget;
 mod command;
 mod compaction;
 mod confidential;
@@ -11,6 +12,7 @@ mod delta;
 mod effects;
 mod event;
 mod exact;
+mod goal;
 mod hidden;
 mod id;
 mod intent;
@@ -21,8 +23,10 @@ mod price;
 mod printable;
 mod settings;
 mod shown;
+mod told;
 mod tool;
 
+pub use budget::{Budget, Limit, count, seconds, span};
 pub use command::{Command, Delivery, Rejection, Update, Verdict};
 pub use compaction::{Compaction, CompactionMeans, CompactionReason, Counts, Part};
 pub use confidential::is_secret;
@@ -33,6 +37,7 @@ pub use event::{
     Usage,
 };
 pub use exact::{Exact, exact, exact_parts};
+pub use goal::{Check, Checked, Claim, Goal, GoalStatus, Verify};
 pub use hidden::Hidden;
 pub use id::{BlobId, CallId, InputId, ProcessId, RequestId, ResponseId, Seq, SessionId, SnapshotId, TurnId};
 pub use intent::{FileChange, FileOperation, Grant, Intent, Rule, Scope, quoted};

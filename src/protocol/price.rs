@@ -60,6 +60,12 @@ impl Cost {
         self.nano_usd
     }
 
+    /// The same, whatever is missing in it.
+    #[must_use]
+    pub fn exactly(self) -> Self {
+        Self { at_least: false, ..self }
+    }
+
     /// The same, with something missing whose price nobody knows.
     #[must_use]
     pub fn at_least(self) -> Self {

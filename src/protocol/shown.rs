@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlobId, FileOperation, ProcessId};
+use super::{BlobId, Claim, FileOperation, ProcessId};
 
 /// What a person sees of a result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,12 @@ pub enum Shown {
     },
     /// A picture.
     Image { path: PathBuf, blob: BlobId, width: u32, height: u32 },
+    /// What the model says of the goal.
+    Goal {
+        claim: Claim,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+    },
     /// It did not work, or was not allowed; the text says why.
     Failure { text: String },
     /// Written by a newer version.

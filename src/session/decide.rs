@@ -25,6 +25,11 @@ impl Session {
             Command::Interrupt => self.interrupt(now),
             Command::Decide { call, verdict } => self.verdict(call, verdict),
             Command::DecideHost { request, verdict } => self.host_verdict(request, verdict),
+            Command::Configure { settings }
+                if settings.price.is_none() && self.spending.budget.max_usd.is_some() =>
+            {
+                Err(Rejection::Unpriced(settings.model.to_string()))
+            }
             Command::Configure { settings } => Ok(vec![Fact::Configured { settings: *settings }]),
             Command::Rename { title } => Ok(vec![Fact::Renamed { title }]),
             Command::Revoke { rule } if self.rules.contains(&rule) => Ok(vec![Fact::Revoked { rule }]),
@@ -54,6 +59,17 @@ impl Session {
                 }
                 Ok(vec![Fact::RestoreStarted { restore }])
             }
+            Command::SetBudget { budget } => {
+                let priced = self.settings.as_ref().filter(|settings| settings.price.is_none());
+                match priced.filter(|_| budget.max_usd.is_some()) {
+                    Some(settings) => Err(Rejection::Unpriced(settings.model.to_string())),
+                    None => Ok(vec![Fact::Budgeted { budget }]),
+                }
+            }
+            Command::Extend => self.extended(now),
+            Command::SetVerify { verify } => Ok(vec![Fact::VerifyWanted { verify }]),
+            Command::SetGoal { goal } => self.set_goal(goal),
+            Command::ChangeGoal { status } => self.change_goal(status),
             // The state stays as it is: that is what makes it resumable.
             Command::Shutdown => Ok(Vec::new()),
         }
@@ -124,13 +140,27 @@ impl Session {
     }
 
     fn interrupt(&self, now: Time) -> Result<Vec<Fact>, Rejection> {
-        let stopped = self.stop_compaction("the user interrupted it");
-        let Some(turn) = &self.turn else {
-            return stopped.map(|fact| vec![fact]).ok_or(Rejection::Idle);
+        if self.turn.is_none() {
+            let stopped = self.stop_compaction("the user interrupted it").into_iter();
+            let facts: Vec<Fact> = stopped.chain(self.goal_interrupted()).collect();
+            return if facts.is_empty() { Err(Rejection::Idle) } else { Ok(facts) };
+        }
+        let paused = self.goal_interrupted();
+        let closed = self.closed("aborted by user", Outcome::Interrupted, now);
+        Ok(paused.into_iter().chain(closed).collect())
+    }
+
+    /// The facts that end the turn now, each call with its result. `how` is what these begin with.
+    pub(super) fn closed(&self, how: &str, outcome: Outcome, now: Time) -> Vec<Fact> {
+        let Some(turn) = &self.turn else { return Vec::new() };
+        let (hosts, compaction) = match outcome {
+            Outcome::Interrupted => {
+                ("the user interrupted while this waited for an answer", "the user interrupted it")
+            }
+            _ => ("the turn was ended while this waited for an answer", "the turn was ended"),
         };
-        let mut facts: Vec<Fact> =
-            self.close_hosts("the user interrupted while this waited for an answer").collect();
-        facts.extend(stopped);
+        let mut facts: Vec<Fact> = self.close_hosts(hosts).collect();
+        facts.extend(self.stop_compaction(compaction));
         if let Some(response) = turn.response {
             facts.push(Fact::ResponseFinished {
                 response,
@@ -141,21 +171,15 @@ impl Session {
         for call in turn.open() {
             let text = match &call.state {
                 CallState::Running { since, .. } => {
-                    format!(
-                        "aborted by user after {:.1}s; what it had done by then is done",
-                        seconds(*since, now)
-                    )
+                    format!("{how} after {:.1}s; what it had done by then is done", seconds(*since, now))
                 }
-                _ => "aborted by user; it did not run".to_owned(),
+                _ => format!("{how}; it did not run"),
             };
             facts.push(result(&call.id, text));
         }
-        facts.push(Fact::TurnFinished {
-            turn: turn.id,
-            outcome: Outcome::Interrupted,
-            duration_ms: self.turn_duration_ms(now),
-        });
-        Ok(facts)
+        facts.extend(self.stop_verify());
+        facts.push(Fact::TurnFinished { turn: turn.id, outcome, duration_ms: self.turn_duration_ms(now) });
+        facts
     }
 
     /// How long the turn has run, in milliseconds.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::protocol::{Command, Context, Event, Fact, Item, Seq, Time, TurnId};
+use crate::protocol::{Command, Context, Event, Fact, GoalStatus, Item, Seq, Time, TurnId};
 
 use super::Session;
 
@@ -24,6 +24,18 @@ pub fn until(events: &[Event], turn: TurnId) -> Option<&[Event]> {
     };
     let more = events.iter().skip(after).take_while(of_turn).count();
     events.get(..after + more)
+}
+
+/// The same facts with the goal at rest, if there is one that is worked on: else two sessions would work on it.
+#[must_use]
+pub fn with_goal_at_rest(mut events: Vec<Event>, now: Time) -> Vec<Event> {
+    let session = Session::replay(&events);
+    if session.pursues() {
+        let reason = "this session is a fork".to_owned();
+        let fact = Fact::GoalChanged { status: GoalStatus::Paused, reason };
+        events.push(Event { seq: Seq(session.seq.0 + 1), at: now, fact });
+    }
+    events
 }
 
 /// The facts of a session that goes on in another directory: the first one names it, a turn that goes on ends (what it
@@ -109,6 +121,23 @@ mod tests {
         assert_eq!(until(&all, TurnId(1)).unwrap().len(), 6);
         assert_eq!(until(&all, TurnId(2)).unwrap().len(), all.len());
         assert_eq!(until(&all, TurnId(3)), None);
+    }
+
+    #[test]
+    fn of_two_sessions_only_the_first_works_on_the_goal() {
+        let mut facts = vec![started()];
+        facts.extend(turn(1, "one"));
+        let all = events(facts.clone());
+        assert_eq!(with_goal_at_rest(all.clone(), Time::UNIX_EPOCH), all);
+        let goal = crate::protocol::Goal { text: "g".into(), tokens: None, seconds: None, verify: None };
+        facts.push(Fact::GoalSet { goal });
+        for forked in [
+            with_goal_at_rest(events(facts.clone()), Time::UNIX_EPOCH),
+            moved(&events(facts), Path::new("/new"), Time::UNIX_EPOCH),
+        ] {
+            let session = Session::replay(&forked);
+            assert!(session.goal.is_some() && !session.pursues());
+        }
     }
 
     #[test]

@@ -3,18 +3,24 @@
 //! Pure: no IO, no clock, nothing async. The harness owns one and makes things happen; each front end folds
 //! the same facts through the same code.
 
+mod budget;
+mod checks;
 mod compaction;
 mod decide;
 pub mod fork;
+mod goal;
 mod hosts;
 mod next;
 mod reconcile;
 mod rewind;
 pub mod room;
 #[cfg(test)]
+mod spending_tests;
+#[cfg(test)]
 mod tests;
 mod turn;
 mod undo;
+mod verify;
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -23,17 +29,21 @@ use std::{
 };
 
 use crate::protocol::{
-    BlobId, By, CallId, Content, Delivery, Event, Fact, InputId, Item, Outcome, PlanStep, ProcessId, Rule,
-    Scope, Seq, SessionId, Settings, Shown, Time, TurnId, Usage,
+    BlobId, By, CallId, Checked, Content, Delivery, Event, Fact, InputId, Item, Outcome, PlanStep, ProcessId,
+    Rule, Scope, Seq, SessionId, Settings, Shown, Time, TurnId, Usage,
 };
 
+use checks::Checks;
 use hosts::Hosts;
 
+pub use budget::Spending;
 pub use compaction::{Compacting, Wanted};
+pub use goal::Pursuit;
 pub use hosts::HostQuestion;
 pub use next::Step;
 pub use turn::{Call, CallState, Turn};
 pub use undo::{Undo, Undoable};
+pub use verify::Verifying;
 
 /// Everything that the facts so far have made true.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -79,6 +89,14 @@ pub struct Session {
     pub left_out: usize,
     /// Files that calls have changed, each with the fact that told so.
     pub touched: BTreeMap<PathBuf, Seq>,
+    /// What may be spent, and whether it is.
+    pub spending: Spending,
+    /// What has to pass before a turn counts as done.
+    pub verifying: Verifying,
+    /// What is worked on turn after turn.
+    pub goal: Option<Pursuit>,
+    /// How many goals were set.
+    pub goals: u32,
     /// The ids of all calls that there were.
     pub called: Arc<HashSet<CallId>>,
     /// What the conversation comes to by its size alone.
@@ -91,6 +109,7 @@ pub struct Session {
     responses: u32,
     inputs: u32,
     hosts: Hosts,
+    checks: Checks,
 }
 
 /// A message that waits to be delivered.
@@ -165,6 +184,7 @@ impl Session {
     pub fn apply(&mut self, event: &Event) {
         self.seq = event.seq;
         self.hosts.apply(event);
+        self.check_fact(event);
         match &event.fact {
             Fact::SessionStarted { session, workspace, .. } => {
                 self.id = Some(*session);
@@ -181,11 +201,14 @@ impl Session {
                 self.turns = *turn;
                 self.outcome = None;
                 self.compacting.tries = 0;
+                (self.verifying.failed, self.verifying.passed) = (0, false);
                 self.turn = Some(Turn::new(*turn, event.at));
                 self.undo.begin(*turn);
             }
-            Fact::TurnFinished { outcome, .. } => {
+            Fact::TurnFinished { outcome, duration_ms, .. } => {
                 self.turn = None;
+                self.spending.reached = None;
+                self.goal_turn_over(*duration_ms);
                 self.outcome = Some(outcome.clone());
             }
             Fact::InputQueued { input, content, delivery } => {
@@ -196,6 +219,7 @@ impl Session {
             Fact::ItemAdded { item } => self.add(item),
             Fact::ResponseStarted { response } => {
                 self.responses = self.responses.max(response.0);
+                self.verifying.passed = false;
                 if let Some(turn) = &mut self.turn {
                     turn.response = Some(*response);
                     turn.due = false;
@@ -268,7 +292,22 @@ impl Session {
             | Fact::RestoreStarted { .. }
             | Fact::Restored { .. }
             | Fact::RestoreFailed { .. } => self.undo.apply(&event.fact),
+            Fact::Budgeted { budget } => self.budgeted(budget, event.at),
+            Fact::BudgetReached { limit, reason, hard: false } => {
+                self.spending.reached = Some((*limit, reason.clone()));
+            }
+            Fact::VerifyWanted { verify } => self.verifying.wanted.clone_from(verify),
+            Fact::VerifyStarted { command } => {
+                self.verifying.running = Some(command.clone());
+                self.verifying.began = event.seq;
+            }
+            Fact::VerifyFinished { command, exit, stopped, .. } => self.verified(command, *exit, *stopped),
+            Fact::GoalSet { .. } | Fact::GoalContinued { .. } | Fact::GoalChanged { .. } => {
+                self.goal_fact(&event.fact);
+            }
             Fact::HostRequested { .. }
+            | Fact::BudgetReached { .. }
+            | Fact::Checked(_)
             | Fact::HostAllowed { .. }
             | Fact::HostRefused { .. }
             | Fact::ConnectionEnded(_)
@@ -295,6 +334,13 @@ impl Session {
             && self.undo.restoring.is_none()
             && self.compacting.asked.is_none()
             && self.compacting.running.is_none()
+            && !self.pursues()
+    }
+
+    /// What was checked since files were last changed, for the end of the turn; nothing where there is nothing to say.
+    #[must_use]
+    pub fn checked(&self) -> Option<Checked> {
+        self.checks.report()
     }
 
     /// The calls that wait for a person, in the order in which the model made them.
@@ -360,6 +406,7 @@ impl Session {
                 }
             }
             Item::ToolResult { call, shown, .. } => {
+                self.goal_heard(shown);
                 if let Shown::Plan { steps, .. } = shown {
                     self.plan.clone_from(steps);
                 }

@@ -1,8 +1,8 @@
 //! What is due. Computed from what is true, never remembered, so that a crash loses no intention.
 
 use crate::protocol::{
-    Args, CallId, CompactionReason, Delivery, InputId, Intent, Moment, Outcome, ResponseId, SandboxMode,
-    Snapshots, TurnId,
+    Args, CallId, CompactionReason, Delivery, GoalStatus, InputId, Intent, Limit, Moment, Outcome,
+    ResponseId, SandboxMode, Snapshots, TurnId,
 };
 
 use super::{Call, CallState, Session, Wanted, undo::Kept};
@@ -24,6 +24,14 @@ pub enum Step {
     Compact(Wanted),
     /// Ask the model for an answer.
     AskModel(ResponseId),
+    /// Say that a limit of the budget is reached; end the turn, if it is a hard one.
+    RunOut(Limit),
+    /// Run the command that has to pass before the turn is done.
+    Verify(String),
+    /// Say how the goal stands, and why.
+    Settle(GoalStatus, String),
+    /// Begin a turn for the goal.
+    Pursue,
     /// End the turn.
     EndTurn(TurnId, Outcome),
     /// Begin a turn with a message that waited.
@@ -47,10 +55,21 @@ impl Session {
             if let Some(note) = self.compacting.asked.clone() {
                 return Some(Step::Compact(Wanted { reason: CompactionReason::Asked, note }));
             }
-            return self.queue.front().map(|queued| Step::StartQueued(queued.input));
+            if let Some(queued) = self.queue.front() {
+                return Some(Step::StartQueued(queued.input));
+            }
+            return self.pursues().then_some(Step::Pursue);
         };
-        if turn.response.is_some() {
+        if turn.response.is_some() || self.verifying.running.is_some() {
             return None;
+        }
+        let goes_on = turn.due || turn.open().next().is_some();
+        if goes_on
+            && turn.failed.is_none()
+            && self.spending.budget.hard
+            && let Some(limit) = self.over_budget()
+        {
+            return Some(Step::RunOut(limit));
         }
         if let Some(step) = turn.calls.iter().enumerate().find_map(|(at, call)| self.due_of_call(at, call)) {
             return Some(step);
@@ -59,6 +78,16 @@ impl Session {
             return None;
         }
         let ends = turn.failed.is_some() || !turn.due && !self.steered();
+        if ends {
+            if turn.failed.is_none()
+                && let Some(command) = self.verify_due()
+            {
+                return Some(Step::Verify(command.to_owned()));
+            }
+            if let Some((status, reason)) = self.goal_settled() {
+                return Some(Step::Settle(status, reason));
+            }
+        }
         if ends && let Some(turn) = self.undo.after_due() {
             return Some(Step::Snapshot(turn, Moment::After));
         }
@@ -73,6 +102,15 @@ impl Session {
             return Some(Step::Deliver(steer.input));
         }
         if turn.due {
+            if self.spending.reached.is_some() {
+                return None;
+            }
+            if let Some(limit) = self.over_budget() {
+                return Some(Step::RunOut(limit));
+            }
+            if let Some(reason) = self.goal_spent() {
+                return Some(Step::Settle(GoalStatus::OutOfBudget, reason));
+            }
             if let Some(wanted) = self.compaction_due() {
                 return Some(Step::Compact(wanted));
             }

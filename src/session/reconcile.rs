@@ -16,6 +16,7 @@ impl Session {
     pub fn reconcile(&self) -> Vec<Fact> {
         let mut facts: Vec<Fact> = self.close_hosts("the agent was stopped while this waited").collect();
         facts.extend(self.stop_compaction("the agent was stopped while it went on"));
+        facts.extend(self.stop_verify());
         if let Some(response) = self.turn.as_ref().and_then(|turn| turn.response) {
             facts.push(Fact::ResponseFinished {
                 response,

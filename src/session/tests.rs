@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::{
-    Approval, Args, CallId, Command, Compaction, CompactionMeans, CompactionReason, Context, Counts, Grant,
-    Intent, Limits, Moment, Part, Rejection, ResponseId, ResponseOutcome, SandboxMode, SnapshotId, Snapshots,
-    StepStatus, Time, Verdict,
+    Approval, Args, Budget, CallId, Claim, Command, Compaction, CompactionMeans, CompactionReason, Context,
+    Counts, Goal, GoalStatus, Grant, Intent, Limits, Moment, Part, Rejection, ResponseId, ResponseOutcome,
+    SandboxMode, SnapshotId, Snapshots, StepStatus, Time, Verdict,
 };
 
 /// A whole world that follows the contract of the harness, with chance as its only input.
@@ -55,7 +55,11 @@ impl World {
         if let Ok(facts) = self.session.decide(command, Time::UNIX_EPOCH) {
             self.record(facts);
         }
-        // What the harness does when a turn has been closed under a job.
+        self.forget();
+    }
+
+    /// What the harness does when a turn has been closed under a job.
+    fn forget(&mut self) {
         self.running.retain(|call| self.session.call(call).is_some());
         let response = self.session.turn.as_ref().and_then(|turn| turn.response);
         self.streaming = self.streaming.filter(|streaming| Some(*streaming) == response);
@@ -119,7 +123,16 @@ impl World {
                 self.streaming = Some(response);
                 self.record(vec![Fact::ResponseStarted { response }]);
             }
+            Step::RunOut(limit) => self.record(self.session.run_out(limit, Time::UNIX_EPOCH)),
+            Step::Verify(command) => self.record(vec![Fact::VerifyStarted { command }]),
+            Step::Settle(status, reason) => self.record(vec![Fact::GoalChanged { status, reason }]),
+            Step::Pursue => {
+                assert!(self.session.queue.is_empty(), "the goal goes on before what a person said");
+                self.record(self.session.pursue());
+            }
             Step::EndTurn(turn, outcome) => {
+                let checked = self.session.checked().map(Fact::Checked);
+                self.record(checked.into_iter().collect());
                 self.record(vec![Fact::TurnFinished { turn, outcome, duration_ms: 0 }]);
             }
             Step::Compact(Wanted { reason, note }) => {
@@ -147,7 +160,31 @@ impl World {
 
     /// Something from outside: a person, the model, or a tool that is done.
     fn happen(&mut self, what: u8, which: u8) {
-        match what % 11 {
+        match what % 14 {
+            11 => self.command(match which % 6 {
+                0 | 1 => goal(which),
+                2 => Command::ChangeGoal { status: GoalStatus::Paused },
+                3 | 4 => Command::ChangeGoal { status: GoalStatus::Active },
+                _ => Command::ChangeGoal { status: GoalStatus::Cleared },
+            }),
+            12 => match which % 5 {
+                0 => self.command(Command::SetBudget { budget: Budget::default() }),
+                1 | 2 => self.command(Command::Extend),
+                3 => self.command(Command::SetBudget { budget: budget(which) }),
+                _ => {
+                    if let Some((facts, _)) = self.session.time_is_up(Time::MAX) {
+                        self.record(facts);
+                        self.forget();
+                    }
+                }
+            },
+            13 => {
+                if let Some(command) = self.session.verifying.running.clone() {
+                    let exit = Some(i32::from(which % 3));
+                    let finished = Fact::VerifyFinished { command, exit, duration_ms: 1, stopped: false };
+                    self.record(vec![finished]);
+                }
+            }
             8 => self.rewind(which),
             9 => self.command(Command::Compact { note: String::new() }),
             10 => {
@@ -180,8 +217,9 @@ impl World {
             }
             _ if !self.running.is_empty() => {
                 let call = self.running.swap_remove(usize::from(which) % self.running.len());
-                self.record(vec![match which % 3 {
+                self.record(vec![match which % 4 {
                     0 => planned(&call, which),
+                    1 => claimed(&call, which),
                     _ => result(&call, "done"),
                 }]);
             }
@@ -284,7 +322,7 @@ impl World {
     }
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         model: "mock/m".parse().unwrap(),
         effort: None,
@@ -305,6 +343,25 @@ fn submit(delivery: Delivery) -> Command {
 
 fn result(call: &CallId, text: &str) -> Fact {
     super::decide::result(call, text.to_owned())
+}
+
+fn goal(which: u8) -> Command {
+    let verify = which.is_multiple_of(5).then(|| "make check".to_owned());
+    let (tokens, seconds) = (Some(u64::from(which) * 7), which.is_multiple_of(7).then_some(5));
+    Command::SetGoal { goal: Goal { text: "all is well".into(), tokens, seconds, verify } }
+}
+
+fn budget(which: u8) -> Budget {
+    let deadline = which.is_multiple_of(2).then_some(Time::UNIX_EPOCH);
+    let max_turns = Some(u32::from(which % 16) + 1);
+    Budget { max_turns, deadline, hard: which.is_multiple_of(3), ..Budget::default() }
+}
+
+/// A result that says how the goal stands.
+fn claimed(call: &CallId, which: u8) -> Fact {
+    let claim = if which.is_multiple_of(3) { Claim::Blocked } else { Claim::Complete };
+    let shown = Shown::Goal { claim, note: "n".into() };
+    Fact::item(Item::ToolResult { call: call.clone(), content: vec![], shown })
 }
 
 /// A result that changes the plan.
@@ -372,6 +429,8 @@ proptest! {
             let owed = resumed.streaming.is_some()
                 || !resumed.running.is_empty()
                 || session.compacting.running.is_some()
+                || session.verifying.running.is_some()
+                || session.out_of_budget().is_some()
                 || session.asked().next().is_some();
             prop_assert!(finished || owed, "stuck after {} events: {:?}", end, session.turn);
             resumed.rewind(dice[end % dice.len()]);
@@ -544,6 +603,10 @@ fn all_steps_that_can_be_due_are_seen_by_the_random_world() {
                         Step::AskModel(_) => "ask",
                         Step::EndTurn(..) => "end",
                         Step::StartQueued(_) => "queued",
+                        Step::RunOut(_) => "out of budget",
+                        Step::Verify(_) => "verify",
+                        Step::Settle(..) => "settle",
+                        Step::Pursue => "pursue",
                     })
                     .or_default() += 1;
                 world.begin(step, chance());
@@ -554,7 +617,7 @@ fn all_steps_that_can_be_due_are_seen_by_the_random_world() {
             *seen.entry("rewound").or_default() += 1;
         }
     }
-    assert_eq!(seen.len(), 11, "{seen:?}");
+    assert_eq!(seen.len(), 15, "{seen:?}");
 }
 
 fn rule(word: &str, scope: Scope) -> Rule {

@@ -10,6 +10,7 @@ mod log;
 mod remove;
 mod search;
 mod states;
+mod usage;
 mod verify;
 
 use std::{
@@ -24,6 +25,7 @@ pub use listing::Listed;
 pub use log::{Damage, Log, LogError, read_events, read_stream, read_whole_lines, visit_events};
 pub use remove::remove_tree;
 pub use search::Hit;
+pub use usage::{Used, UsedIn};
 pub use verify::{BlobFault, Verified};
 
 /// What the name of a folder begins with that is about to go: no session any more.

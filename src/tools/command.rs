@@ -55,7 +55,8 @@ fn max_bytes(asked: Option<f64>, limit: u64) -> usize {
 }
 
 /// The result of a look.
-pub(super) fn output(seen: Seen, call: &CallId) -> Output {
+#[must_use]
+pub fn output(seen: Seen, call: &CallId) -> Output {
     let content = vec![Content::text(text(&seen, call))];
     let (exit, process) = match seen.state {
         State::Running(id) => (None, Some(id)),

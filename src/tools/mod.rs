@@ -16,6 +16,7 @@ mod shell_tests;
 #[cfg(test)]
 mod testing;
 mod toolbox;
+pub mod update_goal;
 pub mod update_plan;
 pub mod view_image;
 pub mod wait;
@@ -33,6 +34,7 @@ use crate::{
     shell::Shell,
 };
 
+pub use command::output;
 pub use places::resolved;
 pub use recall::Past;
 pub use toolbox::Toolbox;
@@ -43,9 +45,9 @@ pub trait Tool: Send + Sync {
     /// How it is described to the model.
     fn spec(&self) -> ToolSpec;
 
-    /// Whether it is offered from the beginning; else from the first compaction on.
-    fn offered_at_once(&self) -> bool {
-        true
+    /// From when on it is offered.
+    fn offered(&self) -> Offered {
+        Offered::AtOnce
     }
 
     /// What a call would do. Looks, and changes nothing.
@@ -59,6 +61,16 @@ pub trait Tool: Send + Sync {
     /// # Errors
     /// When it did not work; the text goes to the model.
     async fn run(&self, args: &Args, cx: ToolCx) -> Result<Output, ToolError>;
+}
+
+/// From when on a tool is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    AtOnce,
+    /// When the conversation was compacted.
+    Compacted,
+    /// When there was a goal.
+    Goal,
 }
 
 /// All that a running tool may reach.

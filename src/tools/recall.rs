@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::protocol::{Args, BlobId, Content, Intent, Item, Shown, ToolForm, ToolSpec, words};
 
-use super::{Output, Tool, ToolCx, ToolError, Workspace, args::parse_args};
+use super::{Offered, Output, Tool, ToolCx, ToolError, Workspace, args::parse_args};
 
 /// Tokens of a result, where the model says nothing else.
 const USUAL: u64 = 4_000;
@@ -80,8 +80,8 @@ impl Tool for Recall {
         }
     }
 
-    fn offered_at_once(&self) -> bool {
-        false
+    fn offered(&self) -> Offered {
+        Offered::Compacted
     }
 
     fn intent(&self, args: &Args, _workspace: &Workspace) -> Result<Intent, ToolError> {

@@ -5,17 +5,17 @@ use std::{collections::HashMap, sync::Arc};
 use crate::protocol::ToolSpec;
 
 use super::{
-    Tool, apply_patch::ApplyPatch, exec_command::ExecCommand, recall::Recall, update_plan::UpdatePlan,
-    view_image::ViewImage, wait::WaitForSessions, write_stdin::WriteStdin,
+    Offered, Tool, apply_patch::ApplyPatch, exec_command::ExecCommand, recall::Recall,
+    update_goal::UpdateGoal, update_plan::UpdatePlan, view_image::ViewImage, wait::WaitForSessions,
+    write_stdin::WriteStdin,
 };
 
 /// The tools that a model is offered, in a stable order: the order is part of the prefix that providers cache.
 #[derive(Clone)]
 pub struct Toolbox {
     tools: HashMap<String, Arc<dyn Tool>>,
-    specs: Arc<[ToolSpec]>,
-    /// Those that are offered from the beginning.
-    first: Arc<[ToolSpec]>,
+    /// What the model is told: from the beginning, when there was a compaction, when there was a goal, and after both.
+    specs: [Arc<[ToolSpec]>; 4],
 }
 
 impl Toolbox {
@@ -23,18 +23,22 @@ impl Toolbox {
     #[must_use]
     pub fn new(tools: Vec<Arc<dyn Tool>>) -> Self {
         let mut by_name: HashMap<String, Arc<dyn Tool>> = HashMap::new();
-        let (mut specs, mut first) = (Vec::with_capacity(tools.len()), Vec::new());
+        let mut specs = Vec::with_capacity(tools.len());
         for tool in tools {
             let spec = tool.spec();
             if !by_name.contains_key(&spec.name) {
-                if tool.offered_at_once() {
-                    first.push(spec.clone());
-                }
-                by_name.insert(spec.name.clone(), tool);
-                specs.push(spec);
+                specs.push((tool.offered(), spec.clone()));
+                by_name.insert(spec.name, tool);
             }
         }
-        Self { tools: by_name, specs: specs.into(), first: first.into() }
+        let with = |some: &[Offered]| {
+            let offered = specs.iter().filter(|(offered, _)| some.contains(offered));
+            offered.map(|(_, spec)| spec.clone()).collect()
+        };
+        use Offered::{AtOnce, Compacted, Goal};
+        let specs =
+            [&[AtOnce][..], &[AtOnce, Compacted], &[AtOnce, Goal], &[AtOnce, Compacted, Goal]].map(with);
+        Self { tools: by_name, specs }
     }
 
     /// The tools that ship with the program.
@@ -48,6 +52,7 @@ impl Toolbox {
             Arc::new(ViewImage),
             Arc::new(UpdatePlan),
             Arc::new(Recall),
+            Arc::new(UpdateGoal),
         ])
     }
 
@@ -66,9 +71,15 @@ impl Toolbox {
         self.tools.get(name)
     }
 
-    /// What the model is told of them: in the beginning, or after the conversation was `compacted`.
+    /// What the model is told of them: in the beginning, or after the conversation was `compacted` or had a `goal`.
     #[must_use]
-    pub fn specs(&self, compacted: bool) -> Arc<[ToolSpec]> {
-        Arc::clone(if compacted { &self.specs } else { &self.first })
+    pub fn specs(&self, compacted: bool, goal: bool) -> Arc<[ToolSpec]> {
+        let [first, after, goals, all] = &self.specs;
+        Arc::clone(match (compacted, goal) {
+            (false, false) => first,
+            (true, false) => after,
+            (false, true) => goals,
+            (true, true) => all,
+        })
     }
 }

@@ -280,3 +280,64 @@ fn the_title_tells_where_one_is_and_what_goes_on() {
     begin_turn(&mut app);
     assert_eq!(app.title(), "project · working · agent");
 }
+
+#[test]
+fn a_budget_that_is_reached_is_a_question_until_it_is_answered() {
+    use crate::protocol::{Budget, Limit};
+    let mut app = app("");
+    begin_turn(&mut app);
+    let mut seq = 1;
+    let mut tell = |app: &mut App, fact| {
+        seq += 1;
+        let event = Event { seq: Seq(seq), at: Time::UNIX_EPOCH, fact };
+        drop(app.update(Input::Update(Update::Event(event)), 0));
+    };
+    let reached = || Fact::BudgetReached {
+        limit: Limit::Tokens,
+        reason: "900 of 900 tokens used".to_owned(),
+        hard: false,
+    };
+    tell(&mut app, reached());
+    let shown = rows(&mut app, 80, 24).join("\n");
+    assert!(shown.contains("The budget is reached: 900 of 900 tokens used"), "{shown}");
+    // A key that was on its way costs nothing; what was not answered is not asked again by itself.
+    assert_eq!(press(&mut app, "enter"), []);
+    assert!(!rows(&mut app, 80, 24).join("\n").contains("as much again"));
+    tell(&mut app, Fact::Budgeted { budget: Budget { max_tokens: Some(1_000), ..Budget::default() } });
+    tell(&mut app, reached());
+    assert_eq!(press(&mut app, "down enter"), [Action::Send(Command::Extend)]);
+    tell(&mut app, Fact::Budgeted { budget: Budget::default() });
+    tell(&mut app, reached());
+    assert_eq!(press(&mut app, "down down enter"), [Action::Send(Command::Interrupt)]);
+    tell(&mut app, Fact::Budgeted { budget: Budget::default() });
+    assert!(!rows(&mut app, 80, 24).join("\n").contains("as much again"), "it is over");
+}
+
+#[test]
+fn a_goal_is_set_and_shown_in_the_status_line() {
+    use crate::protocol::{Goal, GoalStatus};
+    let mut app = app("status_line = ['goal']");
+    let goal =
+        Goal { text: "all is well".into(), tokens: Some(50_000), seconds: None, verify: Some("make".into()) };
+    let actions = run(&mut app, "/goal all is well --tokens 50k --verify make");
+    assert_eq!(actions, [Action::Send(Command::SetGoal { goal: goal.clone() })]);
+    for (seq, fact, expected) in [
+        (1, Fact::GoalSet { goal }, "goal active 0/50.0k"),
+        (
+            2,
+            Fact::GoalChanged { status: GoalStatus::Paused, reason: "you interrupted it".into() },
+            "goal paused",
+        ),
+    ] {
+        let event = Event { seq: Seq(seq), at: Time::UNIX_EPOCH, fact };
+        drop(app.update(Input::Update(Update::Event(event)), 0));
+        let shown = rows(&mut app, 80, 24).join("\n");
+        assert!(shown.contains(expected), "{shown}");
+    }
+    for (line, status) in
+        [("pause", GoalStatus::Paused), ("resume", GoalStatus::Active), ("clear", GoalStatus::Cleared)]
+    {
+        let sent = [Action::Send(Command::ChangeGoal { status })];
+        assert_eq!(run(&mut app, &format!("/goal {line}")), sent);
+    }
+}

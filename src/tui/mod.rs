@@ -27,6 +27,7 @@ pub mod term;
 pub mod text;
 pub mod theme;
 pub mod transcript;
+mod wants;
 
 #[cfg(test)]
 mod playback_tests;

@@ -383,7 +383,7 @@ impl<H: Host, S: Surface> Face<H, S> {
     }
 
     async fn send(&mut self, command: Command) {
-        if matches!(command, Command::Submit { .. }) && self.connection.is_none() {
+        if matches!(command, Command::Submit { .. } | Command::SetGoal { .. }) && self.connection.is_none() {
             self.connect().await;
         }
         if let Some(connection) = &self.connection {

@@ -68,6 +68,8 @@ pub enum StatusItem {
     Tokens,
     /// What the session has cost, where the prices of its models are known.
     Cost,
+    /// The goal that is worked on.
+    Goal,
     /// What commands may touch.
     Sandbox,
     /// The directory, and the branch that it was on at the start.
@@ -80,12 +82,13 @@ pub enum StatusItem {
 
 impl StatusItem {
     /// What is shown when nothing is set.
-    pub const USUAL: [Self; 9] = [
+    pub const USUAL: [Self; 10] = [
         Self::Vim,
         Self::Model,
         Self::Context,
         Self::Tokens,
         Self::Cost,
+        Self::Goal,
         Self::Sandbox,
         Self::Directory,
         Self::Processes,

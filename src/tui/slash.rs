@@ -11,6 +11,7 @@ use super::{
     keymap::{Action as K, Keymap},
     prompts::Prompt,
     status::{self, Ground},
+    wants,
 };
 
 /// What a command comes to.
@@ -56,6 +57,7 @@ pub(super) enum View {
 
 /// All commands, with what they do and the words that they take.
 const COMMANDS: &[(&str, &str, &[&str])] = &[
+    ("budget", "what the session may spend: usd, tokens, turns, or off", &[]),
     ("compact", "make the conversation smaller; a note says what matters", &[]),
     ("context", "what fills the model's window", &[]),
     ("copy", "copy the last answer to the clipboard", &[]),
@@ -65,6 +67,7 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("export", "write the conversation to a file, as Markdown", &[]),
     ("feedback-file", "write what a report should hold, and nothing private, to a file", &[]),
     ("fork", "go on in a copy of this session", &[]),
+    ("goal", "work on it turn after turn until it is met", &["pause", "resume", "clear"]),
     ("help", "keys and commands", &[]),
     ("keys", "every key and what it does", &[]),
     ("memory", "what is remembered of earlier sessions; on or off", &["on", "off", "diff"]),
@@ -90,7 +93,11 @@ pub(super) fn specs() -> Vec<CommandSpec> {
         name: (*name).to_owned(),
         about: (*what).to_owned(),
         usage: match (*name, words) {
+            ("budget", _) => "[usd|tokens|turns <number>]".to_owned(),
             ("compact", _) => "[note]".to_owned(),
+            ("goal", _) => {
+                "[text [--tokens N] [--time T] [--verify CMD] | pause | resume | clear]".to_owned()
+            }
             ("reveal", _) => "<handle>".to_owned(),
             (_, []) => String::new(),
             ("theme", _) => "[name]".to_owned(),
@@ -104,6 +111,7 @@ pub(super) fn specs() -> Vec<CommandSpec> {
 
 pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) -> Run {
     match name {
+        "budget" => wants::budget(args, session),
         "cost" => Run::Print(cost(session, ground)),
         "copy" => match session.last_answer() {
             Some(answer) => Run::Do(vec![Action::Copy(answer.to_owned())]),
@@ -118,6 +126,7 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
         }
         "feedback-file" => Run::Feedback,
         "fork" => Run::Fork,
+        "goal" => wants::goal(args, session),
         "help" => Run::Help,
         "keys" => Run::Keys,
         "memory" => Run::Memory(args.trim().to_owned()),
@@ -151,7 +160,7 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
 }
 
 /// A name without the quotes that people put around one with blanks.
-fn unquoted(name: &str) -> &str {
+pub(super) fn unquoted(name: &str) -> &str {
     let inside = |quote| name.strip_prefix(quote)?.strip_suffix(quote);
     inside('"').or_else(|| inside('\'')).unwrap_or(name)
 }

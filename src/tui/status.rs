@@ -105,6 +105,7 @@ pub(super) fn part(item: StatusItem, session: &Session, ground: &Ground) -> Opti
             Some(format!("{} tokens{cached}", short(usage.input + usage.output)))
         }
         StatusItem::Cost => session.usage.cost.map(|cost| cost.to_string()),
+        StatusItem::Goal => goal(session),
         StatusItem::Sandbox => Some(ground.settings_of(session).sandbox.to_string()),
         StatusItem::Directory => Some(match &ground.branch {
             Some(branch) => format!("{} ({branch})", ground.directory),
@@ -119,6 +120,16 @@ pub(super) fn part(item: StatusItem, session: &Session, ground: &Ground) -> Opti
         }
         StatusItem::Session => session.title.clone(),
     }
+}
+
+/// How the goal stands, and how much of what may be spent on it is.
+fn goal(session: &Session) -> Option<String> {
+    let goal = session.goal.as_ref()?;
+    let used = match goal.goal.tokens {
+        Some(most) if goal.is_active() => format!(" {}/{}", short(session.goal_tokens()), short(most)),
+        _ => String::new(),
+    };
+    Some(format!("goal {}{used}", goal.status.in_words()))
 }
 
 /// 1234 as `1.2k`.

@@ -11,6 +11,7 @@ mod docker;
 mod effects;
 mod faults;
 mod fuzz;
+mod goals;
 mod kills;
 mod memory;
 mod network;

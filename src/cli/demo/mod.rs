@@ -66,16 +66,7 @@ pub(super) async fn run(keep: Option<&Path>) -> Result<ExitCode, CliError> {
     if plays() {
         return play(start, &folder).await;
     }
-    let args = RunArgs {
-        json: false,
-        deltas: false,
-        output_last_message: None,
-        output_schema: None,
-        image: Vec::new(),
-        ephemeral: false,
-        record: None,
-    };
-    exec::task(&start, &args, TASK).await
+    exec::task(&start, &RunArgs::default(), TASK).await
 }
 
 /// Whether somebody sits before a screen.

@@ -64,6 +64,7 @@ fn line(item: &Item) -> Option<String> {
             Shown::Image { path, .. } => format!("- looked at {}", path.display()),
             Shown::Failure { text } => format!("- did not work: {} ({call})", headline(text)),
             Shown::Plan { .. } => return None,
+            Shown::Goal { claim, note } => format!("- said: {} ({})", claim.in_words(), headline(note)),
             Shown::Text { text } => format!("- {} ({call})", headline(text)),
             Shown::Unknown(_) => format!("- did something ({call})"),
         }),

@@ -95,9 +95,11 @@ fn outline(shown: &Shown) -> Shown {
             Shown::Patch { files: files.iter().map(bare).collect() }
         }
         Shown::Text { .. } => Shown::text(String::new()),
-        same @ (Shown::Plan { .. } | Shown::Image { .. } | Shown::Failure { .. } | Shown::Unknown(_)) => {
-            same.clone()
-        }
+        same @ (Shown::Plan { .. }
+        | Shown::Goal { .. }
+        | Shown::Image { .. }
+        | Shown::Failure { .. }
+        | Shown::Unknown(_)) => same.clone(),
     }
 }
 

@@ -22,7 +22,7 @@ pub struct State {
 impl State {
     /// In words for the model; nothing where nothing holds.
     pub(super) fn text(&self, session: &Session, budget: u64) -> Option<String> {
-        let mut text = String::new();
+        let mut text = session.goal_pinned().map(|goal| goal + "\n").unwrap_or_default();
         if !session.plan.is_empty() {
             text += "The plan:\n";
             for step in &session.plan {
@@ -34,7 +34,7 @@ impl State {
                 let _ = writeln!(text, "- [{mark}] {}", step.step);
             }
         }
-        // The plan is whole in any case: what follows has what is left.
+        // The goal and the plan are whole in any case: what follows has what is left.
         let plan = text;
         let mut rest = String::new();
         if !self.files.is_empty() {

@@ -23,7 +23,7 @@ use crate::tui::{
     composer::{Composer, Message},
     host::{Answer, Question},
     keymap::Keymap,
-    overlay::{Look, Overlay, Secret},
+    overlay::{Look, OverBudget, Overlay, Secret},
     prompts::{self, Prompt},
     settings::{self, StatusItem},
     slash,
@@ -49,6 +49,8 @@ pub(super) struct App {
     approval: Option<Approval>,
     /// The process whose question for what is not echoed is shown.
     secret: Option<ProcessId>,
+    /// The question of the budget was shown.
+    over_budget: bool,
     /// The last one has the keys.
     overlays: Vec<Box<dyn Overlay>>,
     pub(super) ground: Ground,
@@ -94,6 +96,7 @@ impl App {
             composer,
             approval: None,
             secret: None,
+            over_budget: false,
             overlays: Vec::new(),
             ground,
             theme,
@@ -178,6 +181,7 @@ impl App {
         self.transcript = self.transcript.anew();
         self.approval = None;
         self.secret = None;
+        self.over_budget = false;
         self.overlays.clear();
     }
 
@@ -321,6 +325,27 @@ impl App {
             self.approval = asked.and_then(|asked| self.approval(&asked, now_ms));
         }
         self.ask_secret(now_ms);
+        self.ask_budget(now_ms);
+    }
+
+    /// Asks whether the turn goes on although the budget is reached, for as long as that is the question.
+    fn ask_budget(&mut self, now_ms: u64) {
+        let reached = self.session.spending.reached.as_ref().filter(|_| self.playback.is_none());
+        match (reached, self.over_budget) {
+            (Some((_, reason)), false) => {
+                let view = OverBudget::new(reason);
+                self.over_budget = true;
+                self.overlays.push(Box::new(view));
+            }
+            (None, true) => {
+                self.over_budget = false;
+                self.overlays.retain(|overlay| !overlay.is_over(&self.session));
+                if self.overlays.is_empty() {
+                    self.appear(now_ms);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Shows the question of a process for what is not echoed, for as long as there is one.
@@ -405,6 +430,7 @@ pub(super) fn notice(update: &Update) -> Option<&'static str> {
     match &event.fact {
         Fact::ApprovalRequested { .. } | Fact::HostRequested { .. } => Some("needs your approval"),
         Fact::SecretAsked { .. } => Some("needs a password"),
+        Fact::BudgetReached { hard: false, .. } => Some("has reached its budget"),
         Fact::TurnFinished { outcome: Outcome::Interrupted, .. } => None,
         Fact::TurnFinished { outcome: Outcome::Failed { .. }, .. } => Some("failed"),
         Fact::TurnFinished { .. } => Some("finished"),

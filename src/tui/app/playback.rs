@@ -241,7 +241,13 @@ fn seen(fact: &Fact) -> bool {
         | Fact::Compacted(_)
         | Fact::CompactionFailed { .. }
         | Fact::Restored { .. }
-        | Fact::RestoreFailed { .. } => true,
+        | Fact::RestoreFailed { .. }
+        | Fact::BudgetReached { .. }
+        | Fact::VerifyStarted { .. }
+        | Fact::VerifyFinished { .. }
+        | Fact::Checked(_)
+        | Fact::GoalSet { .. }
+        | Fact::GoalChanged { .. } => true,
         Fact::SessionStarted { .. }
         | Fact::Configured { .. }
         | Fact::Renamed { .. }
@@ -259,6 +265,9 @@ fn seen(fact: &Fact) -> bool {
         | Fact::SnapshotFailed { .. }
         | Fact::RestoreStarted { .. }
         | Fact::CompactionAsked { .. }
+        | Fact::Budgeted { .. }
+        | Fact::VerifyWanted { .. }
+        | Fact::GoalContinued { .. }
         | Fact::Unknown(_) => false,
     }
 }

@@ -4,6 +4,7 @@
 //! answer to a question that it had sent.
 
 mod back;
+mod budget;
 mod context;
 mod diff;
 mod menu;
@@ -43,6 +44,7 @@ use super::{
 };
 
 pub(super) use back::{Back, conversation};
+pub(super) use budget::OverBudget;
 pub(super) use context::Room;
 pub use context::lines as context_lines;
 pub(super) use diff::Changes;

@@ -204,6 +204,14 @@ impl Call {
             Shown::Patch { files } => patch::rows(files, if whole { usize::MAX } else { patch::SHORT }, view),
             Shown::Plan { explanation, steps } => plan::rows(explanation.as_deref(), steps, view),
             Shown::Image { path, width, height, .. } => image::rows(path, (*width, *height), view),
+            Shown::Goal { claim, note } => {
+                let why = if note.is_empty() { String::new() } else { format!(": {note}") };
+                let text = output::cut(
+                    &format!("{}{why}", claim.in_words()),
+                    if whole { usize::MAX } else { WORDS },
+                );
+                view.prose("◎ ", view.theme.accent, &text, view.theme.plain)
+            }
             Shown::Text { text } => {
                 let text = output::cut(text, if whole { usize::MAX } else { WORDS });
                 view.prose("• ", view.theme.accent, &text, view.theme.plain)

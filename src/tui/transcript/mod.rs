@@ -249,6 +249,22 @@ impl Transcript {
             | Fact::HostAllowed { .. }
             | Fact::HostRefused { .. }
             | Fact::ConnectionEnded(_) => {}
+            Fact::VerifyStarted { command } => {
+                self.status = Some(format!("running {command}, which has to pass"));
+            }
+            Fact::Budgeted { .. }
+            | Fact::BudgetReached { .. }
+            | Fact::VerifyWanted { .. }
+            | Fact::VerifyFinished { .. }
+            | Fact::Checked(_)
+            | Fact::GoalSet { .. }
+            | Fact::GoalContinued { .. }
+            | Fact::GoalChanged { .. } => {
+                self.status = None;
+                if let Some((level, text)) = event.fact.in_words() {
+                    self.notice(Notice::Noted { level, text });
+                }
+            }
             Fact::Unknown(fields) => {
                 let name = fields.get("type").and_then(|name| name.as_str()).unwrap_or("something");
                 self.notice(Notice::Unknown(name.to_owned()));

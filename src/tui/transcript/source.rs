@@ -168,6 +168,7 @@ impl Transcript {
             }
             Some(Shown::Text { text }) => fenced("", text),
             Some(Shown::Failure { text }) => format!("*It did not work:*\n\n{}", fenced("", text)),
+            Some(Shown::Goal { claim, note }) => format!("*{}* {note}", claim.in_words()),
             Some(Shown::Unknown(_)) => String::new(),
         }
     }

@@ -131,7 +131,7 @@ async fn a_session_of_many_calls_never_forgets_and_never_grows() {
     let hashes = bench.model.seen().hashes.clone();
     let mut session = Session::default();
     let mut asked = 0;
-    let tools: Vec<_> = [false, true].map(|compacted| bench::toolbox().specs(compacted)).into();
+    let tools: Vec<_> = [false, true].map(|compacted| bench::toolbox().specs(compacted, false)).into();
     for (at, event) in events.iter().enumerate() {
         if matches!(event.fact, Fact::ResponseStarted { .. }) {
             assert!(matches!(session.next(), Some(Step::AskModel(_))), "{:?}", session.next());

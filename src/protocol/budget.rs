@@ -1,0 +1,120 @@
+//! What a session may spend before it stops.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cost, Time};
+
+/// What a session may spend, all of it together. Where nothing is said there is no limit.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Budget {
+    /// US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_usd: Option<Cost>,
+    /// Tokens, sent and received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// Times that the model is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_turns: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    /// At its end the turn ends, and what runs is stopped. Otherwise what runs comes to its end, and a person is asked.
+    #[serde(default, skip_serializing_if = "super::item::is_false")]
+    pub hard: bool,
+}
+
+/// The part of a budget that was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    Usd,
+    Tokens,
+    Turns,
+    Deadline,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A number as people write it: `50000`, `50_000`, `50k`, `1.5M`.
+///
+/// # Errors
+/// When it is none, or not more than 0.
+pub fn count(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no number; expected one such as 50000, 50k or 1.5M");
+    let plain = text.trim().replace('_', "");
+    let (digits, times) = match plain.char_indices().last() {
+        Some((at, 'k' | 'K')) => (plain.get(..at), 1e3),
+        Some((at, 'm' | 'M')) => (plain.get(..at), 1e6),
+        _ => (Some(plain.as_str()), 1.0),
+    };
+    let number: f64 = digits.unwrap_or_default().parse().map_err(|_| wrong())?;
+    let all = number * times;
+    // Beyond this not every whole number is one that a double has.
+    if !(1.0..=9e15).contains(&all) {
+        return Err(wrong());
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it was looked at just above"
+    )]
+    Ok(all.round() as u64)
+}
+
+/// A duration as people write it, in seconds: `90s`, `30m`, `1h 30m`.
+///
+/// # Errors
+/// When it is none, or shorter than a second.
+pub fn seconds(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no duration; expected one such as 90s, 30m or 1h30m");
+    let parsed: jiff::SignedDuration = text.trim().parse().map_err(|_| wrong())?;
+    u64::try_from(parsed.as_secs()).ok().filter(|seconds| *seconds > 0).ok_or_else(wrong)
+}
+
+/// Seconds as people read them.
+#[must_use]
+pub fn span(seconds: u64) -> String {
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let parts = [(hours, "h"), (minutes, "min"), (rest, "s")];
+    let words: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count} {unit}")).collect();
+    if words.is_empty() { "0 s".to_owned() } else { words.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_durations_are_read_as_people_write_them() {
+        for (text, expected) in [
+            ("50000", Some(50_000)),
+            ("50_000", Some(50_000)),
+            ("50k", Some(50_000)),
+            ("1.5M", Some(1_500_000)),
+        ] {
+            assert_eq!(count(text).ok(), expected, "{text}");
+        }
+        for text in ["", "k", "0", "-1", "many", "1e99", "NaN", "é"] {
+            assert!(count(text).unwrap_err().contains("50k"), "{text}");
+        }
+        for (text, expected) in
+            [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("1h 30m", 5400), (" 2h ", 7200)]
+        {
+            assert_eq!(seconds(text), Ok(expected), "{text}");
+        }
+        for text in ["", "30", "0s", "-5m", "soon", "10ms"] {
+            assert!(seconds(text).unwrap_err().contains("1h30m"), "{text}");
+        }
+        assert_eq!([0, 59, 60, 5400, 3601].map(span), ["0 s", "59 s", "1 min", "1 h 30 min", "1 h 1 s"]);
+    }
+
+    #[test]
+    fn what_a_newer_version_limits_is_no_limit_of_this_one() {
+        let budget: Budget = serde_json::from_str(r#"{"max_usd":2.5,"max_sighs":3}"#).unwrap();
+        assert_eq!(budget.max_usd.map(Cost::nano_usd), Some(2_500_000_000));
+        assert_eq!(serde_json::to_string(&budget).unwrap(), r#"{"max_usd":2.5}"#);
+        assert_eq!(serde_json::from_str::<Limit>(r#""sighs""#).unwrap(), Limit::Unknown);
+    }
+}

@@ -265,6 +265,7 @@ fn shape(shown: &Shown) -> String {
             indented("plan".to_owned(), &steps.collect::<Vec<_>>())
         }
         Shown::Image { path, width, height, .. } => format!("▣ {} {width}×{height}", path.display()),
+        Shown::Skill { name, place } => format!("✦ skill {name} ({})", place.display()),
         Shown::Text { text } => text.clone(),
         Shown::Failure { text } => format!("✗ {}", text.replace('\n', "\n  ")),
         Shown::Unknown(_) => "(a result of a newer version)".to_owned(),

@@ -7,8 +7,9 @@ use std::{
 
 use crate::config::{Stamp, rules};
 use crate::harness::{Place, Surroundings};
-use crate::protocol::{Item, Rule, SandboxMode, Settings};
+use crate::protocol::{Fact, Item, Rule, SandboxMode, Settings};
 use crate::sandbox::{SharedSandbox, network::Network};
+use crate::session::Session;
 
 use super::start::Start;
 
@@ -38,7 +39,7 @@ impl Around {
     ) -> Self {
         let kind = (settings.sandbox, start.has_network(settings));
         let sandboxes = Mutex::new(vec![(kind, sandbox)]);
-        Self { start, folder, sandboxes, network, rules_of: Mutex::default() }
+        Self { start, folder, sandboxes, network, rules_of: Mutex::default(), }
     }
 
     fn sandbox(&self, settings: &Settings) -> Result<SharedSandbox, String> {
@@ -68,6 +69,14 @@ impl Surroundings for Around {
         // Without a sandbox nothing of it can be said anew; what the model was told goes on to hold.
         let Ok(sandbox) = self.sandbox(settings) else { return Vec::new() };
         self.start.opening(settings, &sandbox).0
+    }
+
+    fn news(&self, session: &Session) -> Vec<Fact> {
+        self.start.skills_called_for(session)
+    }
+
+    fn allowed_by_skill(&self, name: &str) -> Vec<String> {
+        self.start.allowed_by(name)
     }
 
     fn keep(&self, rule: &Rule) -> Result<(), String> {

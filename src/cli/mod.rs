@@ -33,6 +33,8 @@ mod sandbox;
 mod screen;
 mod selftest;
 mod sessions;
+mod skills;
+mod skills_command;
 mod start;
 mod stdin;
 mod temporary;
@@ -144,6 +146,9 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(CommandArgs::Sessions { command }) => sessions::run(&start(&common)?, &command),
         Some(CommandArgs::Export(args)) => export::run(&start(&common)?, &args),
         Some(CommandArgs::Import(args)) => import::run(&start(&common)?, &args),
+        Some(CommandArgs::Skills { command }) => {
+            skills_command::run(&start(&common)?, &command).map(|()| ExitCode::SUCCESS)
+        }
         Some(CommandArgs::Permissions { command }) => {
             permissions::run(&start(&common)?, &command).map(|()| ExitCode::SUCCESS)
         }

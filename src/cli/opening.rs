@@ -40,6 +40,8 @@ impl Start {
         said.extend(left);
         let instructions = instructions::build(&files, self.config.instructions.max_bytes);
         said.extend(instructions.left_out.iter().map(|left_out| left_out.to_string()));
+        let (skills, about_skills) = self.skill_listing();
+        said.extend(about_skills);
         let now = jiff::Zoned::now();
         let opening = context::opening(&Opening {
             cwd: self.workspace.clone(),
@@ -59,6 +61,7 @@ impl Start {
                 Vec::new()
             },
             instructions,
+            skills,
         });
         (opening, said)
     }

@@ -9,6 +9,7 @@ pub mod hidden;
 pub mod instructions;
 mod permissions;
 pub mod prompt;
+pub mod skills;
 
 use std::path::PathBuf;
 
@@ -32,6 +33,8 @@ pub struct Opening {
     pub writable: Vec<PathBuf>,
     /// What the instruction files say, already within its budget.
     pub instructions: Instructions,
+    /// Which skills there are, already within its budget; empty for none.
+    pub skills: String,
 }
 
 /// What commands reach of the network.
@@ -70,6 +73,9 @@ pub fn opening(facts: &Opening) -> Vec<Item> {
     if !facts.instructions.text.is_empty() {
         items.push(item(Context::Instructions, facts.instructions.text.clone()));
     }
+    if !facts.skills.is_empty() {
+        items.push(item(Context::Skills, facts.skills.clone()));
+    }
     items.push(item(Context::Environment, environment::text(facts)));
     items
 }
@@ -87,6 +93,7 @@ mod tests {
             permissions: permissions::tests::permissions(),
             writable: Vec::new(),
             instructions: Instructions::default(),
+            skills: String::new(),
         }
     }
 
@@ -106,6 +113,8 @@ mod tests {
             kinds(&facts),
             [Context::System, Context::Permissions, Context::Instructions, Context::Environment]
         );
+        facts.skills = "<skills>".into();
+        assert_eq!(kinds(&facts)[3..], [Context::Skills, Context::Environment]);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub enum Shown {
     },
     /// A picture.
     Image { path: PathBuf, blob: BlobId, width: u32, height: u32 },
+    /// Instructions for a task were taken up. The place is their folder, as commands see it.
+    Skill { name: String, place: PathBuf },
     /// It did not work, or was not allowed; the text says why.
     Failure { text: String },
     /// Written by a newer version.

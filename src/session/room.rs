@@ -7,7 +7,7 @@
 
 use std::io;
 
-use crate::protocol::{Args, Content, Context, Item, Limits, TOKENS_PER_KB, Usage};
+use crate::protocol::{Args, Content, Context, Item, Limits, Shown, TOKENS_PER_KB, Usage};
 
 use super::Session;
 
@@ -40,6 +40,8 @@ pub enum Kind {
     Program,
     /// Instruction files.
     Instructions,
+    /// The list of skills, and those that were taken up.
+    Skills,
     /// Summaries of what was left out, and what holds beside them.
     Summary,
     /// What the person said.
@@ -225,9 +227,10 @@ impl Session {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Program,
         Self::Instructions,
+        Self::Skills,
         Self::Summary,
         Self::User,
         Self::Model,
@@ -239,6 +242,7 @@ impl Kind {
         match item {
             Item::Context { context, .. } => match context {
                 Context::Instructions => Self::Instructions,
+                Context::Skills | Context::Skill => Self::Skills,
                 Context::Summary | Context::State => Self::Summary,
                 Context::System
                 | Context::Permissions
@@ -249,6 +253,7 @@ impl Kind {
             Item::User { .. } => Self::User,
             Item::Assistant { .. } | Item::Reasoning { .. } | Item::Unknown(_) => Self::Model,
             Item::ToolCall { .. } => Self::Calls,
+            Item::ToolResult { shown: Shown::Skill { .. }, .. } => Self::Skills,
             Item::ToolResult { .. } => Self::Results,
         }
     }
@@ -259,6 +264,7 @@ impl Kind {
         match self {
             Self::Program => "program and tools",
             Self::Instructions => "instruction files",
+            Self::Skills => "skills",
             Self::Summary => "summaries",
             Self::User => "your messages",
             Self::Model => "answers and thoughts",
@@ -273,6 +279,7 @@ impl Kind {
         match self {
             Self::Program => "program",
             Self::Instructions => "instructions",
+            Self::Skills => "skills",
             Self::Summary => "summary",
             Self::User => "user",
             Self::Model => "model",

@@ -51,6 +51,13 @@ impl Toolbox {
         ])
     }
 
+    /// The same with one more.
+    #[must_use]
+    pub fn with(self, tool: Arc<dyn Tool>) -> Self {
+        let all = self.specs.iter().filter_map(|spec| self.tools.get(&spec.name)).cloned();
+        Self::new(all.chain([tool]).collect())
+    }
+
     /// The tool of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {

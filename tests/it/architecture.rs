@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("shell", "protocol sandbox secrets"),
     ("store", "protocol"),
     ("snapshot", "protocol"),
+    ("skills", ""),
     ("tools", "protocol patch shell sandbox"),
     ("harness", "protocol session policy patch context model sandbox secrets shell store snapshot tools"),
     ("headless", "protocol session"),

@@ -19,6 +19,7 @@ mod redaction;
 mod resume;
 mod sandbox;
 mod screen;
+mod skills;
 mod snapshots;
 mod steering;
 mod storage;

@@ -35,6 +35,10 @@ pub fn shrink(session: &Session, wanted: &Wanted) -> Option<Compaction> {
 
 /// A result that the model has answered to, cut to its ends; none where it is small.
 pub(super) fn old(item: &Item) -> Option<Item> {
+    // Of a skill that is in use nothing goes.
+    if matches!(item, Item::ToolResult { shown: Shown::Skill { .. }, .. }) {
+        return None;
+    }
     cut(item, SMALL, ENDS)
 }
 
@@ -95,9 +99,11 @@ fn outline(shown: &Shown) -> Shown {
             Shown::Patch { files: files.iter().map(bare).collect() }
         }
         Shown::Text { .. } => Shown::text(String::new()),
-        same @ (Shown::Plan { .. } | Shown::Image { .. } | Shown::Failure { .. } | Shown::Unknown(_)) => {
-            same.clone()
-        }
+        same @ (Shown::Plan { .. }
+        | Shown::Image { .. }
+        | Shown::Skill { .. }
+        | Shown::Failure { .. }
+        | Shown::Unknown(_)) => same.clone(),
     }
 }
 

@@ -141,7 +141,12 @@ impl Write for Messages {
                 self.system.push(text.clone());
             }
             Item::Context {
-                context: Context::Instructions | Context::Environment | Context::Summary | Context::Unknown,
+                context:
+                    Context::Instructions
+                    | Context::Environment
+                    | Context::Summary
+                    | Context::Skill
+                    | Context::Unknown,
                 text,
             } => {
                 self.user(vec![text_block(text)], out);

@@ -144,7 +144,12 @@ impl Write for Messages {
                 }
             }
             Item::Context {
-                context: Context::Instructions | Context::Environment | Context::Summary | Context::Unknown,
+                context:
+                    Context::Instructions
+                    | Context::Environment
+                    | Context::Summary
+                    | Context::Skill
+                    | Context::Unknown,
                 text,
             } => {
                 self.user(vec![text_part(text)], out);

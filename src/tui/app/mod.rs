@@ -21,7 +21,7 @@ use crate::tui::{
     approval::Approval,
     asked::Asked,
     composer::{Composer, Message},
-    host::{Answer, Question},
+    host::{Answer, KnownSkill, Question},
     keymap::Keymap,
     overlay::{Look, Overlay, Secret},
     prompts::{self, Prompt},
@@ -243,6 +243,11 @@ impl App {
                 self.overlays.iter_mut().for_each(|overlay| overlay.answer(&answer));
                 match &answer {
                     Answer::Themes(themes) => self.themes_read(themes),
+                    Answer::Skills { skills, .. } => {
+                        let named = |skill: &KnownSkill| (skill.name.clone(), skill.about.clone());
+                        self.composer.set_skills(skills.iter().map(named).collect());
+                        Vec::new()
+                    }
                     Answer::WouldRestore(prospect) => {
                         self.would_restore(prospect);
                         Vec::new()

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use ratatui::text::Line;
 
-use crate::protocol::{BlobId, By, Intent, Item, ProcessId, Rule, Shown};
+use crate::protocol::{BlobId, By, Intent, Item, ProcessId, Rule, Shown, printable};
 
 use super::{
     approval::{self, Decision},
@@ -204,6 +204,10 @@ impl Call {
             Shown::Patch { files } => patch::rows(files, if whole { usize::MAX } else { patch::SHORT }, view),
             Shown::Plan { explanation, steps } => plan::rows(explanation.as_deref(), steps, view),
             Shown::Image { path, width, height, .. } => image::rows(path, (*width, *height), view),
+            Shown::Skill { name, place } => {
+                let text = format!("Took up the skill {name} ({})", place.display());
+                view.prose("• ", view.theme.accent, &printable(&text), view.theme.plain)
+            }
             Shown::Text { text } => {
                 let text = output::cut(text, if whole { usize::MAX } else { WORDS });
                 view.prose("• ", view.theme.accent, &text, view.theme.plain)

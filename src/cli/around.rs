@@ -11,7 +11,7 @@ use crate::protocol::{Fact, Item, Rule, SandboxMode, Settings};
 use crate::sandbox::{SharedSandbox, network::Network};
 use crate::session::Session;
 
-use super::start::Start;
+use super::{news::News, start::Start};
 
 /// What a sandbox is known by: its mode, and whether its commands have a network.
 type Kind = (SandboxMode, bool);
@@ -26,6 +26,7 @@ pub(super) struct Around {
     network: Network,
     /// The settings file as it was when rules were last read from it.
     rules_of: Mutex<Stamp>,
+    news: Mutex<News>,
 }
 
 impl Around {
@@ -39,7 +40,7 @@ impl Around {
     ) -> Self {
         let kind = (settings.sandbox, start.has_network(settings));
         let sandboxes = Mutex::new(vec![(kind, sandbox)]);
-        Self { start, folder, sandboxes, network, rules_of: Mutex::default(), }
+        Self { start, folder, sandboxes, network, rules_of: Mutex::default(), news: Mutex::default() }
     }
 
     fn sandbox(&self, settings: &Settings) -> Result<SharedSandbox, String> {
@@ -72,7 +73,10 @@ impl Surroundings for Around {
     }
 
     fn news(&self, session: &Session) -> Vec<Fact> {
-        self.start.skills_called_for(session)
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut facts = news.of(&self.start, session);
+        facts.extend(self.start.skills_called_for(session));
+        facts
     }
 
     fn allowed_by_skill(&self, name: &str) -> Vec<String> {

@@ -21,6 +21,7 @@ mod login;
 mod machine;
 mod models;
 mod newer;
+mod news;
 mod online;
 mod opening;
 mod permissions;

@@ -11,6 +11,7 @@ mod docker;
 mod effects;
 mod faults;
 mod fuzz;
+mod instructions;
 mod kills;
 mod network;
 mod permissions;

@@ -35,6 +35,8 @@ pub(super) struct News {
     fresh: Vec<PathBuf>,
     /// Files that the model knows, as they were when they were last looked at.
     known: BTreeMap<PathBuf, (Stamp, String)>,
+    /// What may be an instruction file between the root and the working directory, as it was at the last look.
+    chain: BTreeMap<PathBuf, Vec<Stamp>>,
     /// Files that the person was told of, by what they held.
     said: BTreeSet<(PathBuf, String)>,
 }
@@ -59,6 +61,10 @@ impl News {
         }
         let root = &start.workspace;
         let mut found: Vec<PathBuf> = Vec::new();
+        if self.seen == 0 {
+            // Of these the conversation may hold nothing any more.
+            found.extend(session.touched.keys().map(|path| root.join(path)));
+        }
         for item in session.items.iter().skip(self.seen) {
             let Item::ToolResult { shown, .. } = &**item else { continue };
             match shown {
@@ -75,7 +81,6 @@ impl News {
             }
         }
         self.seen = session.items.len();
-        found.extend(session.touched.keys().map(|path| root.join(path)));
         for path in found {
             let folder = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
             let Some(folder) = folder.and_then(|folder| folder.canonicalize().ok()) else { continue };
@@ -153,6 +158,16 @@ impl News {
         }
         // Nothing of these is known: else what became of it is told as a difference.
         places.retain(|place| !place.files.iter().any(|file| told.contains_key(file)));
+        for place in instructions::candidates(Some(root), &start.workspace, &[start.home.config.clone()]) {
+            let stamps: Vec<Stamp> = place.files.iter().map(|file| Stamp::of(file)).collect();
+            let before = self.chain.insert(place.dir.clone(), stamps.clone());
+            // What was there at the first look is in the opening, or was left out of it with a word.
+            let new = before.is_some_and(|before| before != stamps);
+            let first = place.files.iter().zip(&stamps).find(|(_, stamp)| **stamp != Stamp::default());
+            if new && first.is_some_and(|(file, _)| !told.contains_key(file)) {
+                places.push(place);
+            }
+        }
         if places.is_empty() {
             return Vec::new();
         }

@@ -125,16 +125,15 @@ impl Start {
         let most = budget / 40;
         for skill in found.skills.iter().filter(|skill| !skill.only_person) {
             let place = if entries.len() < most { self.place(skill) } else { Ok(skill.folder.clone()) };
-            match place {
-                Ok(place) => entries.push(Entry {
-                    name: skill.name.clone(),
-                    description: skill.description.clone(),
-                    file: place.join(skills::SKILL),
-                }),
-                Err(error) => {
-                    said.push(format!("the skill `{}` can't be laid out for commands: {error}", skill.name))
-                }
-            }
+            let place = place.unwrap_or_else(|error| {
+                said.push(format!("commands don't see the files of the skill `{}`: {error}", skill.name));
+                skill.folder.clone()
+            });
+            entries.push(Entry {
+                name: skill.name.clone(),
+                description: skill.description.clone(),
+                file: place.join(skills::SKILL),
+            });
         }
         let listing = told::listing(&entries, budget);
         said.extend(listing.said());
@@ -155,9 +154,10 @@ impl Start {
             return Err(format!("the skill `{name}` is called for by the user alone, with `${name}`"));
         }
         let unread = |error: io::Error| format!("the skill `{name}` can't be read: {error}");
-        let place = self.place(skill).map_err(unread)?;
+        // The person was told at the beginning why commands can't see it, if they can't.
+        let place = self.place(skill).unwrap_or_else(|_| skill.folder.clone());
         let bytes = std::fs::read(place.join(skills::SKILL)).map_err(unread)?;
-        if let Some(why) = self.may_read(&place.join(skills::SKILL), &bytes) {
+        if let Some(why) = self.may_read(&skill.file(), &bytes) {
             return Err(format!("the skill `{name}` is not read: {why}"));
         }
         let text = String::from_utf8_lossy(&bytes);

@@ -107,3 +107,17 @@ async fn what_a_file_names_is_read_and_links_out_are_not() {
     assert!(request.find("the canary says") < request.find("Follow @docs"));
     assert!(run.stderr.contains("names @docs/out.md, which is not read: it is a link"), "{run:#?}");
 }
+
+#[tokio::test]
+async fn a_file_that_comes_while_the_session_works_is_told() {
+    let world = World::new([
+        add("AGENTS.md", "Written just now, the canary."),
+        Step::items([shell("true")]),
+        Step::text("done"),
+    ])
+    .await;
+    world.exec(&["go"]).await.expect(0);
+    let block = "# AGENTS.md instructions for";
+    let requests: Vec<String> = world.mock.requests().iter().map(said).collect();
+    assert_eq!(requests.iter().map(|request| request.matches(block).count()).collect::<Vec<_>>(), [0, 1, 1]);
+}

@@ -146,7 +146,9 @@ mod tests {
         let mut names: Vec<String> = archive
             .entries()
             .unwrap()
-            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .map(|entry| {
+                entry.unwrap().path().unwrap().display().to_string().trim_end_matches('/').to_owned()
+            })
             .collect();
         names.sort();
         assert_eq!(names, ["a-1", "a-1/scripts", "a-1/scripts/run.sh", "b-2", "b-2/link"]);

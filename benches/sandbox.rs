@@ -28,6 +28,7 @@ fn main() {
         disk: agent::sandbox::DISK,
         scratch: directory.path().join("scratch"),
         own: Vec::new(),
+        shown: Vec::new(),
         helper: helper.clone(),
         program: helper.clone(),
     };

@@ -276,6 +276,7 @@ fn shape(shown: &Shown) -> String {
         }
         Shown::Image { path, width, height, .. } => format!("▣ {} {width}×{height}", path.display()),
         Shown::Goal { claim, note } => format!("◎ {}{}", claim.in_words(), note_of(note)),
+        Shown::Skill { name, place } => format!("✦ skill {name} ({})", place.display()),
         Shown::Text { text } => text.clone(),
         Shown::Failure { text } => format!("✗ {}", text.replace('\n', "\n  ")),
         Shown::Unknown(_) => "(a result of a newer version)".to_owned(),

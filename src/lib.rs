@@ -37,7 +37,7 @@
 //! | start | `main`, [`cli`], `config` | read argv, environment and files; build; pick a face | hold logic |
 //! | faces | [`tui`], [`headless`] | turn updates into something seen, and input into commands | import the harness or the hands |
 //! | will | [`harness`] | the one task that makes things happen | draw, parse keys, print |
-//! | hands | [`model`], [`tools`], [`shell`], [`sandbox`], [`secrets`], [`store`], [`snapshot`], [`memory`] | touch the world, each behind one trait or struct | know sessions, approvals or faces |
+//! | hands | [`model`], [`tools`], [`shell`], [`sandbox`], [`secrets`], [`store`], [`snapshot`], [`skills`], [`memory`] | touch the world, each behind one trait or struct | know sessions, approvals or faces |
 //! | thought | [`session`], [`policy`], `context`, `patch` | decide; pure | do IO, read a clock, be async |
 //! | words | [`protocol`] | the vocabulary | import anything of ours |
 //!
@@ -77,6 +77,7 @@ pub mod model;
 pub mod sandbox;
 pub mod secrets;
 pub mod shell;
+pub mod skills;
 pub mod snapshot;
 pub mod store;
 pub mod tools;

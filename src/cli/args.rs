@@ -123,6 +123,11 @@ pub(super) enum CommandArgs {
         #[command(subcommand)]
         command: MemoryArgs,
     },
+    /// Look at the skills that there are, and take some from git repositories.
+    Skills {
+        #[command(subcommand)]
+        command: SkillsArgs,
+    },
     /// Look at what is allowed without asking, and take it back.
     Permissions {
         #[command(subcommand)]
@@ -536,6 +541,51 @@ pub(super) enum SandboxArgs {
         /// A command. One word is a whole command line.
         #[arg(value_name = "CMD", trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SkillsArgs {
+    /// List skills: what they are for, where they come from, and what is wrong with some.
+    List {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Those that are hidden by others of their name, and other versions, as well.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Print what a skill says.
+    Show {
+        /// Its name; NAME@VERSION for another version than the default one.
+        name: String,
+    },
+    /// Take all skills of a git repository, or of a folder in it, as they are now.
+    Add {
+        /// The repository, with a branch, tag or commit, and a folder in it, if you like.
+        #[arg(value_name = "URL[@REF][#FOLDER]")]
+        source: String,
+        /// Say what was taken as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch skills anew from where they came from. The version before stays.
+    Update {
+        /// Nothing: all of them.
+        names: Vec<String>,
+        /// Say what has changed as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a version the one that the bare name means.
+    Use {
+        #[arg(value_name = "NAME@VERSION")]
+        name: String,
+    },
+    /// Remove skills that came from git repositories, or single versions of them.
+    Rm {
+        #[arg(required = true, value_name = "NAME[@VERSION]")]
+        names: Vec<String>,
     },
 }
 

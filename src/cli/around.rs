@@ -7,10 +7,11 @@ use std::{
 
 use crate::config::{Stamp, rules};
 use crate::harness::{Place, Surroundings};
-use crate::protocol::{Item, Rule, SandboxMode, Settings};
+use crate::protocol::{Fact, Item, Rule, SandboxMode, Settings};
 use crate::sandbox::{SharedSandbox, network::Network};
+use crate::session::Session;
 
-use super::start::Start;
+use super::{news::News, start::Start};
 
 /// What a sandbox is known by: its mode, and whether its commands have a network.
 type Kind = (SandboxMode, bool);
@@ -25,6 +26,7 @@ pub(super) struct Around {
     network: Network,
     /// The settings file as it was when rules were last read from it.
     rules_of: Mutex<Stamp>,
+    news: Mutex<News>,
 }
 
 impl Around {
@@ -38,7 +40,7 @@ impl Around {
     ) -> Self {
         let kind = (settings.sandbox, start.has_network(settings));
         let sandboxes = Mutex::new(vec![(kind, sandbox)]);
-        Self { start, folder, sandboxes, network, rules_of: Mutex::default() }
+        Self { start, folder, sandboxes, network, rules_of: Mutex::default(), news: Mutex::default() }
     }
 
     fn sandbox(&self, settings: &Settings) -> Result<SharedSandbox, String> {
@@ -68,6 +70,17 @@ impl Surroundings for Around {
         // Without a sandbox nothing of it can be said anew; what the model was told goes on to hold.
         let Ok(sandbox) = self.sandbox(settings) else { return Vec::new() };
         self.start.opening(settings, &sandbox).0
+    }
+
+    fn news(&self, session: &Session) -> Vec<Fact> {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut facts = news.of(&self.start, session);
+        facts.extend(self.start.skills_called_for(session));
+        facts
+    }
+
+    fn allowed_by_skill(&self, name: &str) -> Vec<String> {
+        self.start.allowed_by(name)
     }
 
     fn keep(&self, rule: &Rule) -> Result<(), String> {

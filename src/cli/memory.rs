@@ -57,9 +57,8 @@ impl Start {
         })
     }
 
-    /// The tools of a session.
-    pub(super) fn tools(&self, session: SessionId) -> Toolbox {
-        let tools = Toolbox::builtin();
+    /// The tools of a session, with that for its memory where it has one.
+    pub(super) fn with_memory(&self, tools: Toolbox, session: SessionId) -> Toolbox {
         if !self.config.memory.read {
             return tools;
         }

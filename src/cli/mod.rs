@@ -23,6 +23,7 @@ mod machine;
 mod memory;
 mod models;
 mod newer;
+mod news;
 mod online;
 mod opening;
 mod permissions;
@@ -35,6 +36,8 @@ mod sandbox;
 mod screen;
 mod selftest;
 mod sessions;
+mod skills;
+mod skills_command;
 mod start;
 mod stdin;
 mod temporary;
@@ -152,6 +155,9 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(CommandArgs::Export(args)) => export::run(&start(&common)?, &args),
         Some(CommandArgs::Import(args)) => import::run(&start(&common)?, &args),
         Some(CommandArgs::Memory { command }) => memory::run(&start(&common)?, &command),
+        Some(CommandArgs::Skills { command }) => {
+            skills_command::run(&start(&common)?, &command).map(|()| ExitCode::SUCCESS)
+        }
         Some(CommandArgs::Permissions { command }) => {
             permissions::run(&start(&common)?, &command).map(|()| ExitCode::SUCCESS)
         }

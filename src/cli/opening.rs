@@ -4,10 +4,13 @@
 use std::{
     fs,
     io::{self, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use crate::config::{Backend, trust::Verdict};
+use crate::config::{
+    Backend,
+    trust::{Standing, Verdict},
+};
 use crate::context::{self, Opening, Permissions, Person, hidden, instructions};
 use crate::protocol::{Item, Settings};
 use crate::sandbox::SharedSandbox;
@@ -31,17 +34,13 @@ impl Start {
         let user = [self.home.config.clone()];
         let trust = &self.config.trust;
         let places = instructions::candidates(Some(&trust.root), &self.workspace, &user);
-        let read = |path: &Path| {
-            let own = path.starts_with(&self.home.config);
-            read_text(path, (!own).then_some(trust.root.as_path()))
-        };
-        let (files, mut said) = instructions::gather(&places, read);
-        let (files, left) = self.trusted(files);
-        said.extend(left);
+        let (files, mut said) = self.instructions_of(&places);
         let instructions = instructions::build(&files, self.config.instructions.max_bytes);
         said.extend(instructions.left_out.iter().map(|left_out| left_out.to_string()));
         let told = self.told_memory();
         said.extend(told.problems);
+        let (skills, about_skills) = self.skill_listing();
+        said.extend(about_skills);
         let now = jiff::Zoned::now();
         let opening = context::opening(&Opening {
             cwd: self.workspace.clone(),
@@ -62,40 +61,84 @@ impl Start {
             },
             instructions,
             memory: told.text,
+            skills,
         });
         (opening, said)
     }
 
+    /// The instruction files of these places, with what they name, as far as they may be read; and what the person
+    /// should know of them.
+    pub(super) fn instructions_of(
+        &self,
+        places: &[instructions::Place],
+    ) -> (Vec<instructions::File>, Vec<String>) {
+        let read = |path: &Path| self.instruction_text(path);
+        let (files, mut said) = instructions::gather(places, read);
+        // What nobody believes brings nothing along.
+        let (files, left) = self.trusted(files);
+        said.extend(left);
+        let known: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+        let (files, problems) = instructions::with_included(files, read);
+        said.extend(problems);
+        let mut all = Vec::new();
+        for file in files {
+            if known.contains(&file.path) {
+                all.push(file);
+                continue;
+            }
+            let (believed, left) = self.trusted(vec![file]);
+            all.extend(believed);
+            said.extend(left);
+        }
+        (all, said)
+    }
+
+    /// The text of an instruction file, if there is one that may be looked at.
+    pub(super) fn instruction_text(&self, path: &Path) -> io::Result<Option<String>> {
+        let own = path.starts_with(&self.home.config);
+        read_text(path, (!own).then_some(self.config.trust.root.as_path()))
+    }
+
     /// The instruction files that may be read, and what is to be said about the repository's.
-    fn trusted(&self, files: Vec<instructions::File>) -> (Vec<instructions::File>, Vec<String>) {
+    pub(super) fn trusted(&self, files: Vec<instructions::File>) -> (Vec<instructions::File>, Vec<String>) {
         let trust = &self.config.trust;
         let mut said = Vec::new();
         let mut kept = Vec::new();
         for file in files {
             let name = file.path.display();
             if !file.path.starts_with(&trust.root) || file.path.starts_with(&self.home.config) {
+                said.extend(hides(&file));
                 kept.push(file);
                 continue;
             }
             match (trust.verdict(&file.path, file.text.as_bytes()), self.person) {
-                (Verdict::Read, _) => kept.push(file),
+                (Verdict::Read, _) => {
+                    // Whoever was asked has seen it. Who trusts a directory whatever is in it has not.
+                    if trust.standing != Standing::Accepted {
+                        said.extend(hides(&file));
+                    }
+                    kept.push(file);
+                }
                 (Verdict::Leave, _) => said.push(format!("{name} is not read: the project is not trusted")),
                 (Verdict::Unasked, Person::Present) => {
                     said.push(format!("{name} is not read: nobody was asked about it as it is now"));
                 }
                 // Where nobody can be asked, whoever starts it has chosen the directory. What hides is said.
                 (Verdict::Unasked, Person::Absent) => {
-                    let hidden: Vec<String> =
-                        hidden::find(&file.text).iter().map(ToString::to_string).collect();
-                    if !hidden.is_empty() {
-                        said.push(format!("{name} has text that people don't see: {}", hidden.join(", ")));
-                    }
+                    said.extend(hides(&file));
                     kept.push(file);
                 }
             }
         }
         (kept, said)
     }
+}
+
+/// What hides in a file, if something does.
+fn hides(file: &instructions::File) -> Option<String> {
+    let hidden: Vec<String> = hidden::find(&file.text).iter().map(ToString::to_string).collect();
+    let name = file.path.display();
+    (!hidden.is_empty()).then(|| format!("{name} has text that people don't see: {}", hidden.join(", ")))
 }
 
 /// More than this is no instruction file. 1 MiB.

@@ -375,6 +375,17 @@ impl Host for Screen {
                     looked.map_or_else(failed, |prospect| Answer::WouldRewind { to, text, prospect })
                 });
             }
+            Question::Skills => {
+                let start = self.start.clone();
+                return Box::pin(async move {
+                    let looked = tokio::task::spawn_blocking(move || start.known_skills()).await;
+                    let failed = |error: tokio::task::JoinError| Answer::Failed {
+                        question,
+                        problem: error.to_string(),
+                    };
+                    looked.unwrap_or_else(failed)
+                });
+            }
             Question::Blob { blob, from, length } => self.part(blob, *from, *length),
             Question::Themes => Ok(Answer::Themes(themes::read(&self.start.home.themes()))),
             Question::Models => Ok(Answer::Models(models::choices(&self.start))),

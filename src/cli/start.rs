@@ -27,7 +27,7 @@ use crate::session::Session;
 use crate::shell::{self, Shell};
 use crate::snapshot::{self, Snapshots};
 use crate::store::{Blobs, Log, LogError, Sessions};
-use crate::tools::Workspace;
+use crate::tools::{Toolbox, Workspace, load_skill::LoadSkill};
 
 use super::{
     around::Around,
@@ -35,6 +35,7 @@ use super::{
     newer,
     online::Online,
     rehydrate,
+    skills::Library,
     temporary::Temporary,
 };
 
@@ -336,6 +337,13 @@ impl Start {
         config::own(&self.inputs).map(|config| config.rules(&self.workspace))
     }
 
+    /// What the model can do.
+    fn toolbox(&self, session: SessionId) -> Toolbox {
+        let library = Library(Arc::new(self.clone()));
+        let tools = Toolbox::builtin().with(Arc::new(LoadSkill { skills: Arc::new(library) }));
+        self.with_memory(tools, session)
+    }
+
     /// The rules that are kept, if the session knows of others.
     fn rules_read(&self, session: &Session) -> Vec<Fact> {
         let (rules, note) = match self.rules_now() {
@@ -529,7 +537,7 @@ impl Start {
 
     /// Where this program keeps its settings, keys and sessions: for neither commands nor file tools.
     fn own_places(&self) -> Vec<PathBuf> {
-        let Home { config, data, state } = &self.home;
+        let Home { config, data, state, .. } = &self.home;
         [config, data, state].map(|place| crate::tools::resolved(place)).into()
     }
 
@@ -576,6 +584,7 @@ impl Start {
             disk: self.config.session_disk << 20,
             scratch: scratch.join("scratch"),
             own: self.own_places(),
+            shown: self.shelf_place(),
             helper: sandbox::itself(&program, &written).map_err(lost)?,
             program,
         })
@@ -645,7 +654,7 @@ impl Start {
             tarball: (self.config.snapshots.tarball == TarballAt::Turn && ephemeral.is_none())
                 .then(|| folder.join(super::workspace::TARBALL)),
             models: self.models(),
-            tools: self.tools(id),
+            tools: self.toolbox(id),
             workspace,
             shell: shell.clone(),
             exits,

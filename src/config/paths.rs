@@ -12,6 +12,8 @@ pub struct Home {
     pub data: PathBuf,
     /// What may be lost without harm: logs, input history.
     pub state: PathBuf,
+    /// What can be made anew, and commands see a part of: copies of skills.
+    pub cache: PathBuf,
 }
 
 impl Home {
@@ -50,13 +52,19 @@ impl Home {
             config: place("XDG_CONFIG_HOME", ".config")?,
             data: place("XDG_DATA_HOME", ".local/share")?,
             state: place("XDG_STATE_HOME", ".local/state")?,
+            cache: place("XDG_CACHE_HOME", ".cache")?,
         })
     }
 
     /// Everything under one directory.
     #[must_use]
     pub fn below(dir: &Path) -> Self {
-        Self { config: dir.to_owned(), data: dir.to_owned(), state: dir.join("state") }
+        Self {
+            config: dir.to_owned(),
+            data: dir.to_owned(),
+            state: dir.join("state"),
+            cache: dir.join("cache"),
+        }
     }
 
     /// The user's settings.
@@ -75,6 +83,24 @@ impl Home {
     #[must_use]
     pub fn prompts(&self) -> PathBuf {
         self.config.join("prompts")
+    }
+
+    /// The person's own skills, a folder each.
+    #[must_use]
+    pub fn skills(&self) -> PathBuf {
+        self.config.join("skills")
+    }
+
+    /// Skills from git repositories.
+    #[must_use]
+    pub fn installed_skills(&self) -> PathBuf {
+        self.data.join("installed-skills")
+    }
+
+    /// Copies of skills for commands to see.
+    #[must_use]
+    pub fn shelf(&self) -> PathBuf {
+        self.cache.join("skills")
     }
 
     /// One folder a session.

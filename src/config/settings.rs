@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, de};
 
-use crate::context::instructions;
+use crate::context::{instructions, skills};
 use crate::memory;
 use crate::model::catalog::{ModelSettings, ProviderSettings};
 use crate::protocol::{Approval, Effort, ModelRef, SandboxMode, Snapshots, Verbosity};
@@ -64,6 +64,8 @@ pub struct Config {
     pub shell: ShellSettings,
     /// Instruction files (`AGENTS.md`).
     pub instructions: InstructionSettings,
+    /// Skills: instructions for special tasks, in folders with a `SKILL.md`.
+    pub skills: SkillSettings,
     /// States of the workspace, kept before and after each turn that may change files: what an undo puts back.
     pub snapshots: SnapshotSettings,
     /// How long sessions are kept.
@@ -168,6 +170,14 @@ pub struct InstructionSettings {
     pub max_bytes: usize,
 }
 
+/// Skills.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct SkillSettings {
+    /// Bytes that the list of skills may take of what the model is told at the beginning. 0: it is told of none.
+    pub max_bytes: usize,
+}
+
 /// What is known of a project.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
@@ -229,6 +239,7 @@ impl Default for Config {
             network: network::Settings::default(),
             shell: ShellSettings::default(),
             instructions: InstructionSettings::default(),
+            skills: SkillSettings::default(),
             snapshots: SnapshotSettings::default(),
             sessions: store::Keeping::default(),
             memory: memory::Settings::default(),
@@ -247,6 +258,12 @@ impl Default for Config {
 impl Default for InstructionSettings {
     fn default() -> Self {
         Self { max_bytes: instructions::DEFAULT_BUDGET }
+    }
+}
+
+impl Default for SkillSettings {
+    fn default() -> Self {
+        Self { max_bytes: skills::DEFAULT_BUDGET }
     }
 }
 

@@ -4,10 +4,14 @@
 //! and never in silence: the model finds a line in its place, the person gets a list.
 
 use std::{
+    collections::{BTreeMap, HashSet},
     fmt::{self, Write as _},
     io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
+    sync::Arc,
 };
+
+use crate::protocol::{Context, Item};
 
 /// The names of instruction files, most wanted first. A directory gives the first one that it has.
 pub const NAMES: [&str; 4] = ["AGENTS.override.md", "AGENTS.md", "CLAUDE.md", "GEMINI.md"];
@@ -74,7 +78,9 @@ pub fn candidates(root: Option<&Path>, cwd: &Path, user: &[PathBuf]) -> Vec<Plac
     own.chain(project).collect()
 }
 
-fn place(dir: &Path, names: &[&str]) -> Place {
+/// A directory that may have one of these files.
+#[must_use]
+pub fn place(dir: &Path, names: &[&str]) -> Place {
     Place { dir: dir.to_owned(), files: names.iter().map(|name| dir.join(name)).collect() }
 }
 
@@ -101,6 +107,177 @@ pub fn gather(
         }
     }
     (files, problems)
+}
+
+/// Files in files in files.
+const INCLUDED_DEEP: usize = 5;
+/// Files that one instruction file brings along, at most.
+const INCLUDED: usize = 20;
+
+/// Adds what the files name with `@path`, each before the file that names it: the nearer word is the file's own.
+///
+/// Paths are relative to the file that names them. A file comes once, so that a circle ends; a name without a file is
+/// no include. `read` decides what may be read: it gives nothing for a file that does not exist.
+pub fn with_included(
+    files: Vec<File>,
+    read: impl Fn(&Path) -> io::Result<Option<String>>,
+) -> (Vec<File>, Vec<String>) {
+    let (mut all, mut problems) = (Vec::new(), Vec::new());
+    let known: HashSet<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+    for file in files {
+        let mut seen = known.clone();
+        let mut count = 0;
+        include(&file, 0, &mut count, &mut seen, &read, &mut all, &mut problems);
+        all.retain(|kept: &File| kept.path != file.path);
+        all.push(file);
+    }
+    (all, problems)
+}
+
+fn include(
+    file: &File,
+    depth: usize,
+    count: &mut usize,
+    seen: &mut HashSet<PathBuf>,
+    read: &impl Fn(&Path) -> io::Result<Option<String>>,
+    all: &mut Vec<File>,
+    problems: &mut Vec<String>,
+) {
+    let folder = file.path.parent().unwrap_or(Path::new("/"));
+    for name in included(&file.text) {
+        let path = plain(&folder.join(name));
+        if seen.contains(&path) {
+            continue;
+        }
+        let mut passed = |why: &str| {
+            problems.push(format!("{} names @{name}, which is not read: {why}", file.path.display()));
+        };
+        match read(&path) {
+            Ok(Some(_)) if depth == INCLUDED_DEEP => passed("it is the sixth file in a row"),
+            Ok(Some(_)) if *count == INCLUDED => passed("there are too many of these"),
+            Ok(Some(text)) => {
+                seen.insert(path.clone());
+                *count += 1;
+                let found = File { path, text };
+                include(&found, depth + 1, count, seen, read, all, problems);
+                all.push(found);
+            }
+            // People are named that way as well.
+            Ok(None) => {}
+            Err(error) => passed(&error.to_string()),
+        }
+    }
+}
+
+/// The paths that a text names with `@`, outside of code.
+#[must_use]
+pub fn included(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut fence = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fence = !fence;
+            continue;
+        }
+        if fence {
+            continue;
+        }
+        // Every second part stands between backticks.
+        for part in line.split('`').step_by(2) {
+            let words = part
+                .split_whitespace()
+                .filter_map(|word| word.trim_start_matches(['(', '[', '"']).strip_prefix('@'));
+            names.extend(
+                words.map(|name| name.trim_end_matches([')', ']', '"', ',', ';', ':', '.', '!', '?'])),
+            );
+        }
+    }
+    names.retain(|name| !name.is_empty() && !name.starts_with(['~', '-']) && !names_twice(name));
+    names
+}
+
+fn names_twice(name: &str) -> bool {
+    // An address of a person or a package: `@a@b`, `@scope/name@1`.
+    name.contains('@')
+}
+
+/// A path without `.` and `..`, by its names alone.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+/// What the model was told of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// See [`mark`].
+    pub mark: String,
+    /// All of it, where it stands in the conversation as a whole.
+    pub text: Option<String>,
+}
+
+/// What a text is known by.
+#[must_use]
+pub fn mark(text: &str) -> String {
+    blake3::hash(text.trim_end().as_bytes()).to_hex().chars().take(16).collect()
+}
+
+/// What a conversation says of instruction files, by their paths. What was cut says nothing that could be compared.
+#[must_use]
+pub fn told(items: &[Arc<Item>]) -> BTreeMap<PathBuf, Told> {
+    let mut all = BTreeMap::new();
+    for item in items {
+        let Item::Context { context: Context::Instructions, text } = &**item else { continue };
+        if let Some((path, now)) = changed_head(text) {
+            all.insert(path, Told { mark: now, text: None });
+            continue;
+        }
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            let Some(path) = block_head(line) else { continue };
+            let mut rest = lines.clone();
+            if rest.next() != Some("") || rest.next() != Some("<INSTRUCTIONS>") {
+                continue;
+            }
+            let mut body = String::new();
+            for line in rest.by_ref().take_while(|line| *line != "</INSTRUCTIONS>") {
+                body.push_str(line);
+                body.push('\n');
+            }
+            lines = rest;
+            let whole = !body.lines().any(|line| line.starts_with("[CUT: "));
+            let mark = if whole { mark(&body) } else { String::new() };
+            all.insert(path, Told { mark, text: whole.then_some(body) });
+        }
+    }
+    all
+}
+
+/// The path in the first line of a file's block.
+fn block_head(line: &str) -> Option<PathBuf> {
+    let (name, dir) = line.strip_prefix("# ")?.split_once(" instructions for ")?;
+    Some(Path::new(dir).join(name))
+}
+
+/// What the model is told when a file has become another one: `what` says how.
+#[must_use]
+pub fn changed(path: &Path, now: &str, what: &str) -> String {
+    format!("{CHANGED}{}\" now=\"{now}\">\n{}\n</instructions_changed>", path.display(), what.trim_end())
+}
+
+const CHANGED: &str = "<instructions_changed path=\"";
+
+fn changed_head(text: &str) -> Option<(PathBuf, String)> {
+    let (path, rest) = text.strip_prefix(CHANGED)?.split_once("\" now=\"")?;
+    let (now, _) = rest.split_once("\">")?;
+    Some((path.into(), now.to_owned()))
 }
 
 /// Puts the files, farthest first, into one text of at most `budget` bytes of theirs.
@@ -212,6 +389,61 @@ mod tests {
         });
         assert_eq!(files, [file("/p/AGENTS.md", "p"), file("/p/a/b/GEMINI.md", "b")]);
         assert_eq!(problems, ["/p/a/b/AGENTS.md can't be read: it is a directory"]);
+    }
+
+    #[test]
+    fn what_a_file_names_is_read_before_it_and_circles_and_links_end() {
+        let on_disk = HashMap::from([
+            (
+                "/p/AGENTS.md",
+                "See @docs/style.md, @me and `@docs/code.md`.\n```\n@docs/code.md\n```\nAlso (@./docs/../more.md).",
+            ),
+            ("/p/docs/style.md", "@../AGENTS.md @deep.md"),
+            ("/p/docs/deep.md", "deep @style.md"),
+            ("/p/docs/code.md", "not read"),
+            ("/p/more.md", "@/etc/passwd @a@b @~/x"),
+        ]);
+        let read = |path: &Path| match path.to_str().unwrap() {
+            "/etc/passwd" => Err(io::Error::other("it is a link to a place outside of the repository")),
+            path => Ok(on_disk.get(path).map(|text| (*text).to_owned())),
+        };
+        let first = file("/p/AGENTS.md", on_disk["/p/AGENTS.md"]);
+        let (files, problems) = with_included(vec![first], read);
+        let paths: Vec<&str> = files.iter().map(|file| file.path.to_str().unwrap()).collect();
+        assert_eq!(paths, ["/p/docs/deep.md", "/p/docs/style.md", "/p/more.md", "/p/AGENTS.md"]);
+        assert_eq!(
+            problems,
+            [
+                "/p/more.md names @/etc/passwd, which is not read: it is a link to a place outside of the repository"
+            ]
+        );
+        // One names the next, without an end.
+        let read = |path: &Path| {
+            let number: usize = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+            Ok(Some(format!("@{}", number + 1)))
+        };
+        let (files, problems) = with_included(vec![file("/p/0", "@1")], read);
+        assert_eq!((files.len(), problems.len()), (1 + INCLUDED_DEEP, 1), "{problems:?}");
+        let wide: String = (1..40).map(|number| format!("@{number} ")).collect();
+        let (files, problems) = with_included(vec![file("/p/0", &wide)], |_| Ok(Some(String::new())));
+        assert_eq!((files.len(), problems.len()), (1 + INCLUDED, 39 - INCLUDED));
+    }
+
+    #[test]
+    fn what_was_told_is_read_from_the_conversation() {
+        let files =
+            [file("/p/AGENTS.md", "far\n"), file("/p/a/CLAUDE.md", "near\n\nend"), file("/q/AGENTS.md", "")];
+        let item = |text: String| Arc::new(Item::Context { context: Context::Instructions, text });
+        let first = item(build(&files[..2], 100).text);
+        let all = told(std::slice::from_ref(&first));
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[Path::new("/p/AGENTS.md")], Told { mark: mark("far"), text: Some("far\n".into()) });
+        assert_eq!(all[Path::new("/p/a/CLAUDE.md")].mark, mark("near\n\nend\n"));
+        let second = item(changed(Path::new("/p/AGENTS.md"), &mark("other"), "+other\n"));
+        let all = told(&[first, second]);
+        assert_eq!(all[Path::new("/p/AGENTS.md")], Told { mark: mark("other"), text: None });
+        let cut = item(build(&[file("/p/AGENTS.md", "one\ntwo\n")], 5).text);
+        assert_eq!(told(&[cut])[Path::new("/p/AGENTS.md")], Told { mark: String::new(), text: None });
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod hidden;
 pub mod instructions;
 mod permissions;
 pub mod prompt;
+pub mod skills;
 
 use std::path::PathBuf;
 
@@ -32,6 +33,8 @@ pub struct Opening {
     pub writable: Vec<PathBuf>,
     /// What the instruction files say, already within its budget.
     pub instructions: Instructions,
+    /// Which skills there are, already within its budget; empty for none.
+    pub skills: String,
     /// What earlier sessions have noted, within its budget; empty to say nothing.
     pub memory: String,
 }
@@ -72,6 +75,9 @@ pub fn opening(facts: &Opening) -> Vec<Item> {
     if !facts.instructions.text.is_empty() {
         items.push(item(Context::Instructions, facts.instructions.text.clone()));
     }
+    if !facts.skills.is_empty() {
+        items.push(item(Context::Skills, facts.skills.clone()));
+    }
     if !facts.memory.is_empty() {
         items.push(item(Context::Memory, facts.memory.clone()));
     }
@@ -92,6 +98,7 @@ mod tests {
             permissions: permissions::tests::permissions(),
             writable: Vec::new(),
             instructions: Instructions::default(),
+            skills: String::new(),
             memory: String::new(),
         }
     }
@@ -112,8 +119,9 @@ mod tests {
             kinds(&facts),
             [Context::System, Context::Permissions, Context::Instructions, Context::Environment]
         );
+        facts.skills = "<skills>".into();
         facts.memory = "<memory>".into();
-        assert_eq!(kinds(&facts)[3..], [Context::Memory, Context::Environment]);
+        assert_eq!(kinds(&facts)[3..], [Context::Skills, Context::Memory, Context::Environment]);
     }
 
     #[test]

@@ -69,7 +69,11 @@ fn shown(secrets: &Secrets, shown: Shown) -> Shown {
             let clean = |file: PatchedFile| PatchedFile { diff: clean(secrets, file.diff.clone()), ..file };
             Shown::Patch { files: files.into_iter().map(clean).collect() }
         }
-        same @ (Shown::Plan { .. } | Shown::Goal { .. } | Shown::Image { .. } | Shown::Unknown(_)) => same,
+        same @ (Shown::Plan { .. }
+        | Shown::Goal { .. }
+        | Shown::Image { .. }
+        | Shown::Skill { .. }
+        | Shown::Unknown(_)) => same,
     }
 }
 

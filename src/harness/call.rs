@@ -6,8 +6,9 @@ use std::{
     sync::Arc,
 };
 
+use crate::context::skills;
 use crate::policy::{self, Judgement, Policy};
-use crate::protocol::{By, CallId, Delta, Effects, Fact, Intent, Limits, SandboxMode};
+use crate::protocol::{Approval, By, CallId, Delta, Effects, Fact, Intent, Limits, SandboxMode};
 use crate::session::{Call, CallState};
 use crate::tools::{OutputSink, ToolCx};
 
@@ -65,7 +66,12 @@ impl Harness {
             // Whoever may start something may end it.
             Judgement::Allow(By::Policy)
         } else {
-            policy::judge(&intent, &policy, &self.session.rules)
+            match policy::judge(&intent, &policy, &self.session.rules) {
+                Judgement::Ask { .. } if self.needed_by_skill(&intent, &policy) => {
+                    Judgement::Allow(By::Policy)
+                }
+                judged => judged,
+            }
         };
         let mut effects = None;
         let judgement = match judgement {
@@ -101,6 +107,19 @@ impl Harness {
         }
         let calls = policy::effects::calls(command, workdir, &self.disk(intent));
         policy::limited(&calls, &self.session.rules, policy)
+    }
+
+    /// Whether a skill that the person called for says that it needs this command, and the command stays in the sandbox: then nobody is asked
+    /// who wants to be asked before everything. What leaves the sandbox is another matter, and so are rules that limit.
+    fn needed_by_skill(&self, intent: &Intent, policy: &Policy) -> bool {
+        let Intent::Command { command, escalated: false, shell: None, .. } = intent else { return false };
+        let careful =
+            policy.approval == Approval::Untrusted && policy.sandbox != SandboxMode::DangerFullAccess;
+        careful
+            && skills::in_use(&self.session.items).iter().filter(|skill| skill.by_person).any(|skill| {
+                let needs = self.surroundings.allowed_by_skill(&skill.name);
+                policy::needed(&needs, command)
+            })
     }
 
     /// Whether the person has refused the like so often in this turn that the answer is known.

@@ -32,6 +32,7 @@ impl Harness {
     pub(super) fn ask_model(&mut self, response: ResponseId) {
         self.read_rules();
         self.tell_permissions();
+        self.tell_news();
         self.watch_window();
         self.record(vec![Fact::ResponseStarted { response }]);
         let opened = match self.session.settings.clone() {

@@ -1,8 +1,11 @@
 //! What lies around a session and is not its own: where commands run, and where rules are kept.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::context::Permissions;
 use crate::protocol::{By, Fact, Item, Level, Rule, Settings};
 use crate::sandbox::{SharedSandbox, env::Vars};
+use crate::session::Session;
 
 use super::Harness;
 
@@ -17,6 +20,17 @@ pub trait Surroundings: Send + Sync {
     /// What the model is told at the beginning of a session under these settings, as it stands now. Empty: what it
     /// was told goes on to hold.
     fn opening(&self, _settings: &Settings) -> Vec<Item> {
+        Vec::new()
+    }
+
+    /// What the model is to be told before it is asked the next time, beside what it knows. Called before each request:
+    /// it has to cost little while there is nothing. What it gives is recorded, and is not given again.
+    fn news(&self, _session: &Session) -> Vec<Fact> {
+        Vec::new()
+    }
+
+    /// The calls that a skill says it needs, where the person's own word stands behind it.
+    fn allowed_by_skill(&self, _name: &str) -> Vec<String> {
         Vec::new()
     }
 
@@ -67,6 +81,20 @@ impl Harness {
     pub(super) fn tell_permissions(&mut self) {
         let renewed = self.permissions.renewed(&self.session.items);
         self.record(renewed.into_iter().map(Fact::item).collect());
+    }
+
+    /// Tells the model what is new around the session: skills that the person called for, instruction files.
+    pub(super) fn tell_news(&mut self) {
+        // A bug there costs the news, and not the session.
+        let news = catch_unwind(AssertUnwindSafe(|| self.surroundings.news(&self.session)));
+        let facts = news.unwrap_or_else(|_| {
+            let text = "looking for what is new crashed; this is a bug of the agent".to_owned();
+            vec![Fact::Noted { level: Level::Warning, text }]
+        });
+        if let Err(why) = self.try_record(facts) {
+            let text = format!("what is new can't be recorded, and the model is not told of it: {why}");
+            self.record(vec![Fact::Noted { level: Level::Warning, text }]);
+        }
     }
 
     /// Takes over the rules as they are kept now: who takes one back elsewhere means this session as well.

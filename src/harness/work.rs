@@ -2,7 +2,7 @@
 
 use tokio::task::{Id, JoinError};
 
-use crate::context::compact::Summary;
+use crate::context::{compact::Summary, skills};
 use crate::model::ModelError;
 use crate::protocol::{
     BlobId, CallId, Content, Delta, Fact, Item, Level, Moment, Price, ProcessId, ResponseId, ResponseOutcome,
@@ -200,7 +200,12 @@ impl Harness {
             facts.push(started(*process, call, command));
             exit = self.early.remove(process);
         }
-        let Output { content, shown, .. } = output;
+        let Output { mut content, shown, .. } = output;
+        if matches!(shown, Shown::Skill { .. })
+            && let Some(known) = skills::repeated(&self.session.items, &content)
+        {
+            content = vec![Content::text(known)];
+        }
         facts.push(Fact::item(Item::ToolResult { call: call.clone(), content, shown }));
         facts.extend(exit.map(ended));
         if let Err(why) = self.try_record(facts) {

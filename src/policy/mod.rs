@@ -11,6 +11,7 @@ mod grants;
 pub mod harmless;
 mod likeness;
 mod limits;
+mod needs;
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,7 @@ use crate::protocol::{Approval, By, Effects, FileChange, Intent, Rule, SandboxMo
 pub use grants::{own_programs, proposals, too_broad};
 pub use likeness::{alike, killed};
 pub use limits::limited;
+pub use needs::needed;
 
 /// Why a host that nobody has said anything of is not reached.
 pub const HOST_UNLISTED: &str = "it is in no list of allowed hosts (network.allow)";

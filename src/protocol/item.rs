@@ -73,6 +73,10 @@ pub enum Context {
     Summary,
     /// What holds beside it: the plan, files that were changed, commands that run.
     State,
+    /// Which skills there are.
+    Skills,
+    /// A skill that was called for, whole.
+    Skill,
     /// Written by a newer version.
     #[serde(other)]
     Unknown,

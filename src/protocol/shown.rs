@@ -42,6 +42,8 @@ pub enum Shown {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
     },
+    /// Instructions for a task were taken up. The place is their folder, as commands see it.
+    Skill { name: String, place: PathBuf },
     /// It did not work, or was not allowed; the text says why.
     Failure { text: String },
     /// Written by a newer version.

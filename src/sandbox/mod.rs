@@ -56,6 +56,9 @@ pub struct Settings {
     pub disk: u64,
     /// Directories of this program: its settings, keys and sessions. Commands neither read nor write them.
     pub own: Vec<PathBuf>,
+    /// Directories that commands may read, at the same path, although they may lie in one of these: copies of skills.
+    /// What comes into them later is seen as well. One that is not there is none.
+    pub shown: Vec<PathBuf>,
     /// What starts this program again, as the sandbox's helper: see [`itself`].
     pub helper: PathBuf,
     /// Where this program lies, for commands that call it by another name. May be gone, or another one.

@@ -88,6 +88,8 @@ impl Profile {
         profile.rule("What others obey later, there or not.", "deny", "file-write*", "OBEYED", obeyed);
         let own = settings.own.iter().map(|path| real(path));
         profile.rule("What is this program's own.", "deny", "file-read* file-write*", "OWN", own);
+        let shown = settings.shown.iter().map(|path| real(path));
+        profile.rule("Copies of skills.", "allow", "file-read*", "SHOWN", shown);
         profile.rule("What is the session's own.", "allow", "file-read* file-write*", "PRIVATE", private);
         let secrets = env::secrets().into_iter().flat_map(|path| [real(&path), path]);
         profile.rule("Credentials of tools.", "deny", "file-read* file-write*", "SECRET", secrets);
@@ -284,6 +286,7 @@ mod tests {
             disk: crate::sandbox::DISK,
             scratch: "/state/sessions/1/scratch".into(),
             own: vec!["/state".into(), "/config".into()],
+            shown: vec!["/config/cache/skills".into()],
             helper: "/helper".into(),
             program: "/programs/agent".into(),
         }

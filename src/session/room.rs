@@ -7,7 +7,7 @@
 
 use std::io;
 
-use crate::protocol::{Args, Content, Context, Item, Limits, TOKENS_PER_KB, Usage};
+use crate::protocol::{Args, Content, Context, Item, Limits, Shown, TOKENS_PER_KB, Usage};
 
 use super::Session;
 
@@ -40,6 +40,8 @@ pub enum Kind {
     Program,
     /// Instruction files.
     Instructions,
+    /// The list of skills, and those that were taken up.
+    Skills,
     /// Notes of earlier sessions.
     Memory,
     /// Summaries of what was left out, and what holds beside them.
@@ -227,9 +229,10 @@ impl Session {
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Program,
         Self::Instructions,
+        Self::Skills,
         Self::Memory,
         Self::Summary,
         Self::User,
@@ -242,6 +245,7 @@ impl Kind {
         match item {
             Item::Context { context, .. } => match context {
                 Context::Instructions => Self::Instructions,
+                Context::Skills | Context::Skill => Self::Skills,
                 Context::Memory => Self::Memory,
                 Context::Summary | Context::State => Self::Summary,
                 Context::System
@@ -253,6 +257,7 @@ impl Kind {
             Item::User { .. } => Self::User,
             Item::Assistant { .. } | Item::Reasoning { .. } | Item::Unknown(_) => Self::Model,
             Item::ToolCall { .. } => Self::Calls,
+            Item::ToolResult { shown: Shown::Skill { .. }, .. } => Self::Skills,
             Item::ToolResult { .. } => Self::Results,
         }
     }
@@ -263,6 +268,7 @@ impl Kind {
         match self {
             Self::Program => "program and tools",
             Self::Instructions => "instruction files",
+            Self::Skills => "skills",
             Self::Memory => "memory",
             Self::Summary => "summaries",
             Self::User => "your messages",
@@ -278,6 +284,7 @@ impl Kind {
         match self {
             Self::Program => "program",
             Self::Instructions => "instructions",
+            Self::Skills => "skills",
             Self::Memory => "memory",
             Self::Summary => "summary",
             Self::User => "user",

@@ -7,6 +7,7 @@ pub mod apply_patch;
 mod args;
 mod command;
 pub mod exec_command;
+pub mod load_skill;
 mod opened;
 mod places;
 pub mod recall;

@@ -59,10 +59,8 @@ impl Toolbox {
     /// The same with one more.
     #[must_use]
     pub fn with(self, tool: Arc<dyn Tool>) -> Self {
-        let mut all: Vec<Arc<dyn Tool>> =
-            self.specs.iter().filter_map(|spec| self.tools.get(&spec.name).cloned()).collect();
-        all.push(tool);
-        Self::new(all)
+        let all = self.specs.iter().filter_map(|spec| self.tools.get(&spec.name)).cloned();
+        Self::new(all.chain([tool]).collect())
     }
 
     /// The tool of this name.

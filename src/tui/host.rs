@@ -127,6 +127,8 @@ pub enum Question {
     Blob { blob: BlobId, from: u64, length: usize },
     /// The person's own themes.
     Themes,
+    /// The skills that can be called for.
+    Skills,
     /// The models to choose from.
     Models,
     /// A model by a name that a person typed, with the provider of this one if it has none.
@@ -173,6 +175,11 @@ pub enum Answer {
     },
     /// Their names and what their files say, or why those can't be read.
     Themes(Vec<(String, Result<String, String>)>),
+    Skills {
+        skills: Vec<KnownSkill>,
+        /// What is wrong with others, a sentence each.
+        problems: Vec<String>,
+    },
     Models(Vec<ModelChoice>),
     Model(ModelChoice),
     Rules(Vec<Rule>),
@@ -244,6 +251,16 @@ pub struct ModelChoice {
     /// What it can think with; may be empty.
     pub efforts: Vec<Effort>,
     pub verbosity: Option<Verbosity>,
+}
+
+/// A skill that can be called for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownSkill {
+    pub name: String,
+    /// What it is for.
+    pub about: String,
+    /// Where it comes from, in a word or two.
+    pub origin: String,
 }
 
 /// A work tree, and what differs in it.

@@ -38,8 +38,8 @@ mod stage_tests;
 
 pub use app::Recorded;
 pub use host::{
-    Answer, Connection, Host, Known, ModelChoice, News, Offer, Offered, Prospect, Question, Switch, Updates,
-    WorkTree,
+    Answer, Connection, Host, Known, KnownSkill, ModelChoice, News, Offer, Offered, Prospect, Question,
+    Switch, Updates, WorkTree,
 };
 pub use overlay::context_lines;
 pub use run::{Begin, Options, run};

@@ -53,6 +53,7 @@ pub(super) enum View {
     Changes,
     Context,
     Processes,
+    Skills,
 }
 
 /// All commands, with what they do and the words that they take.
@@ -81,6 +82,7 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("resume", "go on with another session", &[]),
     ("reveal", "show what [redacted:…] stands for", &[]),
     ("rewind", "go back to before an earlier message", &[]),
+    ("skills", "instructions for special tasks: which there are", &[]),
     ("status", "model, permissions, tokens, session", &[]),
     ("stop", "end a command that goes on, or all of them", &[]),
     ("theme", "colours", &["ansi", "light", "dark", "contrast", "auto"]),
@@ -151,6 +153,7 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
                 Run::Print(vec!["/undo, or /undo TURN: back to before that turn, such as 1".to_owned()])
             }
         },
+        "skills" => Run::Open(View::Skills),
         "status" => Run::Print(state(session, ground)),
         "stop" => stop(args.trim(), session),
         "theme" => Run::Theme(args.trim().to_owned()),
@@ -200,6 +203,7 @@ pub(super) fn help(keymap: &Keymap, prompts: &[Prompt]) -> Vec<String> {
     lines.extend(COMMANDS.iter().map(|(name, what, _)| line(&format!("/{name}"), what)));
     lines.extend(prompts.iter().map(|prompt| line(&format!("/{}", prompt.name), &prompt.spec().about)));
     lines.push(line("@", "find a file"));
+    lines.push(line("$", "call for a skill"));
     lines.push(line("!", "run a command as yourself, and show it to the model"));
     lines.push("Keys (/keys has all of them):".to_owned());
     let most = [

@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("shell", "protocol sandbox secrets"),
     ("store", "protocol"),
     ("snapshot", "protocol"),
+    ("skills", ""),
     ("tools", "protocol patch shell sandbox memory"),
     (
         "harness",

@@ -1,6 +1,7 @@
 //! What a repository brings along that a session would read: which files, what they are, and their hashes.
 
 use std::{
+    collections::VecDeque,
     fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -14,6 +15,11 @@ const MOST: usize = 2_000;
 const DEPTH: usize = 8;
 /// No file that a session reads is longer, in bytes. A longer one counts as one that can't be read.
 const LOOKED: usize = 1 << 20;
+/// Folders below the working directory that are looked into for instruction files, entries of each, and files that are
+/// found there, at most: a start takes milliseconds, also in a large tree.
+const NESTED_FOLDERS: usize = 200;
+const NESTED_ENTRIES: usize = 2_000;
+const NESTED_FILES: usize = 50;
 /// Bytes of a file that are kept to be looked at.
 const SHOWN: usize = 32 << 10;
 
@@ -64,15 +70,10 @@ pub(super) fn scan(root: &Path, cwd: &Path, skip: impl Fn(&Path) -> bool) -> Vec
     let mut dirs: Vec<&Path> = cwd.ancestors().take_while(|dir| dir.starts_with(root)).collect();
     dirs.reverse();
     for place in instructions::candidates(Some(root), cwd, &[]) {
-        // The first one that can be read hides the others.
-        for path in place.files.into_iter().filter(|path| path.symlink_metadata().is_ok()) {
-            let last = is_text(&path, root);
-            paths.push(path);
-            if last {
-                break;
-            }
-        }
+        first(&place, root, &mut paths);
     }
+    nested(root, cwd, &mut paths);
+    named(root, &mut paths);
     paths.retain(|path| !skip(path));
     let mut walk = Walk { paths, left: MOST, skip };
     for dir in dirs {
@@ -82,6 +83,68 @@ pub(super) fn scan(root: &Path, cwd: &Path, skip: impl Fn(&Path) -> bool) -> Vec
     }
     walk.paths.truncate(MOST);
     walk.paths.into_iter().filter_map(|path| look(path, root)).collect()
+}
+
+/// The files of a directory that a session would look at: the first one that can be read hides the others.
+fn first(place: &instructions::Place, root: &Path, paths: &mut Vec<PathBuf>) {
+    for path in place.files.iter().filter(|path| path.symlink_metadata().is_ok()) {
+        let last = is_text(path, root);
+        paths.push(path.clone());
+        if last {
+            break;
+        }
+    }
+}
+
+/// Instruction files below the working directory, which are read when a file beside them is touched. Those that are
+/// not found here, in a large tree, are not read either.
+fn nested(root: &Path, cwd: &Path, paths: &mut Vec<PathBuf>) {
+    let mut queue = VecDeque::from([cwd.to_owned()]);
+    let (mut looked, most) = (0, paths.len() + NESTED_FILES);
+    while let Some(folder) = queue.pop_front() {
+        looked += 1;
+        if looked > NESTED_FOLDERS || paths.len() >= most {
+            return;
+        }
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let mut inner = Vec::new();
+        let mut here = false;
+        for entry in entries.take(NESTED_ENTRIES).flatten() {
+            let name = entry.file_name();
+            here |= instructions::NAMES.iter().any(|known| name == *known);
+            let passed = name.as_encoded_bytes().starts_with(b".")
+                || ["node_modules", "target", "vendor", "dist", "build"].iter().any(|heap| name == *heap);
+            if !passed && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                inner.push(entry.path());
+            }
+        }
+        if here && folder != cwd {
+            first(&instructions::place(&folder, &instructions::NAMES), root, paths);
+        }
+        inner.sort();
+        queue.extend(inner);
+    }
+}
+
+/// What these files name with `@path`.
+fn named(root: &Path, paths: &mut Vec<PathBuf>) {
+    let text = |path: &Path| -> io::Result<Option<String>> {
+        if !is_text(path, root) {
+            return Ok(None);
+        }
+        let bytes = beginning(&path.canonicalize()?)?;
+        Ok(String::from_utf8(bytes).ok())
+    };
+    let mut files = Vec::new();
+    for path in paths.iter() {
+        if let Ok(Some(text)) = text(path) {
+            files.push(instructions::File { path: path.clone(), text });
+        }
+    }
+    let (all, _) = instructions::with_included(files, text);
+    paths.extend(
+        all.into_iter().map(|file| file.path).filter(|path| !paths.contains(path)).collect::<Vec<_>>(),
+    );
 }
 
 /// Whether a session would take this file for instructions, and so none after it.

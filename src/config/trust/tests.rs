@@ -214,3 +214,31 @@ fn decisions_about_several_repositories_are_kept_beside_each_other_and_damage_as
     fs::write(&file, "{").unwrap();
     assert_eq!(world.find().standing, Standing::Open);
 }
+
+#[test]
+fn instructions_further_down_and_those_that_are_named_are_seen_as_well() {
+    let world = World::new();
+    world.write("p/AGENTS.md", "See @docs/style.md and @../secret.md.").write("p/docs/style.md", "x");
+    world
+        .write("secret.md", "mine")
+        .write("p/sub/deep/er/CLAUDE.md", "@more.md")
+        .write("p/sub/deep/er/more.md", "y");
+    world.write("p/sub/node_modules/x/AGENTS.md", "nobody's").write("p/sub/.hidden/AGENTS.md", "nobody's");
+    world.decide(true);
+    let trust = world.find();
+    let found: Vec<String> = trust.files.iter().map(|file| trust.name(&file.path)).collect();
+    assert_eq!(found, ["AGENTS.md", "sub/deep/er/CLAUDE.md", "docs/style.md", "sub/deep/er/more.md"]);
+    for name in found {
+        assert_eq!(world.verdict(&format!("p/{name}")), Verdict::Read, "{name}");
+    }
+    world.write("p/docs/style.md", "changed");
+    assert_eq!(world.find().standing, Standing::Open);
+    // In a large tree not everything is looked at, and what was not is not believed.
+    for number in 0..300 {
+        fs::create_dir_all(world.path(&format!("p/sub/a{number:03}"))).unwrap();
+    }
+    world.write("p/sub/a299/AGENTS.md", "far").write("p/sub/a000/AGENTS.md", "near");
+    world.decide(true);
+    assert_eq!(world.verdict("p/sub/a000/AGENTS.md"), Verdict::Read);
+    assert_eq!(world.verdict("p/sub/a299/AGENTS.md"), Verdict::Unasked);
+}

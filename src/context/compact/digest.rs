@@ -63,7 +63,8 @@ fn line(item: &Item) -> Option<String> {
             }
             Shown::Image { path, .. } => format!("- looked at {}", path.display()),
             Shown::Failure { text } => format!("- did not work: {} ({call})", headline(text)),
-            Shown::Plan { .. } => return None,
+            // What is in use is told anew.
+            Shown::Plan { .. } | Shown::Skill { .. } => return None,
             Shown::Goal { claim, note } => format!("- said: {} ({})", claim.in_words(), headline(note)),
             Shown::Text { text } => format!("- {} ({call})", headline(text)),
             Shown::Unknown(_) => format!("- did something ({call})"),

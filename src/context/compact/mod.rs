@@ -25,6 +25,8 @@ use crate::session::{Session, Wanted};
 
 use piece::Pieces;
 
+use super::skills::in_use;
+
 pub use request::{Request, request};
 pub use shrink::shrink;
 pub use state::State;
@@ -55,6 +57,7 @@ pub struct Summary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Budget {
     pub messages: u64,
+    pub skills: u64,
     pub summary: u64,
     pub state: u64,
     pub tail: u64,
@@ -65,6 +68,7 @@ impl Budget {
         let room = session.limits().room() >> level.min(16);
         Self {
             messages: (room / 8).min(20_000),
+            skills: (room / 8).min(24_000),
             summary: (room / 10).min(8_000),
             state: (room / 16).min(4_000),
             tail: (room / 5).min(24_000),
@@ -120,6 +124,7 @@ fn at_level(
     let tail = piece::tail(session, budget.tail);
     let mut pieces = Pieces::new(items);
     opening(items, &pinned.opening, &mut pieces);
+    skills(session, tail, budget.skills, &mut pieces);
     messages(session, tail, budget.messages, &mut pieces);
     let (text, how) = match &summary.text {
         Some(text) => (piece::within(text, budget.summary, session), Means::Summary),
@@ -139,8 +144,14 @@ fn at_level(
 
 /// What the session begins with: as it stands now, or else as the model was last told.
 fn opening(items: &[Arc<Item>], now: &[Item], pieces: &mut Pieces<'_>) {
-    const KINDS: [Context; 5] =
-        [Context::System, Context::Permissions, Context::Instructions, Context::Memory, Context::Environment];
+    const KINDS: [Context; 6] = [
+        Context::System,
+        Context::Permissions,
+        Context::Instructions,
+        Context::Skills,
+        Context::Memory,
+        Context::Environment,
+    ];
     if now.is_empty() {
         for kind in KINDS {
             let told = |item: &Arc<Item>| matches!(**item, Item::Context { context, .. } if context == kind);
@@ -154,6 +165,37 @@ fn opening(items: &[Arc<Item>], now: &[Item], pieces: &mut Pieces<'_>) {
             Some(at) => pieces.keep(at..at + 1),
             None => pieces.add(item.clone()),
         }
+    }
+}
+
+/// The skills in use that the end does not hold, whole: the last one first, as far as they fit.
+fn skills(session: &Session, tail: usize, budget: u64, pieces: &mut Pieces<'_>) {
+    let context = |context, text| Item::Context { context, text };
+    let mut room = budget;
+    let (mut kept, mut gone) = (Vec::new(), Vec::new());
+    for skill in in_use(&session.items).into_iter().rev().filter(|skill| skill.at < tail) {
+        let item = context(Context::Skill, skill.text);
+        let cost = session.cost(&item);
+        if cost > room {
+            gone.push(skill.name);
+            continue;
+        }
+        room -= cost;
+        kept.push((skill.at, item));
+    }
+    for (at, item) in kept.into_iter().rev() {
+        match session.items.get(at) {
+            Some(old) if **old == item => pieces.keep(at..at + 1),
+            _ => pieces.add(item),
+        }
+    }
+    if !gone.is_empty() {
+        let text = format!(
+            "These skills were in use and are left out to save room: {}. Call load_skill again for those that are still \
+             needed.",
+            gone.join(", ")
+        );
+        pieces.add(context(Context::Notice, text));
     }
 }
 

@@ -35,6 +35,10 @@ pub fn shrink(session: &Session, wanted: &Wanted) -> Option<Compaction> {
 
 /// A result that the model has answered to, cut to its ends; none where it is small.
 pub(super) fn old(item: &Item) -> Option<Item> {
+    // Of a skill that is in use nothing goes.
+    if matches!(item, Item::ToolResult { shown: Shown::Skill { .. }, .. }) {
+        return None;
+    }
     cut(item, SMALL, ENDS)
 }
 
@@ -98,6 +102,7 @@ fn outline(shown: &Shown) -> Shown {
         same @ (Shown::Plan { .. }
         | Shown::Goal { .. }
         | Shown::Image { .. }
+        | Shown::Skill { .. }
         | Shown::Failure { .. }
         | Shown::Unknown(_)) => same.clone(),
     }

@@ -269,3 +269,51 @@ fn the_plan_is_there_whole_and_a_long_message_with_its_ends() {
     assert!(all.contains("- [x] look\\n- [>] mend"), "{all}");
     assert!(all.contains("begin long") && all.contains("long  finish"), "{all}");
 }
+
+#[test]
+fn skills_in_use_survive_whole_and_once_however_often_it_is_compacted() {
+    use crate::context::skills::{called_for, holds, in_use, loaded};
+    let text = |name: &str| loaded(name, "h", "/p", &format!("how to {name}. ").repeat(40));
+    let context = |text: String| Item::Context { context: Context::Skill, text };
+    let mut items = vec![system(), Item::user("The first message."), context(called_for(&text("review")))];
+    let [call, _] = called(1, 10);
+    let Item::ToolCall { call: id, .. } = &call else { panic!() };
+    let shown = Shown::Skill { name: "commit".into(), place: "/p".into() };
+    let result = Item::ToolResult { call: id.clone(), content: vec![Content::text(text("commit"))], shown };
+    items.extend([call, result]);
+    items.extend((2..60).flat_map(|id| called(id, 4_000)));
+    let mut session = session(40_000, items);
+    for round in 0..3 {
+        let summary = Summary { text: Some("done".into()), ..Summary::default() };
+        let compaction = build(&session, &wanted(Reason::Full), &Pinned::default(), &summary)
+            .expect("there is something to leave out");
+        let fact = Fact::Compacted(Box::new(compaction));
+        session.apply(&Event { seq: Seq(session.seq.0 + 1), at: Time::UNIX_EPOCH, fact });
+        let kept = in_use(&session.items);
+        let names: Vec<(&str, bool)> = kept.iter().map(|skill| (&*skill.name, skill.by_person)).collect();
+        assert_eq!(names, [("review", true), ("commit", false)], "round {round}");
+        assert!(holds(&session.items, "commit", "h"));
+        let all: String = session.items.iter().map(|item| serde_json::to_string(item).unwrap()).collect();
+        assert_eq!(all.matches("<skill ").count(), 2, "round {round}");
+        for item in (100 * (round + 1)..100 * (round + 1) + 50).flat_map(|id| called(id, 4_000)) {
+            session.apply(&Event {
+                seq: Seq(session.seq.0 + 1),
+                at: Time::UNIX_EPOCH,
+                fact: Fact::item(item),
+            });
+        }
+    }
+    // Where there is no room for them the model is told which they were.
+    let mut small = session.clone();
+    let settings = small.settings.clone().unwrap();
+    let settings = Settings { limits: Limits::new(6_000, 1_000), ..settings };
+    small.apply(&Event {
+        seq: Seq(small.seq.0 + 1),
+        at: Time::UNIX_EPOCH,
+        fact: Fact::Configured { settings },
+    });
+    let compaction = build(&small, &wanted(Reason::Full), &Pinned::default(), &Summary::default()).unwrap();
+    let all: String =
+        after(&small, &compaction).iter().map(|item| serde_json::to_string(item).unwrap()).collect();
+    assert!(all.contains("were in use and are left out to save room") || all.contains("<skill "), "{all}");
+}

@@ -146,6 +146,7 @@ impl Write for Messages {
                     | Context::Environment
                     | Context::Memory
                     | Context::Summary
+                    | Context::Skill
                     | Context::Unknown,
                 text,
             } => {

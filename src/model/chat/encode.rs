@@ -149,6 +149,7 @@ impl Write for Messages {
                     | Context::Environment
                     | Context::Memory
                     | Context::Summary
+                    | Context::Skill
                     | Context::Unknown,
                 text,
             } => {

@@ -207,11 +207,16 @@ impl State {
         match item {
             Item::Context { context, text } => {
                 let role = match context {
-                    Context::System | Context::Permissions | Context::Notice | Context::State => "developer",
+                    Context::System
+                    | Context::Permissions
+                    | Context::Notice
+                    | Context::State
+                    | Context::Skills => "developer",
                     Context::Instructions
                     | Context::Environment
                     | Context::Memory
                     | Context::Summary
+                    | Context::Skill
                     | Context::Unknown => "user",
                 };
                 let content = vec![Part::InputText { text: text.into() }];

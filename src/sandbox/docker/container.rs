@@ -24,7 +24,7 @@ use tokio::{io::AsyncReadExt as _, task::JoinHandle};
 use super::{
     endpoint::Endpoint,
     hijack::{self, Attached},
-    script,
+    script, shown,
 };
 
 /// Who the first process is: nobody that commands could signal.
@@ -111,6 +111,8 @@ pub(super) struct Blueprint {
     pub(super) seccomp: String,
     /// It goes on when nobody is connected to it any more.
     pub(super) keep: bool,
+    /// Directories that commands read beside the workspace.
+    pub(super) shown: Vec<PathBuf>,
 }
 
 /// A container that runs.
@@ -217,21 +219,25 @@ async fn watch(docker: Docker, id: String, line: Option<Attached>, ended: Arc<At
 }
 
 fn body(blueprint: &Blueprint) -> ContainerCreateBody {
-    let Blueprint { image, labels, workspace, home, owner, runner, memory, seccomp, keep } = blueprint;
+    let Blueprint { image, labels, workspace, home, owner, runner, memory, seccomp, keep, shown } = blueprint;
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let memory = (memory / 2).clamp(MEMORY.0, MEMORY.1);
     let scratch = SCRATCH.min(memory / 2);
     let tmpfs = |owner: (u32, u32), mode: &str| {
         format!("rw,nosuid,nodev,exec,size={scratch},uid={},gid={},mode={mode}", owner.0, owner.1)
     };
-    let private = [(PathBuf::from("/tmp"), tmpfs(*runner, "1777")), (home.clone(), tmpfs(*runner, "0700"))];
+    let private = [(PathBuf::from("/tmp"), tmpfs(*runner, "1777")), (home.clone(), tmpfs(*runner, "0711"))];
     let first = FIRST_USER.replace(':', ",gid=");
     let porter = format!("rw,nosuid,nodev,exec,size=1m,uid={first},mode=0755");
+    let read = format!("rw,nosuid,nodev,exec,size={},uid={first},mode=0755", shown::MOST + (16 << 20));
     let tmpfs: HashMap<String, String> = private
         .into_iter()
         .filter(|(path, _)| path != workspace)
         .map(|(path, options)| (text(&path), options))
         .chain([(PORTER.to_owned(), porter)])
+        .chain(
+            shown.iter().filter(|path| !path.starts_with(workspace)).map(|path| (text(path), read.clone())),
+        )
         .collect();
     let ulimit = |name: &str, most: i64| ResourcesUlimits {
         name: Some(name.to_owned()),

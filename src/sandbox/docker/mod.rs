@@ -36,11 +36,13 @@ pub(super) mod probe;
 mod scan;
 mod script;
 mod seccomp;
+mod shown;
 mod streams;
 mod tls;
 mod tunnel;
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -143,6 +145,8 @@ struct Room {
     inside: Inside,
     /// Brought in when it is needed.
     porter: Option<Porter>,
+    /// What it has of the directories that commands read beside the workspace.
+    shown: BTreeSet<PathBuf>,
 }
 
 impl Docker {
@@ -327,6 +331,7 @@ impl Inner {
             memory: info.mem_total.unwrap_or(4 << 30),
             seccomp: seccomp::profile(&architecture),
             keep: docker.keep,
+            shown: settings.shown.clone(),
         };
         let no_porter = porter::missing(&architecture);
         let carrier = Carrier::new(settings.workspace.clone(), settings.scratch.join("kept"));
@@ -453,12 +458,22 @@ impl Inner {
                 ),
             });
         }
-        state.room = Some(Room { container, inside, porter: None });
+        state.room = Some(Room { container, inside, porter: None, shown: BTreeSet::new() });
+        self.show(state).await;
         Ok(id)
     }
 
     fn owner(&self) -> Owner {
         Owner { ids: self.blueprint.owner, only_read: self.settings.mode == SandboxMode::ReadOnly }
+    }
+
+    /// Brings in what commands read beside the workspace. Without it they run all the same.
+    async fn show(&self, state: &mut State) {
+        let State { room: Some(room), carrier, .. } = state else { return };
+        let (id, folders) = (room.container.id.clone(), &self.settings.shown);
+        if let Err(error) = shown::bring(&self.client, &self.endpoint, &id, folders, &mut room.shown).await {
+            carrier.warn(format!("skills can't be brought into the container: {error}"));
+        }
     }
 
     fn lost(&self, state: &mut State) {
@@ -478,6 +493,7 @@ impl Inner {
         if before.as_ref() != Some(&now) {
             return Ok(());
         }
+        self.show(&mut state).await;
         let State { room: Some(room), carrier, .. } = &mut *state else { return Err(gone()) };
         let brought = match self.settings.mode {
             SandboxMode::ReadOnly => carrier.bring_in(&mut room.inside).await,

@@ -73,6 +73,9 @@ const SECRETS: &[&str] = &[
 pub(super) const EMPTY_DIRECTORY: &str = "/.empty-directory";
 pub(super) const EMPTY_FILE: &str = "/.empty-file";
 
+/// The same, with the way to what is shown in it.
+const WAYS: &str = "/.ways";
+
 /// What stands in the place of files that hold secrets.
 const MASK: &str = "/.hidden-file";
 
@@ -96,6 +99,8 @@ pub(super) struct Sources {
     system: Vec<Source>,
     links: Vec<(PathBuf, PathBuf)>,
     own: Vec<Source>,
+    /// Mounted last: they may lie in what is covered.
+    shown: Vec<Source>,
     proc: OwnedFd,
 }
 
@@ -150,6 +155,7 @@ impl Sources {
             // A tool that can't be opened is not there.
             own.extend(Source::new(tool, tool, RO | NODEV).map(|source| Source { optional: true, ..source }));
         }
+        let shown = plan.shown.iter().filter_map(|path| Source::new(path, path, RO | NODEV).ok()).collect();
         // The home lies under the tools in it, and a workspace in the home over both.
         own.sort_by_key(|source| source.to.components().count());
         // The kernel gives out a new /proc only where one can be seen already: here still the host's, and for the
@@ -158,7 +164,7 @@ impl Sources {
         fsconfig_set_string(context.as_fd(), "subset", "pid")?;
         let proc = mounted(&context, MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_NODEV)
             .map_err(|error| at("/proc", error))?;
-        Ok(Self { system, links, own, proc })
+        Ok(Self { system, links, own, shown, proc })
     }
 
     /// Makes them the root of this process and of everything that is started from it.
@@ -197,6 +203,10 @@ impl Sources {
             introduce("/etc/group", user, &format!("agent:x:{user}:\n"))?;
         }
         cover(plan)?;
+        for source in self.shown {
+            // Without it commands have no skills, and are none the worse for it.
+            drop(source.mount(&private));
+        }
         move_to(&self.proc, Path::new("/proc"))?;
         seal()
     }
@@ -311,6 +321,10 @@ fn cover(plan: &Plan) -> io::Result<()> {
     for path in system.chain(own) {
         // In trees that commands write there may be links of theirs, which lead to nothing that was meant.
         let nothing = match open_plain(&path).and_then(|opened| kind(&opened)) {
+            Ok(FileType::Directory) if plan.shown.iter().any(|shown| shown.starts_with(&path)) => {
+                ways(plan, &path)?;
+                Path::new(WAYS)
+            }
             Ok(FileType::Directory) => empty.0,
             Ok(_) => empty.1,
             // What commands could reach and can't be covered is no sandbox.
@@ -324,6 +338,14 @@ fn cover(plan: &Plan) -> io::Result<()> {
             Err(_) => continue,
         };
         Source::plain(nothing, &path, RO | NODEV)?.mount(&[])?;
+    }
+    Ok(())
+}
+
+/// Makes a directory that holds nothing but the ways to what is shown in a covered one.
+fn ways(plan: &Plan, covered: &Path) -> io::Result<()> {
+    for way in plan.shown.iter().filter_map(|shown| shown.strip_prefix(covered).ok()) {
+        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(Path::new(WAYS).join(way))?;
     }
     Ok(())
 }

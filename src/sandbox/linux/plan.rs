@@ -61,6 +61,8 @@ pub(super) struct Plan {
     pub(super) program: PathBuf,
     /// Directories of this program.
     pub(super) own: Vec<PathBuf>,
+    /// Directories that commands read, wherever they lie.
+    pub(super) shown: Vec<PathBuf>,
     /// Files of the user's tools that hold credentials.
     pub(super) secrets: Vec<PathBuf>,
 }
@@ -103,6 +105,7 @@ impl Plan {
             tools: outermost(tools),
             program: settings.program.clone(),
             own,
+            shown: settings.shown.iter().map(|path| real(path)).filter(|path| path.is_dir()).collect(),
             // By the names under which their tools are shown, and their own.
             secrets: env::secrets().into_iter().flat_map(|path| [real(&path), path]).collect(),
         })
@@ -166,7 +169,9 @@ impl Plan {
         for path in &self.writable {
             add("writable", path);
         }
-        for (key, paths) in [("tool", &self.tools), ("own", &self.own), ("secret", &self.secrets)] {
+        for (key, paths) in
+            [("tool", &self.tools), ("own", &self.own), ("shown", &self.shown), ("secret", &self.secrets)]
+        {
             for path in paths {
                 add(key, path);
             }
@@ -187,6 +192,7 @@ impl Plan {
             tools: Vec::new(),
             program: PathBuf::new(),
             own: Vec::new(),
+            shown: Vec::new(),
             secrets: Vec::new(),
         };
         for arg in rest {
@@ -202,6 +208,7 @@ impl Plan {
                 b"writable" => plan.writable.push(path),
                 b"tool" => plan.tools.push(path),
                 b"own" => plan.own.push(path),
+                b"shown" => plan.shown.push(path),
                 b"secret" => plan.secrets.push(path),
                 _ => return None,
             }
@@ -408,9 +415,10 @@ mod tests {
             tools in prop::collection::vec(path(), 0..3),
             program in path(),
             own in prop::collection::vec(path(), 0..3),
+            shown in prop::collection::vec(path(), 0..3),
             secrets in prop::collection::vec(path(), 0..3),
         ) {
-            let plan = Plan { write, network, workspace, writable, home, scratch, tools, program, own, secrets };
+            let plan = Plan { write, network, workspace, writable, home, scratch, tools, program, own, shown, secrets };
             prop_assert_eq!(Plan::from_args(&plan.to_args()), Some(plan));
         }
 

@@ -8,8 +8,8 @@ use crate::tui::{
     action::Action,
     host::{Prospect, Question, Switch},
     overlay::{
-        Back, Changes, Models, Overlay, Permissions, Processes, Reveal, Rewind, Room, Sessions, Themes, Undo,
-        conversation,
+        Back, Changes, Models, Overlay, Permissions, Processes, Reveal, Rewind, Room, Sessions, Skills,
+        Themes, Undo, conversation,
     },
     slash,
     theme::{self, Theme},
@@ -57,11 +57,16 @@ impl App {
                 self.overlays.push(Box::new(Permissions::new()));
                 vec![Action::Ask(Question::Rules)]
             }
+            slash::Run::Open(slash::View::Skills) => {
+                self.overlays.push(Box::new(Skills::new()));
+                vec![Action::Ask(Question::Skills)]
+            }
             slash::Run::Open(view) => {
                 self.overlays.push(match view {
                     slash::View::Context => Box::new(Room),
                     slash::View::Changes => Box::new(Changes::new()),
                     slash::View::Processes => Box::new(Processes::new()),
+                    slash::View::Skills => Box::new(Skills::new()),
                 });
                 Vec::new()
             }

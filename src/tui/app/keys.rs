@@ -87,6 +87,7 @@ impl App {
             }
             Reaction::Editor => vec![Action::Edit(self.composer.draft())],
             Reaction::WantFiles(query) => vec![Action::Files(query)],
+            Reaction::WantSkills => vec![Action::Ask(Question::Skills)],
             Reaction::Command { name, args } => self.command(&name, &args),
         }
     }

@@ -21,7 +21,7 @@ use crate::tui::{
     approval::Approval,
     asked::Asked,
     composer::{Composer, Message},
-    host::{Answer, Question},
+    host::{Answer, KnownSkill, Question},
     keymap::Keymap,
     overlay::{Look, OverBudget, Overlay, Secret},
     prompts::{self, Prompt},
@@ -249,6 +249,11 @@ impl App {
                     Answer::Themes(themes) => self.themes_read(themes),
                     Answer::Memory(lines) => {
                         self.transcript.say(lines.clone());
+                        Vec::new()
+                    }
+                    Answer::Skills { skills, .. } => {
+                        let named = |skill: &KnownSkill| (skill.name.clone(), skill.about.clone());
+                        self.composer.set_skills(skills.iter().map(named).collect());
                         Vec::new()
                     }
                     Answer::WouldRestore(prospect) => {

@@ -1,4 +1,4 @@
-//! The two popups: `/` commands with their arguments, and `@` files.
+//! The three popups: `/` commands with their arguments, `@` files, and `$` skills.
 //!
 //! A popup follows what is typed and never what is called up. Files are searched elsewhere: the popup says what
 //! it wants ([`Reaction::WantFiles`]) and shows what it is given.
@@ -34,6 +34,7 @@ pub(super) enum Kind {
     Commands,
     Arguments,
     Files { query: String, waiting: bool },
+    Skills,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,11 +80,46 @@ impl Composer {
     fn wanted_popup(&self) -> Option<Popup> {
         let body = self.buffer.body();
         let at = self.buffer.cursor();
-        slash(body, at, &self.commands).or_else(|| {
-            let start = at_word(body, at)?;
+        slash(body, at, &self.commands).or_else(|| self.skills_popup(body, at)).or_else(|| {
+            let start = at_word(body, at, '@')?;
             let kind = Kind::Files { query: body.slice(start + 1..at).to_owned(), waiting: true };
             Some(Popup { kind, range: start..at, rows: Vec::new(), selected: 0, moved: false })
         })
+    }
+
+    fn skills_popup(&self, body: &Fragment, at: usize) -> Option<Popup> {
+        let start = at_word(body, at, '$')?;
+        let typed = body.slice(start + 1..at);
+        let rows: Vec<Row> = best(typed, &self.skills, |(name, _)| name)
+            .into_iter()
+            .map(|((name, about), marks)| Row {
+                label: format!("${name}"),
+                about: about.clone(),
+                marks: marks.into_iter().map(|mark| mark + 1).collect(),
+                insert: name.clone(),
+                unfinished: false,
+            })
+            .collect();
+        (!rows.is_empty()).then_some(Popup {
+            kind: Kind::Skills,
+            range: start..at,
+            rows,
+            selected: 0,
+            moved: false,
+        })
+    }
+
+    /// Where the `$` of the word before the cursor stands.
+    pub(super) fn dollar(&self) -> Option<usize> {
+        at_word(self.buffer.body(), self.buffer.cursor(), '$')
+    }
+
+    /// The skills that can be called for, with what they are for.
+    pub fn set_skills(&mut self, skills: Vec<(String, String)>) {
+        self.skills = skills;
+        if self.dollar().is_some() && !self.is_normal() && self.search.is_none() {
+            self.refresh_popup();
+        }
     }
 
     /// The query of the file popup.
@@ -152,7 +188,7 @@ impl Composer {
             return None;
         }
         match popup.kind {
-            Kind::Files { .. } => {
+            Kind::Files { .. } | Kind::Skills => {
                 self.choose(true);
                 Some(Reaction::Consumed)
             }
@@ -176,6 +212,7 @@ impl Composer {
                 (format!("@{}", row.insert), !row.insert.contains(char::is_whitespace))
             }
             Kind::Files { .. } => (quoted(&row.insert), false),
+            Kind::Skills => (format!("${}", row.insert), false),
         };
         self.undo.close();
         self.edit(popup.range, text.as_str().into(), Cause::Other);
@@ -267,8 +304,8 @@ fn in_order(typed: &str, name: &str) -> Option<Vec<u32>> {
     typed.chars().map(|wanted| chars.find(|(_, char)| *char == wanted).map(|(at, _)| at)).collect()
 }
 
-/// Where the `@` of the word before the cursor stands.
-fn at_word(body: &Fragment, at: usize) -> Option<usize> {
+/// Where the sign (such as `@`) of the word before the cursor stands.
+fn at_word(body: &Fragment, at: usize, wanted: char) -> Option<usize> {
     let mut from = at.saturating_sub(REACH);
     while !body.text.is_char_boundary(from) {
         from += 1;
@@ -278,7 +315,7 @@ fn at_word(body: &Fragment, at: usize) -> Option<usize> {
         blank + near.get(blank..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
     });
     let word = near.get(start..)?;
-    let sign = word.find('@')?;
+    let sign = word.find(wanted)?;
     let before = word.get(..sign)?.chars().next_back();
     let opens =
         before.is_none_or(|char| matches!(char, '(' | '[' | '{' | '"' | '\'' | '`' | ',' | ':' | '!'));

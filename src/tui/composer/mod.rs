@@ -80,6 +80,8 @@ pub enum Reaction {
     Editor,
     /// Look for files; the answer goes to [`Composer::set_files`].
     WantFiles(String),
+    /// Look which skills there are; the answer goes to [`Composer::set_skills`].
+    WantSkills,
 }
 
 /// What the hints depend on beside the composer itself.
@@ -100,6 +102,8 @@ pub struct Composer {
     unsaved: Vec<String>,
     labels: Labels,
     commands: Vec<CommandSpec>,
+    /// Names of skills, with what they are for.
+    skills: Vec<(String, String)>,
     keymap: Keymap,
     popup: Option<Popup>,
     /// Where a popup was closed: it stays closed for that word.
@@ -130,6 +134,7 @@ impl Composer {
             unsaved: Vec::new(),
             labels: Labels::default(),
             commands: options.commands,
+            skills: Vec::new(),
             keymap: Keymap::default(),
             popup: None,
             dismissed: None,
@@ -171,6 +176,7 @@ impl Composer {
     fn press(&mut self, key: Key) -> Reaction {
         let before = (self.revision, self.buffer.cursor());
         let asked = self.file_query().map(str::to_owned);
+        let dollar = self.dollar();
         self.notice = None;
         self.quiet = false;
         self.next_last = Last::Other;
@@ -190,6 +196,9 @@ impl Composer {
             self.popup = None;
         }
         match reaction {
+            Reaction::Consumed if dollar.is_none() && self.dollar().is_some() && !self.is_normal() => {
+                Reaction::WantSkills
+            }
             Reaction::Consumed => self.wanted_files(asked.as_deref()).unwrap_or(Reaction::Consumed),
             reaction => reaction,
         }

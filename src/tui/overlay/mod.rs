@@ -16,6 +16,7 @@ mod reveal;
 mod rewind;
 mod secret;
 mod sessions;
+mod skills;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -56,6 +57,7 @@ pub(super) use reveal::Reveal;
 pub(super) use rewind::Rewind;
 pub(super) use secret::Secret;
 pub(super) use sessions::Sessions;
+pub(super) use skills::Skills;
 pub(super) use themes::Themes;
 pub(super) use transcript::Pager;
 pub(super) use trust::Trust;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use ratatui::text::Line;
 
-use crate::protocol::{BlobId, By, Intent, Item, ProcessId, Rule, Shown};
+use crate::protocol::{BlobId, By, Intent, Item, ProcessId, Rule, Shown, printable};
 
 use super::{
     approval::{self, Decision},
@@ -211,6 +211,10 @@ impl Call {
                     if whole { usize::MAX } else { WORDS },
                 );
                 view.prose("◎ ", view.theme.accent, &text, view.theme.plain)
+            }
+            Shown::Skill { name, place } => {
+                let text = format!("Took up the skill {name} ({})", place.display());
+                view.prose("• ", view.theme.accent, &printable(&text), view.theme.plain)
             }
             Shown::Text { text } => {
                 let text = output::cut(text, if whole { usize::MAX } else { WORDS });

@@ -166,6 +166,7 @@ impl Transcript {
             Some(Shown::Image { path: at, width, height, .. }) => {
                 format!("*image {} ({width}×{height})*", code(&path(at)))
             }
+            Some(Shown::Skill { name, .. }) => format!("*skill {}*", code(name)),
             Some(Shown::Text { text }) => fenced("", text),
             Some(Shown::Failure { text }) => format!("*It did not work:*\n\n{}", fenced("", text)),
             Some(Shown::Goal { claim, note }) => format!("*{}* {note}", claim.in_words()),

@@ -196,3 +196,25 @@ fn agent_sandbox_runs_in_a_container_and_leaves_none() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "oneagent\n", "{output:?}");
     assert_eq!(std::fs::read_to_string(workspace.join("out")).unwrap(), "two\n");
 }
+
+#[test]
+fn skills_are_there_and_can_not_be_changed_also_those_that_come_later() {
+    for mode in [SandboxMode::WorkspaceWrite, SandboxMode::ReadOnly] {
+        let shown = |workspace: &std::path::Path| workspace.with_file_name("shown");
+        let put = |folder: &std::path::Path, name: &str| {
+            let scripts = folder.join(name).join("scripts");
+            std::fs::create_dir_all(&scripts).unwrap();
+            std::fs::write(scripts.join("run.sh"), format!("echo {name} runs\n")).unwrap();
+        };
+        let Some(world) = World::with(mode, |workspace| put(&shown(workspace), "a-1")) else { return };
+        let folder = shown(&world.settings.workspace);
+        let place = folder.display();
+        let gave = world.run(&format!(
+            "sh {place}/a-1/scripts/run.sh; touch {place}/x {place}/a-1/x; rm -rf {place}/a-1; ls {place}"
+        ));
+        assert_eq!(gave.out, "a-1 runs\na-1\n", "{gave:?}");
+        put(&folder, "b-2");
+        assert_eq!(world.run(&format!("sh {place}/b-2/scripts/run.sh")).out, "b-2 runs\n");
+        assert_eq!(world.publish(), [] as [String; 0]);
+    }
+}

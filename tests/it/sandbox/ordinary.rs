@@ -258,3 +258,44 @@ fn every_layer_is_found_where_all_are_there() {
         .collect();
     assert!(missing.is_empty() && layers.len() == 8, "{layers:#?}");
 }
+
+#[test]
+fn what_is_shown_is_read_and_not_written_also_where_all_around_it_is_covered() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().canonicalize().unwrap();
+    let [own, shown] = ["workspace/.own", "workspace/.own/cache/skills"].map(|name| root.join(name));
+    let outer = root.join("shown");
+    for folder in [&root.join("outside"), &shown.join("a/scripts"), &outer.join("b")] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    std::fs::write(own.join("key"), "secret").unwrap();
+    std::fs::write(own.join("cache/other"), "secret").unwrap();
+    std::fs::write(shown.join("a/scripts/run.sh"), "echo it runs").unwrap();
+    std::fs::write(outer.join("b/text"), "text").unwrap();
+    let settings = super::world::settings(&root, SandboxMode::WorkspaceWrite);
+    let settings = agent::sandbox::Settings {
+        own: vec![own.clone(), own.clone()],
+        shown: vec![shown.clone(), outer.clone(), root.join("missing")],
+        ..settings
+    };
+    let Some(world) = World::at(directory, settings) else { return };
+    let script = format!(
+        "sh {0}/a/scripts/run.sh; cat {1}/b/text; echo; ls {2} {2}/cache; cat {2}/key {2}/cache/other; \
+         touch {0}/x {1}/x {2}/x; rm -r {0}/a; mv {2}/cache {2}/else",
+        shown.display(),
+        outer.display(),
+        own.display()
+    );
+    let gave = world.run(&script);
+    let expected = format!("it runs\ntext\n{0}:\ncache\n\n{0}/cache:\nskills\n", own.display());
+    assert_eq!(gave.out, expected, "{gave:?}");
+    assert!(
+        !gave.err.contains("secret") && gave.err.matches("Read-only file system").count() >= 4,
+        "{gave:?}"
+    );
+    // What comes later is seen, too.
+    std::fs::create_dir(shown.join("later")).unwrap();
+    std::fs::write(shown.join("later/text"), "later").unwrap();
+    assert_eq!(world.run(&format!("cat {}/later/text", shown.display())).out, "later");
+    assert!(shown.join("a/scripts/run.sh").exists() && own.join("key").exists());
+}

@@ -119,6 +119,7 @@ pub fn settings(root: &Path, mode: SandboxMode) -> Settings {
         disk: agent::sandbox::DISK,
         scratch: root.join("scratch"),
         own: Vec::new(),
+        shown: vec![root.join("shown")],
         helper: program(),
         program: program(),
     }

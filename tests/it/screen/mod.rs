@@ -17,6 +17,7 @@ mod rules;
 mod secrets;
 mod sessions;
 mod sizes;
+mod skills;
 mod terminal;
 mod themes;
 mod tmux;

@@ -8,6 +8,7 @@ use std::{
 
 use crate::policy::{self, Judgement, Policy};
 use crate::protocol::{By, CallId, Delta, Effects, Fact, Intent, Limits, SandboxMode};
+use crate::sandbox;
 use crate::session::{Call, CallState};
 use crate::tools::{OutputSink, ToolCx};
 
@@ -58,6 +59,11 @@ impl Harness {
             if let Some(hash) = disk::hash(&path) {
                 policy.scripts.insert(path, hash);
             }
+        }
+        if let Intent::Write { files } = &intent
+            && policy.sandbox != SandboxMode::DangerFullAccess
+        {
+            policy.configured = sandbox::obeyed(files, &policy.roots);
         }
         let judgement = if let Some(limited) = self.limited(&intent, &policy) {
             limited

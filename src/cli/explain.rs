@@ -137,6 +137,7 @@ pub(super) fn command(start: &Start, words: &[String], json: bool) -> Result<Exi
         sandbox: start.config.sandbox,
         roots: roots.clone(),
         scripts: std::collections::BTreeMap::new(),
+        configured: std::collections::BTreeSet::new(),
     };
     let intent = |escalated| Intent::Command {
         command: text.clone(),

@@ -8,6 +8,8 @@ mod check;
 mod clipboard;
 mod demo;
 mod docker;
+#[cfg(target_os = "linux")]
+mod docker_context;
 mod doctor;
 mod drafts;
 mod error;

@@ -9,6 +9,7 @@ use std::{
 use crate::context::skills;
 use crate::policy::{self, Judgement, Policy};
 use crate::protocol::{Approval, By, CallId, Delta, Effects, Fact, Intent, Limits, SandboxMode};
+use crate::sandbox;
 use crate::session::{Call, CallState};
 use crate::tools::{OutputSink, ToolCx};
 
@@ -59,6 +60,11 @@ impl Harness {
             if let Some(hash) = disk::hash(&path) {
                 policy.scripts.insert(path, hash);
             }
+        }
+        if let Intent::Write { files } = &intent
+            && policy.sandbox != SandboxMode::DangerFullAccess
+        {
+            policy.configured = sandbox::obeyed(files, &policy.roots);
         }
         let judgement = if let Some(limited) = self.limited(&intent, &policy) {
             limited

@@ -1,7 +1,7 @@
 //! Asking the model: one answer, however many tries it takes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
@@ -103,7 +103,7 @@ impl Harness {
             });
         let mut roots = vec![self.workspace.root.clone()];
         roots.extend(self.workspace.writable.iter().cloned());
-        Policy { approval, sandbox, roots, scripts: BTreeMap::new() }
+        Policy { approval, sandbox, roots, scripts: BTreeMap::new(), configured: BTreeSet::new() }
     }
 }
 

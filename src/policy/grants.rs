@@ -315,11 +315,12 @@ pub(super) fn for_command<'a>(
 }
 
 /// The grant under which a file may be changed.
-pub(super) fn for_file<'a>(file: &FileChange, rules: &'a [Rule]) -> Option<&'a Rule> {
+pub(super) fn for_file<'a>(file: &FileChange, policy: &Policy, rules: &'a [Rule]) -> Option<&'a Rule> {
     holding(rules).find(|rule| match &rule.grant {
         Grant::WriteBelow { path: root } => file_paths(file).all(|path| {
             let rest = path.strip_prefix(root);
-            below(path, root) && rest.is_ok_and(|rest| obeyed_by(rest).is_none())
+            let obeyed = policy.configured.contains(path) || rest.is_ok_and(|rest| obeyed_by(rest).is_some());
+            below(path, root) && !obeyed
         }),
         Grant::CommandPrefix { .. }
         | Grant::Script { .. }

@@ -86,7 +86,7 @@ fn begins(call: &Call, words: &[String]) -> Option<Sure> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::protocol::SandboxMode;
@@ -110,6 +110,7 @@ mod tests {
             sandbox: SandboxMode::WorkspaceWrite,
             roots: vec![],
             scripts: BTreeMap::new(),
+            configured: BTreeSet::new(),
         };
         let calls: Vec<Call> = calls.iter().map(|text| call(text)).collect();
         match limited(&calls, &rules, &policy) {

@@ -14,7 +14,7 @@ mod limits;
 mod needs;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Component, Path, PathBuf},
 };
 
@@ -47,6 +47,9 @@ pub struct Policy {
     pub roots: Vec<PathBuf>,
     /// The BLAKE3 hashes of programs in the workspace that rules may be bound to. One that is not here has no rule.
     pub scripts: BTreeMap<PathBuf, String>,
+    /// Of the files that the call changes, those that other programs obey although their names don't say so: what the
+    /// user has configured does. As absolute paths.
+    pub configured: BTreeSet<PathBuf>,
 }
 
 /// What becomes of a call.
@@ -157,7 +160,7 @@ fn judge_write(files: &[FileChange], policy: &Policy, rules: &[Rule]) -> Judgeme
         }
         // Inside by its name and outside in truth: a link leads out, and no grant spoke of where it leads.
         let misleading = file.outside && file_paths(file).all(|path| policy.holds(path));
-        match grants::for_file(file, rules) {
+        match grants::for_file(file, policy, rules) {
             Some(rule) if !misleading => {
                 used.get_or_insert(rule);
             }
@@ -214,6 +217,9 @@ impl Policy {
 
     /// Who obeys what lies there, as seen from the root that it is below.
     fn obeyed(&self, path: &Path) -> Option<&'static str> {
+        if self.configured.contains(path) {
+            return Some("git or another program, because of what is configured,");
+        }
         let roots = self.roots.iter().filter(|root| below(path, root));
         let mut seen = roots.filter_map(|root| path.strip_prefix(root).ok()).map(obeyed_by);
         let first = seen.next()?;

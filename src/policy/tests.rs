@@ -5,7 +5,13 @@ use Approval::{Never, OnRequest, Untrusted};
 use SandboxMode::{DangerFullAccess, ReadOnly, WorkspaceWrite};
 
 fn policy(approval: Approval, sandbox: SandboxMode) -> Policy {
-    Policy { approval, sandbox, roots: vec!["/ws".into(), "/extra".into()], scripts: BTreeMap::new() }
+    Policy {
+        approval,
+        sandbox,
+        roots: vec!["/ws".into(), "/extra".into()],
+        scripts: BTreeMap::new(),
+        configured: BTreeSet::new(),
+    }
 }
 
 fn command(text: &str, escalated: bool) -> Intent {
@@ -468,5 +474,29 @@ fn a_host_is_reached_by_its_own_rule_whoever_is_asked_and_else_only_by_asking() 
             shell: None,
         };
         assert!(!matches!(judge(&command, &policy, &given), Judgement::Allow(_)));
+    }
+}
+
+#[test]
+fn a_file_that_a_configuration_makes_obeyed_is_asked_for_whatever_was_granted() {
+    let policy = Policy {
+        configured: [PathBuf::from("/ws/.githooks/pre-commit")].into(),
+        ..policy(OnRequest, WorkspaceWrite)
+    };
+    let written = |path: &str| Intent::Write {
+        files: vec![FileChange {
+            path: path.into(),
+            operation: FileOperation::Add,
+            moved_to: None,
+            outside: false,
+            diff: String::new(),
+        }],
+    };
+    let granted = rules(&[Grant::WriteBelow { path: "/ws".into() }]);
+    for rules in [&[][..], &granted] {
+        let asked = judge(&written("/ws/.githooks/pre-commit"), &policy, rules);
+        let Judgement::Ask { reason } = asked else { panic!("{asked:?}") };
+        assert!(reason.contains("/ws/.githooks/pre-commit, which git"), "{reason}");
+        assert!(matches!(judge(&written("/ws/.githooks/other"), &policy, rules), Judgement::Allow(_)));
     }
 }

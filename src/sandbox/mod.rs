@@ -3,6 +3,7 @@
 //! It knows nothing of terminals, tools or sessions, so that every backend shares one path for output and input.
 
 pub mod attempt;
+mod configured;
 #[cfg(target_os = "linux")]
 mod docker;
 pub mod env;
@@ -22,6 +23,7 @@ use crate::protocol::{CallId, SandboxMode};
 
 use self::network::Network;
 
+pub use configured::obeyed;
 #[cfg(target_os = "linux")]
 pub use docker::DockerSettings;
 pub use git::Git;

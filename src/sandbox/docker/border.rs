@@ -24,6 +24,8 @@ pub(super) enum Verdict {
     Kept(&'static str),
     /// It stays inside, because of its name.
     Odd,
+    /// It stays inside, for outside it is what commands don't see.
+    Hidden,
 }
 
 /// What a file of git must hold.
@@ -44,16 +46,16 @@ pub(super) enum Form {
 /// Files that are looked at are not longer.
 pub(super) const LONGEST: u64 = 64 << 20;
 
-/// What becomes of `path`, which was changed inside to something of this `kind`. `repository`: the workspace has a
-/// `.git` directory outside.
-pub(super) fn verdict(path: &Path, kind: Kind, repository: bool) -> Verdict {
+/// What becomes of `path`, which was changed inside to something of this `kind`. `below`: what it is called in the
+/// repository that it is a part of outside.
+pub(super) fn verdict(path: &Path, kind: Kind, below: Option<&Path>) -> Verdict {
     let text = path.to_string_lossy();
     if path.as_os_str().as_bytes().iter().any(u8::is_ascii_control) || printable(&text) != text {
         return Verdict::Odd;
     }
-    match path.strip_prefix(".git") {
-        Ok(below) if repository => of_git(below, kind),
-        _ => obeyed_by(path).map_or(Verdict::Out, Verdict::Kept),
+    match below {
+        Some(below) => of_git(below, kind),
+        None => obeyed_by(path).map_or(Verdict::Out, Verdict::Kept),
     }
 }
 
@@ -73,19 +75,37 @@ fn of_git(path: &Path, kind: Kind) -> Verdict {
     }
 }
 
-/// Whether the content of the file at `path` has its form, beside a `.git` at `repository`. What is longer than
-/// [`LONGEST`] is looked at elsewhere.
-pub(super) fn is_formed(form: Form, path: &Path, content: &[u8], repository: &Path) -> bool {
+/// What an index of the container's says, as it may come out to the repository at `git`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Staged {
+    /// Nothing else than the one there.
+    Same,
+    /// This, without what git would believe of files without a look at them.
+    Honest(Vec<u8>),
+}
+
+/// Reads an index.
+///
+/// # Errors
+/// When it must not take the place of the user's: why.
+pub(super) fn staged(content: &[u8], git: &Path) -> Result<Staged, &'static str> {
+    // Those are the user's own files.
+    let config = std::fs::read(git.join("config")).unwrap_or_default();
+    let theirs = std::fs::read(git.join("index")).ok();
+    let id_length = content::id_length(&config);
+    let says = index::digest(content, id_length)?;
+    if theirs.as_ref().is_some_and(|theirs| index::digest(theirs, id_length).as_ref() == Ok(&says)) {
+        return Ok(Staged::Same);
+    }
+    index::may_replace(content, theirs.as_deref(), id_length)?;
+    index::distrusted(content, theirs.as_deref(), id_length).map(Staged::Honest)
+}
+
+/// Whether the content of the file at `path` has its form. What is longer than [`LONGEST`] is looked at elsewhere, and
+/// so is an index, by [`staged`].
+pub(super) fn is_formed(form: Form, path: &Path, content: &[u8]) -> bool {
     match form {
-        Form::Object | Form::Pack => false,
-        Form::Index => {
-            // Those are the user's own files.
-            let config = std::fs::read(repository.join("config")).unwrap_or_default();
-            let theirs = std::fs::read(repository.join("index")).ok();
-            let id_length = content::id_length(&config);
-            index::digest(content, id_length).is_ok()
-                && index::may_replace(content, theirs.as_deref(), id_length).is_ok()
-        }
+        Form::Object | Form::Pack | Form::Index => false,
         Form::Head => content::is_head(content),
         Form::Reference => content::id(content).is_some(),
         Form::PackedReferences => content::packed(content).is_some(),
@@ -100,6 +120,11 @@ pub(super) fn is_formed(form: Form, path: &Path, content: &[u8], repository: &Pa
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn judged(path: &str, kind: Kind) -> Verdict {
+        let path = Path::new(path);
+        verdict(path, kind, path.strip_prefix(".git").ok())
+    }
 
     const OBJECT: &str = "23456789abcdef0123456789abcdef01234567ab";
 
@@ -131,12 +156,12 @@ mod tests {
             ("a\nb", Verdict::Odd),
             ("a\u{202e}b", Verdict::Odd),
         ] {
-            assert_eq!(verdict(Path::new(path), Kind::File, true), expected, "{path}");
+            assert_eq!(judged(path, Kind::File), expected, "{path}");
         }
         for path in [".git/HEAD", object.as_str()] {
-            assert_eq!(verdict(Path::new(path), Kind::File, false), git, "{path}: there was no repository");
+            assert_eq!(verdict(Path::new(path), Kind::File, None), git, "{path}: there was no repository");
         }
-        assert_eq!(verdict(Path::new(".git/refs/heads/x"), Kind::Other, true), git, "a link");
-        assert_eq!(verdict(Path::new(".git"), Kind::Directory, true), Verdict::Out);
+        assert_eq!(judged(".git/refs/heads/x", Kind::Other), git, "a link");
+        assert_eq!(judged(".git", Kind::Directory), Verdict::Out);
     }
 }

@@ -40,6 +40,8 @@ const FILE_SIZE: i64 = 16 << 30;
 const MEMORY: (i64, i64) = (1 << 30, 8 << 30);
 /// Bytes of HOME and of /tmp at most.
 const SCRATCH: i64 = 2 << 30;
+/// What /dev/shm takes at most.
+const SHARED: i64 = 64 << 20;
 
 /// What is empty inside: what engines cover themselves, and all that there is to be read of the machine.
 const MASKED: &[&str] = &[
@@ -226,7 +228,12 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
     let tmpfs = |owner: (u32, u32), mode: &str| {
         format!("rw,nosuid,nodev,exec,size={scratch},uid={},gid={},mode={mode}", owner.0, owner.1)
     };
-    let private = [(PathBuf::from("/tmp"), tmpfs(*runner, "1777")), (home.clone(), tmpfs(*runner, "0711"))];
+    let private = [
+        (PathBuf::from("/tmp"), tmpfs(*runner, "1777")),
+        (PathBuf::from("/var/tmp"), tmpfs(*runner, "1777")),
+        (home.clone(), tmpfs(*runner, "0711")),
+    ];
+    let shared = format!("rw,nosuid,nodev,exec,size={SHARED},mode=1777");
     let first = FIRST_USER.replace(':', ",gid=");
     let porter = format!("rw,nosuid,nodev,exec,size=1m,uid={first},mode=0755");
     let read = format!("rw,nosuid,nodev,exec,size={},uid={first},mode=0755", shown::MOST + (16 << 20));
@@ -234,7 +241,8 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
         .into_iter()
         .filter(|(path, _)| path != workspace)
         .map(|(path, options)| (text(&path), options))
-        .chain([(PORTER.to_owned(), porter)])
+        // The engine's own has other rights: programs that were just written don't run from there.
+        .chain([(PORTER.to_owned(), porter), ("/dev/shm".to_owned(), shared)])
         .chain(
             shown.iter().filter(|path| !path.starts_with(workspace)).map(|path| (text(path), read.clone())),
         )
@@ -264,7 +272,6 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
             auto_remove: Some(true),
             privileged: Some(false),
             ipc_mode: Some("private".to_owned()),
-            shm_size: Some(64 << 20),
             pids_limit: Some(PROCESSES),
             memory: Some(memory),
             memory_swap: Some(memory),

@@ -3,39 +3,32 @@
 
 use std::{
     io::{self, Seek as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use super::{
-    border::{self, Form, Verdict},
     manifest::Content,
     pack::{Member, Packed},
 };
-use crate::sandbox::publish::{filter::Kind, objects, tree::Tree};
+use crate::sandbox::publish::{
+    filter::{self, Kind},
+    objects,
+    tree::Tree,
+};
 
-/// What kind of object of the workspace's repository a path is the place of.
-pub(super) fn form(path: &Path) -> Option<Form> {
-    match border::verdict(path, Kind::File, true) {
-        Verdict::OutIf(form @ (Form::Object | Form::Pack)) => Some(form),
-        _ => None,
-    }
-}
-
-/// The first of these loose objects that is not what its name says.
+/// The first of these new files of a repository, by what they are called there, that is an object and not what
+/// its name says.
 pub(super) fn forged<'p>(
     packed: &Packed,
-    objects: impl Iterator<Item = (&'p PathBuf, &'p Member)>,
-) -> Option<PathBuf> {
-    let is_sound = |path: &Path, member: &Member| {
-        let below = path.strip_prefix(".git").unwrap_or(path);
+    mut files: impl Iterator<Item = (&'p Path, &'p Member)>,
+) -> Option<&'p Path> {
+    let is_sound = |below: &Path, member: &Member| {
         let content = packed.content(member);
         matches!(member.content, Content::File { .. })
             && content.and_then(|content| objects::is_sound(below, content)).unwrap_or(false)
     };
-    objects
-        .filter(|(path, _)| form(path) == Some(Form::Object))
-        .find(|(path, member)| !is_sound(path, member))
-        .map(|(path, _)| path.clone())
+    let is_object = |below: &Path| filter::judge(below, Kind::File) == filter::Verdict::Object;
+    files.find(|(below, member)| is_object(below) && !is_sound(below, member)).map(|(below, _)| below)
 }
 
 /// Has git read a pack into the repository, whose `.git` this is.

@@ -8,9 +8,14 @@ use std::{
 /// What lies at a path, as far as it is carried over the border.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
-    File { hash: blake3::Hash, mode: u32 },
+    File {
+        hash: blake3::Hash,
+        mode: u32,
+    },
     Link(PathBuf),
     Directory,
+    /// A file outside that may hold secrets: inside, a line of text is in its place.
+    Hidden,
 }
 
 /// How a file looked from outside, without its content. The same look is the same content.

@@ -24,11 +24,13 @@ mod hijack;
 mod history;
 mod image;
 mod inside;
+mod judge;
 mod labels;
 mod listing;
 mod manifest;
 mod mirror;
 mod order;
+mod outgoing;
 mod pack;
 mod place;
 mod porter;
@@ -62,6 +64,7 @@ use self::{
     order::Order,
     pack::Owner,
     porter::Porter,
+    scan::Unseen,
 };
 use super::{CommandLine, Published, Sandbox, SandboxError, Settings, env, network::Network};
 use crate::protocol::{CallId, SandboxMode};
@@ -254,8 +257,8 @@ impl Sandbox for Docker {
             (None, _) => "no network".to_owned(),
         };
         format!(
-            "{} (container of the image {}): commands see a copy of the workspace at the same path, and nothing else of \
-             this machine; {writes}; what they change in the workspace is brought out when they end, but for files \
+            "{} (container of the image {}): commands see a copy of the workspace at the same path, in which files with \
+             secrets (such as .env) are hidden, and nothing else of this machine; {writes}; what they change in the workspace is brought out when they end, but for files \
              that other programs obey (.git: only its history comes out); {network}; programs are those of the image",
             self.inner.settings.mode, self.inner.image.name
         )
@@ -334,7 +337,8 @@ impl Inner {
             shown: settings.shown.clone(),
         };
         let no_porter = porter::missing(&architecture);
-        let carrier = Carrier::new(settings.workspace.clone(), settings.scratch.join("kept"));
+        let unseen = Unseen { own: settings.own.clone(), reveal: settings.reveal.clone() };
+        let carrier = Carrier::new(settings.workspace.clone(), settings.scratch.join("kept"), unseen);
         let mut inner = Self {
             settings,
             client,

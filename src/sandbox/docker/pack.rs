@@ -13,6 +13,7 @@ use tar::{Archive, Builder, EntryType, Header};
 use tokio::sync::mpsc;
 
 use super::{listing::relative, manifest::Content, scan};
+use crate::sandbox::linux::secrets;
 
 /// Bytes that are sent at once.
 const PIECE: usize = 256 << 10;
@@ -53,6 +54,11 @@ pub(super) fn pack<'p>(
                 header.set_entry_type(EntryType::Symlink);
                 header.set_mode(0o777);
                 builder.append_link(&mut header, path, target)?;
+            }
+            Content::Hidden => {
+                header.set_mode(others(0o400, 0o444));
+                header.set_size(secrets::TEXT.len() as u64);
+                builder.append_data(&mut header, path, secrets::TEXT.as_bytes())?;
             }
             Content::File { mode, .. } => {
                 let Ok(file) = scan::open(&full) else { continue };
@@ -154,6 +160,24 @@ impl Packed {
             members.insert(path, member);
         }
         Ok(Self { spool, members })
+    }
+
+    /// Nothing.
+    pub(super) fn empty() -> io::Result<Self> {
+        Ok(Self { spool: tempfile::tempfile()?, members: BTreeMap::new() })
+    }
+
+    /// Puts something else in the place of a file's content.
+    pub(super) fn replace(&mut self, path: &Path, content: &[u8]) -> io::Result<()> {
+        if let Some(member) = self.members.get_mut(path)
+            && let Content::File { hash, .. } = &mut member.content
+        {
+            member.offset = self.spool.seek(SeekFrom::End(0))?;
+            member.size = content.len() as u64;
+            self.spool.write_all(content)?;
+            *hash = blake3::hash(content);
+        }
+        Ok(())
     }
 
     /// The content of a file.

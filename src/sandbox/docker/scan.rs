@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::manifest::{Content, Entry, Manifest, Outside};
+use crate::sandbox::linux::secrets;
 
 /// Coarse clocks stand still for so long, in nanoseconds.
 const TICK: i128 = 20_000_000;
@@ -23,8 +24,17 @@ pub(super) struct Scan {
     pub(super) unreadable: Vec<PathBuf>,
 }
 
+/// What commands don't get to see.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Unseen {
+    /// Directories of this program.
+    pub(super) own: Vec<PathBuf>,
+    /// Files that are shown although they look like secrets.
+    pub(super) reveal: Vec<PathBuf>,
+}
+
 /// Looks at everything below `root`, and reads what looks different from what is known.
-pub(super) fn scan(root: &Path, known: &mut Manifest) -> io::Result<Scan> {
+pub(super) fn scan(root: &Path, known: &mut Manifest, unseen: &Unseen) -> io::Result<Scan> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos().cast_signed());
     let mut found = Scan::default();
     let mut seen = std::collections::BTreeSet::new();
@@ -41,6 +51,9 @@ pub(super) fn scan(root: &Path, known: &mut Manifest) -> io::Result<Scan> {
         for entry in entries.flatten() {
             let path = folder.join(entry.file_name());
             let Ok(meta) = entry.metadata() else { continue };
+            if unseen.own.iter().any(|own| *own == root.join(&path)) {
+                continue;
+            }
             let outside = Outside::of(&meta);
             let sure =
                 i128::from(outside.changed.0) * 1_000_000_000 + i128::from(outside.changed.1) + TICK < now;
@@ -54,7 +67,9 @@ pub(super) fn scan(root: &Path, known: &mut Manifest) -> io::Result<Scan> {
                 seen.insert(path);
                 continue;
             }
+            let is_hidden = before.as_deref().is_some_and(|before| before.content == Content::Hidden);
             let content = match read(&root.join(&path), &meta) {
+                Ok(Some(Content::File { .. })) if is_hidden => Content::Hidden,
                 Ok(Some(content)) => content,
                 // Devices, pipes and sockets are nobody's files.
                 Ok(None) => continue,
@@ -70,6 +85,14 @@ pub(super) fn scan(root: &Path, known: &mut Manifest) -> io::Result<Scan> {
                 Some(before) if before.content == content => before.outside = look,
                 _ => drop(found.changes.insert(path, Some((content, look)))),
             }
+        }
+    }
+    let new = found.changes.iter().filter(|(path, now)| {
+        matches!(now, Some((Content::File { .. }, _))) && !known.entries.contains_key(*path)
+    });
+    for path in secrets::among(root, new.map(|(path, _)| path.as_path()), &unseen.reveal) {
+        if let Some(Some((content, _))) = found.changes.get_mut(&path) {
+            *content = Content::Hidden;
         }
     }
     let gone = known.entries.keys().filter(|path| !seen.contains(*path));
@@ -119,7 +142,7 @@ mod tests {
     use super::*;
 
     fn changes(root: &Path, known: &mut Manifest) -> Vec<(String, bool)> {
-        let scan = scan(root, known).unwrap();
+        let scan = scan(root, known, &Unseen::default()).unwrap();
         scan.changes.into_iter().map(|(path, now)| (path.display().to_string(), now.is_some())).collect()
     }
 
@@ -133,7 +156,7 @@ mod tests {
         }
         std::os::unix::fs::symlink("/etc/passwd", root.join("link")).unwrap();
         let mut known = Manifest::default();
-        for (path, now) in scan(root, &mut known).unwrap().changes {
+        for (path, now) in scan(root, &mut known, &Unseen::default()).unwrap().changes {
             let (content, outside) = now.unwrap();
             known.entries.insert(path, Entry { content, outside, inside: None });
         }
@@ -146,5 +169,32 @@ mod tests {
         fs::write(root.join("d/new"), "").unwrap();
         let expected = [("b", true), ("c", false), ("d/new", true)];
         assert_eq!(changes(root, &mut known), expected.map(|(name, there)| (name.to_owned(), there)));
+    }
+
+    #[test]
+    fn secrets_are_hidden_and_what_is_this_programs_own_is_not_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        fs::create_dir_all(root.join("own/keys")).unwrap();
+        for name in [".env", "shown.pem", "file", "own/keys/key"] {
+            fs::write(root.join(name), "-----BEGIN PRIVATE KEY-----").unwrap();
+        }
+        let unseen = Unseen { own: vec![root.join("own")], reveal: vec!["shown.pem".into()] };
+        let mut known = Manifest::default();
+        let found = scan(root, &mut known, &unseen).unwrap().changes;
+        let names: Vec<&Path> = found.keys().map(PathBuf::as_path).collect();
+        assert_eq!(names, [".env", "file", "shown.pem"].map(Path::new));
+        let is_hidden = |name: &str| found[Path::new(name)].as_ref().unwrap().0 == Content::Hidden;
+        assert!(is_hidden(".env") && !is_hidden("file") && !is_hidden("shown.pem"));
+        for (path, now) in found {
+            let (content, outside) = now.unwrap();
+            known.entries.insert(path, Entry { content, outside, inside: None });
+        }
+        // It stays so when it is changed, and what commands know stays known.
+        for name in [".env", "file"] {
+            fs::write(root.join(name), "PASSWORD=other").unwrap();
+        }
+        let changed: Vec<PathBuf> = scan(root, &mut known, &unseen).unwrap().changes.into_keys().collect();
+        assert_eq!(changed, [PathBuf::from("file")]);
     }
 }

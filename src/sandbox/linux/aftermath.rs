@@ -9,11 +9,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    obeyed::Known,
-    plan::Plan,
-    survey::{Identity, Stamp},
-};
+use super::{obeyed::Known, plan::Plan};
+use crate::sandbox::publish::survey::{Identity, Stamp};
 
 /// Where the agent leaves what it knows, in the session's own directory. It is there while commands may run.
 const FILE: &str = "known.json";

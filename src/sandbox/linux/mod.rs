@@ -24,7 +24,6 @@ pub(super) mod launch;
 mod limits;
 mod listener;
 mod mounts;
-mod named;
 mod obeyed;
 mod overlay;
 mod place;
@@ -35,11 +34,9 @@ pub(super) mod relay;
 mod report;
 mod repositories;
 pub(super) mod seccomp;
-mod secrets;
-mod settings;
+pub(super) mod secrets;
 mod sockets;
 mod supervise;
-mod survey;
 pub(super) mod sys;
 
 use std::{

@@ -5,7 +5,7 @@
 //! be prevented: it gets another name when the command has ended.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fs, io,
     os::{fd::AsFd as _, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
@@ -18,14 +18,18 @@ use rustix::{
 
 use crate::sandbox::{
     env,
-    publish::{adopt, filter::BARE, tree::Tree},
+    publish::{
+        adopt,
+        obeyed::{Theirs, is_repository},
+        survey::{self, Found, Identity, Kind, Place, Stamp, Survey, Why},
+        tree::Tree,
+        view::Real,
+    },
 };
 
 use super::{
-    named::{self, Named},
     overlay,
     place::{at, open_plain},
-    survey::{Found, Identity, Kind, Place, Stamp, Survey, Why},
     sys::{MountChange, set_mount},
 };
 
@@ -154,23 +158,12 @@ impl Known {
     /// What is obeyed by its name, and by what those places say that are the user's.
     fn found(&mut self, is_theirs: impl Fn(&Self, &Place) -> bool) -> Found {
         let mut found = self.survey.look();
-        let theirs: Vec<&Place> = found.places.iter().filter(|place| is_theirs(self, place)).collect();
-        let repositories: Vec<PathBuf> = theirs
-            .iter()
-            .filter(|place| place.identity.kind == Kind::Directory && is_repository(&place.path))
-            .map(|place| place.path.clone())
-            .collect();
-        let named: Named = named::named(&repositories, &self.settings, &self.home);
-        // A link among those that are obeyed by name leads to what is obeyed.
-        let links = theirs.iter().filter(|place| place.identity.kind == Kind::Link);
-        let led = links.flat_map(|place| named::way(&place.path));
-        let places: BTreeSet<PathBuf> = named.places().into_iter().chain(led).collect();
-        for path in places {
-            let is_apart = repositories.iter().any(|git| path.starts_with(git));
-            // The whole of a root can't be kept from commands.
-            let is_too_much = self.roots.iter().chain(&repositories).any(|inner| inner.starts_with(&path));
+        let above = survey::above(&self.roots);
+        let theirs = found.places.iter().filter(|place| is_theirs(self, place)).chain(&above);
+        let theirs = Theirs::of(theirs, &self.settings, &self.home);
+        for path in theirs.places(&Real, &self.roots) {
             let is_known = found.places.iter().any(|place| place.path == path);
-            if is_apart || is_too_much || is_known || !self.survey.holds(&path) {
+            if is_known || !self.survey.holds(&path) {
                 continue;
             }
             if let Some(identity) = Identity::at(&path) {
@@ -290,12 +283,6 @@ impl Known {
     }
 }
 
-/// Whether git would take a directory for one of its own.
-fn is_repository(path: &Path) -> bool {
-    let has = |name: &str| path.join(name).symlink_metadata().is_ok();
-    BARE.iter().all(|name| has(name)) || (has("HEAD") && has("commondir"))
-}
-
 /// Lets this user look into a directory of his own.
 pub(super) fn open_up(path: &Path) -> io::Result<()> {
     use std::os::fd::AsRawFd as _;
@@ -329,6 +316,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::sandbox::publish::filter::BARE;
 
     fn fresh() -> (tempfile::TempDir, PathBuf, Known) {
         let dir = tempfile::tempdir().unwrap();
@@ -411,6 +399,21 @@ mod tests {
         symlink("old", root.join("tools")).unwrap();
         assert_eq!(known.quarantine(true).len(), 1);
         assert!(root.join("untrusted.tools").is_symlink());
+    }
+
+    #[test]
+    fn the_repository_that_the_workspace_is_a_part_of_is_asked_too() {
+        let (_dir, top, _) = fresh();
+        for path in [".git/objects", ".git/refs", "sub"] {
+            fs::create_dir_all(top.join(path)).unwrap();
+        }
+        fs::write(top.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        fs::write(top.join(".git/config"), "[core]\nhooksPath = sub/hooks\n").unwrap();
+        let mut known = Known::of(vec![top.join("sub")], Vec::new());
+        assert_eq!(known.protected(), [] as [&Path; 0]);
+        fs::create_dir(top.join("sub/hooks")).unwrap();
+        assert_eq!(known.quarantine(true).len(), 1);
+        assert!(top.join("sub/untrusted.hooks").exists());
     }
 
     #[test]

@@ -8,15 +8,15 @@ use std::{
 use super::{
     overlay::{self, UPPER, WORK},
     plan::Overlay,
+};
+use crate::sandbox::publish::{
+    obeyed::modules,
+    repository::{Layer, Repository},
     survey::{Identity, Kind},
 };
-use crate::sandbox::publish::repository::{Layer, Repository};
 
 /// More repositories have no layer, and are read-only.
 const MOST: usize = 100;
-
-/// How deep a module's name, and how deep modules in modules are looked for.
-const DEPTH: usize = 8;
 
 /// All repositories of a session.
 pub(super) struct Repositories {
@@ -85,7 +85,7 @@ impl Repositories {
         let mut said = Vec::new();
         let mut all = Vec::new();
         for git in found {
-            modules(&git.join("modules"), &mut all, DEPTH);
+            modules(&git, &mut all);
             all.push(git);
         }
         all.truncate(MOST);
@@ -129,23 +129,6 @@ impl Repositories {
                 let work = layer.join(WORK);
                 let _ = std::fs::remove_dir(work.join("work")).and_then(|()| std::fs::remove_dir_all(&layer));
             }
-        }
-    }
-}
-
-/// The repositories of modules (gitsubmodules(7)), which git keeps in that of the whole.
-fn modules(directory: &Path, found: &mut Vec<PathBuf>, depth: usize) {
-    let Some(depth) = depth.checked_sub(1) else { return };
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            continue;
-        }
-        if path.join("HEAD").is_file() {
-            modules(&path.join("modules"), found, depth);
-            found.push(path);
-        } else {
-            modules(&path, found, depth);
         }
     }
 }

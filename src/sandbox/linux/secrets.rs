@@ -18,7 +18,7 @@ use crate::protocol::is_secret;
 use crate::sandbox::Git;
 
 /// What stands in the place of a secret, in a form that its readers take for a comment.
-pub(super) const TEXT: &str = "# This file is hidden from commands, because it may hold secrets. The user can show it: \
+pub(in crate::sandbox) const TEXT: &str = "# This file is hidden from commands, because it may hold secrets. The user can show it: \
                                reveal = [\"PATH\"] in the settings of agent.\n";
 
 /// How deep secrets are looked for, and in how many directories at most.
@@ -131,6 +131,26 @@ fn text(path: &Path) -> String {
         return String::new();
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Which of these files, as paths below `root`, are secrets that commands do not get to see.
+pub(in crate::sandbox) fn among<'p>(
+    root: &Path,
+    files: impl Iterator<Item = &'p Path>,
+    reveal: &[PathBuf],
+) -> Vec<PathBuf> {
+    let is_one = |below: &&Path| {
+        let name = below.file_name().and_then(|name| name.to_str());
+        let within = |part: &std::ffi::OsStr| NOT_WITHIN.iter().any(|other| part == *other);
+        below.iter().count() <= DEPTH + 1
+            && !below.iter().any(within)
+            && name.is_some_and(|name| is_secret(name, || text(&root.join(below))))
+            && !reveal.iter().any(|shown| root.join(shown) == root.join(below))
+    };
+    let found: Vec<PathBuf> = files.filter(is_one).map(|below| root.join(below)).collect();
+    let tracked = tracked(root, &found);
+    let below = |path: PathBuf| path.strip_prefix(root).map(Path::to_owned).ok();
+    found.into_iter().filter(|path| !tracked.contains(path)).filter_map(below).collect()
 }
 
 /// Those that are in the repository anyway: they are no secrets, and would be taken for changed.

@@ -5,12 +5,18 @@
 //! out; what git would run or obey stays inside.
 //!
 //! [`filter`], [`content`] and [`index`] decide and are pure; [`repository`] does it, for a layer in the form of an
-//! overlay's upper directory, wherever that comes from.
+//! overlay's upper directory, wherever that comes from. [`survey`] looks for what others obey by its name, [`obeyed`] for
+//! what they obey because that says so.
 
 pub(super) mod content;
 pub(super) mod filter;
+mod gitconfig;
 pub(super) mod index;
+pub(super) mod named;
+pub(super) mod obeyed;
 mod object;
+pub(super) mod survey;
+pub(super) mod view;
 
 #[cfg(target_os = "linux")]
 pub(super) mod adopt;

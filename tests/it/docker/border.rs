@@ -314,3 +314,92 @@ fn an_index_with_a_repository_as_a_part_that_was_none_stays_inside() {
     assert!(warnings.iter().any(|warning| warning.contains(".git/index")), "{warnings:?}");
     assert_eq!(git(&workspace, &["ls-files"]), "file");
 }
+
+#[test]
+fn history_comes_out_of_every_repository_and_one_that_is_destroyed_is_whole_again() {
+    let Some(world) = world(|workspace| {
+        committed(workspace);
+        fs::create_dir(workspace.join("sub")).unwrap();
+        committed(&workspace.join("sub"));
+        git(workspace, &["init", "-q", "--bare", "-b", "main", "bare.git"]);
+    }) else {
+        return;
+    };
+    let workspace = world.settings.workspace.clone();
+    let warnings = world.told(&format!(
+        "{IDENTITY} cd sub; echo two >> file; git commit -q -am second; git -C .. status > /dev/null; cd ../bare.git; \
+         tree=$(git hash-object -w -t tree /dev/null); git update-ref refs/heads/main $(git commit-tree -m bare $tree)"
+    ));
+    assert_eq!(warnings, Vec::<String>::new());
+    for (at, said) in [("sub", "second\nfirst"), ("bare.git", "bare"), (".", "first")] {
+        assert_eq!(git(&workspace.join(at), &["log", "--format=%s", "main"]), said, "{at}");
+    }
+    for script in
+        ["rm -rf .git", "rm -rf .git; git init -q .; git config core.fsmonitor evil", "rm .git/HEAD"]
+    {
+        let warnings = world.told(script);
+        assert!(
+            warnings.iter().any(|warning| warning.contains("removed parts of `.git`")),
+            "{script}: {warnings:?}"
+        );
+        assert_eq!(git(&workspace, &["log", "--format=%s", "main"]), "first", "{script}");
+        assert_eq!(
+            world.run("git log --format=%s && git fsck --strict && git config core.fsmonitor").out,
+            "first\n",
+            "{script}"
+        );
+    }
+}
+
+#[test]
+fn what_a_configuration_names_stays_as_it_is_and_an_index_that_says_the_same_too() {
+    let Some(world) = world(|workspace| {
+        committed(workspace);
+        git(workspace, &["config", "core.hooksPath", ".githooks"]);
+        git(workspace, &["config", "diff.external", "tools/differ"]);
+        fs::create_dir(workspace.join("tools")).unwrap();
+        fs::write(workspace.join("tools/differ"), "mine").unwrap();
+    }) else {
+        return;
+    };
+    let index = fs::read(world.path(".git/index")).unwrap();
+    let warnings = world.told(
+        "mkdir .githooks tools/more; echo evil | tee .githooks/pre-commit tools/differ > /dev/null; touch file tools/more/x; \
+         git status > /dev/null; git update-index --force-write-index",
+    );
+    for name in [".githooks", "tools/differ"] {
+        assert!(
+            warnings.iter().any(|warning| warning.starts_with(&format!("`{name}` was made or changed"))),
+            "{name}: {warnings:?}"
+        );
+    }
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(!world.path(".githooks").exists() && world.path("tools/more/x").exists());
+    assert_eq!(world.read("tools/differ"), "mine");
+    assert_eq!(fs::read(world.path(".git/index")).unwrap(), index);
+    // The user's own word is enough.
+    world.write(".githooks/pre-commit", "fine");
+    assert_eq!(world.run("cat .githooks/pre-commit").out, "fine");
+}
+
+#[test]
+fn files_with_secrets_are_not_in_a_container_and_stay_as_they_are() {
+    let Some(world) = world(|workspace| {
+        fs::write(workspace.join(".env"), "TOKEN=canary\n").unwrap();
+        fs::create_dir(workspace.join("app")).unwrap();
+        fs::write(workspace.join("app/.env.local"), "PASSWORD=canary\n").unwrap();
+    }) else {
+        return;
+    };
+    let gave = world.run("cat .env app/.env.local; ls -A . app");
+    assert!(!gave.out.contains("canary") && gave.out.contains("hidden from commands"), "{gave:?}");
+    let warnings = world.told("rm .env; echo evil > .env; mv app/.env.local app/moved");
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert_eq!(
+        (world.read(".env"), world.read("app/.env.local")),
+        ("TOKEN=canary\n".into(), "PASSWORD=canary\n".into())
+    );
+    world.write(".env", "TOKEN=other canary\n");
+    world.write(".netrc", "password canary\n");
+    assert!(!world.run("cat .env .netrc").out.contains("canary"));
+}

@@ -178,3 +178,41 @@ fn an_engine_behind_a_port_works_as_well() {
     assert_eq!(block(sandbox.publish()).warnings, Vec::<String>::new());
     assert_eq!(std::fs::read_to_string(root.join("workspace/file")).unwrap(), "through\n");
 }
+
+#[test]
+fn the_engine_of_a_context_is_used_unless_a_host_is_named() {
+    use sha2::Digest as _;
+
+    if image().is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().canonicalize().unwrap();
+    let (settings, workspace) = (root.join("docker"), root.join("workspace"));
+    std::fs::create_dir(&workspace).unwrap();
+    for (name, host) in [("here", "unix:///var/run/docker.sock"), ("gone", "unix:///nowhere/engine.sock")] {
+        let id: String = sha2::Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
+        let folder = settings.join("contexts/meta").join(id);
+        std::fs::create_dir_all(&folder).unwrap();
+        let meta = serde_json::json!({"Name": name, "Endpoints": {"docker": {"Host": host}}});
+        std::fs::write(folder.join("meta.json"), meta.to_string()).unwrap();
+    }
+    std::fs::write(settings.join("config.json"), r#"{"currentContext":"gone"}"#).unwrap();
+    let run = |vars: &[(&str, &str)]| {
+        let mut command = super::world::agent_sandbox(&root, &workspace, &["echo", "ran"]);
+        for name in ["DOCKER_HOST", "DOCKER_CONTEXT"] {
+            command.env_remove(name);
+        }
+        let output = command.env("DOCKER_CONFIG", &settings).envs(vars.iter().copied()).output().unwrap();
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        (output.status.code(), said.concat())
+    };
+    assert_eq!(run(&[("DOCKER_CONTEXT", "here")]), (Some(0), "ran\n".to_owned()));
+    assert_eq!(run(&[("DOCKER_HOST", "unix:///var/run/docker.sock")]), (Some(0), "ran\n".to_owned()));
+    for (vars, told) in
+        [(&[][..], "no container engine"), (&[("DOCKER_CONTEXT", "other")], "there is none in")]
+    {
+        let (code, said) = run(vars);
+        assert!(code == Some(6) && said.contains(told), "{vars:?}: {said}");
+    }
+}

@@ -6,6 +6,7 @@ mod chaos;
 mod commands;
 mod ends;
 mod engine;
+mod image;
 mod network;
 mod sessions;
 mod terminal;

@@ -1,10 +1,10 @@
 //! A workspace with a container beside it, on a real engine.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::OnceLock,
+    sync::{Mutex, OnceLock},
 };
 
 use agent::{
@@ -36,8 +36,9 @@ pub fn image() -> Option<&'static str> {
 
 /// One with further programs and directories.
 pub fn image_with(more: &'static str) -> Option<&'static str> {
-    static IMAGE: OnceLock<Option<String>> = OnceLock::new();
-    IMAGE.get_or_init(|| make_image(more)).as_deref()
+    static IMAGES: Mutex<BTreeMap<&str, Option<&'static str>>> = Mutex::new(BTreeMap::new());
+    let make = || make_image(more).map(|name| &*name.leak());
+    *IMAGES.lock().unwrap().entry(more).or_insert_with(make)
 }
 
 fn make_image(more: &str) -> Option<String> {

@@ -44,8 +44,13 @@ fn verdicts(command: &str, ground: &Ground, escalated: bool) -> String {
             prefix: Vec::new(),
             shell: None,
         };
-        let policy =
-            Policy { approval, sandbox, roots: vec![ground.workspace.clone()], scripts: Default::default() };
+        let policy = Policy {
+            approval,
+            sandbox,
+            roots: vec![ground.workspace.clone()],
+            scripts: Default::default(),
+            configured: Default::default(),
+        };
         match policy::judge(&intent, &policy, &[]) {
             Judgement::Allow(By::Policy) => 'a',
             Judgement::Allow(_) => '!',

@@ -2,8 +2,14 @@
 
 use serde_json::json;
 
-use super::{call, say, terminal::Screen};
-use crate::support::has_sandbox;
+use super::{
+    call, say,
+    terminal::{Place, Screen},
+};
+use crate::support::{
+    has_sandbox,
+    mock::{self, Mock, Step},
+};
 
 const TOKEN: &str = "ghp_Q1w2E3r4T5y6U7i8O9p0Q1w2E3r4T5y6U7i8";
 
@@ -93,5 +99,31 @@ fn a_password_that_a_person_leaves_is_the_models_to_deal_with() {
     let log = screen.log();
     assert!(log.contains("The user was asked for it, and did not type it"), "{log}");
     assert!(log.contains("\"answer\":\"left\""), "{log}");
+    screen.leave();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_password_reaches_a_command_in_a_container_and_nobody_else() {
+    let Some(image) = crate::docker::world::image() else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let asks = mock::call("exec_command", json!({"cmd": ASKS, "tty": true, "shell": "bash"}));
+    let mock = runtime.block_on(Mock::start([Step::items([asks]), Step::text("open")]));
+    let backend = format!("docker:{image}");
+    let mut screen = Screen::start(Place::served(&mock.base_url()), &["--backend", &backend]);
+    screen.shows("\u{203a}");
+    screen.say("open the vault");
+    screen.shows("Password for the vault:");
+    screen.shows("(not shown)");
+    let password = "correct-horse-9";
+    screen.insist("\u{15}correct-horse-9\r", "the result", |screen| {
+        screen.terminal.screen().contents().contains("15 letters")
+    });
+    screen.shows("open");
+    let request = runtime.block_on(mock.request(2)).body.to_string();
+    assert!(request.contains("15 letters") && !request.contains(password), "{request}");
+    let log = screen.log();
+    assert!(log.contains("\"answer\":\"typed\"") && !log.contains(password), "{log}");
+    assert!(!String::from_utf8_lossy(&screen.raw).contains(password), "it was drawn");
     screen.leave();
 }

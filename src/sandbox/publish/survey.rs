@@ -16,14 +16,16 @@ use std::{
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, statat};
 use serde::{Deserialize, Serialize};
 
-use crate::{protocol::is_obeyed, sandbox::publish::filter::BARE};
+use crate::protocol::is_obeyed;
+
+use super::filter::BARE;
 
 /// Coarse clocks stand still for so long, in nanoseconds.
 const TICK: i128 = 20_000_000;
 
 /// What kind of thing lies somewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(super) enum Kind {
+pub(in crate::sandbox) enum Kind {
     Directory,
     File,
     Link,
@@ -33,16 +35,16 @@ pub(super) enum Kind {
 /// Which file or directory it is. In another one that takes its place something differs: numbers are used again, but
 /// not those of the same moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(super) struct Identity {
+pub(in crate::sandbox) struct Identity {
     device: u64,
     inode: u64,
     /// In nanoseconds; nothing where the file system does not know.
     born: Option<u64>,
-    pub(super) kind: Kind,
+    pub(in crate::sandbox) kind: Kind,
 }
 
 impl Identity {
-    pub(super) fn of(meta: &Metadata) -> Self {
+    pub(in crate::sandbox) fn of(meta: &Metadata) -> Self {
         let kind = meta.file_type();
         let born = meta.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
         Self {
@@ -62,19 +64,19 @@ impl Identity {
     }
 
     /// Of what lies at a path, links not followed.
-    pub(super) fn at(path: &Path) -> Option<Self> {
+    pub(in crate::sandbox) fn at(path: &Path) -> Option<Self> {
         path.symlink_metadata().ok().map(|meta| Self::of(&meta))
     }
 
     /// As a name that no other one has.
-    pub(super) fn name(&self) -> String {
+    pub(in crate::sandbox) fn name(&self) -> String {
         format!("{:x}-{:x}-{:x}", self.device, self.inode, self.born.unwrap_or_default())
     }
 }
 
 /// Why something is obeyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
+pub(in crate::sandbox) enum Why {
     /// By its name.
     Name,
     /// It is a directory that git takes for a repository, under whatever name.
@@ -85,22 +87,22 @@ pub(super) enum Why {
 
 /// Something that is obeyed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) path: PathBuf,
-    pub(super) identity: Identity,
-    pub(super) why: Why,
+pub(in crate::sandbox) struct Place {
+    pub(in crate::sandbox) path: PathBuf,
+    pub(in crate::sandbox) identity: Identity,
+    pub(in crate::sandbox) why: Why,
 }
 
 /// All that is obeyed by name, and what could not be looked into.
 #[derive(Debug, Default)]
-pub(super) struct Found {
-    pub(super) places: Vec<Place>,
-    pub(super) closed: Vec<(PathBuf, Stamp)>,
+pub(in crate::sandbox) struct Found {
+    pub(in crate::sandbox) places: Vec<Place>,
+    pub(in crate::sandbox) closed: Vec<(PathBuf, Stamp)>,
 }
 
 /// The state of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(super) struct Stamp {
+pub(in crate::sandbox) struct Stamp {
     device: u64,
     inode: u64,
     seconds: i64,
@@ -146,7 +148,7 @@ struct Folder {
 }
 
 /// The directories, as they were at the last look.
-pub(super) struct Survey {
+pub(in crate::sandbox) struct Survey {
     roots: Vec<PathBuf>,
     /// Directories below that commands don't see.
     except: Vec<PathBuf>,
@@ -154,17 +156,17 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    pub(super) fn new(roots: Vec<PathBuf>, except: Vec<PathBuf>) -> Self {
+    pub(in crate::sandbox) fn new(roots: Vec<PathBuf>, except: Vec<PathBuf>) -> Self {
         Self { roots, except, folders: HashMap::new() }
     }
 
     /// Whether something is below one of the roots.
-    pub(super) fn holds(&self, path: &Path) -> bool {
+    pub(in crate::sandbox) fn holds(&self, path: &Path) -> bool {
         self.roots.iter().any(|root| path.starts_with(root) && path != root)
     }
 
     /// Looks at everything. No link is followed; into what is obeyed itself is not looked.
-    pub(super) fn look(&mut self) -> Found {
+    pub(in crate::sandbox) fn look(&mut self) -> Found {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos().cast_signed());
         let mut before = std::mem::take(&mut self.folders);
         let mut found = Found::default();
@@ -262,6 +264,47 @@ impl Found {
             Err(_) => {}
         }
     }
+}
+
+/// What is obeyed by its name in the directories of these paths and in those above them, as far as they are below the
+/// roots; and the repositories that the roots are parts of.
+pub(in crate::sandbox) fn around<'p>(paths: impl Iterator<Item = &'p Path>, roots: &[PathBuf]) -> Vec<Place> {
+    let mut folders: Vec<&Path> = paths
+        .flat_map(|path| path.ancestors().skip(1))
+        .filter(|folder| roots.iter().any(|root| folder.starts_with(root)))
+        .collect();
+    folders.sort_unstable();
+    folders.dedup();
+    let mut found = above(roots);
+    for folder in folders {
+        // One that is yet to be made holds nothing.
+        let Some(meta) = folder.symlink_metadata().ok().filter(Metadata::is_dir) else { continue };
+        let Ok(read) = read(folder, Stamp::of(&meta), 0) else { continue };
+        for path in read.obeyed.iter().map(|name| folder.join(name)) {
+            found.extend(Identity::at(&path).map(|identity| Place { path, identity, why: Why::Name }));
+        }
+        if read.is_repository {
+            found.push(Place {
+                path: folder.to_owned(),
+                identity: Identity::of(&meta),
+                why: Why::Repository,
+            });
+        }
+    }
+    found
+}
+
+/// The repositories that the roots are parts of.
+pub(in crate::sandbox) fn above(roots: &[PathBuf]) -> Vec<Place> {
+    let mut all: Vec<PathBuf> =
+        roots.iter().flat_map(|root| root.ancestors().skip(1)).map(|folder| folder.join(".git")).collect();
+    all.sort();
+    all.dedup();
+    let place = |path: PathBuf| {
+        let identity = Identity::at(&path).filter(|identity| identity.kind == Kind::Directory)?;
+        Some(Place { path, identity, why: Why::Name })
+    };
+    all.into_iter().filter_map(place).collect()
 }
 
 /// Whether there may be something that this user does not get to see.

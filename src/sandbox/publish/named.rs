@@ -5,24 +5,23 @@
 //! the name of a program is taken for one. What a program calls in its turn is not looked for, but for hooks.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
-    ffi::OsString,
+    collections::BTreeSet,
     fs,
     io::Read as _,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
-    path::{Component, Path, PathBuf},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
 };
 
-use super::settings;
+use super::{
+    gitconfig,
+    view::{Lies, View, way},
+};
 
 /// A configuration or a hook is read so far.
 const LONGEST: u64 = 256 << 10;
 
 /// Files that include others are followed so far.
 const MOST_FILES: usize = 100;
-
-/// More links are a circle (ELOOP of Linux).
-const MOST_LINKS: usize = 40;
 
 /// Names, or what they begin with, whose values say where something else is, and nothing that is run here.
 const HARMLESS: &[&str] = &[
@@ -48,17 +47,17 @@ const INTERPRETERS: &[&str] = &[
 
 /// The paths that are named. What is there is for the caller to see.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Named {
+pub(in crate::sandbox) struct Named {
     /// Whatever lies there is obeyed, directories with all that is in them.
-    pub(super) whole: BTreeSet<PathBuf>,
+    pub(in crate::sandbox) whole: BTreeSet<PathBuf>,
     /// A file there is.
-    pub(super) surely: BTreeSet<PathBuf>,
+    pub(in crate::sandbox) surely: BTreeSet<PathBuf>,
     /// A file that can be run is; anything else there is only data.
-    pub(super) perhaps: BTreeSet<PathBuf>,
+    pub(in crate::sandbox) perhaps: BTreeSet<PathBuf>,
 }
 
 /// What is named for the repositories with these directories, by their own configuration and by that in `settings`.
-pub(super) fn named(repositories: &[PathBuf], settings: &[PathBuf], home: &Path) -> Named {
+pub(in crate::sandbox) fn named(repositories: &[PathBuf], settings: &[PathBuf], home: &Path) -> Named {
     let mut named = Named::default();
     for git in repositories {
         let own = [git.join("config"), git.join("config.worktree")];
@@ -82,7 +81,7 @@ pub(super) fn named(repositories: &[PathBuf], settings: &[PathBuf], home: &Path)
 
 /// Where git stands when it runs something of a repository.
 fn top(git: &Path) -> PathBuf {
-    let tree = settings::read(&text(&git.join("config")).unwrap_or_default())
+    let tree = gitconfig::read(&text(&git.join("config")).unwrap_or_default())
         .into_iter()
         .rfind(|(name, _)| name == "core.worktree")
         .map(|(_, value)| git.join(value));
@@ -106,7 +105,7 @@ impl Reader<'_> {
             return;
         }
         let Some(text) = text(file) else { return };
-        for (name, value) in settings::read(&text) {
+        for (name, value) in gitconfig::read(&text) {
             if value.is_empty() || is_harmless(&name) {
                 continue;
             }
@@ -208,20 +207,19 @@ fn text(path: &Path) -> Option<String> {
 }
 
 impl Named {
-    /// The links and files that decide about all of it, as they are now.
-    pub(super) fn places(&self) -> BTreeSet<PathBuf> {
+    /// The links and files that decide about all of it, as `view` has them.
+    pub(in crate::sandbox) fn places(&self, view: &dyn View) -> BTreeSet<PathBuf> {
         let mut found = BTreeSet::new();
         let all = [(&self.whole, true, false), (&self.surely, false, false), (&self.perhaps, false, true)];
         for (path, directories, only_programs) in all
             .into_iter()
             .flat_map(|(paths, whole, perhaps)| paths.iter().map(move |path| (path, whole, perhaps)))
         {
-            let way = way(path);
-            let last = way.last().and_then(|last| last.symlink_metadata().ok());
-            let taken = last.is_some_and(|last| match (last.is_dir(), only_programs) {
-                (true, _) => directories,
-                (false, true) => last.is_file() && last.permissions().mode() & 0o111 != 0,
-                (false, false) => true,
+            let way = way(view, path);
+            let taken = way.last().and_then(|last| view.at(last)).is_some_and(|last| match last {
+                Lies::Directory => directories,
+                Lies::File { runs } => runs || !only_programs,
+                Lies::Link(_) | Lies::Other => !only_programs,
             });
             if taken {
                 found.extend(way);
@@ -229,36 +227,6 @@ impl Named {
         }
         found
     }
-}
-
-/// What decides about what is found at a path: each link on the way, and what lies there in the end, if anything does.
-pub(super) fn way(path: &Path) -> Vec<PathBuf> {
-    let parts =
-        |path: &Path| path.components().map(|part| part.as_os_str().to_owned()).collect::<Vec<OsString>>();
-    let mut rest: VecDeque<OsString> = parts(path).into();
-    let (mut here, mut found) = (PathBuf::from("/"), Vec::new());
-    while let Some(part) = rest.pop_front() {
-        match Path::new(&part).components().next() {
-            Some(Component::Normal(name)) => here.push(name),
-            Some(Component::ParentDir) => drop(here.pop()),
-            Some(Component::RootDir) => here = PathBuf::from("/"),
-            _ => continue,
-        }
-        let Ok(meta) = here.symlink_metadata() else { return found };
-        if meta.is_symlink() {
-            found.push(here.clone());
-            let Ok(to) = fs::read_link(&here) else { return found };
-            if found.len() > MOST_LINKS {
-                return found;
-            }
-            here.pop();
-            for part in parts(&to).into_iter().rev() {
-                rest.push_front(part);
-            }
-        }
-    }
-    found.push(here);
-    found
 }
 
 #[cfg(test)]
@@ -304,25 +272,5 @@ mod tests {
             assert!(!has(&surely, path) && has(&perhaps, path), "{path}: {perhaps:#?}");
         }
         assert!(!has(&surely, "w") && !has(&perhaps, "w") && !has(&perhaps, "../w"));
-    }
-
-    #[test]
-    fn each_link_on_the_way_decides() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().canonicalize().unwrap();
-        fs::create_dir_all(root.join("a/b")).unwrap();
-        fs::write(root.join("a/b/f"), "").unwrap();
-        for (to, at) in [("a", "l"), ("../l/b", "a/m"), ("circle", "circle"), ("nowhere", "a/n")] {
-            std::os::unix::fs::symlink(to, root.join(at)).unwrap();
-        }
-        let found = |path: &str| {
-            let found = way(&root.join(path)).into_iter();
-            found.map(|path| path.strip_prefix(&root).unwrap().display().to_string()).collect::<Vec<_>>()
-        };
-        assert_eq!(found("a/b/f"), ["a/b/f"]);
-        assert_eq!(found("a/../l/m/f"), ["l", "a/m", "l", "a/b/f"]);
-        assert_eq!(found("a/n/x"), ["a/n"]);
-        assert_eq!(found("a/none"), [] as [&str; 0]);
-        assert!(found("circle").iter().all(|path| path == "circle"));
     }
 }

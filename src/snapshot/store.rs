@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use super::{
@@ -24,6 +25,8 @@ pub(super) const GROUP: usize = 1 << 20;
 pub(super) const PACK: u64 = 256 << 20;
 /// Compression: three quarters of the time of what tar users choose, for a twentieth more bytes.
 pub(super) const LEVEL: i32 = 2;
+/// How soon a lock that somebody else has is tried again.
+const AGAIN: Duration = Duration::from_millis(20);
 /// Groups that are kept when they were read.
 const KEPT: usize = 8;
 
@@ -44,8 +47,7 @@ pub(super) struct Lock(#[expect(dead_code, reason = "the lock is held as long as
 impl Lock {
     /// Waits until nobody else holds it.
     pub(super) fn of(path: &Path) -> Result<Self, SnapshotError> {
-        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(path);
-        let file = file.map_err(|error| SnapshotError::io(path, error))?;
+        let file = Self::open(path)?;
         loop {
             match rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
                 Ok(()) => return Ok(Self(file)),
@@ -53,6 +55,25 @@ impl Lock {
                 Err(error) => return Err(SnapshotError::io(path, error)),
             }
         }
+    }
+
+    /// The same, as long as nobody wants it to stop.
+    pub(super) fn unless(path: &Path, stopped: impl Fn() -> bool) -> Result<Self, SnapshotError> {
+        let file = Self::open(path)?;
+        loop {
+            match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self(file)),
+                Err(rustix::io::Errno::WOULDBLOCK) if stopped() => return Err(SnapshotError::Stopped),
+                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(AGAIN),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(SnapshotError::io(path, error)),
+            }
+        }
+    }
+
+    fn open(path: &Path) -> Result<File, SnapshotError> {
+        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(path);
+        file.map_err(|error| SnapshotError::io(path, error))
     }
 }
 
@@ -110,6 +131,11 @@ impl Store {
     /// Forgets what is known of the packs: another program may have written some.
     pub(super) fn refresh(&self) {
         *guard(&self.index) = None;
+    }
+
+    /// Packs that lie there and are not whole.
+    pub(super) fn damaged(&self) -> Result<Vec<PathBuf>, SnapshotError> {
+        Ok(self.index()?.damaged.iter().map(|name| self.packs.join(name)).collect())
     }
 
     pub(super) fn has(&self, hash: &Hash) -> Result<bool, SnapshotError> {

@@ -6,6 +6,11 @@ use std::{
     process::{Child, Command as Process, Stdio},
 };
 
+use agent::{
+    protocol::{Compaction, CompactionMeans, CompactionReason, Context, Counts, Fact, Item, Part, Restore},
+    session::Session,
+    store::{Log, read_events},
+};
 use serde_json::Value;
 
 use crate::support::{
@@ -200,6 +205,65 @@ async fn a_commit_that_was_thrown_away_comes_back() {
     assert_eq!(git(&world, &["rev-parse", "HEAD"]), before);
     assert_eq!(git(&world, &["status", "--porcelain"]), " M file.txt\n");
     assert!(git(&world, &["fsck", "--no-dangling"]).is_empty());
+}
+
+#[tokio::test]
+async fn an_undo_with_the_conversation_that_was_cut_off_takes_back_both() {
+    let world = changed().await;
+    let (mut log, events) = Log::open(&world.log_file()).unwrap();
+    let session = Session::replay(&events);
+    let (to, _) = session.said().next().unwrap();
+    let known = session.undo.undo(None).unwrap();
+    let summary = Item::Context { context: Context::Summary, text: "The summary.".into() };
+    let compacted = Compaction {
+        reason: CompactionReason::Asked,
+        how: CompactionMeans::Summary,
+        parts: vec![Part::Item(summary.into())],
+        from: 1000,
+        to: 100,
+        kept: Counts::default(),
+        dropped: Counts::default(),
+        shrunk: 0,
+        usage: None,
+        problem: None,
+    };
+    // The files are put back as the log says, and the program is killed before it can say so.
+    let restore = Restore { rewind: Some(to), ..known.restore(session.undo.last().unwrap().clone(), true) };
+    let facts = vec![Fact::Compacted(compacted.into()), Fact::RestoreStarted { restore }];
+    let at = events.last().unwrap().at;
+    log.append(facts, at).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    let undone = world.agent(["undo", "--yes"]).await;
+    assert!(undone.stderr.contains("and the conversation went back with the files"), "{undone:#?}");
+    let session = Session::replay(&read_events(&world.log_file()).unwrap());
+    assert_eq!((session.said().count(), session.undo.restoring.is_some()), (0, false));
+    let texts = session.items.iter().filter(|item| format!("{item:?}").contains("The summary."));
+    assert_eq!(texts.count(), 0, "what was said before the compaction is there again");
+    assert!(session.items.len() > 1, "{:?}", session.items);
+}
+
+#[tokio::test]
+async fn a_damaged_part_of_the_store_is_told_and_stops_nothing() {
+    let step = |text: &str| Step::items([shell(&format!("echo {text} > {text}.txt"))]);
+    let world = World::new([step("a"), Step::text("1"), step("b"), Step::text("2")]).await;
+    world.write("kept.txt", "as it was\n");
+    world.exec(&["first"]).await.expect(0);
+    let store = fs::read_dir(world.home.join("snapshots")).unwrap().next().unwrap().unwrap().path();
+    let packs: Vec<_> =
+        fs::read_dir(store.join("packs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for pack in &packs {
+        fs::File::options().write(true).open(pack).unwrap().set_len(40).unwrap();
+    }
+    let run = world.exec(&["resume", "--last", "--json", "second"]).await.expect(0);
+    let notes = run.notes();
+    let told: Vec<_> = notes.iter().filter(|note| note.contains("is damaged")).collect();
+    assert!(told.len() == 1 && told[0].contains("agent sessions check"), "{notes:?}");
+    assert_eq!(world.read("b.txt"), "b\n");
+    world.agent(["undo", "--yes"]).await.expect(0);
+    assert_eq!((world.read("a.txt"), world.read("b.txt")), ("a\n".into(), String::new()));
+    let lost = world.agent(["undo", "--yes"]).await;
+    assert!(lost.code != 0 && lost.stderr.contains("damaged"), "{lost:#?}");
 }
 
 /// A server with an S3-compatible bucket, and its port.

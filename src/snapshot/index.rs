@@ -43,12 +43,12 @@ impl Index {
             names.binary_search(name).is_ok()
                 && folder.join(name).metadata().is_ok_and(|meta| meta.len() == *length)
         };
-        if let Some((known, lengths, lines)) = common(folder)
-            && known.iter().zip(&lengths).all(whole)
+        if let Some(common) = common(folder)
+            && common.packs.iter().zip(&common.lengths).all(whole)
         {
-            let packs = (0..u32::try_from(known.len()).map_err(io::Error::other)?).collect();
-            (index.packs, index.lengths) = (known, lengths);
-            index.lists.push(Arc::new(List { lines, packs }));
+            let packs = (0..u32::try_from(common.packs.len()).map_err(io::Error::other)?).collect();
+            (index.packs, index.lengths) = (common.packs, common.lengths);
+            index.lists.push(Arc::new(List { lines: common.lines, packs }));
         }
         let known: HashSet<String> = index.packs.iter().cloned().collect();
         for name in names.iter().filter(|name| !known.contains(*name)) {
@@ -159,21 +159,28 @@ fn damage(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
-/// What the common file says, if it is whole: names and lengths of packs, and lines.
-fn common(folder: &Path) -> Option<(Vec<String>, Vec<u64>, Vec<u8>)> {
+/// What the common file says.
+struct Common {
+    packs: Vec<String>,
+    lengths: Vec<u64>,
+    lines: Vec<u8>,
+}
+
+/// Reads the common file, if it is whole.
+fn common(folder: &Path) -> Option<Common> {
     let bytes = fs::read(folder.join(FILE)).ok()?;
     let (content, sum) = bytes.split_last_chunk::<32>()?;
     if Hash::of(content).0 != *sum {
         return None;
     }
-    let read = || -> Result<(Vec<String>, Vec<u64>, Vec<u8>), Malformed> {
+    let read = || -> Result<Common, Malformed> {
         let mut take = Take(content.strip_prefix(MAGIC).ok_or(Malformed)?);
-        let (mut names, mut lengths) = (Vec::new(), Vec::new());
+        let (mut packs, mut lengths) = (Vec::new(), Vec::new());
         for _ in 0..take.number()? {
-            names.push(String::from_utf8(take.string()?.to_vec()).map_err(|_| Malformed)?);
+            packs.push(String::from_utf8(take.string()?.to_vec()).map_err(|_| Malformed)?);
             lengths.push(take.number()?);
         }
-        Ok((names, lengths, take.0.to_vec()))
+        Ok(Common { packs, lengths, lines: take.0.to_vec() })
     };
     read().ok()
 }

@@ -60,7 +60,7 @@ pub(super) async fn keep(start: &Start, left: Vec<Left>, stopped: impl Future<Ou
     if asked {
         sending.iter().for_each(|one| one.stop());
     }
-    arrive(start, &sending, stopped).await;
+    arrive(start, &sending, asked, stopped).await;
 }
 
 /// Writes the tarballs, each once. Only of sessions that have changed files: the workspace of the others is none of
@@ -114,10 +114,12 @@ async fn write_all(start: &Start, left: Vec<Left>, stopped: &mut (impl Future<Ou
     stop.load(Ordering::Relaxed)
 }
 
-/// Waits until what travels has arrived, as long as anything arrives, and says what did not.
+/// Waits until what travels has arrived, as long as anything arrives, and says what did not. `asked` says that somebody
+/// does not want to wait, and `stopped` is over then.
 async fn arrive(
     start: &Start,
     sending: &[Arc<Sending>],
+    mut asked: bool,
     stopped: std::pin::Pin<&mut impl Future<Output = ()>>,
 ) {
     let all = async {
@@ -129,7 +131,7 @@ async fn arrive(
     };
     let place = start.config.snapshots.remote.clone().unwrap_or_default();
     let arrived = || sending.iter().map(|one| one.arrived()).sum::<u64>();
-    let (mut said, mut asked, mut silent) = (false, false, false);
+    let (mut said, mut silent) = (false, false);
     let (mut known, mut since) = (arrived(), Instant::now());
     tokio::pin!(all, stopped);
     let problem = loop {

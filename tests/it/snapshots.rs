@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     process::{Child, Command as Process, Stdio},
+    time::{Duration, Instant},
 };
 
 use agent::{
@@ -283,6 +284,57 @@ fn bucket() -> Option<(Child, u16)> {
             None
         }
     }
+}
+
+/// A world whose model changes a file, and whose snapshots go to a bucket at an address.
+async fn sending(address: &str) -> World {
+    let world = World::new([Step::items([shell("echo two > file.txt")]), Step::text("done")]).await;
+    world.write("file.txt", "one\n");
+    let profile = world.root.join("user/.aws");
+    fs::create_dir_all(&profile).unwrap();
+    let keys = "[default]\naws_access_key_id = known\naws_secret_access_key = secret\n";
+    fs::write(profile.join("credentials"), keys).unwrap();
+    world.configure(&format!(
+        "snapshots.remote = 's3://bucket/team'\nsnapshots.remote_endpoint = 'http://{address}'\n\
+         snapshots.remote_region = 'eu-north-1'"
+    ));
+    world
+}
+
+#[tokio::test]
+async fn what_could_not_be_sent_is_told_at_the_end() {
+    // Nobody listens there any more.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let world = sending(&address.to_string()).await;
+    let run = world.exec(&["change it"]).await.expect(0);
+    for words in ["was not sent to s3://bucket/team", "kept on this machine", "agent resume --last"] {
+        assert!(run.stderr.contains(words), "{words}: {run:#?}");
+    }
+    assert_eq!(run.stderr.matches("was not sent").count(), 1, "{run:#?}");
+    world.agent(["undo", "--yes"]).await.expect(0);
+    assert_eq!(world.read("file.txt"), "one\n");
+}
+
+#[tokio::test]
+async fn whoever_does_not_want_to_wait_for_a_bucket_need_not() {
+    // It takes what comes, and never says anything.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let world = sending(&mute.local_addr().unwrap().to_string()).await;
+    let running = world.start(&["change it"]);
+    let tarball = || {
+        let sessions = fs::read_dir(world.home.join("sessions")).into_iter().flatten().flatten();
+        sessions.into_iter().any(|session| session.path().join("workspace.tar.zst").exists())
+    };
+    let deadline = Instant::now() + Duration::from_secs(50);
+    while !tarball() {
+        assert!(Instant::now() < deadline, "the session does not end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let asked = Instant::now();
+    running.signal(rustix::process::Signal::INT);
+    let run = running.end().await.expect(0);
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert!(run.stderr.contains("was not sent") && run.stderr.contains("it was stopped"), "{run:#?}");
 }
 
 #[tokio::test]

@@ -156,9 +156,9 @@ fn fork(args: &str) -> Run {
         "copy" => Run::Fork(Apart::Copy(place)),
         "worktree" => Run::Fork(Apart::WorkTree(place)),
         _ => Run::Print(vec![
-            "/fork: in the same directory; /fork copy [DIR]: in a copy of it; /fork worktree [DIR]: in a further git \
-             work tree"
-                .to_owned(),
+            line("/fork", "in the same directory"),
+            line("/fork copy [DIR]", "in a copy of the directory"),
+            line("/fork worktree [DIR]", "in a further git work tree"),
         ]),
     }
 }

@@ -1,12 +1,13 @@
 //! What snapshots cost: the first one, one with nothing changed, one with a line changed, putting back a directory; and
 //! the store beside a solid `tar | zstd -3`. Two thirds sources, one third binaries, warm cache.
 //!
-//! `cargo bench --bench snapshot -- 10000 205` says how many files and how many megabytes.
+//! `cargo bench --bench snapshot -- 10000 205` says how many files and how many megabytes; `cargo bench --bench snapshot --
+//! FOLDER` takes a copy of files that are there, such as sources, and changes nothing of them.
 
 use std::{
     fs,
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
 };
@@ -89,9 +90,16 @@ fn main() {
         [files, megabytes] => (files, megabytes),
         _ => (10_000, 205),
     };
+    let given = std::env::args().skip(1).map(PathBuf::from).find(|path| path.is_dir());
     let folder = tempfile::tempdir().expect("a temporary directory");
     let work = folder.path().join("work");
-    make(&work, files, megabytes * 1_000_000);
+    match &given {
+        None => make(&work, files, megabytes * 1_000_000),
+        Some(given) => {
+            let copied = Command::new("cp").args(["-a", "--"]).arg(given).arg(&work).status();
+            assert!(copied.is_ok_and(|status| status.success()), "{} can't be copied", given.display());
+        }
+    }
     let settings = Settings {
         folder: folder.path().join("snapshots"),
         workspace: work.clone(),
@@ -111,6 +119,15 @@ fn main() {
     ));
     let unchanged = median(|| timed(|| snapshots.take().expect("a snapshot")).0);
     report(&format!("nothing changed: {unchanged:.4} s"));
+    if given.is_some() {
+        let (seconds, bytes) = timed(|| tar(&work));
+        let ratio = snapshots.size() as f64 / bytes as f64;
+        report(&format!(
+            "tar | zstd -3 -T0: {seconds:.3} s, {:.1} MB; the store is {ratio:.3} of it",
+            bytes as f64 / 1e6
+        ));
+        return;
+    }
     let mut stored = 0;
     let mut round = 0;
     let file = work.join("d2/s32/f32.rs");

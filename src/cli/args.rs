@@ -256,6 +256,10 @@ pub(super) struct ExportArgs {
     /// Only the conversation: no states of files, so nothing can be undone or brought back from it.
     #[arg(long)]
     pub(super) no_files: bool,
+    /// Put in what secret files hold as well: `.env`, private keys, tokens of package managers. Whoever has the bundle
+    /// has them then.
+    #[arg(long, conflicts_with = "no_files")]
+    pub(super) with_secrets: bool,
     /// Say what was written as one JSON object.
     #[arg(long)]
     pub(super) json: bool,

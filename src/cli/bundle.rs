@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{SessionId, SnapshotId, Time};
+use crate::protocol::{SessionId, SnapshotId, Time, printable};
+use crate::snapshot::Withheld;
 
 /// Version of the format.
 pub(super) const FORMAT: u32 = 1;
@@ -17,6 +18,9 @@ pub(super) const LOG: &str = "log.jsonl.zst";
 pub(super) const BLOB: (&str, &str) = ("blobs/", ".zst");
 /// Before and behind the name of a pack.
 pub(super) const PACK: (&str, &str) = ("packs/", ".pack");
+
+/// Files that are named when they were left out.
+const NAMED: usize = 20;
 
 /// What a bundle holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +34,9 @@ pub(super) struct Manifest {
     pub(super) workspace: PathBuf,
     /// States of files that are in it.
     pub(super) snapshots: Vec<SnapshotId>,
+    /// Secret files whose content was left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) withheld: Vec<Withheld>,
     pub(super) members: Vec<Member>,
 }
 
@@ -41,6 +48,19 @@ pub(super) struct Member {
     pub(super) bytes: u64,
     /// BLAKE3 of these, in hex.
     pub(super) hash: String,
+}
+
+/// The names of files that were left out, for a person; nothing if there are none.
+pub(super) fn withheld_words(withheld: &[Withheld]) -> Option<String> {
+    let mut names: Vec<&str> = withheld.iter().map(|one| one.path.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let more = match names.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let list = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    (!names.is_empty()).then(|| printable(&format!("{list}{more}")).replace('\n', "\\n"))
 }
 
 /// What a name of a member means.

@@ -51,6 +51,7 @@ pub(super) fn run(start: &Start, only: &[SessionId], json: bool) -> anyhow::Resu
         found.bytes += checked.bytes;
         let name = stored.folder().display().to_string();
         found.damage.extend(checked.damage.into_iter().map(|what| (name.clone(), what)));
+        found.notes.extend(checked.withheld.into_iter().map(|what| (name.clone(), what)));
     }
     report(&found, stores.len(), json)?;
     Ok(if found.damage.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -264,6 +264,7 @@ async fn work(
     commands: Vec<Command>,
 ) -> Result<ExitCode, CliError> {
     let left = open.kept().then(|| workspace::Left::of(&open));
+    let sending = Arc::clone(&open.handle.sending);
     let form = if args.json { Form::Json { deltas: args.deltas } } else { Form::Text };
     let mut face = Headless::new(form, &open.history, io::stdout(), io::stderr())
         .on_terminal(io::stdout().is_terminal());
@@ -296,6 +297,7 @@ async fn work(
         };
         workspace::keep(start, left.into_iter().collect(), stopped).await;
     }
+    sending.stop();
     let code = code?;
     closed.map_err(|error| CliError::failed(format!("the session could not be closed: {error}")))?;
     Ok(code)

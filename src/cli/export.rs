@@ -14,7 +14,7 @@ use crate::store::{self, LogError};
 
 use super::{
     args::ExportArgs,
-    bundle::{BLOB, FORMAT, LOG, MANIFEST, Manifest, Member, PACK},
+    bundle::{BLOB, FORMAT, LOG, MANIFEST, Manifest, Member, PACK, withheld_words},
     error::CliError,
     sessions::size,
     start::{Start, now},
@@ -57,14 +57,15 @@ pub(super) fn run(start: &Start, args: &ExportArgs) -> Result<ExitCode, CliError
         title: title.unwrap_or_default(),
         workspace,
         snapshots: Vec::new(),
+        withheld: Vec::new(),
         members: Vec::new(),
     };
     let states = match args.no_files {
         true => Vec::new(),
         false => states(start, id).map_err(|error| failed(&error))?,
     };
-    let (manifest, missing) =
-        write(start, manifest, &states, &to).map_err(|error| failed(&format!("{error:#}")))?;
+    let (manifest, missing) = write(start, manifest, &states, args.with_secrets, &to)
+        .map_err(|error| failed(&format!("{error:#}")))?;
     report(&manifest, &missing, args, &to).map_err(CliError::failed)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -86,6 +87,7 @@ fn report(manifest: &Manifest, missing: &[SnapshotId], args: &ExportArgs, to: &P
             "bytes": bytes,
             "snapshots": manifest.snapshots.len(),
             "missing": missing.len(),
+            "withheld": manifest.withheld.iter().map(|one| &one.path).collect::<Vec<_>>(),
         });
         return writeln!(out, "{all}");
     }
@@ -99,6 +101,10 @@ fn report(manifest: &Manifest, missing: &[SnapshotId], args: &ExportArgs, to: &P
         writeln!(out, "with {count} state{} of its files", if count == 1 { "" } else { "s" })?;
         writeln!(out, "not in it: installed packages, build results, and the database of a git repository")?;
     }
+    if let Some(names) = withheld_words(&manifest.withheld) {
+        writeln!(out, "secret files that are not in it: {names}")?;
+        writeln!(out, "  (--with-secrets puts them in: then whoever has the bundle has them)")?;
+    }
     if !missing.is_empty() {
         writeln!(out, "! {} states of files are not kept any more, and are not in it", missing.len())?;
     }
@@ -110,6 +116,7 @@ fn write(
     start: &Start,
     mut manifest: Manifest,
     states: &[SnapshotId],
+    secrets: bool,
     to: &Path,
 ) -> anyhow::Result<(Manifest, Vec<SnapshotId>)> {
     let folder = match to.parent() {
@@ -141,7 +148,7 @@ fn write(
         // On the file system that they go to, which has the room or is to say so.
         let packs = tempfile::Builder::new().prefix(".agent-export-").tempdir_in(folder)?;
         let stored = Stored::of(&start.home.snapshots(), &manifest.workspace)?;
-        parcel = stored.parcel(states, packs.path(), &AtomicBool::new(false))?;
+        parcel = stored.parcel(states, packs.path(), secrets, &AtomicBool::new(false))?;
         for pack in &parcel.packs {
             let name = pack.file_name().unwrap_or_default().to_string_lossy().into_owned();
             bundle.member(&format!("{}{name}", PACK.0), &mut File::open(pack)?)?;
@@ -149,6 +156,7 @@ fn write(
         }
     }
     manifest.snapshots = parcel.snapshots;
+    manifest.withheld = parcel.withheld;
     manifest.members = std::mem::take(&mut bundle.members);
     let text = serde_json::to_vec_pretty(&manifest)?;
     bundle.member(MANIFEST, &mut io::Cursor::new(text))?;

@@ -32,6 +32,9 @@ pub(super) enum Place {
     There(PathBuf),
 }
 
+/// Who is told what is done.
+pub(super) type Tell<'a> = &'a mut dyn FnMut(&str);
+
 impl Start {
     /// Makes a new session that begins with the conversation of another one, up to the end of a turn or with all of it.
     pub(super) fn fork(
@@ -39,6 +42,7 @@ impl Start {
         from: SessionId,
         at: Option<TurnId>,
         place: &Place,
+        tell: Tell<'_>,
     ) -> Result<SessionId, CliError> {
         let events = read_events(&self.sessions().log(from)).map_err(|error| unreadable(from, &error))?;
         let session = Session::replay(&events);
@@ -54,11 +58,11 @@ impl Start {
         let root = match place {
             Place::Same => None,
             Place::There(dir) => {
-                share(&self.snapshot_settings(&session.workspace), dir);
+                share(&self.snapshot_settings(&session.workspace), dir, tell);
                 Some(dir.clone())
             }
-            Place::Copy(dir) => Some(self.copied(&wanted, dir.as_deref())?),
-            Place::WorkTree(dir) => Some(self.work_tree(&wanted, dir.as_deref())?),
+            Place::Copy(dir) => Some(self.copied(&wanted, dir.as_deref(), tell)?),
+            Place::WorkTree(dir) => Some(self.work_tree(&wanted, dir.as_deref(), tell)?),
         };
         let id = SessionId(uuid::Uuid::now_v7());
         let chosen = match &root {
@@ -70,35 +74,40 @@ impl Start {
     }
 
     /// A copy of the workspace, as it is now or as it was.
-    fn copied(&self, wanted: &Wanted<'_>, dir: Option<&Path>) -> Result<PathBuf, CliError> {
+    fn copied(&self, wanted: &Wanted<'_>, dir: Option<&Path>, tell: Tell<'_>) -> Result<PathBuf, CliError> {
         let workspace = &wanted.session.workspace;
         let place = place(workspace, dir)?;
         let settings = self.snapshot_settings(workspace);
         if !workspace.is_dir() {
             let state = wanted.state()?;
             let made = Snapshots::hydrate(&settings, state, &place).map_err(failed)?;
-            say(&format!("{} files put into {}", made.files, place.display()));
-            left(&made.left);
+            tell(&format!("{} files put into {}", made.files, place.display()));
+            tell_left(tell, &made.left);
             return Ok(place);
         }
         let made = snapshot::copy(&settings, &place).map_err(failed)?;
-        say(&copy_words(&made, &place));
-        left(&made.left);
+        tell(&copy_words(&made, &place));
+        tell_left(tell, &made.left);
         if place.join(".git").is_file() {
-            say(
+            tell(
                 "its .git is that of a linked work tree, which has the same HEAD and index as the original; \
                  --worktree makes one of its own",
             );
         }
-        share(&settings, &place);
+        share(&settings, &place, tell);
         if wanted.at.is_some() {
-            self.put_as_it_was(wanted, &place, wanted.state()?)?;
+            self.put_as_it_was(wanted, &place, wanted.state()?, tell)?;
         }
         Ok(place)
     }
 
     /// A further work tree of the repository, with files as they are now or as they were.
-    fn work_tree(&self, wanted: &Wanted<'_>, dir: Option<&Path>) -> Result<PathBuf, CliError> {
+    fn work_tree(
+        &self,
+        wanted: &Wanted<'_>,
+        dir: Option<&Path>,
+        tell: Tell<'_>,
+    ) -> Result<PathBuf, CliError> {
         let workspace = &wanted.session.workspace;
         if !workspace.is_dir() {
             return Err(CliError::failed(format!("there is no {} any more", workspace.display()))
@@ -113,7 +122,7 @@ impl Start {
         let name = place.to_str().ok_or_else(|| CliError::usage("the path must be UTF-8"))?;
         git.ask(&["worktree", "add", "--quiet", "--detach", "--", name, "HEAD"])?;
         let root = place.join(below.trim_end_matches('/'));
-        say(&format!("a work tree of the last commit in {}", place.display()));
+        tell(&format!("a work tree of the last commit in {}", place.display()));
         let settings = self.snapshot_settings(workspace);
         // What was kept before is found from there, too; the state now is kept if it can be.
         let state = match wanted.at {
@@ -122,18 +131,27 @@ impl Start {
                 .and_then(|snapshots| Ok(snapshots.take()?.id))
                 .map_err(failed),
         };
-        share(&settings, &root);
-        match state.and_then(|state| self.put_as_it_was(wanted, &root, &state)) {
+        share(&settings, &root, tell);
+        match state.and_then(|state| self.put_as_it_was(wanted, &root, &state, tell)) {
             Ok(()) => {}
             Err(error) => {
-                say(&format!("it has what was committed, and not what was changed since: {}", error.message));
+                tell(&format!(
+                    "it has what was committed, and not what was changed since: {}",
+                    error.message
+                ));
             }
         }
         Ok(root)
     }
 
     /// Puts the files of a copy back as they were. What a repository is made of stays.
-    fn put_as_it_was(&self, wanted: &Wanted<'_>, place: &Path, state: &SnapshotId) -> Result<(), CliError> {
+    fn put_as_it_was(
+        &self,
+        wanted: &Wanted<'_>,
+        place: &Path,
+        state: &SnapshotId,
+        tell: Tell<'_>,
+    ) -> Result<(), CliError> {
         let snapshots = Snapshots::open(self.snapshot_settings(place)).map_err(failed)?;
         let now = snapshots.take().map_err(failed)?;
         let mut plan = snapshots.plan(&now.id, state, &[]).map_err(failed)?;
@@ -146,10 +164,10 @@ impl Start {
                 Some(turn) => format!("as it was at the end of turn {turn}"),
                 None => "as in the workspace now".to_owned(),
             };
-            say(&format!("{when}: {}", undo::paths(done.paths.len())));
+            tell(&format!("{when}: {}", undo::paths(done.paths.len())));
         }
-        left(&done.left);
-        left(&plan.left);
+        tell_left(tell, &done.left);
+        tell_left(tell, &plan.left);
         Ok(())
     }
 }
@@ -205,10 +223,10 @@ pub(super) fn absolute(dir: &Path) -> Result<PathBuf, CliError> {
 }
 
 /// Gives another directory what was kept of this one. Without it, what is older can't be undone there.
-fn share(settings: &snapshot::Settings, with: &Path) {
+fn share(settings: &snapshot::Settings, with: &Path, tell: Tell<'_>) {
     match Snapshots::share(settings, with) {
         Ok(()) | Err(snapshot::SnapshotError::Nowhere(_)) => {}
-        Err(error) => say(&format!("what was done before can't be undone there: {error}")),
+        Err(error) => tell(&format!("what was done before can't be undone there: {error}")),
     }
 }
 
@@ -220,14 +238,18 @@ fn copy_words(made: &Copied, place: &Path) -> String {
     format!("{} files ({}{shared}) copied to {}", made.files, size(made.bytes), place.display())
 }
 
-/// What is missing in a copy, a line each.
+/// What is missing in a copy, a line each, on standard error.
 pub(super) fn left(left: &[(PathBuf, String)]) {
+    tell_left(&mut say, left);
+}
+
+fn tell_left(tell: Tell<'_>, left: &[(PathBuf, String)]) {
     const SHOWN: usize = 20;
     for (path, why) in left.iter().take(SHOWN) {
-        say(&format!("  ! {}: {why}", path.display()));
+        tell(&format!("  ! {}: {why}", path.display()));
     }
     if let more @ 1.. = left.len().saturating_sub(SHOWN) {
-        say(&format!("  ! and {more} more"));
+        tell(&format!("  ! and {more} more"));
     }
 }
 

@@ -19,7 +19,7 @@ use crate::store::{self, Blobs, Log};
 
 use super::{
     args::ImportArgs,
-    bundle::{FORMAT, Manifest, Part},
+    bundle::{FORMAT, Manifest, Part, withheld_words},
     error::CliError,
     sessions::size,
     start::{Start, now},
@@ -138,7 +138,7 @@ impl<'a> Bundle<'a> {
             ratio: args.max_ratio,
             caseless: snapshot::caseless(&start.home.data),
         };
-        let weight = Foreign::open(file, &packs)?.look(&manifest.snapshots, &bounds)?;
+        let weight = Foreign::open(file, &packs)?.look(&manifest.snapshots, &manifest.withheld, &bounds)?;
         Ok(Self { file, manifest, places, packs, events, weight, limits })
     }
 
@@ -189,7 +189,7 @@ impl<'a> Bundle<'a> {
 
     fn report(&self, start: &Start, json: bool) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        let Manifest { session, title, workspace, snapshots, .. } = &self.manifest;
+        let Manifest { session, title, workspace, snapshots, withheld, .. } = &self.manifest;
         if json {
             let all = serde_json::json!({
                 "session": session,
@@ -197,6 +197,7 @@ impl<'a> Bundle<'a> {
                 "workspace": workspace,
                 "there": workspace.is_dir(),
                 "snapshots": snapshots.len(),
+                "withheld": withheld.iter().map(|one| &one.path).collect::<Vec<_>>(),
                 "members": self.weight.members,
                 "bytes": self.weight.bytes,
             });
@@ -214,6 +215,9 @@ impl<'a> Bundle<'a> {
                 size(self.weight.bytes),
                 self.weight.members
             )?,
+        }
+        if let Some(names) = withheld_words(withheld) {
+            writeln!(out, "secret files that it does not bring: {names}")?;
         }
         writeln!(
             out,

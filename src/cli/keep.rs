@@ -2,11 +2,13 @@
 //! is pinned, open, or was written to within a day, stays.
 //!
 //! A tarball goes before a session does: what is in it is in the store of its workspace as well.
+//!
+//! Nobody has to know of it beforehand: the first time that something would go by itself, it is only said, and stays.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs::{self, File},
-    io,
+    io::{self, Write as _},
     path::PathBuf,
     sync::atomic::AtomicBool,
     thread,
@@ -17,7 +19,7 @@ use crate::protocol::{SessionId, SnapshotId};
 use crate::snapshot::{SnapshotError, Stored, tarball_of};
 use crate::store::{Keeping, Listed, LogError, Sessions};
 
-use super::{start::Start, workspace};
+use super::{sessions::size, start::Start, workspace};
 
 /// What was written to so lately is in use, or may be in a moment.
 const LATELY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -28,11 +30,17 @@ const LATER: Duration = Duration::from_secs(2);
 /// A file in the folder of the program's data; its time is that of the last time.
 const STAMP: &str = "pruned";
 
+/// Files beside it: what is to be said before anything goes by itself, and that it was said.
+const NOTICE: &str = "prune-notice";
+const SAID: &str = "prune-said";
+
 /// Where everything is.
 pub(super) struct Place {
     pub(super) sessions: Sessions,
     folder: PathBuf,
     stamp: PathBuf,
+    notice: PathBuf,
+    said: PathBuf,
     pub(super) snapshots: PathBuf,
 }
 
@@ -57,33 +65,94 @@ pub(super) enum Why {
     Room,
 }
 
+/// What is to be said at the end of the program.
+#[must_use]
+pub(super) struct Notice {
+    file: PathBuf,
+    said: PathBuf,
+}
+
+impl Notice {
+    /// Says what would go from the next time on, if that was not said before.
+    pub(super) fn tell(self) {
+        let Ok(text) = fs::read_to_string(&self.file) else { return };
+        // Only what was said may happen.
+        if writeln!(io::stderr(), "{}", text.trim_end()).is_ok() {
+            let _ = fs::rename(self.file, self.said);
+        }
+    }
+}
+
 /// Prunes when that was not done for a day, beside whatever else is done. Never waits, and says nothing: the next time is
-/// another try.
-pub(super) fn in_background(start: &Start) {
+/// another try. What it would do for the first time it leaves to be [told](Notice::tell).
+pub(super) fn in_background(start: &Start) -> Notice {
     let keeping = start.config.sessions;
     let place = Place::of(start);
+    let notice = Notice { file: place.notice.clone(), said: place.said.clone() };
     let due = fs::metadata(&place.stamp)
         .and_then(|meta| meta.modified())
         .map_or(true, |then| then.elapsed().is_ok_and(|since| since > DAILY));
     if !due || (keeping.days == 0 && keeping.bytes == 0) {
-        return;
+        return notice;
     }
     let prune = move || {
         thread::sleep(LATER);
         #[cfg(target_os = "linux")]
         // Without it others have to share.
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 10);
-        let _ = prune(&place, keeping, false, &AtomicBool::new(false));
+        let _ = unasked(&place, keeping, &AtomicBool::new(false));
     };
     // A program that can't begin a thread has other things to care about.
     drop(thread::Builder::new().name("prune".to_owned()).spawn(prune));
+    notice
+}
+
+/// Prunes, or writes down what is to be said before.
+fn unasked(place: &Place, keeping: Keeping, stop: &AtomicBool) -> anyhow::Result<()> {
+    if !place.said.exists() {
+        let would = prune(place, keeping, true, stop)?;
+        if !(would.sessions.is_empty() && would.tarballs.is_empty()) {
+            fs::write(&place.notice, words(&would, keeping))?;
+            // A day to do something about it.
+            return Ok(File::options().write(true).open(&place.stamp)?.set_modified(SystemTime::now())?);
+        }
+    }
+    prune(place, keeping, false, stop).map(drop)
+}
+
+/// What is said before anything goes by itself.
+fn words(would: &Pruned, keeping: Keeping) -> String {
+    let count = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    let mut what = Vec::new();
+    if !would.sessions.is_empty() {
+        let bytes = would.sessions.iter().map(|(listed, _)| listed.size).sum();
+        what.push(format!("{} ({})", count(would.sessions.len(), "session"), size(bytes)));
+    }
+    if !would.tarballs.is_empty() {
+        let bytes = would.tarballs.iter().map(|(_, bytes)| bytes).sum();
+        what.push(format!("{} ({})", count(would.tarballs.len(), "workspace tarball"), size(bytes)));
+    }
+    let mut kept = Vec::new();
+    if keeping.days > 0 {
+        kept.push(format!("sessions that were not touched for {} days", keeping.days));
+    }
+    if keeping.bytes > 0 {
+        kept.push(format!("the oldest when all take more than {}", size(keeping.bytes)));
+    }
+    format!(
+        "agent deletes {}. Nothing has gone yet; from tomorrow on, {} would.\n  agent sessions prune --dry-run  lists \
+         what would go\n  agent sessions pin ID           keeps one\n  days = 0 and bytes = 0 under [sessions] in the \
+         configuration keep everything\n",
+        kept.join(", and "),
+        what.join(" and ")
+    )
 }
 
 impl Place {
     pub(super) fn of(start: &Start) -> Self {
         let folder = start.home.sessions();
-        let stamp = start.home.data.join(STAMP);
-        Self { sessions: start.sessions(), folder, stamp, snapshots: start.home.snapshots() }
+        let [stamp, notice, said] = [STAMP, NOTICE, SAID].map(|name| start.home.data.join(name));
+        Self { sessions: start.sessions(), folder, stamp, notice, said, snapshots: start.home.snapshots() }
     }
 }
 

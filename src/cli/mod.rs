@@ -101,13 +101,15 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         None => {
             let start = with_person(&common)?;
             start.can_begin()?;
-            keep::in_background(&start);
+            let notice = keep::in_background(&start);
             memory::in_background(&start);
-            runtime()?.block_on(screen::run(start, First::New, cli.prompt))
+            let code = runtime()?.block_on(screen::run(start, First::New, cli.prompt));
+            notice.tell();
+            code
         }
         Some(CommandArgs::Resume { id, last, prompt, back }) => {
             let start = with_person(&common)?;
-            keep::in_background(&start);
+            let notice = keep::in_background(&start);
             memory::in_background(&start);
             // With --last the only word is what to say.
             let (id, prompt) = if last { (None, prompt.or(id)) } else { (id, prompt) };
@@ -120,7 +122,9 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
                 (false, None) => First::Choose,
                 (_, id) => First::Resume(Box::new(start.reopen_with(start.find(id.as_deref())?, &back)?)),
             };
-            runtime()?.block_on(screen::run(start, first, prompt))
+            let code = runtime()?.block_on(screen::run(start, first, prompt));
+            notice.tell();
+            code
         }
         Some(CommandArgs::Fork { id, last, prompt, at, copy, worktree }) => {
             let (id, prompt) = if last { (None, prompt.or(id)) } else { (id, prompt) };
@@ -132,7 +136,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
                 (None, Some(dir)) => Place::WorkTree(dir),
                 (None, None) => Place::Same,
             };
-            let fork = start.fork(start.find(id.as_deref())?, at.map(TurnId), &place)?;
+            let fork = start.fork(start.find(id.as_deref())?, at.map(TurnId), &place, &mut fork::say)?;
             match screen {
                 Some(start) => {
                     let first = First::Resume(Box::new(start.reopen(fork)?));
@@ -143,9 +147,11 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         }
         Some(CommandArgs::Exec(args)) => {
             let start = exec::recorded(start(&common)?, args.run.record.as_deref())?;
-            keep::in_background(&start);
+            let notice = keep::in_background(&start);
             memory::in_background(&start);
-            runtime()?.block_on(exec::run(&start, &args))
+            let code = runtime()?.block_on(exec::run(&start, &args));
+            notice.tell();
+            code
         }
         Some(CommandArgs::Replay(args)) => replay::run(&common, &args),
         Some(CommandArgs::Undo { which, to }) => {

@@ -8,7 +8,7 @@ use std::{
 
 use crate::protocol::{Context, Fact, Item, SessionId, SnapshotId, Time};
 use crate::session::Session;
-use crate::snapshot::Snapshots;
+use crate::snapshot::{SnapshotError, Snapshots};
 
 use super::{
     args::BackArgs,
@@ -35,16 +35,21 @@ impl Start {
             }
             return Ok(kept);
         }
-        let Some(last) = Last::of(&kept, self) else { return Ok(kept) };
+        let last = match Last::of(&kept, self) {
+            Ok(Some(last)) => last,
+            // Whoever opens it says what there is to do.
+            Ok(None) => return Ok(kept),
+            unknown => return Err(gone_with(&kept, unknown)),
+        };
         let workspace = kept.session.workspace.clone();
         if !back.restore {
             if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-                // Whoever opens it says what there is to do.
+                // As above.
                 return Ok(kept);
             }
             fork::say(&format!("the directory of this session is gone: {}", workspace.display()));
             if !undo::ask(&format!("Put it back, {}?", last.words()))? {
-                return Err(gone(&kept, self));
+                return Err(gone_with(&kept, Ok(Some(last))));
             }
         }
         let made = Snapshots::hydrate(&self.snapshot_settings(&workspace), &last.state, &workspace);
@@ -84,7 +89,7 @@ impl Start {
         }
         let mut absent = Vec::new();
         if free {
-            let last = Last::of(&kept, self).ok_or_else(|| {
+            let last = Last::of(&kept, self).map_err(|error| unknown(&error))?.ok_or_else(|| {
                 CliError::failed(format!(
                     "there is nothing to put into {}: {}",
                     place.display(),
@@ -100,7 +105,7 @@ impl Start {
             absent = missing(&made.left);
         }
         drop(kept);
-        let there = self.fork(id, None, &Place::There(place.clone()))?;
+        let there = self.fork(id, None, &Place::There(place.clone()), &mut fork::say)?;
         fork::say(&format!("session {id} goes on as {there} in {}", place.display()));
         let mut kept = self.reopen(there)?;
         undo::record(&mut kept, absent)?;
@@ -117,10 +122,10 @@ struct Last {
 }
 
 impl Last {
-    fn of(kept: &Kept, start: &Start) -> Option<Self> {
-        let state = kept.session.undo.last()?.clone();
-        if !Snapshots::has(&start.snapshot_settings(&kept.session.workspace), &state) {
-            return None;
+    fn of(kept: &Kept, start: &Start) -> Result<Option<Self>, SnapshotError> {
+        let Some(state) = kept.session.undo.last().cloned() else { return Ok(None) };
+        if !Snapshots::has(&start.snapshot_settings(&kept.session.workspace), &state)? {
+            return Ok(None);
         }
         let told = kept.history.iter().rev().find_map(|event| match &event.fact {
             Fact::SnapshotTaken { snapshot, files, bytes, .. } if *snapshot == state => {
@@ -130,7 +135,7 @@ impl Last {
             _ => None,
         });
         let (at, files, bytes) = told.unwrap_or_default();
-        Some(Self { state, at, files, bytes })
+        Ok(Some(Self { state, at, files, bytes }))
     }
 
     fn words(&self) -> String {
@@ -147,22 +152,35 @@ impl Last {
 
 /// That the directory is gone, and what there is to do.
 pub(super) fn gone(kept: &Kept, start: &Start) -> CliError {
+    gone_with(kept, Last::of(kept, start))
+}
+
+fn gone_with(kept: &Kept, last: Result<Option<Last>, SnapshotError>) -> CliError {
     let (id, workspace) = (kept.id(), &kept.session.workspace);
     let what = match workspace.symlink_metadata() {
         Ok(_) => "is no directory any more",
         Err(_) => "is gone",
     };
     let error = format!("the directory of session {id} {what}: {}", workspace.display());
-    match Last::of(kept, start) {
-        Some(last) => CliError::failed(format!("{error}. It is kept {}", last.words())).hint(format!(
+    match last {
+        Err(problem) => CliError::failed(format!("{error}. {}", unknown(&problem).message)).hint(format!(
+            "try again; if it was moved: agent resume {id} --into DIR; agent sessions show {id} prints what was said"
+        )),
+        Ok(Some(last)) => CliError::failed(format!("{error}. It is kept {}", last.words())).hint(format!(
             "agent resume {id} --restore puts it back; --into DIR goes on in another directory, which is filled with \
              it if it is empty"
         )),
-        None => CliError::failed(format!("{error}. {}", none_kept(kept))).hint(format!(
+        Ok(None) => CliError::failed(format!("{error}. {}", none_kept(kept))).hint(format!(
             "bring it back; or, if it was moved: agent resume {id} --into DIR; agent sessions show {id} prints what \
              was said"
         )),
     }
+}
+
+/// That nobody knows whether its files are kept.
+fn unknown(error: &SnapshotError) -> CliError {
+    CliError::failed(format!("Whether its files are kept can't be found out: {error}"))
+        .hint("try again when what is named there can be read or reached")
 }
 
 /// Why there is nothing to be put back.

@@ -18,8 +18,8 @@ use crate::shell::{Peek, Shell, Size};
 use crate::store::Blobs;
 use crate::tools::view_image;
 use crate::tui::{
-    self, Answer, Begin, Connection, Ground, Host, News, Offer, Offered, Question, Switch, Updates,
-    composer::history, prompts::Prompt,
+    self, Answer, Apart, Begin, Connection, Ground, Host, News, Offer, Offered, Question, Ready, Switch,
+    Updates, composer::history, prompts::Prompt,
 };
 
 use super::{
@@ -276,17 +276,28 @@ impl Host for Screen {
         }
     }
 
-    fn prepare(&mut self, next: Switch) -> Result<Option<Offer>, String> {
+    fn prepare(&mut self, next: Switch) -> Result<Ready, String> {
         let said = |error: CliError| error.to_string();
+        let mut notes = Vec::new();
         let id = match next {
             Switch::Resume(id) => id,
-            Switch::Fork(from) => self.start.fork(from, None, &fork::Place::Same).map_err(said)?,
+            Switch::Fork(from, apart) => {
+                let here = self.start.workspace.clone();
+                let beside = |dir: Option<PathBuf>| dir.map(|dir| here.join(dir));
+                let place = match apart {
+                    Apart::No => fork::Place::Same,
+                    Apart::Copy(dir) => fork::Place::Copy(beside(dir)),
+                    Apart::WorkTree(dir) => fork::Place::WorkTree(beside(dir)),
+                };
+                let mut tell = |line: &str| notes.push(line.to_owned());
+                self.start.fork(from, None, &place, &mut tell).map_err(said)?
+            }
         };
         let kept = self.start.reopen(id).map_err(said)?;
         self.start = self.start.of(&kept).map_err(said)?;
         self.next = Some(kept);
         self.resume = Some(id);
-        Ok(offer(&self.start.config.trust))
+        Ok(Ready { offer: offer(&self.start.config.trust), notes })
     }
 
     fn trust(&mut self, trusted: bool) -> Result<Option<Offer>, String> {

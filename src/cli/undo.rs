@@ -107,7 +107,7 @@ fn put_back(
     let which = if restore.all { Which::All } else { Which::Ours };
     match snapshots.restore(plan, which) {
         Ok((done, result)) => {
-            let facts = harness::restored(&kept.session, restore, &done, &result);
+            let facts = harness::restored(&kept.session, kept.log.path(), restore, &done, &result);
             record(kept, facts)?;
             Ok(done)
         }
@@ -123,8 +123,14 @@ fn settle(kept: &mut Kept, snapshots: &Snapshots) -> Result<(), CliError> {
     let done = snapshots.recover().map_err(failed)?;
     if let Some(restore) = kept.session.undo.restoring.clone() {
         let taken = snapshots.take().map_err(failed)?;
-        let facts = harness::restored(&kept.session, &restore, &done.unwrap_or_default(), &taken);
+        let done = done.unwrap_or_default();
+        let facts = harness::restored(&kept.session, kept.log.path(), &restore, &done, &taken);
+        let rewound = facts.iter().any(|fact| matches!(fact, Fact::Rewound { .. }));
+        let both = if rewound { ", and the conversation went back with the files" } else { "" };
+        let text =
+            format!("an undo that was cut off is finished now ({} changed){both}", paths(done.paths.len()));
         record(kept, facts)?;
+        super::fork::say(&text);
     }
     Ok(())
 }

@@ -8,12 +8,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::config::TarballAt;
 use crate::protocol::{Fact, SessionId, SnapshotId};
-use crate::snapshot::{SnapshotError, Stored, Tarball, tarball_of};
+use crate::snapshot::{Sending, SnapshotError, Stored, Tarball, tarball_of};
 
 use super::{
     sessions::size,
@@ -24,14 +24,18 @@ use super::{
 pub(super) const TARBALL: &str = "workspace.tar.zst";
 /// What takes less long needs no words.
 const SHORT: Duration = Duration::from_millis(400);
+/// So long nothing may arrive elsewhere before nobody waits for it any more.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A session that has ended here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Left {
     pub(super) id: SessionId,
     pub(super) workspace: PathBuf,
     /// The last state that it had when it was opened.
     pub(super) before: Option<SnapshotId>,
+    /// Its states that are on their way elsewhere.
+    sending: Arc<Sending>,
 }
 
 impl Left {
@@ -42,15 +46,28 @@ impl Left {
             }
             _ => None,
         });
-        Self { id: open.id, workspace: open.workspace.clone(), before }
+        let sending = Arc::clone(&open.handle.sending);
+        Self { id: open.id, workspace: open.workspace.clone(), before, sending }
     }
 }
 
-/// Writes the tarballs of sessions that have ended, each once. Only of those that have changed files: the workspace of
-/// the others is none of theirs. `stopped` resolves when somebody does not want to wait.
+/// Writes the tarballs of sessions that have ended, and waits for their states that travel. `stopped` resolves when
+/// somebody does not want to wait.
 pub(super) async fn keep(start: &Start, left: Vec<Left>, stopped: impl Future<Output = ()>) {
+    let sending: Vec<Arc<Sending>> = left.iter().map(|one| Arc::clone(&one.sending)).collect();
+    tokio::pin!(stopped);
+    let asked = write_all(start, left, &mut stopped).await;
+    if asked {
+        sending.iter().for_each(|one| one.stop());
+    }
+    arrive(start, &sending, asked, stopped).await;
+}
+
+/// Writes the tarballs, each once. Only of sessions that have changed files: the workspace of the others is none of
+/// theirs. Says whether somebody did not want to wait.
+async fn write_all(start: &Start, left: Vec<Left>, stopped: &mut (impl Future<Output = ()> + Unpin)) -> bool {
     if start.config.snapshots.tarball == TarballAt::Never || start.config.snapshots.mode.is_off() {
-        return;
+        return false;
     }
     let mut due: Vec<(Left, SnapshotId)> = Vec::new();
     for one in left {
@@ -64,7 +81,7 @@ pub(super) async fn keep(start: &Start, left: Vec<Left>, stopped: impl Future<Ou
         }
     }
     if due.is_empty() {
-        return;
+        return false;
     }
     let stop = Arc::new(AtomicBool::new(false));
     let (start, asked) = (start.clone(), Arc::clone(&stop));
@@ -74,11 +91,10 @@ pub(super) async fn keep(start: &Start, left: Vec<Left>, stopped: impl Future<Ou
         due.iter().map(one).collect::<Vec<_>>()
     });
     let mut said = false;
-    tokio::pin!(stopped);
     let done = loop {
         tokio::select! {
             done = &mut work => break done.unwrap_or_default(),
-            () = &mut stopped, if !stop.load(Ordering::Relaxed) => stop.store(true, Ordering::Relaxed),
+            () = &mut *stopped, if !stop.load(Ordering::Relaxed) => stop.store(true, Ordering::Relaxed),
             () = tokio::time::sleep(SHORT), if !said => {
                 said = true;
                 say("writing workspace.tar.zst for the session… ^C skips it; its files are kept anyway");
@@ -93,6 +109,65 @@ pub(super) async fn keep(start: &Start, left: Vec<Left>, stopped: impl Future<Ou
             Ok(_) => {}
             Err(SnapshotError::Stopped) => say("skipped"),
             Err(error) => say(&format!("! workspace.tar.zst was not written: {error}")),
+        }
+    }
+    stop.load(Ordering::Relaxed)
+}
+
+/// Waits until what travels has arrived, as long as anything arrives, and says what did not. `asked` says that somebody
+/// does not want to wait, and `stopped` is over then.
+async fn arrive(
+    start: &Start,
+    sending: &[Arc<Sending>],
+    mut asked: bool,
+    stopped: std::pin::Pin<&mut impl Future<Output = ()>>,
+) {
+    let all = async {
+        let mut problem = None;
+        for one in sending {
+            problem = one.ended().await.or(problem);
+        }
+        problem
+    };
+    let place = start.config.snapshots.remote.clone().unwrap_or_default();
+    let arrived = || sending.iter().map(|one| one.arrived()).sum::<u64>();
+    let (mut said, mut silent) = (false, false);
+    let (mut known, mut since) = (arrived(), Instant::now());
+    tokio::pin!(all, stopped);
+    let problem = loop {
+        tokio::select! {
+            problem = &mut all => break problem,
+            () = &mut stopped, if !asked => {
+                asked = true;
+                sending.iter().for_each(|one| one.stop());
+            }
+            () = tokio::time::sleep(SHORT) => {
+                if !said {
+                    said = true;
+                    say(&format!("sending the last state of the files to {place}… ^C leaves it for the next time"));
+                }
+                if arrived() != known {
+                    (known, since) = (arrived(), Instant::now());
+                } else if since.elapsed() > PATIENCE && !silent {
+                    silent = true;
+                    sending.iter().for_each(|one| one.stop());
+                }
+            }
+        }
+    };
+    match problem {
+        None if said => say(&format!("sent: {}", size(arrived()))),
+        None => {}
+        Some(problem) => {
+            let why = match (silent, asked || sending.iter().any(|one| one.stopped())) {
+                (true, _) => format!("nothing has arrived there for {} s", PATIENCE.as_secs()),
+                (false, true) => "it was stopped".to_owned(),
+                (false, false) => problem,
+            };
+            say(&format!(
+                "! the last state of the files was not sent to {place}: {why}. It is kept on this machine, and goes there \
+                 with the next one: go on with the session when the bucket can be reached (agent resume --last)"
+            ));
         }
     }
 }

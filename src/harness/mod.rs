@@ -38,11 +38,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Permissions;
 use crate::model::{Model, ModelError};
-use crate::protocol::{CallId, Command, Fact, Item, Level, ModelRef, ProcessId, Rejection, Settings, Time};
+use crate::protocol::{CallId, Command, Fact, Item, ModelRef, ProcessId, Rejection, Settings, Time};
 use crate::sandbox::network::Reports;
 use crate::session::{Session, Step};
 use crate::shell::{Ask, Exit, Shell};
-use crate::snapshot::Snapshots;
+use crate::snapshot::{Sending, Snapshots};
 use crate::store::{Blobs, Log, LogError};
 use crate::tools::{Toolbox, Workspace};
 
@@ -108,6 +108,8 @@ pub struct Handle {
     pub updates: Updates,
     /// Ends when the harness has ended: after `Shutdown`, or when nobody can command it any more.
     pub ended: tokio::task::JoinHandle<Result<(), LogError>>,
+    /// What is on its way elsewhere, also after the end.
+    pub sending: Arc<Sending>,
 }
 
 struct Harness {
@@ -124,6 +126,7 @@ struct Harness {
     told: HashSet<PathBuf>,
     /// Whether a person was told that snapshots can't be sent elsewhere.
     unsent: Arc<AtomicBool>,
+    sending: Arc<Sending>,
     models: OpenModel,
     model: Option<(ModelRef, OpenedModel)>,
     tools: Toolbox,
@@ -166,6 +169,7 @@ pub fn start(parts: Parts) -> Handle {
     let (work, outcomes) = mpsc::unbounded_channel();
     let past = Kept { log: parts.log.path().to_owned(), blobs: parts.blobs.clone() };
     let (exits, asks, reports) = (parts.exits, parts.asks, parts.network);
+    let sending = Arc::<Sending>::default();
     let harness = Harness {
         session: parts.session,
         log: parts.log,
@@ -176,6 +180,7 @@ pub fn start(parts: Parts) -> Handle {
         writing: snapshot::Writing::default(),
         told: HashSet::new(),
         unsent: Arc::default(),
+        sending: Arc::clone(&sending),
         models: parts.models,
         model: None,
         tools: parts.tools,
@@ -200,7 +205,7 @@ pub fn start(parts: Parts) -> Handle {
         knocks: Vec::new(),
     };
     let ended = tokio::spawn(harness.run(parts.begin, inbox, outcomes, exits, asks, reports));
-    Handle { commands, updates, ended }
+    Handle { commands, updates, ended, sending }
 }
 
 impl Harness {
@@ -319,7 +324,7 @@ impl Harness {
         match self.session.decide(command, (self.clock)()) {
             Err(rejection) => self.fanout.rejected(rejection),
             Ok(mut facts) => {
-                if let Err(problem) = self.bring_back(&mut facts) {
+                if let Err(problem) = past::bring_back(&self.session, &self.past.log, &mut facts) {
                     return self.fanout.rejected(Rejection::Unfit(problem));
                 }
                 if submit && self.session.turn.is_none() {
@@ -335,31 +340,6 @@ impl Harness {
                 }
             }
         }
-    }
-
-    /// The same facts, where files are back already: without the log the conversation stays as it is.
-    fn with_past(&self, mut facts: Vec<Fact>) -> Vec<Fact> {
-        if let Err(problem) = self.bring_back(&mut facts) {
-            facts.retain(|fact| !matches!(fact, Fact::Rewound { .. }));
-            facts.push(Fact::Noted { level: Level::Warning, text: problem });
-        }
-        facts
-    }
-
-    /// Adds the conversation to a rewind that goes back to before a compaction: only the log has it.
-    fn bring_back(&self, facts: &mut [Fact]) -> Result<(), String> {
-        for fact in facts {
-            if let Fact::Rewound { to, items } = fact
-                && self.session.only_in_log(*to)
-            {
-                let before = self
-                    .past
-                    .before(*to)
-                    .map_err(|error| format!("what was said before can't be read from the log: {error}"))?;
-                *items = Some(before.items.to_vec());
-            }
-        }
-        Ok(())
     }
 
     /// Stops the turn. What was there before counts: what the model has said, and what calls have come to.

@@ -1,6 +1,9 @@
 //! The session's own log, for the tool that looks up what is no longer in the conversation.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::protocol::{BlobId, Fact, Item, Seq};
 use crate::session::Session;
@@ -27,18 +30,27 @@ impl Past for Kept {
     }
 }
 
-impl Kept {
-    /// The session as it was just before a fact.
-    ///
-    /// # Errors
-    /// When the log can't be read.
-    pub(super) fn before(&self, fact: Seq) -> io::Result<Session> {
-        let mut session = Session::default();
-        store::visit_events(&self.log, |event| {
-            if event.seq < fact {
-                session.apply(&event);
-            }
-        })?;
-        Ok(session)
+/// Adds the conversation to a rewind that goes back to before a compaction: only the log has it.
+pub(super) fn bring_back(session: &Session, log: &Path, facts: &mut [Fact]) -> Result<(), String> {
+    for fact in facts {
+        if let Fact::Rewound { to, items } = fact
+            && session.only_in_log(*to)
+        {
+            let before = before(log, *to)
+                .map_err(|error| format!("what was said before can't be read from the log: {error}"))?;
+            *items = Some(before.items.to_vec());
+        }
     }
+    Ok(())
+}
+
+/// The session as it was just before a fact.
+fn before(log: &Path, fact: Seq) -> io::Result<Session> {
+    let mut session = Session::default();
+    store::visit_events(log, |event| {
+        if event.seq < fact {
+            session.apply(&event);
+        }
+    })?;
+    Ok(session)
 }

@@ -63,6 +63,9 @@ impl Harness {
         let turn = self.session.turns;
         let goes_on = self.session.undo.after_due().is_some();
         let mixed = self.session.undo.unknown_since();
+        if let Some(note) = self.damaged(&taken) {
+            self.record(vec![note]);
+        }
         let Taken { id: snapshot, files, bytes, stored, .. } = taken;
         let anything = snapshot != *last;
         let kept = Fact::SnapshotTaken { turn, moment: Moment::Resumed, snapshot, files, bytes, stored };

@@ -13,7 +13,7 @@ use crate::protocol::{Context, Fact, Item, Level, Moment, Restore, SnapshotId, T
 use crate::session::Session;
 use crate::snapshot::{Done, SnapshotError, Snapshots, Taken, Which, Why};
 
-use super::{Harness, work::Work};
+use super::{Harness, past, work::Work};
 
 /// Paths that a fact and the model are told of. How many there were is told as well.
 const NAMED: usize = 50;
@@ -41,19 +41,32 @@ impl Harness {
     pub(super) fn take_snapshot(&mut self, turn: TurnId, moment: Moment) {
         self.record(vec![Fact::SnapshotStarted { turn, moment }]);
         let (work, unsent) = (self.work.clone(), Arc::clone(&self.unsent));
+        let sending = Arc::clone(&self.sending);
         self.with_snapshots(move |snapshots| {
             let result = snapshots.clone().and_then(|snapshots| whole(|| snapshots.take()));
-            let taken = result.as_ref().ok().map(|taken| taken.id.clone());
+            let travels = snapshots.ok().filter(|snapshots| snapshots.travel());
+            let going = travels.zip(result.as_ref().ok().map(|taken| taken.id.clone()));
+            if going.is_some() {
+                sending.begin();
+            }
             // A harness that has ended needs no answer.
             let _ = work.send(Work::Snapped { turn, moment, result });
-            // Nobody waits for what travels.
-            if let (Ok(snapshots), Some(id)) = (snapshots, taken)
-                && let Err(reason) = whole(|| snapshots.push(&id))
+            // Nobody waits for what travels before the end.
+            let Some((snapshots, id)) = going else { return };
+            let sent = whole(|| snapshots.push(&id, &sending)).map(drop);
+            if let Err(reason) = &sent
+                && !sending.stopped()
                 && !unsent.swap(true, Ordering::Relaxed)
             {
-                let text = format!("the snapshot is kept here, and could not be sent elsewhere: {reason}");
+                let text = format!(
+                    "the snapshot is kept here, and could not be sent elsewhere: {reason}. It goes with the next one"
+                );
                 let _ = work.send(Work::Note { text });
             }
+            if sent.is_ok() {
+                unsent.store(false, Ordering::Relaxed);
+            }
+            sending.end(sent);
         });
     }
 
@@ -95,6 +108,7 @@ impl Harness {
                 return self.record(vec![Fact::SnapshotFailed { turn, moment, reason }, note]);
             }
         };
+        let damaged = self.damaged(&taken);
         let Taken { id: snapshot, files, bytes, stored, .. } = taken;
         let mut facts =
             vec![Fact::SnapshotTaken { turn, moment, snapshot: snapshot.clone(), files, bytes, stored }];
@@ -110,10 +124,28 @@ impl Harness {
             let text = format!("an undo will not bring these back: {}", some(&new));
             facts.push(Fact::Noted { level: Level::Info, text });
         }
+        facts.extend(damaged);
         self.record(facts);
         if moment == Moment::After {
             self.write_tarball(&snapshot);
         }
+    }
+
+    /// What a person is told of a store that is not whole, once.
+    pub(super) fn damaged(&mut self, taken: &Taken) -> Option<Fact> {
+        let new: Vec<String> = taken
+            .damaged
+            .iter()
+            .filter(|path| self.told.insert((*path).clone()))
+            .map(|path| shown(path))
+            .collect();
+        let text = format!(
+            "a part of what was kept of these files before is damaged: {}. The files as they are now were kept anew; \
+             turns that need that part can't be undone. `agent sessions check` says what is lost. Bring the part back \
+             from a backup of yours, or delete it",
+            some(&new)
+        );
+        (!new.is_empty()).then_some(Fact::Noted { level: Level::Warning, text })
     }
 
     /// Writes the workspace to a file, beside whatever comes next.
@@ -134,7 +166,7 @@ impl Harness {
 
     pub(super) fn was_put_back(&mut self, restore: &Restore, result: Result<(Done, Taken), String>) {
         let facts = match result {
-            Ok((done, taken)) => self.with_past(restored(&self.session, restore, &done, &taken)),
+            Ok((done, taken)) => restored(&self.session, &self.past.log, restore, &done, &taken),
             Err(reason) => {
                 let text = format!("nothing was put back: {reason}");
                 vec![Fact::RestoreFailed { reason }, Fact::Noted { level: Level::Error, text }]
@@ -163,8 +195,9 @@ impl Harness {
         let result = job.await.unwrap_or_else(|error| Err(error.to_string()));
         match (restoring, result) {
             (Some(restore), Ok((done, Some(taken)))) => {
-                let facts = restored(&self.session, &restore, &done.unwrap_or_default(), &taken);
-                self.record(self.with_past(facts));
+                let done = done.unwrap_or_default();
+                let facts = restored(&self.session, &self.past.log, &restore, &done, &taken);
+                self.record(facts);
             }
             (Some(restore), Err(reason)) => self.was_put_back(&restore, Err(reason)),
             (None, Ok((Some(done), _))) if !done.paths.is_empty() => {
@@ -180,9 +213,10 @@ impl Harness {
     }
 }
 
-/// That files were put back, for the log and for the model.
+/// That files were put back, for the log and for the model; and the conversation with them, where that was wanted. What
+/// a compaction has taken out of it comes from the log.
 #[must_use]
-pub fn restored(session: &Session, restore: &Restore, done: &Done, taken: &Taken) -> Vec<Fact> {
+pub fn restored(session: &Session, log: &Path, restore: &Restore, done: &Done, taken: &Taken) -> Vec<Fact> {
     let paths: Vec<String> = done.paths.iter().map(|path| shown(path)).collect();
     let left = done.left.iter().take(NAMED).map(|(path, why)| (shown(path), why.clone())).collect();
     let what = match restore.turn {
@@ -207,12 +241,19 @@ pub fn restored(session: &Session, restore: &Restore, done: &Done, taken: &Taken
         paths: paths.into_iter().take(NAMED).collect(),
         left,
     }];
-    match restore.rewind {
-        Some(to) => facts.extend(session.rewound_with_files(to, &stayed(done))),
-        None if count > 0 => {
-            facts.push(Fact::item(Item::Context { context: Context::Notice, text }));
+    let notice = (count > 0).then(|| Fact::item(Item::Context { context: Context::Notice, text }));
+    let Some(to) = restore.rewind else {
+        facts.extend(notice);
+        return facts;
+    };
+    let mut back = session.rewound_with_files(to, &stayed(done));
+    match past::bring_back(session, log, &mut back) {
+        Ok(()) => facts.extend(back),
+        Err(problem) => {
+            facts.extend(notice);
+            let text = format!("the files went back, and the conversation did not: {problem}");
+            facts.push(Fact::Noted { level: Level::Warning, text });
         }
-        None => {}
     }
     facts
 }

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::protocol::SnapshotId;
+use crate::protocol::{SnapshotId, is_secret};
 
 use super::{
     SnapshotError, Stored,
@@ -27,6 +27,8 @@ pub struct Checked {
     pub bytes: u64,
     /// What is wrong, in words.
     pub damage: Vec<String>,
+    /// Secret files whose content is not here, as it is when a state came from elsewhere: a line each.
+    pub withheld: Vec<String>,
 }
 
 impl Stored {
@@ -36,22 +38,16 @@ impl Stored {
     /// When the folder can't be read, or it was stopped. What is damaged is no error.
     pub fn check(&self, snapshots: &[SnapshotId], stop: &AtomicBool) -> Result<Checked, SnapshotError> {
         let mut checked = Checked::default();
-        let mut unread = false;
         for name in self.store.packs()? {
             if stop.load(Ordering::Relaxed) {
                 return Err(SnapshotError::Stopped);
             }
             checked.packs += 1;
             if let Err(damage) = self.pack(&name, &mut checked) {
-                unread = true;
                 checked.damage.push(damage);
             }
         }
         self.store.refresh();
-        if unread && self.store.index().is_err() {
-            checked.damage.push("no snapshot can be read as long as that pack lies there".to_owned());
-            return Ok(checked);
-        }
         let mut reach = Reach::new(&self.store);
         for snapshot in snapshots {
             let Some(hash) = Hash::parse(snapshot.as_str()) else { continue };
@@ -59,16 +55,21 @@ impl Stored {
                 checked.damage.push(format!("snapshot {snapshot} can't be read to its end: {error}"));
             }
         }
-        checked.damage.extend(
-            reach
-                .lost
-                .iter()
-                .take(NAMED)
-                .map(|(path, hash)| format!("{path}: its content is lost (object {hash})")),
-        );
-        if let more @ 1.. = reach.lost.len().saturating_sub(NAMED) {
+        // The name has to do: what is in it is not there.
+        let any = || "PRIVATE KEY----- _password".to_owned();
+        let secret = |path: &str| is_secret(path.rsplit('/').next().unwrap_or_default(), any);
+        let (secrets, lost): (Vec<_>, Vec<_>) = reach.lost.iter().partition(|(path, _)| secret(path));
+        let line = |(path, hash): &&(String, Hash)| format!("{path}: its content is lost (object {hash})");
+        checked.damage.extend(lost.iter().take(NAMED).map(line));
+        if let more @ 1.. = lost.len().saturating_sub(NAMED) {
             checked.damage.push(format!("and {more} more are lost"));
         }
+        checked.withheld = secrets
+            .iter()
+            .map(|(path, _)| {
+                format!("{path}: its content is not here, as that of secrets that do not travel")
+            })
+            .collect();
         Ok(checked)
     }
 

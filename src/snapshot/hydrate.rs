@@ -7,9 +7,7 @@ use std::{
 
 use crate::protocol::SnapshotId;
 
-use super::{
-    Settings, SnapshotError, Snapshots, journal::mark, key, plan::Change, remote, store::Store, whole,
-};
+use super::{Settings, SnapshotError, Snapshots, journal::mark, key, plan::Change, store::Store, whole};
 
 /// A directory that was made from a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,20 +44,22 @@ impl Snapshots {
         })
     }
 
-    /// Whether the states of a workspace that may be gone are kept here.
-    #[must_use]
-    pub fn has(settings: &Settings, state: &SnapshotId) -> bool {
+    /// Whether a state of a workspace that may be gone is kept, here or in the bucket.
+    ///
+    /// # Errors
+    /// When it can't be found out: the bucket can't be reached, say, or the store is damaged.
+    pub fn has(settings: &Settings, state: &SnapshotId) -> Result<bool, SnapshotError> {
         let folder = settings.folder.join(key(&settings.workspace));
-        let known = || {
-            let store = Store::open(&folder).ok()?;
-            let root = super::hash::Hash::parse(state.as_str())?;
-            if let Ok(root) = store.root(&root) {
-                return Some(root);
-            }
-            remote::pull(&store, settings.remote.as_ref(), state).ok()?;
-            store.root(&root).ok()
-        };
-        (folder.join("packs").is_dir() || settings.remote.is_some()) && known().is_some()
+        if !folder.join("packs").is_dir() && settings.remote.is_none() {
+            return Ok(false);
+        }
+        let store = Store::open(&folder)?;
+        let root = super::fetched(&store, settings.remote.as_ref(), state).and_then(|root| store.root(&root));
+        match root {
+            Ok(_) => Ok(true),
+            Err(SnapshotError::Missing(_) | SnapshotError::Lost(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives another directory all that is kept of a workspace: the same files under further names, so that it costs
@@ -138,7 +138,7 @@ mod tests {
         let settings = settings(world.folder.path(), Limits::default());
         fs::set_permissions(world.path("empty"), fs::Permissions::from_mode(0o700)).unwrap();
         fs::remove_dir_all(world.work()).unwrap();
-        assert!(Snapshots::has(&settings, &taken.id));
+        assert!(Snapshots::has(&settings, &taken.id).unwrap());
         let made = Snapshots::hydrate(&settings, &taken.id, &world.work()).unwrap();
         assert_eq!((made.left, made.files), (vec![], taken.files));
         assert_eq!(world.look(), before);
@@ -181,7 +181,7 @@ mod tests {
         let place = world.folder.path().join("place");
         let lost = Snapshots::hydrate(&settings, &taken.id, &place).unwrap_err();
         assert!(matches!(lost, SnapshotError::Missing(_)), "{lost}");
-        assert!(!Snapshots::has(&settings, &taken.id) && !place.exists());
+        assert!(!Snapshots::has(&settings, &taken.id).unwrap() && !place.exists());
         assert_eq!(fs::read_dir(world.folder.path()).unwrap().count(), 2, "nothing is left beside it");
         // The next state is kept whole: nothing of it is taken to be there.
         let fresh = Snapshots::open(settings.clone()).unwrap();

@@ -1,16 +1,17 @@
 //! Where each object is: the lists of all packs, sorted. Most of them stand together in one file, so that a store of
-//! many packs is opened as fast as one of few. That file can be lost: the packs are the truth.
+//! many packs is opened as fast as one of few. That file can be lost: the packs are the truth. A pack that is not whole
+//! is as good as none: what it held is not there, and is written anew when it is met again.
 
-use std::{fs, io, io::Write as _, path::Path, sync::Arc};
+use std::{collections::HashSet, fs, io, io::Write as _, path::Path, sync::Arc};
 
 use super::{
     bytes::{Malformed, Put as _, Take},
     hash::Hash,
-    pack::{LINE, Line, SUFFIX, UNFINISHED, read_list},
+    pack::{FOOTER, LINE, Line, MAGIC as PACK_MAGIC, SUFFIX, UNFINISHED, read_list},
 };
 
 const FILE: &str = "index";
-const MAGIC: &[u8] = b"agntidx1";
+const MAGIC: &[u8] = b"agntidx2";
 /// Packs beside the common file at most.
 const BESIDE: usize = 16;
 
@@ -19,7 +20,11 @@ const BESIDE: usize = 16;
 pub(super) struct Index {
     /// Names of packs.
     pub(super) packs: Vec<String>,
+    /// Bytes of each pack.
+    lengths: Vec<u64>,
     lists: Vec<Arc<List>>,
+    /// Names of packs that lie there and are not whole.
+    pub(super) damaged: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -33,16 +38,24 @@ impl Index {
     /// Reads what is in a folder of packs.
     pub(super) fn load(folder: &Path, names: &[String]) -> io::Result<Self> {
         let mut index = Self::default();
-        if let Some((known, lines)) = common(folder)
-            && known.iter().all(|name| names.contains(name))
+        // One that was cut since is found by its length.
+        let whole = |(name, length): (&String, &u64)| {
+            names.binary_search(name).is_ok()
+                && folder.join(name).metadata().is_ok_and(|meta| meta.len() == *length)
+        };
+        if let Some(common) = common(folder)
+            && common.packs.iter().zip(&common.lengths).all(whole)
         {
-            let packs = (0..u32::try_from(known.len()).map_err(io::Error::other)?).collect();
-            index.packs = known;
-            index.lists.push(Arc::new(List { lines, packs }));
+            let packs = (0..u32::try_from(common.packs.len()).map_err(io::Error::other)?).collect();
+            (index.packs, index.lengths) = (common.packs, common.lengths);
+            index.lists.push(Arc::new(List { lines: common.lines, packs }));
         }
-        for name in names {
-            if !index.packs.contains(name) {
-                index.add(name.clone(), read_list(&folder.join(name))?);
+        let known: HashSet<String> = index.packs.iter().cloned().collect();
+        for name in names.iter().filter(|name| !known.contains(*name)) {
+            match read_list(&folder.join(name)) {
+                Ok(lines) => index.add(name.clone(), lines),
+                Err(error) if damage(&error) => index.damaged.push(name.clone()),
+                Err(error) => return Err(error),
             }
         }
         Ok(index)
@@ -50,8 +63,13 @@ impl Index {
 
     pub(super) fn add(&mut self, name: String, lines: Vec<u8>) {
         let number = u32::try_from(self.packs.len()).unwrap_or(u32::MAX);
+        // It may have been written where a damaged one lay.
+        self.damaged.retain(|damaged| *damaged != name);
         self.packs.push(name);
-        self.lists.push(Arc::new(List { lines, packs: vec![number] }));
+        let list = List { lines, packs: vec![number] };
+        let groups = list.lines().map(|line| line.offset + u64::from(line.stored)).max();
+        self.lengths.push(groups.unwrap_or(PACK_MAGIC.len() as u64) + list.lines.len() as u64 + FOOTER);
+        self.lists.push(Arc::new(list));
     }
 
     /// Where an object is; the newest place.
@@ -79,7 +97,10 @@ impl Index {
         lines.iter().for_each(|line| line.write(&mut all));
         let mut head = MAGIC.to_vec();
         head.number(self.packs.len() as u64);
-        self.packs.iter().for_each(|name| head.string(name.as_bytes()));
+        for (name, length) in self.packs.iter().zip(&self.lengths) {
+            head.string(name.as_bytes());
+            head.number(*length);
+        }
         let mut sum = blake3::Hasher::new();
         sum.update(&head).update(&all);
         let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
@@ -132,20 +153,34 @@ pub(super) fn packs(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// What the common file says, if it is whole.
-fn common(folder: &Path) -> Option<(Vec<String>, Vec<u8>)> {
+/// Whether a pack could be read, and is none: cut short, overwritten, or on a part of the disk that is broken.
+fn damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+        || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
+/// What the common file says.
+struct Common {
+    packs: Vec<String>,
+    lengths: Vec<u64>,
+    lines: Vec<u8>,
+}
+
+/// Reads the common file, if it is whole.
+fn common(folder: &Path) -> Option<Common> {
     let bytes = fs::read(folder.join(FILE)).ok()?;
     let (content, sum) = bytes.split_last_chunk::<32>()?;
     if Hash::of(content).0 != *sum {
         return None;
     }
-    let read = || -> Result<(Vec<String>, Vec<u8>), Malformed> {
+    let read = || -> Result<Common, Malformed> {
         let mut take = Take(content.strip_prefix(MAGIC).ok_or(Malformed)?);
-        let mut names = Vec::new();
+        let (mut packs, mut lengths) = (Vec::new(), Vec::new());
         for _ in 0..take.number()? {
-            names.push(String::from_utf8(take.string()?.to_vec()).map_err(|_| Malformed)?);
+            packs.push(String::from_utf8(take.string()?.to_vec()).map_err(|_| Malformed)?);
+            lengths.push(take.number()?);
         }
-        Ok((names, take.0.to_vec()))
+        Ok(Common { packs, lengths, lines: take.0.to_vec() })
     };
     read().ok()
 }

@@ -61,8 +61,11 @@ impl Stored {
         store.refresh();
         let before = store.size();
         let index = store.index()?;
-        let packs = store.packs()?;
-        let cache = Cache::load(&store.folder, &packs);
+        // What it led to is not known, and may be needed when it is brought back.
+        if let Some(damaged) = store.damaged()?.pop() {
+            return Err(SnapshotError::Damaged(damaged));
+        }
+        let cache = Cache::load(&store.folder, &index.packs);
         let mut roots: Vec<Hash> = recent::read(&store.folder, now)?
             .iter()
             .chain(needed)

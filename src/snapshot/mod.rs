@@ -12,6 +12,8 @@ mod cache;
 mod check;
 mod compare;
 mod copy;
+#[cfg(test)]
+mod damage_tests;
 mod hash;
 mod hydrate;
 mod ignored;
@@ -42,6 +44,7 @@ mod restore;
 #[cfg(test)]
 mod room_tests;
 mod scan;
+mod sending;
 mod sent;
 mod since;
 mod store;
@@ -81,10 +84,11 @@ pub use copy::{Copied, copy};
 pub use hydrate::Hydrated;
 pub use keep::Swept;
 pub use node::Why;
-pub use parcel::{Bounds, Foreign, Parcel, Weight, caseless};
+pub use parcel::{Bounds, Foreign, Parcel, Weight, Withheld, caseless};
 pub use plan::{Change, Plan, What};
 pub use remote::{Pushed, Remote};
 pub use restore::{Done, Which};
+pub use sending::Sending;
 pub use since::{Changed, How};
 pub use stored::Stored;
 pub use tarball::{Tarball, tarball_of};
@@ -152,6 +156,9 @@ pub struct Taken {
     pub read: u64,
     /// What is there and is not part of it.
     pub left: Vec<(PathBuf, Why)>,
+    /// Packs that are not whole. What they held and is in the workspace was stored anew; states that need the rest of it
+    /// can't be put back.
+    pub damaged: Vec<PathBuf>,
 }
 
 /// Why a snapshot could not be taken or put back.
@@ -245,18 +252,7 @@ impl Snapshots {
 
     /// The object of a snapshot, which is there.
     fn root_hash(&self, snapshot: &SnapshotId) -> Result<Hash, SnapshotError> {
-        let missing = || SnapshotError::Missing(snapshot.clone());
-        let hash = Hash::parse(snapshot.as_str()).ok_or_else(missing)?;
-        if self.store.has(&hash)? {
-            return Ok(hash);
-        }
-        self.store.refresh();
-        if self.store.has(&hash)?
-            || remote::pull(&self.store, self.settings.remote.as_ref(), snapshot)? && self.store.has(&hash)?
-        {
-            return Ok(hash);
-        }
-        Err(missing())
+        fetched(&self.store, self.settings.remote.as_ref(), snapshot)
     }
 
     /// Bytes that the store takes on the disk.
@@ -264,6 +260,21 @@ impl Snapshots {
     pub fn size(&self) -> u64 {
         self.store.size()
     }
+}
+
+/// The object of a snapshot, which is in the store then, from elsewhere if it was not.
+fn fetched(store: &Store, remote: Option<&Remote>, snapshot: &SnapshotId) -> Result<Hash, SnapshotError> {
+    let missing = || SnapshotError::Missing(snapshot.clone());
+    let hash = Hash::parse(snapshot.as_str()).ok_or_else(missing)?;
+    if store.has(&hash)? {
+        return Ok(hash);
+    }
+    store.refresh();
+    if store.has(&hash)? || remote::pull(store, remote, snapshot)? && store.has(&hash)? {
+        return Ok(hash);
+    }
+    // It may have been there.
+    Err(store.damaged()?.pop().map_or_else(missing, SnapshotError::Damaged))
 }
 
 /// The name of a workspace's store: for people its last name, for the program all of it.

@@ -13,7 +13,7 @@ use super::hash::Hash;
 
 pub(super) const MAGIC: &[u8; 8] = b"agntpak1";
 /// Where the list begins, how many there are, and the hash of the list.
-const FOOTER: u64 = 8 + 8 + 32;
+pub(super) const FOOTER: u64 = 8 + 8 + 32;
 /// Bytes of a line in a list: hash, pack, offset and length of the group, place and length in the group.
 pub(super) const LINE: usize = 32 + 4 + 8 + 4 + 4 + 4;
 /// What the names of files begin with that are not whole yet.

@@ -57,10 +57,21 @@ pub struct Parcel {
     pub snapshots: Vec<SnapshotId>,
     /// Those that the store does not have, or not all of.
     pub missing: Vec<SnapshotId>,
+    /// Secret files whose content is not in it.
+    pub withheld: Vec<Withheld>,
+}
+
+/// A secret file whose content does not travel.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Withheld {
+    pub path: String,
+    /// Of the content, in hexadecimal digits.
+    pub hash: String,
 }
 
 impl Stored {
-    /// Writes packs with all that these snapshots need into a folder, which must be on the file system that they go to.
+    /// Writes packs with all that these snapshots need into a folder, which must be on the file system that they go to;
+    /// without `secrets`, all but the content of secret files.
     ///
     /// # Errors
     /// When something is there and can't be read, or can't be written.
@@ -68,6 +79,7 @@ impl Stored {
         &self,
         snapshots: &[SnapshotId],
         folder: &Path,
+        secrets: bool,
         stop: &AtomicBool,
     ) -> Result<Parcel, SnapshotError> {
         let store = &self.store;
@@ -75,7 +87,7 @@ impl Stored {
         let _lock = store.lock()?;
         store.refresh();
         let mut parcel = Parcel::default();
-        let mut reach = Reach::new(store);
+        let mut reach = if secrets { Reach::new(store) } else { Reach::without_secrets(store) };
         for snapshot in snapshots {
             let lost = reach.lost.len();
             let there = match Hash::parse(snapshot.as_str()) {
@@ -90,9 +102,15 @@ impl Stored {
             let line = index.find(hash)?;
             Some((index.packs.get(line.pack as usize)?.clone(), line))
         };
-        let mut repack = Repack::new(folder, stop);
+        let mut repack = if secrets { Repack::new(folder, stop) } else { Repack::alone(folder, stop) };
         repack.copy(store, reach.found.iter().filter_map(place).collect())?;
         parcel.packs = repack.finish()?.into_iter().map(|(name, _)| folder.join(name)).collect();
+        let found = &reach.found;
+        // The same content may have another name, by which it is no secret.
+        let withheld = reach.withheld.into_iter().filter(|(hash, _)| !found.contains(hash));
+        let withheld = withheld.map(|(hash, path)| Withheld { path, hash: hash.to_string() });
+        parcel.withheld = withheld.collect();
+        parcel.withheld.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(parcel)
     }
 
@@ -105,6 +123,8 @@ impl Stored {
         let store = &self.store;
         let _lock = store.lock()?;
         let told = |error| SnapshotError::io(&store.packs, error);
+        store.refresh();
+        let index = store.index()?;
         let mut ready = Vec::new();
         for pack in &foreign.packs {
             let mut file =
@@ -128,9 +148,9 @@ impl Stored {
         }
         for (file, sum) in ready {
             let name: String = sum.to_string().chars().take(32).chain(super::pack::SUFFIX.chars()).collect();
-            let path = store.packs.join(name);
-            if !path.exists() {
-                file.persist(&path).map_err(|error| told(error.error))?;
+            // One that is damaged is no reason to do without.
+            if !index.packs.contains(&name) {
+                file.persist(store.packs.join(name)).map_err(|error| told(error.error))?;
             }
         }
         File::open(&store.packs).and_then(|folder| folder.sync_all()).map_err(told)?;
@@ -199,9 +219,15 @@ impl<'a> Foreign<'a> {
     /// the heaviest.
     ///
     /// # Errors
-    /// When something is not what it says, is not there, or is more than is taken.
-    pub fn look(&self, snapshots: &[SnapshotId], bounds: &Bounds) -> Result<Weight, SnapshotError> {
+    /// When something is not what it says, is not there and was not withheld, or is more than is taken.
+    pub fn look(
+        &self,
+        snapshots: &[SnapshotId],
+        withheld: &[Withheld],
+        bounds: &Bounds,
+    ) -> Result<Weight, SnapshotError> {
         self.objects(bounds)?;
+        let withheld: HashSet<Hash> = withheld.iter().filter_map(|one| Hash::parse(&one.hash)).collect();
         let mut heaviest = Weight::default();
         let mut known = HashMap::new();
         for snapshot in snapshots {
@@ -209,7 +235,7 @@ impl<'a> Foreign<'a> {
             let hash = Hash::parse(snapshot.as_str()).filter(|hash| self.places.contains_key(hash));
             let hash = hash.ok_or_else(|| refused("it is named, and not there".to_owned()))?;
             let root = node::decode_root(&self.read(&hash)?).map_err(|_| refused("it is none".to_owned()))?;
-            let weight = self.weigh(&root.tree, &mut known, bounds).map_err(refused)?;
+            let weight = self.weigh(&root.tree, &mut known, &withheld, bounds).map_err(refused)?;
             if weight.members > bounds.members {
                 return Err(refused(format!(
                     "it has {} files and directories; {} are taken",
@@ -254,6 +280,7 @@ impl<'a> Foreign<'a> {
         &self,
         top: &Hash,
         known: &mut HashMap<Hash, Weight>,
+        withheld: &HashSet<Hash>,
         bounds: &Bounds,
     ) -> Result<Weight, String> {
         let mut open = vec![*top];
@@ -289,6 +316,11 @@ impl<'a> Foreign<'a> {
                 }
                 let one = match node {
                     Node::Folder { tree, .. } => known.get(&tree).copied().unwrap_or_default(),
+                    Node::File { content: Content::Whole(hash) | Content::Pieces(hash), .. }
+                        if withheld.contains(&hash) && !self.places.contains_key(&hash) =>
+                    {
+                        Weight::default()
+                    }
                     Node::File { size, content, .. } => {
                         Weight { members: 0, bytes: self.content(size, &content)? }
                     }

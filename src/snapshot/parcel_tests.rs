@@ -12,6 +12,7 @@ use super::{
     Bounds, Foreign, Limits, SnapshotError, Snapshots, Stored, Weight, Which,
     hash::Hash,
     node::{self, Content, Meta, Node, Root, Tree},
+    pack::{LINE, Line, read_list},
     testing::{World, settings},
     tests::everything,
 };
@@ -23,7 +24,7 @@ const BOUNDS: Bounds = Bounds { bytes: 4 << 30, members: 1_000_000, ratio: 1000,
 fn parcel(world: &World, snapshots: &[SnapshotId]) -> (File, Vec<(u64, u64)>) {
     let folder = tempfile::tempdir().unwrap();
     let stored = Stored::of(&world.folder.path().join("snapshots"), &world.work()).unwrap();
-    let parcel = stored.parcel(snapshots, folder.path(), &GO_ON).unwrap();
+    let parcel = stored.parcel(snapshots, folder.path(), true, &GO_ON).unwrap();
     assert_eq!(parcel.snapshots, snapshots);
     let mut all = vec![0; 512];
     let mut packs = Vec::new();
@@ -85,7 +86,7 @@ fn refused(world: &World, snapshot: &SnapshotId, bounds: &Bounds) -> String {
     drop(folder);
     let file = file(&all);
     let foreign = Foreign::open(&file, &places).unwrap();
-    foreign.look(std::slice::from_ref(snapshot), bounds).unwrap_err().to_string()
+    foreign.look(std::slice::from_ref(snapshot), &[], bounds).unwrap_err().to_string()
 }
 
 #[test]
@@ -100,7 +101,7 @@ fn what_one_store_packs_another_one_has() {
     let ids = [first.id.clone(), second.id];
     let (file, packs) = parcel(&world, &ids);
     let foreign = Foreign::open(&file, &packs).unwrap();
-    let weight = foreign.look(&ids, &BOUNDS).unwrap();
+    let weight = foreign.look(&ids, &[], &BOUNDS).unwrap();
     assert!(weight.members > 20 && weight.bytes > 12_000_000 && weight.bytes < 20_000_000, "{weight:?}");
     let other = World::new();
     let there = Stored::of(&other.folder.path().join("snapshots"), &other.work()).unwrap();
@@ -114,6 +115,58 @@ fn what_one_store_packs_another_one_has() {
 }
 
 #[test]
+fn secrets_stay_at_home_and_nothing_else_of_their_groups_travels() {
+    let world = World::new();
+    world.write(".env", "PASSWORD=correct horse\n");
+    world.write("key/id_ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----\nbattery staple\n");
+    world.write("key/id_ed25519.pub", "ssh-ed25519 AAAA\n");
+    world.write("large.pem", format!("-----BEGIN PRIVATE KEY-----\n{}", "x".repeat(900_000)));
+    world.write("readme", "text");
+    let taken = world.snapshots.take().unwrap();
+    world.write("other", "belongs to another state, in the same group or not");
+    world.snapshots.take().unwrap();
+    let stored = Stored::of(&world.folder.path().join("snapshots"), &world.work()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ids = [taken.id.clone()];
+    let parcel = stored.parcel(&ids, folder.path(), false, &GO_ON).unwrap();
+    let names: Vec<&str> = parcel.withheld.iter().map(|one| one.path.as_str()).collect();
+    assert_eq!((names, &parcel.snapshots[..]), (vec![".env", "key/id_ed25519", "large.pem"], &ids[..]));
+    let (mut all, mut packs, mut content) = (Vec::new(), Vec::new(), Vec::new());
+    for pack in &parcel.packs {
+        let bytes = fs::read(pack).unwrap();
+        let lines: Vec<Line> = read_list(pack).unwrap().chunks_exact(LINE).filter_map(Line::read).collect();
+        for line in &lines {
+            let one = File::open(pack).unwrap();
+            content.extend(super::parcel::group(&one, 0, std::slice::from_ref(line), u64::MAX).unwrap());
+        }
+        packs.push((all.len() as u64, bytes.len() as u64));
+        all.extend(bytes);
+    }
+    let content = String::from_utf8_lossy(&content).into_owned();
+    for secret in ["correct horse", "battery staple", "xxxxxxxx", "another state"] {
+        assert!(!content.contains(secret), "{secret}");
+    }
+    assert!(content.contains("ssh-ed25519"));
+
+    let file = file(&all);
+    let foreign = Foreign::open(&file, &packs).unwrap();
+    let refused = foreign.look(&ids, &[], &BOUNDS).unwrap_err();
+    assert!(refused.to_string().contains("is not there"), "{refused}");
+    foreign.look(&ids, &parcel.withheld, &BOUNDS).unwrap();
+    let other = World::new();
+    let there = Stored::of(&other.folder.path().join("snapshots"), &other.work()).unwrap();
+    there.adopt(&foreign, &ids).unwrap();
+    let checked = there.check(&ids, &GO_ON).unwrap();
+    assert_eq!((checked.damage, checked.withheld.len()), (vec![], 3));
+    let now = other.snapshots.take().unwrap();
+    let plan = other.snapshots.plan(&now.id, &taken.id, &[]).unwrap();
+    let (done, _) = other.snapshots.restore(&plan, Which::All).unwrap();
+    let left: Vec<&str> = done.left.iter().map(|(path, _)| path.to_str().unwrap()).collect();
+    assert_eq!(left, [".env", "key/id_ed25519", "large.pem"]);
+    assert_eq!(fs::read_to_string(other.path("readme")).unwrap(), "text");
+}
+
+#[test]
 fn states_that_are_not_there_are_named() {
     let world = World::new();
     world.write("file", "1");
@@ -121,7 +174,7 @@ fn states_that_are_not_there_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let stored = Stored::of(&world.folder.path().join("snapshots"), &world.work()).unwrap();
     let missing = SnapshotId("0".repeat(64));
-    let parcel = stored.parcel(&[taken.id.clone(), missing.clone()], folder.path(), &GO_ON).unwrap();
+    let parcel = stored.parcel(&[taken.id.clone(), missing.clone()], folder.path(), true, &GO_ON).unwrap();
     assert_eq!((parcel.snapshots, parcel.missing), (vec![taken.id], vec![missing]));
 }
 
@@ -141,18 +194,18 @@ fn a_changed_byte_anywhere_is_refused_and_nothing_is_written() {
         changed[at] ^= 0x40;
         let changed = self::file(&changed);
         let looked = Foreign::open(&changed, &packs)
-            .and_then(|foreign| foreign.look(std::slice::from_ref(&taken.id), &BOUNDS));
+            .and_then(|foreign| foreign.look(std::slice::from_ref(&taken.id), &[], &BOUNDS));
         assert!(looked.is_err(), "byte {at}");
     }
     for cut in (0..packs[0].1).step_by(7) {
         let looked = Foreign::open(&file, &[(packs[0].0, cut)])
-            .and_then(|foreign| foreign.look(std::slice::from_ref(&taken.id), &BOUNDS));
+            .and_then(|foreign| foreign.look(std::slice::from_ref(&taken.id), &[], &BOUNDS));
         assert!(looked.is_err(), "cut at {cut}");
     }
     // What was looked at and is changed before it is taken.
     let changing = self::file(&bytes);
     let foreign = Foreign::open(&changing, &packs).unwrap();
-    foreign.look(std::slice::from_ref(&taken.id), &BOUNDS).unwrap();
+    foreign.look(std::slice::from_ref(&taken.id), &[], &BOUNDS).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&changing, b"other", packs[0].0 + 12).unwrap();
     assert!(there.adopt(&foreign, std::slice::from_ref(&taken.id)).is_err());
     assert_eq!((there.size(), there.has(&taken.id)), (0, false));
@@ -269,7 +322,7 @@ fn a_link_that_leads_out_is_put_back_as_a_link_and_nothing_goes_through_it() {
 fn the_weight_of_nothing_is_nothing() {
     let file = file(b"");
     let foreign = Foreign::open(&file, &[]).unwrap();
-    assert_eq!(foreign.look(&[], &BOUNDS).unwrap(), Weight::default());
+    assert_eq!(foreign.look(&[], &[], &BOUNDS).unwrap(), Weight::default());
     assert!(matches!(Foreign::open(&file, &[(0, 10)]), Err(SnapshotError::Refused(_))));
     assert!(!super::caseless(Path::new("/")));
 }

@@ -1,6 +1,8 @@
 //! What a snapshot needs: all objects that it leads to, and what of them is not there.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+
+use crate::protocol::is_secret;
 
 use super::{
     SnapshotError, at,
@@ -37,11 +39,26 @@ pub(super) struct Reach<'a, O> {
     pub(super) order: Vec<Hash>,
     /// What is not there, and the path it belongs to. What it would have led to is not known.
     pub(super) lost: Vec<(String, Hash)>,
+    /// Secret files whose content is left out, where it is to be.
+    pub(super) withheld: BTreeMap<Hash, String>,
+    secrets: bool,
 }
 
 impl<'a, O: Objects> Reach<'a, O> {
     pub(super) fn new(objects: &'a O) -> Self {
-        Self { objects, found: HashSet::new(), order: Vec::new(), lost: Vec::new() }
+        Self {
+            objects,
+            found: HashSet::new(),
+            order: Vec::new(),
+            lost: Vec::new(),
+            withheld: BTreeMap::new(),
+            secrets: true,
+        }
+    }
+
+    /// The same without the content of secret files.
+    pub(super) fn without_secrets(objects: &'a O) -> Self {
+        Self { secrets: false, ..Self::new(objects) }
     }
 
     /// Adds what a snapshot leads to. Says whether it is one.
@@ -69,6 +86,11 @@ impl<'a, O: Objects> Reach<'a, O> {
                 let key = at::join(&folder, &name);
                 match node {
                     Node::Folder { tree, .. } => open.push((key, tree)),
+                    Node::File {
+                        content: content @ (Content::Whole(hash) | Content::Pieces(hash)), ..
+                    } if !self.secrets && secret(self.objects, &name, &content) => {
+                        self.withheld.insert(hash, path(&key).display().to_string());
+                    }
                     Node::File { content: Content::Whole(hash), .. } => self.mark(&key, &hash)?,
                     Node::File { content: Content::Pieces(list), .. } => {
                         let Some(bytes) = self.take(&key, &list)? else { continue };
@@ -114,6 +136,23 @@ impl<'a, O: Objects> Reach<'a, O> {
         }
         Ok(())
     }
+}
+
+/// Whether a file is a secret. What it begins with is read only where that matters.
+pub(super) fn secret(objects: &impl Objects, name: &[u8], content: &Content) -> bool {
+    let text = || -> Result<Vec<u8>, SnapshotError> {
+        let list = match content {
+            Content::Whole(hash) => return objects.read(hash),
+            Content::Pieces(list) => objects.read(list)?,
+        };
+        match node::decode_pieces(&list).map(|pieces| pieces.into_iter().next()) {
+            Ok(Some(Piece::Data(hash, _))) => objects.read(&hash),
+            _ => Ok(Vec::new()),
+        }
+    };
+    // Of one that is lost only the name is known.
+    let text = || String::from_utf8_lossy(&text().unwrap_or_default()).into_owned();
+    is_secret(&String::from_utf8_lossy(name), text)
 }
 
 fn unknown(hash: &Hash) -> SnapshotError {

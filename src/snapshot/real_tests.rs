@@ -3,14 +3,14 @@
 use std::{
     fs,
     os::unix::fs::FileExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use super::{
-    Which,
+    Limits, Which, Why,
     kill_tests::long,
-    testing::{Look, World},
+    testing::{Look, World, settings},
 };
 
 fn run(folder: &Path, program: &str, args: &[&str]) -> Output {
@@ -104,6 +104,127 @@ fn after_it_make_has_nothing_to_do() {
     });
     // Its exit status says so.
     run(&world.work(), "make", &["--question", "out/prog"]);
+}
+
+/// Says what was not tested, where a program is missing.
+#[expect(clippy::print_stderr, reason = "tests say what they could not test")]
+fn there_is(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !there {
+        let text = format!("SKIPPED: there is no {program} here");
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{text}");
+        eprintln!("{text}");
+    }
+    there
+}
+
+/// Deletes a directory, and puts it back; everything is as it was then.
+fn deleted(world: &World, folder: &str) {
+    undone(world, || super::testing::remove(&world.path(folder)));
+}
+
+#[test]
+fn a_virtual_environment_works_after_it_came_back() {
+    if !there_is("python3") {
+        return;
+    }
+    let world = World::new();
+    let plain: &[&str] = if long() { &[] } else { &["--without-pip"] };
+    run(&world.work(), "python3", &[&["-m", "venv", "venv"], plain].concat());
+    let library = run(
+        &world.path("venv"),
+        "bin/python",
+        &["-c", "import sysconfig as s; print(s.get_path('purelib'))"],
+    );
+    let library = String::from_utf8(library.stdout).unwrap();
+    fs::write(Path::new(library.trim()).join("mine.py"), "answer = 42\n").unwrap();
+    let says = || {
+        let said = run(
+            &world.path("venv"),
+            "bin/python",
+            &["-c", "import mine, sys; print(mine.answer, sys.prefix)"],
+        );
+        String::from_utf8(said.stdout).unwrap()
+    };
+    let before = says();
+    assert!(before.starts_with("42 "), "{before}");
+
+    // It is left out by the file that says what it is; an undo leaves it as it is.
+    world.write("main.py", "import mine\n");
+    let (look, taken) = (world.look(), world.snapshots.take().unwrap());
+    assert_eq!(taken.left, [(PathBuf::from("venv"), Why::Dependencies)]);
+    world.write("main.py", "other\n");
+    fs::write(Path::new(library.trim()).join("new.py"), "x = 1\n").unwrap();
+    let now = world.snapshots.take().unwrap();
+    let plan = world.snapshots.plan(&now.id, &taken.id, &[]).unwrap();
+    assert_eq!(world.snapshots.restore(&plan, Which::All).unwrap().0.left, []);
+    assert_eq!(fs::read_to_string(world.path("main.py")).unwrap(), "import mine\n");
+    fs::remove_file(Path::new(library.trim()).join("new.py")).unwrap();
+    assert!(look.files.keys().eq(world.look().files.keys()));
+
+    // A copy of the workspace has all of it, links and times too.
+    let place = world.folder.path().join("copy");
+    let copied = super::copy(&settings(world.folder.path(), Limits::default()), &place).unwrap();
+    assert_eq!((copied.left, super::testing::look(&place) == world.look()), (vec![], true));
+
+    // Without that file it is a tree as any other.
+    let marker = fs::read(world.path("venv/pyvenv.cfg")).unwrap();
+    fs::remove_file(world.path("venv/pyvenv.cfg")).unwrap();
+    deleted(&world, "venv");
+    world.write("venv/pyvenv.cfg", marker);
+    assert_eq!(says(), before);
+}
+
+#[test]
+fn installed_packages_work_after_they_came_back() {
+    if !there_is("npm") {
+        return;
+    }
+    let world = World::new();
+    for name in ["one", "two"] {
+        let about =
+            format!(r#"{{"name":"{name}","version":"1.0.0","bin":{{"{name}":"run.js"}},"main":"index.js"}}"#);
+        world.write(format!("packages/{name}/package.json"), about);
+        world.write(format!("packages/{name}/index.js"), format!("module.exports = '{name}';\n"));
+        world.write(
+            format!("packages/{name}/run.js"),
+            format!("#!/usr/bin/env node\nconsole.log(require('{name}'));\n"),
+        );
+    }
+    world.write("package.json", r#"{"name":"app","version":"1.0.0","private":true}"#);
+    // One is copied, and one is a link.
+    let install = |more: &[&str]| {
+        let home = world.folder.path().join("npm");
+        let cache = format!("--cache={}", home.display());
+        run(
+            &world.work(),
+            "npm",
+            &[&["install", "--offline", "--no-audit", "--no-fund", &cache][..], more].concat(),
+        );
+    };
+    install(&["--install-links", "./packages/one"]);
+    install(&["--install-links=false", "./packages/two"]);
+    let says = |modules: &str| {
+        let said = ["one", "two"].map(|name| {
+            let output =
+                run(&world.work(), &world.path(format!("{modules}/.bin/{name}")).display().to_string(), &[]);
+            String::from_utf8(output.stdout).unwrap()
+        });
+        said.concat()
+    };
+    assert_eq!(says("node_modules"), "one\ntwo\n");
+    let taken = world.snapshots.take().unwrap();
+    assert_eq!(taken.left, [(PathBuf::from("node_modules"), Why::Dependencies)]);
+
+    let place = world.folder.path().join("copy");
+    let copied = super::copy(&settings(world.folder.path(), Limits::default()), &place).unwrap();
+    assert_eq!((copied.left, super::testing::look(&place) == world.look()), (vec![], true));
+
+    // By another name it is a tree as any other.
+    fs::rename(world.path("node_modules"), world.path("modules")).unwrap();
+    deleted(&world, "modules");
+    fs::rename(world.path("modules"), world.path("node_modules")).unwrap();
+    assert_eq!(says("node_modules"), "one\ntwo\n");
 }
 
 #[test]

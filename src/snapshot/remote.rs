@@ -26,6 +26,7 @@ use super::{
     SnapshotError, Snapshots,
     hash::Hash,
     pack::{self, UNFINISHED},
+    sending::Sending,
     sent::{Sent, Wanted},
     store::{Lock, Store},
 };
@@ -38,6 +39,8 @@ const PARTS: usize = 4;
 const MOST: u64 = 1 << 30;
 /// How often, and how long, something is tried again.
 const RETRY: (usize, Duration) = (5, Duration::from_secs(40));
+/// So often somebody looks whether to stop.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A bucket, and how it is reached.
 #[derive(Clone, PartialEq, Eq)]
@@ -89,21 +92,57 @@ struct Bucket {
 }
 
 impl Snapshots {
-    /// Sends what a snapshot needs and the bucket does not have. Nothing without a bucket.
+    /// Whether snapshots are sent to a bucket.
+    #[must_use]
+    pub fn travel(&self) -> bool {
+        self.settings.remote.is_some()
+    }
+
+    /// Sends what a snapshot needs and the bucket does not have, and those before it that did not arrive. Nothing
+    /// without a bucket.
     ///
     /// # Errors
-    /// When the snapshot is not here, or the bucket does not take it. What was sent is not sent again.
-    pub fn push(&self, snapshot: &SnapshotId) -> Result<Option<Pushed>, SnapshotError> {
+    /// When the snapshot is not here, the bucket does not take it, or it was stopped. What was sent is not sent again,
+    /// and the rest goes with the next snapshot.
+    pub fn push(&self, snapshot: &SnapshotId, sending: &Sending) -> Result<Option<Pushed>, SnapshotError> {
         let Some(remote) = &self.settings.remote else { return Ok(None) };
         let folder = known(&self.store, remote)?;
-        let _lock = Lock::of(&folder.join("lock"))?;
+        let way = Way { remote, sending };
+        let _lock = Lock::unless(&folder.join("lock"), || sending.stopped())?;
+        let mut due = Due::load(&folder)?;
+        due.add(snapshot)?;
         let mut sent = Sent::load(&folder)?;
         // Packs that were ready when the last one was killed are ready now.
-        in_bucket(remote, async |bucket| bucket.send_all(&mut sent).await)?;
-        let wanted = Wanted::of(&self.store, self.root_hash(snapshot)?, remote.secrets)?;
+        way.act(async |bucket| bucket.send_all(&mut sent, sending).await)?;
+        let mut pushed = Pushed::default();
+        while let Some(next) = due.first() {
+            match self.push_one(&way, &mut sent, &next) {
+                Ok(one) => {
+                    pushed.packs += one.packs;
+                    pushed.bytes += one.bytes;
+                    pushed.withheld = one.withheld;
+                }
+                // What is gone can't be sent, and holds nobody up but who asks for it.
+                Err(SnapshotError::Missing(_) | SnapshotError::Lost(_) | SnapshotError::Damaged(_))
+                    if next != *snapshot => {}
+                Err(error) => return Err(error),
+            }
+            due.done(&next)?;
+        }
+        Ok(Some(pushed))
+    }
+
+    fn push_one(
+        &self,
+        way: &Way<'_>,
+        sent: &mut Sent,
+        snapshot: &SnapshotId,
+    ) -> Result<Pushed, SnapshotError> {
+        let hash = Hash::parse(snapshot.as_str()).ok_or_else(|| SnapshotError::Missing(snapshot.clone()))?;
+        let wanted = Wanted::of(&self.store, hash, way.remote.secrets)?;
         let mut pushed = Pushed { withheld: wanted.withheld, ..Pushed::default() };
         sent.pack(&self.store, &wanted.objects, &mut |sent| {
-            let (packs, bytes) = in_bucket(remote, async |bucket| bucket.send_all(sent).await)?;
+            let (packs, bytes) = way.act(async |bucket| bucket.send_all(sent, way.sending).await)?;
             pushed.packs += packs;
             pushed.bytes += bytes;
             Ok(())
@@ -111,10 +150,80 @@ impl Snapshots {
         let manifest = Manifest { version: 1, packs: sent.packs_of(&wanted.objects) };
         let bytes = serde_json::to_vec(&manifest).map_err(|error| told(&error))?;
         let name = format!("snapshots/{snapshot}");
-        in_bucket(remote, async |bucket| {
+        way.act(async |bucket| {
             bucket.store.put(&bucket.at(&name)?, bytes.into()).await.map(|_| ()).map_err(|error| told(&error))
         })?;
-        Ok(Some(pushed))
+        Ok(pushed)
+    }
+}
+
+/// The way to a bucket, as long as nobody stops it.
+struct Way<'a> {
+    remote: &'a Remote,
+    sending: &'a Sending,
+}
+
+impl Way<'_> {
+    fn act<T: Send>(
+        &self,
+        act: impl AsyncFnOnce(Bucket) -> Result<T, SnapshotError> + Send,
+    ) -> Result<T, SnapshotError> {
+        let sending = self.sending;
+        in_bucket(self.remote, async |bucket| {
+            let stopped = async {
+                while !sending.stopped() {
+                    tokio::time::sleep(LOOK).await;
+                }
+            };
+            tokio::select! {
+                done = act(bucket) => done,
+                () = stopped => Err(SnapshotError::Stopped),
+            }
+        })
+    }
+}
+
+/// Snapshots that are to be sent and have not arrived, the oldest first.
+struct Due {
+    file: PathBuf,
+    all: Vec<SnapshotId>,
+}
+
+impl Due {
+    fn load(folder: &Path) -> Result<Self, SnapshotError> {
+        let file = folder.join("due");
+        let text = match fs::read_to_string(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            text => text.map_err(|error| SnapshotError::io(&file, error))?,
+        };
+        let named = text.lines().filter(|line| Hash::parse(line).is_some());
+        Ok(Self { all: named.map(|line| SnapshotId(line.to_owned())).collect(), file })
+    }
+
+    fn first(&self) -> Option<SnapshotId> {
+        self.all.first().cloned()
+    }
+
+    fn add(&mut self, snapshot: &SnapshotId) -> Result<(), SnapshotError> {
+        self.all.retain(|one| one != snapshot);
+        self.all.push(snapshot.clone());
+        self.save()
+    }
+
+    fn done(&mut self, snapshot: &SnapshotId) -> Result<(), SnapshotError> {
+        self.all.retain(|one| one != snapshot);
+        self.save()
+    }
+
+    fn save(&self) -> Result<(), SnapshotError> {
+        let told = |error: io::Error| SnapshotError::io(&self.file, error);
+        let folder = self.file.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(told)?;
+        for one in &self.all {
+            writeln!(file, "{one}").map_err(told)?;
+        }
+        file.persist(&self.file).map_err(|error| told(error.error))?;
+        Ok(())
     }
 }
 
@@ -138,8 +247,8 @@ pub(super) fn pull(
     if manifest.version != 1 {
         return Err(SnapshotError::Remote("the snapshot was sent by a newer version of agent".to_owned()));
     }
-    let here = store.packs()?;
-    for pack in manifest.packs.iter().filter(|pack| !here.contains(&pack.name)) {
+    let here = store.index()?;
+    for pack in manifest.packs.iter().filter(|pack| !here.packs.contains(&pack.name)) {
         if !pack.plausible() {
             return Err(SnapshotError::Remote(format!("{:?} is no pack", pack.name)));
         }
@@ -222,10 +331,10 @@ impl Bucket {
     }
 
     /// Sends all packs that are ready. Gives their number and their bytes.
-    async fn send_all(&self, sent: &mut Sent) -> Result<(u64, u64), SnapshotError> {
+    async fn send_all(&self, sent: &mut Sent, sending: &Sending) -> Result<(u64, u64), SnapshotError> {
         let (mut packs, mut bytes) = (0, 0);
         for path in sent.ready()? {
-            let size = self.send(&path).await?;
+            let size = self.send(&path, sending).await?;
             sent.done(&path)?;
             packs += 1;
             bytes += size;
@@ -233,7 +342,7 @@ impl Bucket {
         Ok((packs, bytes))
     }
 
-    async fn send(&self, path: &Path) -> Result<u64, SnapshotError> {
+    async fn send(&self, path: &Path, sending: &Sending) -> Result<u64, SnapshotError> {
         let io = |error: io::Error| SnapshotError::io(path, error);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let place = self.at(&format!("packs/{name}"))?;
@@ -243,6 +352,7 @@ impl Bucket {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).map_err(io)?;
             self.store.put(&place, bytes.into()).await.map_err(|error| told(&error))?;
+            sending.add(size);
             return Ok(size);
         }
         let upload = self.store.put_multipart(&place).await.map_err(|error| told(&error))?;
@@ -253,6 +363,8 @@ impl Bucket {
                 break;
             }
             upload.wait_for_capacity(PARTS).await.map_err(|error| told(&error))?;
+            // There was room for it, because one before it has arrived.
+            sending.add(part.len() as u64);
             upload.put(part.into());
         }
         upload.finish().await.map_err(|error| told(&error))?;

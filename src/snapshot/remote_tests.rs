@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Limits, Pushed, Remote, Settings, SnapshotError, Snapshots, Which,
+    Limits, Pushed, Remote, Sending, Settings, SnapshotError, Snapshots, Which,
     testing::{World, settings},
 };
 
@@ -92,14 +92,14 @@ fn a_snapshot_is_put_back_on_another_machine_and_only_what_is_new_has_travelled(
     std::os::unix::fs::symlink("nowhere", here.path("link")).unwrap();
     let sender = elsewhere(&here, Some(server.remote(false)));
     let first = (here.look(), sender.take().unwrap());
-    let pushed = sender.push(&first.1.id).unwrap().unwrap();
+    let pushed = sender.push(&first.1.id, &Sending::default()).unwrap().unwrap();
     assert!(pushed.bytes > 20 << 20, "{pushed:?}");
     here.write("src/main.rs", "fn main() { todo!() }\n");
     let second = (here.look(), sender.take().unwrap());
-    let pushed = sender.push(&second.1.id).unwrap().unwrap();
+    let pushed = sender.push(&second.1.id, &Sending::default()).unwrap().unwrap();
     assert!(pushed.packs == 1 && pushed.bytes < 2000, "{pushed:?}");
     // Also for a program that is started anew, and when another one asks.
-    let again = elsewhere(&here, Some(server.remote(false))).push(&second.1.id).unwrap();
+    let again = elsewhere(&here, Some(server.remote(false))).push(&second.1.id, &Sending::default()).unwrap();
     assert_eq!(again, Some(Pushed::default()));
 
     let there = World::new();
@@ -126,7 +126,7 @@ fn secrets_stay_where_they_are_unless_they_are_to_travel() {
     here.write("readme", "text");
     let sender = elsewhere(&here, Some(server.remote(false)));
     let taken = sender.take().unwrap();
-    assert_eq!(sender.push(&taken.id).unwrap().unwrap().withheld, 2);
+    assert_eq!(sender.push(&taken.id, &Sending::default()).unwrap().unwrap().withheld, 2);
 
     let there = World::new();
     let receiver = elsewhere(&there, Some(server.remote(false)));
@@ -145,7 +145,7 @@ fn secrets_stay_where_they_are_unless_they_are_to_travel() {
     assert_eq!(fs::read_to_string(here.path(".env")).unwrap(), "PASSWORD=correct horse\n");
 
     let open = elsewhere(&here, Some(server.remote(true)));
-    assert_eq!(open.push(&taken.id).unwrap().unwrap().withheld, 0);
+    assert_eq!(open.push(&taken.id, &Sending::default()).unwrap().unwrap().withheld, 0);
     let there = World::new();
     let receiver = elsewhere(&there, Some(server.remote(false)));
     let now = receiver.take().unwrap();
@@ -161,7 +161,7 @@ fn what_was_changed_on_the_way_is_refused() {
     here.write("file", noise(1, 10_000));
     let sender = elsewhere(&here, Some(server.remote(false)));
     let taken = sender.take().unwrap();
-    sender.push(&taken.id).unwrap();
+    sender.push(&taken.id, &Sending::default()).unwrap();
     let script = "
 import sys, urllib.request, re
 opener = urllib.request.build_opener()
@@ -201,23 +201,91 @@ fn a_push_that_was_cut_goes_on_where_it_was() {
     };
     let cut = elsewhere(&here, Some(nobody));
     let taken = cut.take().unwrap();
-    let error = cut.push(&taken.id).unwrap_err();
+    let error = cut.push(&taken.id, &Sending::default()).unwrap_err();
     assert!(matches!(error, SnapshotError::Remote(_)), "{error}");
     assert!(!format!("{error} {error:?}").contains("do not tell"));
     // The pack that was ready is the one that is sent, and nothing is packed again.
     let sender = elsewhere(&here, Some(server.remote(false)));
     let store = packs(&here).parent().unwrap().join("remote");
     let cut = fs::read_dir(&store).unwrap().next().unwrap().unwrap().path();
-    sender.push(&sender.take().unwrap().id).unwrap();
+    sender.push(&sender.take().unwrap().id, &Sending::default()).unwrap();
     let whole =
         fs::read_dir(&store).unwrap().flatten().map(|entry| entry.path()).find(|path| *path != cut).unwrap();
     fs::remove_dir_all(&whole).unwrap();
     fs::rename(cut, whole).unwrap();
-    assert_eq!(sender.push(&taken.id).unwrap().unwrap().bytes, 0);
+    assert_eq!(sender.push(&taken.id, &Sending::default()).unwrap().unwrap().bytes, 0);
     let there = World::new();
     let receiver = elsewhere(&there, Some(server.remote(false)));
     let now = receiver.take().unwrap();
     assert!(receiver.plan(&now.id, &taken.id, &[]).is_ok());
     let unknown = crate::protocol::SnapshotId("0".repeat(64));
     assert!(matches!(receiver.plan(&now.id, &unknown, &[]), Err(SnapshotError::Missing(_))));
+}
+
+#[test]
+fn what_did_not_arrive_goes_with_the_next_one() {
+    let Some(server) = Server::start() else { return };
+    let here = World::new();
+    here.write("file", "one");
+    let sender = elsewhere(&here, Some(server.remote(false)));
+    let first = (here.look(), sender.take().unwrap());
+    let stopped = Sending::default();
+    stopped.stop();
+    assert!(matches!(sender.push(&first.1.id, &stopped), Err(SnapshotError::Stopped)));
+    here.write("file", "two");
+    let second = sender.take().unwrap();
+    sender.push(&second.id, &Sending::default()).unwrap();
+    let there = World::new();
+    let receiver = elsewhere(&there, Some(server.remote(false)));
+    let now = receiver.take().unwrap();
+    let plan = receiver.plan(&now.id, &first.1.id, &[]).unwrap();
+    receiver.restore(&plan, Which::All).unwrap();
+    assert_eq!(there.look(), first.0);
+}
+
+/// A server that takes connections and never says anything.
+fn mute() -> (std::net::TcpListener, Remote) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = [
+        ("AWS_ENDPOINT_URL", format!("http://{}", listener.local_addr().unwrap())),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "id".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "key".to_owned()),
+    ];
+    let options = options.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    (listener, Remote { url: "s3://bucket".to_owned(), options, secrets: false })
+}
+
+#[test]
+fn whoever_stops_a_push_does_not_wait_for_the_bucket() {
+    let (listener, remote) = mute();
+    let here = World::new();
+    here.write("file", "one");
+    let sender = elsewhere(&here, Some(remote));
+    let taken = sender.take().unwrap();
+    let sending = Sending::default();
+    std::thread::scope(|scope| {
+        let push = scope.spawn(|| sender.push(&taken.id, &sending));
+        // It is in the middle of it.
+        let connection = listener.accept().unwrap();
+        let began = std::time::Instant::now();
+        sending.stop();
+        assert!(matches!(push.join().unwrap(), Err(SnapshotError::Stopped)));
+        assert!(began.elapsed() < std::time::Duration::from_secs(5));
+        drop(connection);
+    });
+}
+
+#[test]
+fn a_bucket_that_can_t_be_reached_is_not_one_without_the_snapshot() {
+    let here = World::new();
+    // Nobody listens there any more.
+    let nobody = mute().1;
+    let unknown = crate::protocol::SnapshotId("0".repeat(64));
+    let settings = Settings { remote: Some(nobody), ..settings(here.folder.path(), Limits::default()) };
+    let error = Snapshots::has(&settings, &unknown).unwrap_err();
+    assert!(matches!(error, SnapshotError::Remote(_)), "{error}");
+    let Some(server) = Server::start() else { return };
+    let settings = Settings { remote: Some(server.remote(false)), ..settings };
+    assert!(!Snapshots::has(&settings, &unknown).unwrap());
 }

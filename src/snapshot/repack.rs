@@ -23,6 +23,8 @@ pub(super) type Written = (String, u64);
 pub(super) struct Repack<'a> {
     folder: &'a Path,
     stop: &'a AtomicBool,
+    /// Nothing else travels along in a group.
+    alone: bool,
     pack: Option<PackWriter>,
     group: Vec<u8>,
     objects: Vec<(Hash, u32, u32)>,
@@ -31,7 +33,20 @@ pub(super) struct Repack<'a> {
 
 impl<'a> Repack<'a> {
     pub(super) fn new(folder: &'a Path, stop: &'a AtomicBool) -> Self {
-        Self { folder, stop, pack: None, group: Vec::new(), objects: Vec::new(), written: Vec::new() }
+        Self {
+            folder,
+            stop,
+            alone: false,
+            pack: None,
+            group: Vec::new(),
+            objects: Vec::new(),
+            written: Vec::new(),
+        }
+    }
+
+    /// The same for packs that hold what is copied, and not a byte more.
+    pub(super) fn alone(folder: &'a Path, stop: &'a AtomicBool) -> Self {
+        Self { alone: true, ..Self::new(folder, stop) }
     }
 
     /// Copies the objects at these places.
@@ -48,8 +63,9 @@ impl<'a> Repack<'a> {
             let Some(first) = lines.first().copied() else { continue };
             let group = store.group(&pack, &first)?;
             let wanted: u64 = lines.iter().map(|line| u64::from(line.length)).sum();
+            let all = group.len() as u64;
             // What is not wanted of a group stays in it if it is little.
-            if wanted * 4 >= group.len() as u64 * 3 {
+            if if self.alone { wanted == all } else { wanted * 4 >= all * 3 } {
                 let path = store.packs.join(&pack);
                 let mut stored = vec![0; first.stored as usize];
                 let read = File::open(&path).and_then(|file| file.read_exact_at(&mut stored, first.offset));

@@ -8,14 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::protocol::is_secret;
-
 use super::{
     SnapshotError,
     hash::Hash,
     index::{self, Index},
     node::{Content, Node, Piece},
     pack::{PackWriter, SUFFIX, read_list},
+    reach::secret,
     remote::Pack,
     store::{GROUP, LEVEL, Store},
 };
@@ -55,9 +54,7 @@ impl Wanted {
                 match node {
                     Node::Folder { tree, .. } => open.push(tree),
                     Node::File { content, .. } => {
-                        let text = || text(store, &content).unwrap_or_default();
-                        let secret = !secrets && is_secret(&String::from_utf8_lossy(&name), text);
-                        if secret {
+                        if !secrets && secret(store, &name, &content) {
                             wanted.withheld += 1;
                         } else {
                             wanted.content(store, &content)?;
@@ -95,18 +92,6 @@ impl Wanted {
         }
         Ok(())
     }
-}
-
-/// What a file begins with.
-fn text(store: &Store, content: &Content) -> Result<String, SnapshotError> {
-    let bytes = match content {
-        Content::Whole(hash) => store.read(hash)?,
-        Content::Pieces(list) => match store.pieces(list)?.first() {
-            Some(Piece::Data(hash, _)) => store.read(hash)?,
-            Some(Piece::Hole(_)) | None => Vec::new(),
-        },
-    };
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 impl Sent {

@@ -4,9 +4,11 @@ use std::{
     collections::{HashSet, VecDeque},
     fs::{self, File},
     io,
+    ops::{Deref, Range},
     os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use super::{
@@ -24,6 +26,8 @@ pub(super) const GROUP: usize = 1 << 20;
 pub(super) const PACK: u64 = 256 << 20;
 /// Compression: three quarters of the time of what tar users choose, for a twentieth more bytes.
 pub(super) const LEVEL: i32 = 2;
+/// How soon a lock that somebody else has is tried again.
+const AGAIN: Duration = Duration::from_millis(20);
 /// Groups that are kept when they were read.
 const KEPT: usize = 8;
 
@@ -38,14 +42,35 @@ pub(super) struct Store {
 /// A group that was read: its pack and its place there.
 struct Opened(String, u64, Arc<Vec<u8>>);
 
+/// An object in the group that it was read with.
+pub(super) struct View {
+    group: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl Deref for View {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.group.get(self.range.clone()).unwrap_or_default()
+    }
+}
+
+/// The bytes of a group. At once where it says how many they are and that is not much more than groups have.
+fn decompressed(stored: &[u8]) -> io::Result<Vec<u8>> {
+    match zstd::zstd_safe::get_frame_content_size(stored).ok().flatten().map(usize::try_from) {
+        Some(Ok(size)) if size <= 16 * GROUP => zstd::bulk::decompress(stored, size),
+        _ => zstd::stream::decode_all(stored),
+    }
+}
+
 /// The right to write, until it is dropped.
 pub(super) struct Lock(#[expect(dead_code, reason = "the lock is held as long as the file is open")] File);
 
 impl Lock {
     /// Waits until nobody else holds it.
     pub(super) fn of(path: &Path) -> Result<Self, SnapshotError> {
-        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(path);
-        let file = file.map_err(|error| SnapshotError::io(path, error))?;
+        let file = Self::open(path)?;
         loop {
             match rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
                 Ok(()) => return Ok(Self(file)),
@@ -53,6 +78,25 @@ impl Lock {
                 Err(error) => return Err(SnapshotError::io(path, error)),
             }
         }
+    }
+
+    /// The same, as long as nobody wants it to stop.
+    pub(super) fn unless(path: &Path, stopped: impl Fn() -> bool) -> Result<Self, SnapshotError> {
+        let file = Self::open(path)?;
+        loop {
+            match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self(file)),
+                Err(rustix::io::Errno::WOULDBLOCK) if stopped() => return Err(SnapshotError::Stopped),
+                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(AGAIN),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(SnapshotError::io(path, error)),
+            }
+        }
+    }
+
+    fn open(path: &Path) -> Result<File, SnapshotError> {
+        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(path);
+        file.map_err(|error| SnapshotError::io(path, error))
     }
 }
 
@@ -112,12 +156,22 @@ impl Store {
         *guard(&self.index) = None;
     }
 
+    /// Packs that lie there and are not whole.
+    pub(super) fn damaged(&self) -> Result<Vec<PathBuf>, SnapshotError> {
+        Ok(self.index()?.damaged.iter().map(|name| self.packs.join(name)).collect())
+    }
+
     pub(super) fn has(&self, hash: &Hash) -> Result<bool, SnapshotError> {
         Ok(self.index()?.find(hash).is_some())
     }
 
     /// An object, checked against its name.
     pub(super) fn read(&self, hash: &Hash) -> Result<Vec<u8>, SnapshotError> {
+        self.view(hash).map(|view| view.to_vec())
+    }
+
+    /// The same where it lies, for whoever only looks at it.
+    pub(super) fn view(&self, hash: &Hash) -> Result<View, SnapshotError> {
         let mut index = self.index()?;
         if index.find(hash).is_none() {
             self.refresh();
@@ -138,12 +192,12 @@ impl Store {
             }
             group => group?,
         };
-        let (start, length) = (line.start as usize, line.length as usize);
-        let bytes = group.get(start..).and_then(|rest| rest.get(..length)).unwrap_or_default().to_vec();
-        if Hash::of(&bytes) != *hash {
+        let start = line.start as usize;
+        let view = View { group, range: start..start.saturating_add(line.length as usize) };
+        if Hash::of(&view) != *hash {
             return Err(SnapshotError::Damaged(self.packs.join(name)));
         }
-        Ok(bytes)
+        Ok(view)
     }
 
     pub(super) fn tree(&self, hash: &Hash) -> Result<Tree, SnapshotError> {
@@ -177,13 +231,18 @@ impl Store {
         hash: &Hash,
         decode: impl Fn(&[u8]) -> Result<T, Malformed>,
     ) -> Result<T, SnapshotError> {
-        decode(&self.read(hash)?).map_err(|Malformed| SnapshotError::Lost(hash.to_string()))
+        decode(&self.view(hash)?).map_err(|Malformed| SnapshotError::Lost(hash.to_string()))
     }
 
     pub(super) fn group(&self, name: &str, line: &Line) -> Result<Arc<Vec<u8>>, SnapshotError> {
         let same = |Opened(pack, offset, _): &Opened| pack == name && *offset == line.offset;
-        if let Some(Opened(_, _, group)) = guard(&self.groups).iter().find(|opened| same(opened)) {
-            return Ok(Arc::clone(group));
+        {
+            let mut groups = guard(&self.groups);
+            if let Some(opened) = groups.iter().position(same).and_then(|at| groups.remove(at)) {
+                let group = Arc::clone(&opened.2);
+                groups.push_front(opened);
+                return Ok(group);
+            }
         }
         let path = self.packs.join(name);
         let read = || -> io::Result<Vec<u8>> {
@@ -192,7 +251,7 @@ impl Store {
             Ok(stored)
         };
         let stored = read().map_err(|error| SnapshotError::io(&path, error))?;
-        let group = zstd::stream::decode_all(&stored[..]).map_err(|_| SnapshotError::Damaged(path))?;
+        let group = decompressed(&stored).map_err(|_| SnapshotError::Damaged(path))?;
         let group = Arc::new(group);
         let mut groups = guard(&self.groups);
         groups.push_front(Opened(name.to_owned(), line.offset, Arc::clone(&group)));

@@ -43,8 +43,7 @@ pub(super) fn take(
     own: &[(u64, u64)],
 ) -> Result<Taken, SnapshotError> {
     store.refresh();
-    let packs = store.packs()?;
-    let cache = Cache::load(&store.folder, &packs);
+    let cache = Cache::load(&store.folder, &store.index()?.packs);
     let threads = thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, THREADS));
     let settled = now().checked_sub(TICK).unwrap_or(SystemTime::UNIX_EPOCH);
     let limits = &settings.limits;
@@ -62,7 +61,15 @@ pub(super) fn take(
         // Without it the next one takes longer, and that is all.
         let _ = remember(&scan, &trees, &snapshot, store);
     }
-    let mut taken = Taken { id: super::id(&snapshot), files: 0, bytes: 0, stored, read, left: Vec::new() };
+    let mut taken = Taken {
+        id: super::id(&snapshot),
+        files: 0,
+        bytes: 0,
+        stored,
+        read,
+        left: Vec::new(),
+        damaged: store.damaged()?,
+    };
     for folder in folders(&scan) {
         for (name, found) in &folder.entries {
             let path = || super::path(&at::join(&folder.path, name));
@@ -397,7 +404,7 @@ fn remember(
     snapshot: &Hash,
     store: &Store,
 ) -> Result<(), SnapshotError> {
-    let mut cache = NewCache::new(&store.packs()?, snapshot);
+    let mut cache = NewCache::new(&store.index()?.packs, snapshot);
     for folder in folders(scan) {
         let Some(Some(tree)) = trees.get(folder.id) else { continue };
         for (name, found) in &folder.entries {

@@ -237,7 +237,7 @@ impl<W: Write> Writer<'_, W> {
         let mut written = 0;
         for piece in &pieces {
             if let Piece::Data(hash, length) = piece {
-                let bytes = self.store.read(hash).map_err(io::Error::other)?;
+                let bytes = self.store.view(hash).map_err(io::Error::other)?;
                 if bytes.len() as u64 != *length {
                     return Err(io::Error::other(SnapshotError::Lost(hash.to_string())));
                 }

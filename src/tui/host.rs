@@ -27,7 +27,7 @@ pub trait Host: Send {
     ///
     /// # Errors
     /// With a sentence for the person. This session goes on.
-    fn prepare(&mut self, next: Switch) -> Result<Option<Offer>, String>;
+    fn prepare(&mut self, next: Switch) -> Result<Ready, String>;
 
     /// Keeps what the person decided about the repository. Something comes back when it has changed meanwhile, and
     /// is asked again.
@@ -274,11 +274,29 @@ pub struct WorkTree {
 }
 
 /// Another session in the place of this one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Switch {
     Resume(SessionId),
     /// One that begins with the conversation of this one.
-    Fork(SessionId),
+    Fork(SessionId, Apart),
+}
+
+/// Where a fork works. A directory of its own is made; without a name, beside the original.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Apart {
+    /// In the same directory.
+    No,
+    Copy(Option<PathBuf>),
+    /// In a further work tree of the git repository.
+    WorkTree(Option<PathBuf>),
+}
+
+/// A session that can be gone on with.
+#[derive(Debug, Default)]
+pub struct Ready {
+    pub offer: Option<Offer>,
+    /// What a person should know, a line each.
+    pub notes: Vec<String>,
 }
 
 /// A session that is kept.

@@ -38,8 +38,8 @@ mod stage_tests;
 
 pub use app::Recorded;
 pub use host::{
-    Answer, Connection, Host, Known, KnownSkill, ModelChoice, News, Offer, Offered, Prospect, Question,
-    Switch, Updates, WorkTree,
+    Answer, Apart, Connection, Host, Known, KnownSkill, ModelChoice, News, Offer, Offered, Prospect,
+    Question, Ready, Switch, Updates, WorkTree,
 };
 pub use overlay::context_lines;
 pub use run::{Begin, Options, run};

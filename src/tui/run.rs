@@ -26,7 +26,7 @@ use super::{
         files::{self, Listing},
     },
     ends::Ends,
-    host::{Answer, Connection, Host, Offer, Question, Switch},
+    host::{Answer, Apart, Connection, Host, Offer, Question, Ready, Switch},
     linear,
     overlay::Trust,
     settings::{NotifyBy, Settings, When},
@@ -408,8 +408,17 @@ impl<H: Host, S: Surface> Face<H, S> {
 
     /// Opens another session, once it is sure that it can be opened. This one is closed in order before.
     async fn switch(&mut self, next: Switch) -> io::Result<()> {
-        let offer = match self.host.prepare(next) {
-            Ok(offer) => offer,
+        let forked = match &next {
+            Switch::Resume(_) => None,
+            Switch::Fork(_, Apart::No) => {
+                Some("a copy goes on here; the session that it was made of is kept as it is")
+            }
+            Switch::Fork(..) => Some(
+                "a copy goes on in a directory of its own; the session that it was made of is kept as it is",
+            ),
+        };
+        let Ready { offer, notes } = match self.host.prepare(next) {
+            Ok(ready) => ready,
             Err(problem) => {
                 // Whoever has nothing but the list chooses another one, and reads there why.
                 let input = if self.begin.0 == Begin::Choose {
@@ -429,8 +438,10 @@ impl<H: Host, S: Surface> Face<H, S> {
             Some(offer) => self.app.open(Box::new(Trust::new(offer))),
             None => Box::pin(self.begin()).await?,
         }
-        if matches!(next, Switch::Fork(_)) {
-            let said = "a copy goes on here; the session that it was made of is kept as it is";
+        if !notes.is_empty() {
+            self.app.tell(notes);
+        }
+        if let Some(said) = forked {
             drop(self.app.update(Input::Said(said.to_owned()), now_ms()));
         }
         Ok(())

@@ -8,6 +8,7 @@ use crate::session::{ProcessState, Session, Undoable};
 use super::{
     action::Action,
     composer::CommandSpec,
+    host::Apart,
     keymap::{Action as K, Keymap},
     prompts::Prompt,
     status::{self, Ground},
@@ -43,7 +44,7 @@ pub(super) enum Run {
     /// Put files back, if there is anything to put back.
     Restore(Result<Undoable, Rejection>),
     Sessions,
-    Fork,
+    Fork(Apart),
     Unknown,
 }
 
@@ -67,7 +68,7 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("effort", "how hard the model thinks", &["none", "minimal", "low", "medium", "high", "xhigh"]),
     ("export", "write the conversation to a file, as Markdown", &[]),
     ("feedback-file", "write what a report should hold, and nothing private, to a file", &[]),
-    ("fork", "go on in a copy of this session", &[]),
+    ("fork", "go on in a copy of this session, in its own directory if wanted", &["copy", "worktree"]),
     ("goal", "work on it turn after turn until it is met", &["pause", "resume", "clear"]),
     ("help", "keys and commands", &[]),
     ("keys", "every key and what it does", &[]),
@@ -101,6 +102,7 @@ pub(super) fn specs() -> Vec<CommandSpec> {
                 "[text [--tokens N] [--time T] [--verify CMD] | pause | resume | clear]".to_owned()
             }
             ("reveal", _) => "<handle>".to_owned(),
+            ("fork", words) => format!("[{}]", words.join("|")),
             (_, []) => String::new(),
             ("theme", _) => "[name]".to_owned(),
             ("memory", _) => "[on|off|diff|words]".to_owned(),
@@ -127,7 +129,7 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
             Run::Export(Some(unquoted(args.trim())).filter(|file| !file.is_empty()).map(PathBuf::from))
         }
         "feedback-file" => Run::Feedback,
-        "fork" => Run::Fork,
+        "fork" => fork(args.trim()),
         "goal" => wants::goal(args, session),
         "help" => Run::Help,
         "keys" => Run::Keys,
@@ -159,6 +161,22 @@ pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) ->
         "theme" => Run::Theme(args.trim().to_owned()),
         "vim" => Run::Vim,
         _ => Run::Unknown,
+    }
+}
+
+/// A copy of the session: in the same directory, or in one of its own.
+fn fork(args: &str) -> Run {
+    let (word, rest) = args.split_once(char::is_whitespace).unwrap_or((args, ""));
+    let place = Some(unquoted(rest.trim())).filter(|place| !place.is_empty()).map(PathBuf::from);
+    match word {
+        "" => Run::Fork(Apart::No),
+        "copy" => Run::Fork(Apart::Copy(place)),
+        "worktree" => Run::Fork(Apart::WorkTree(place)),
+        _ => Run::Print(vec![
+            line("/fork", "in the same directory"),
+            line("/fork copy [DIR]", "in a copy of the directory"),
+            line("/fork worktree [DIR]", "in a further git work tree"),
+        ]),
     }
 }
 

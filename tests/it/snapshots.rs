@@ -4,8 +4,14 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     process::{Child, Command as Process, Stdio},
+    time::{Duration, Instant},
 };
 
+use agent::{
+    protocol::{Compaction, CompactionMeans, CompactionReason, Context, Counts, Fact, Item, Part, Restore},
+    session::Session,
+    store::{Log, read_events},
+};
 use serde_json::Value;
 
 use crate::support::{
@@ -202,6 +208,65 @@ async fn a_commit_that_was_thrown_away_comes_back() {
     assert!(git(&world, &["fsck", "--no-dangling"]).is_empty());
 }
 
+#[tokio::test]
+async fn an_undo_with_the_conversation_that_was_cut_off_takes_back_both() {
+    let world = changed().await;
+    let (mut log, events) = Log::open(&world.log_file()).unwrap();
+    let session = Session::replay(&events);
+    let (to, _) = session.said().next().unwrap();
+    let known = session.undo.undo(None).unwrap();
+    let summary = Item::Context { context: Context::Summary, text: "The summary.".into() };
+    let compacted = Compaction {
+        reason: CompactionReason::Asked,
+        how: CompactionMeans::Summary,
+        parts: vec![Part::Item(summary.into())],
+        from: 1000,
+        to: 100,
+        kept: Counts::default(),
+        dropped: Counts::default(),
+        shrunk: 0,
+        usage: None,
+        problem: None,
+    };
+    // The files are put back as the log says, and the program is killed before it can say so.
+    let restore = Restore { rewind: Some(to), ..known.restore(session.undo.last().unwrap().clone(), true) };
+    let facts = vec![Fact::Compacted(compacted.into()), Fact::RestoreStarted { restore }];
+    let at = events.last().unwrap().at;
+    log.append(facts, at).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    let undone = world.agent(["undo", "--yes"]).await;
+    assert!(undone.stderr.contains("and the conversation went back with the files"), "{undone:#?}");
+    let session = Session::replay(&read_events(&world.log_file()).unwrap());
+    assert_eq!((session.said().count(), session.undo.restoring.is_some()), (0, false));
+    let texts = session.items.iter().filter(|item| format!("{item:?}").contains("The summary."));
+    assert_eq!(texts.count(), 0, "what was said before the compaction is there again");
+    assert!(session.items.len() > 1, "{:?}", session.items);
+}
+
+#[tokio::test]
+async fn a_damaged_part_of_the_store_is_told_and_stops_nothing() {
+    let step = |text: &str| Step::items([shell(&format!("echo {text} > {text}.txt"))]);
+    let world = World::new([step("a"), Step::text("1"), step("b"), Step::text("2")]).await;
+    world.write("kept.txt", "as it was\n");
+    world.exec(&["first"]).await.expect(0);
+    let store = fs::read_dir(world.home.join("snapshots")).unwrap().next().unwrap().unwrap().path();
+    let packs: Vec<_> =
+        fs::read_dir(store.join("packs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for pack in &packs {
+        fs::File::options().write(true).open(pack).unwrap().set_len(40).unwrap();
+    }
+    let run = world.exec(&["resume", "--last", "--json", "second"]).await.expect(0);
+    let notes = run.notes();
+    let told: Vec<_> = notes.iter().filter(|note| note.contains("is damaged")).collect();
+    assert!(told.len() == 1 && told[0].contains("agent sessions check"), "{notes:?}");
+    assert_eq!(world.read("b.txt"), "b\n");
+    world.agent(["undo", "--yes"]).await.expect(0);
+    assert_eq!((world.read("a.txt"), world.read("b.txt")), ("a\n".into(), String::new()));
+    let lost = world.agent(["undo", "--yes"]).await;
+    assert!(lost.code != 0 && lost.stderr.contains("damaged"), "{lost:#?}");
+}
+
 /// A server with an S3-compatible bucket, and its port.
 fn bucket() -> Option<(Child, u16)> {
     let mut child = Process::new("python3")
@@ -219,6 +284,57 @@ fn bucket() -> Option<(Child, u16)> {
             None
         }
     }
+}
+
+/// A world whose model changes a file, and whose snapshots go to a bucket at an address.
+async fn sending(address: &str) -> World {
+    let world = World::new([Step::items([shell("echo two > file.txt")]), Step::text("done")]).await;
+    world.write("file.txt", "one\n");
+    let profile = world.root.join("user/.aws");
+    fs::create_dir_all(&profile).unwrap();
+    let keys = "[default]\naws_access_key_id = known\naws_secret_access_key = secret\n";
+    fs::write(profile.join("credentials"), keys).unwrap();
+    world.configure(&format!(
+        "snapshots.remote = 's3://bucket/team'\nsnapshots.remote_endpoint = 'http://{address}'\n\
+         snapshots.remote_region = 'eu-north-1'"
+    ));
+    world
+}
+
+#[tokio::test]
+async fn what_could_not_be_sent_is_told_at_the_end() {
+    // Nobody listens there any more.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let world = sending(&address.to_string()).await;
+    let run = world.exec(&["change it"]).await.expect(0);
+    for words in ["was not sent to s3://bucket/team", "kept on this machine", "agent resume --last"] {
+        assert!(run.stderr.contains(words), "{words}: {run:#?}");
+    }
+    assert_eq!(run.stderr.matches("was not sent").count(), 1, "{run:#?}");
+    world.agent(["undo", "--yes"]).await.expect(0);
+    assert_eq!(world.read("file.txt"), "one\n");
+}
+
+#[tokio::test]
+async fn whoever_does_not_want_to_wait_for_a_bucket_need_not() {
+    // It takes what comes, and never says anything.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let world = sending(&mute.local_addr().unwrap().to_string()).await;
+    let running = world.start(&["change it"]);
+    let tarball = || {
+        let sessions = fs::read_dir(world.home.join("sessions")).into_iter().flatten().flatten();
+        sessions.into_iter().any(|session| session.path().join("workspace.tar.zst").exists())
+    };
+    let deadline = Instant::now() + Duration::from_secs(50);
+    while !tarball() {
+        assert!(Instant::now() < deadline, "the session does not end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let asked = Instant::now();
+    running.signal(rustix::process::Signal::INT);
+    let run = running.end().await.expect(0);
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert!(run.stderr.contains("was not sent") && run.stderr.contains("it was stopped"), "{run:#?}");
 }
 
 #[tokio::test]

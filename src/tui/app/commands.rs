@@ -6,7 +6,7 @@ use crate::protocol::{Command, Content, Delivery, Seq, TurnId, printable};
 
 use crate::tui::{
     action::Action,
-    host::{Prospect, Question, Switch},
+    host::{Apart, Prospect, Question, Switch},
     overlay::{
         Back, Changes, Models, Overlay, Permissions, Processes, Reveal, Rewind, Room, Sessions, Skills,
         Themes, Undo, conversation,
@@ -91,9 +91,14 @@ impl App {
             }
             slash::Run::Sessions if self.is_busy() => Vec::new(),
             slash::Run::Sessions => self.sessions(false),
-            slash::Run::Fork if self.is_busy() => Vec::new(),
-            slash::Run::Fork => match self.session.id {
-                Some(id) if self.session.turns > TurnId(0) => vec![Action::Switch(Switch::Fork(id))],
+            slash::Run::Fork(_) if self.is_busy() => Vec::new(),
+            slash::Run::Fork(apart) => match self.session.id {
+                Some(id) if self.session.turns > TurnId(0) => {
+                    if apart != Apart::No {
+                        self.said = Some("making the directory".to_owned());
+                    }
+                    vec![Action::Switch(Switch::Fork(id, apart))]
+                }
                 _ => {
                     self.said = Some("there is no conversation yet".to_owned());
                     Vec::new()
@@ -110,6 +115,11 @@ impl App {
                 Vec::new()
             }
         }
+    }
+
+    /// Lines for the transcript that come from elsewhere.
+    pub fn tell(&mut self, lines: Vec<String>) {
+        self.transcript.say(lines.into_iter().map(|line| printable(&line).into_owned()).collect());
     }
 
     /// Lets the person choose a model, or what to do with one that was named.

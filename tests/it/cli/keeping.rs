@@ -424,6 +424,102 @@ async fn old_sessions_go_and_pinned_and_young_ones_stay() {
     world.agent(["undo", &ids[3], "--yes"]).await.expect(0);
 }
 
+/// Runs a turn that goes on until something has happened.
+async fn while_it_runs(
+    world: &World,
+    task: &str,
+    gate: &crate::support::mock::Gate,
+    happened: impl Fn() -> bool,
+) -> Run {
+    let running = world.start(&[task]);
+    gate.reached().await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !happened() {
+        assert!(Instant::now() < deadline, "it never happened");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    gate.open();
+    running.end().await
+}
+
+#[tokio::test]
+async fn what_would_go_by_itself_is_said_before_anything_goes() {
+    let gates = [(); 3].map(|()| crate::support::mock::Gate::new());
+    let [first, second, third] = &gates;
+    let world = World::new([
+        Step::text("1"),
+        Step::text("held").gate(0, first),
+        Step::text("held").gate(0, second),
+        Step::text("held").gate(0, third),
+    ])
+    .await;
+    world.exec(&["old"]).await.expect(0);
+    let old = world.session();
+    aged(&world, &old, DAY * 40);
+    let here = |name: &str| world.home.join(name).exists();
+    let is_due = || {
+        let stamp = File::options().write(true).open(world.home.join("pruned")).unwrap();
+        stamp.set_modified(SystemTime::now() - DAY * 2).unwrap();
+    };
+    // Killed before it could say so: it has not been said.
+    let running = world.start(&["young"]);
+    first.reached().await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !here("prune-notice") {
+        assert!(Instant::now() < deadline, "nothing is to be said");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(running);
+    first.open();
+    assert!(world.sessions().contains(&old));
+    is_due();
+    let run =
+        while_it_runs(&world, "young", second, || here("prune-notice") && is_fresh(&world)).await.expect(0);
+    for words in ["Nothing has gone yet", "1 session", "agent sessions prune --dry-run", "30 days", "10 GB"] {
+        assert!(run.stderr.contains(words), "{words}: {run:#?}");
+    }
+    assert!(world.sessions().contains(&old));
+    // Not on the same day.
+    is_due();
+    let run = while_it_runs(&world, "next", third, || !world.sessions().contains(&old)).await.expect(0);
+    assert!(!run.stderr.contains("Nothing has gone yet"), "it is said once: {run:#?}");
+}
+
+/// Whether it was looked after today what goes.
+fn is_fresh(world: &World) -> bool {
+    let stamp = fs::metadata(world.home.join("pruned")).unwrap().modified().unwrap();
+    stamp.elapsed().is_ok_and(|since| since < DAY)
+}
+
+#[tokio::test]
+async fn secrets_are_in_no_bundle_that_was_not_asked_for_them() {
+    let world = World::new([Step::items([shell("echo x > made.txt")]), Step::text("done")]).await;
+    world.write(".env", "PASSWORD=correct horse\n");
+    world.exec(&["go"]).await.expect(0);
+    let id = world.session();
+    let run = world.agent(["export", &id, "-o", "s.tar"]).await.expect(0);
+    assert!(run.stdout.contains("secret files that are not in it: .env"), "{run:#?}");
+    let run = world.agent(["export", &id, "--json", "-o", "again.tar"]).await.expect(0);
+    let said: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(said["withheld"], serde_json::json!([".env"]));
+    let other = Other::new(&world);
+    let run = other.agent(&["import", "s.tar"]).await.expect(0);
+    assert!(run.stdout.contains("secret files that it does not bring: .env"), "{run:#?}");
+    let checked = other.agent(&["sessions", "check"]).await.expect(0);
+    assert!(checked.stdout.contains(".env: its content is not here"), "{checked:#?}");
+    let run = other.agent(&["undo", &id, "--yes"]).await.expect(0);
+    assert!(!world.workspace.join("made.txt").exists(), "{run:#?}");
+    assert_eq!(world.read(".env"), "PASSWORD=correct horse\n");
+
+    world.agent(["export", &id, "--with-secrets", "-o", "own.tar"]).await.expect(0);
+    let third = Other::new(&world);
+    let run = third.agent(&["import", "own.tar"]).await.expect(0);
+    assert!(!run.stdout.contains("secret files"), "{run:#?}");
+    fs::remove_file(world.workspace.join(".env")).unwrap();
+    third.agent(&["exec", "resume", &id, "--restore", "--yes", "x"]).await;
+    assert_eq!(world.read(".env"), "PASSWORD=correct horse\n");
+}
+
 #[tokio::test]
 async fn a_session_that_is_open_is_never_pruned() {
     let gate = crate::support::mock::Gate::new();

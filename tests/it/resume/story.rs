@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use agent::{
@@ -181,7 +181,8 @@ impl Story {
         self.command(Command::Restore { restore: restore.clone() });
         let (done, taken) = self.snapshots.restore(&plan, which).unwrap();
         assert!(which == Which::Ours || done.left.is_empty(), "{done:?}");
-        let facts = restored(&self.session, &restore, &done, &taken);
+        let none = Path::new("nothing was compacted");
+        let facts = restored(&self.session, none, &restore, &done, &taken);
         self.record(facts);
     }
 

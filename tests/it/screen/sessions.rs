@@ -8,7 +8,7 @@ use super::terminal::{Place, Screen};
 use crate::support::{
     has_sandbox,
     mock::{Mock, Step},
-    world::sent,
+    world::{sent, shell},
 };
 
 /// What the person says in a request.
@@ -50,6 +50,58 @@ fn what_was_taken_back_reaches_no_request() {
     let mut screen = Screen::start(place, &["resume", "--last", "last"]);
     screen.shows("• four");
     assert_eq!(said(&mock, 4), ["first", "one", "second, otherwise", "three", "last"]);
+    screen.leave();
+}
+
+#[test]
+fn a_fork_works_in_a_directory_of_its_own_if_that_is_wanted() {
+    if !has_sandbox() {
+        return;
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let steps = [
+        Step::text("one"),
+        Step::items([shell("echo changed > file.txt")]),
+        Step::text("two"),
+        Step::text("three"),
+    ];
+    let mock = runtime.block_on(Mock::start(steps));
+    let mut screen = Screen::start(Place::served(&mock.base_url()), &[]);
+    let workspace = screen.place.workspace.clone();
+    fs::write(workspace.join("file.txt"), "as it was\n").unwrap();
+    let git = |args: &[&str]| {
+        let who = ["-c", "user.name=a", "-c", "user.email=a@example.com"];
+        let run = std::process::Command::new("git").args(who).args(args).current_dir(&workspace).output();
+        let run = run.unwrap();
+        assert!(run.status.success(), "{args:?}: {run:?}");
+    };
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-qm", "first"]);
+    screen.shows("›");
+    screen.say("first");
+    screen.shows("• one");
+    screen.say("/fork elsewhere");
+    screen.shows("/fork worktree [DIR]");
+    screen.say("/fork copy ../the copy");
+    screen.shows("a copy goes on in a directory of its own");
+    screen.shows("copied to");
+    let copy = workspace.parent().unwrap().join("the copy");
+    screen.say("change it");
+    screen.shows("• two");
+    let read = |folder: &std::path::Path| fs::read_to_string(folder.join("file.txt")).unwrap();
+    assert_eq!((read(&copy), read(&workspace)), ("changed\n".into(), "as it was\n".into()));
+    // The fork of a fork has what was not committed, too.
+    screen.say("/fork worktree ../tree");
+    screen.shows("a work tree of the last commit");
+    screen.say("and on");
+    screen.shows("• three");
+    let tree = workspace.parent().unwrap().join("tree");
+    assert_eq!(read(&tree), "changed\n");
+    assert!(tree.join(".git").is_file());
+    // Nothing is made where something is.
+    screen.say("/fork copy ../tree");
+    screen.shows("is there already");
     screen.leave();
 }
 

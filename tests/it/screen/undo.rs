@@ -66,6 +66,8 @@ fn going_back_to_a_message_offers_the_files_as_well() {
     screen.say("change it");
     screen.shows("done with it");
     screen.until("the end of the turn", |screen| screen.log().contains("turn_finished"));
+    // The log knows it before the screen does.
+    screen.shows("Worked for");
     fs::write(workspace.join("old.txt"), "three\n").unwrap();
     let back = |screen: &mut Screen| {
         screen.press("\x1b");

@@ -42,6 +42,7 @@ impl Start {
         said.extend(instructions.left_out.iter().map(|left_out| left_out.to_string()));
         let now = jiff::Zoned::now();
         let opening = context::opening(&Opening {
+            system: context::prompt::system(settings).into_owned(),
             cwd: self.workspace.clone(),
             shell: sandbox
                 .shell()

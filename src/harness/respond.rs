@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::model::{Chunk, Model, ModelError, ModelErrorKind, Prompt, ReadBlob};
 use crate::policy::Policy;
 use crate::protocol::{
-    Approval, BlobId, Delta, Fact, Item, Price, ResponseId, ResponseOutcome, SandboxMode, Settings, Usage,
+    Approval, BlobId, Context, Delta, Fact, Item, Price, ResponseId, ResponseOutcome, SandboxMode, Settings,
+    Usage,
 };
 use crate::store::Blobs;
 
@@ -32,6 +33,7 @@ impl Harness {
     pub(super) fn ask_model(&mut self, response: ResponseId) {
         self.read_rules();
         self.tell_permissions();
+        self.tell_tools();
         self.watch_window();
         self.record(vec![Fact::ResponseStarted { response }]);
         let opened = match self.session.settings.clone() {
@@ -56,8 +58,25 @@ impl Harness {
             deltas: self.deltas,
             pending: Pending::default(),
             price: settings.price,
+            another: self.surroundings.instead(&settings).is_some(),
         };
         tokio::spawn(job.run());
+    }
+
+    /// Tells the model that its tools are called otherwise, if another model was there before.
+    fn tell_tools(&mut self) {
+        let Some(now) = self.session.settings.as_ref().map(|settings| settings.tools) else { return };
+        if self.told_tools.replace(now).is_none_or(|told| told == now) {
+            return;
+        }
+        let specs = self.tools.specs_in(now, self.session.compactions > 0);
+        let names: Vec<String> = specs.iter().map(|spec| format!("`{}`", spec.name)).collect();
+        let text = format!(
+            "Another model takes over here. Your tools are {}. Calls above by other names were of the same tools; use only \
+             these from now on.",
+            names.join(", ")
+        );
+        self.record(vec![Fact::item(Item::Context { context: Context::Notice, text })]);
     }
 
     /// What the model is asked with.
@@ -68,7 +87,7 @@ impl Harness {
             effort: settings.effort,
             verbosity: settings.verbosity,
             output_schema: settings.output_schema.clone(),
-            tools: self.tools.specs(self.session.compactions > 0),
+            tools: self.tools.specs_in(settings.tools, self.session.compactions > 0),
             epoch: self.session.epoch,
             items: Arc::clone(&self.session.items),
             left_out: self.session.left_out,
@@ -87,6 +106,21 @@ impl Harness {
             .unwrap_or_else(|_| Err(crashed("opening the model")))?;
         self.model = Some((settings.model.clone(), opened.clone()));
         Ok(opened)
+    }
+
+    /// What the session goes on with when its model can't answer, because too many ask it or nobody reaches it.
+    pub(super) fn instead(&self, error: &ModelError) -> Option<Settings> {
+        match error.kind {
+            ModelErrorKind::RateLimit | ModelErrorKind::Server | ModelErrorKind::Network => {
+                self.surroundings.instead(self.session.settings.as_ref()?)
+            }
+            ModelErrorKind::Auth
+            | ModelErrorKind::Request
+            | ModelErrorKind::ContextWindow
+            | ModelErrorKind::Incomplete
+            | ModelErrorKind::Garbage
+            | ModelErrorKind::Internal => None,
+        }
     }
 
     pub(super) fn fail(&mut self, response: ResponseId, kind: &str, message: String) {
@@ -125,6 +159,8 @@ struct Asking {
     deltas: bool,
     pending: Pending,
     price: Option<Price>,
+    /// Whether another model can be asked instead.
+    another: bool,
 }
 
 /// Deltas that wait for the next frame.
@@ -170,7 +206,7 @@ impl Asking {
             if has_call {
                 return Ending::Cut { error };
             }
-            let Some(pause) = retry::pause(&error, tries, jitter()) else {
+            let Some(pause) = retry::pause(&error, tries, jitter(), self.another) else {
                 return Ending::Failed { error };
             };
             let note = retry::note(&error, tries, pause);

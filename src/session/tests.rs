@@ -293,6 +293,7 @@ fn settings() -> Settings {
         sandbox: SandboxMode::WorkspaceWrite,
         backend: "local".into(),
         limits: Limits::new(2700, 100),
+        tools: crate::protocol::ToolStyle::Codex,
         price: None,
         snapshots: Snapshots::On,
         output_schema: None,

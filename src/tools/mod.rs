@@ -12,6 +12,7 @@ mod places;
 pub mod recall;
 #[cfg(test)]
 mod shell_tests;
+pub mod style;
 #[cfg(test)]
 mod testing;
 mod toolbox;

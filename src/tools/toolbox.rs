@@ -2,12 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::protocol::ToolSpec;
+use crate::protocol::{ToolSpec, ToolStyle};
 
 use super::{
-    Tool, apply_patch::ApplyPatch, exec_command::ExecCommand, recall::Recall, update_plan::UpdatePlan,
+    Tool, apply_patch::ApplyPatch, exec_command::ExecCommand, recall::Recall, style, update_plan::UpdatePlan,
     view_image::ViewImage, wait::WaitForSessions, write_stdin::WriteStdin,
 };
+
+/// What other styles than `codex` have something else for.
+const REPLACED: [&str; 2] = ["exec_command", "apply_patch"];
 
 /// The tools that a model is offered, in a stable order: the order is part of the prefix that providers cache.
 #[derive(Clone)]
@@ -16,6 +19,8 @@ pub struct Toolbox {
     specs: Arc<[ToolSpec]>,
     /// Those that are offered from the beginning.
     first: Arc<[ToolSpec]>,
+    /// What other styles are offered: from the beginning, and later.
+    styles: HashMap<ToolStyle, [Arc<[ToolSpec]>; 2]>,
 }
 
 impl Toolbox {
@@ -34,7 +39,23 @@ impl Toolbox {
                 specs.push(spec);
             }
         }
-        Self { tools: by_name, specs: specs.into(), first: first.into() }
+        Self { tools: by_name, specs: specs.into(), first: first.into(), styles: HashMap::new() }
+    }
+
+    /// The same with the tools of another style. A call by any name is understood, whichever style is offered: it may
+    /// be of an earlier model.
+    fn with_style(mut self, style: ToolStyle) -> Self {
+        let tools = style::tools(style);
+        let own: Vec<ToolSpec> = tools.iter().map(Tool::spec).collect();
+        let offered = |specs: &[ToolSpec]| {
+            let others = specs.iter().filter(|spec| !REPLACED.contains(&spec.name.as_str())).cloned();
+            own.iter().cloned().chain(others).collect::<Arc<[ToolSpec]>>()
+        };
+        self.styles.insert(style, [offered(&self.first), offered(&self.specs)]);
+        for tool in tools {
+            self.tools.entry(tool.spec().name).or_insert_with(|| Arc::new(tool));
+        }
+        self
     }
 
     /// The tools that ship with the program.
@@ -49,12 +70,23 @@ impl Toolbox {
             Arc::new(UpdatePlan),
             Arc::new(Recall),
         ])
+        .with_style(ToolStyle::Claude)
+        .with_style(ToolStyle::Plain)
     }
 
     /// The tool of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {
         self.tools.get(name)
+    }
+
+    /// What a model that knows a style is told of them: in the beginning, or after the conversation was `compacted`.
+    #[must_use]
+    pub fn specs_in(&self, style: ToolStyle, compacted: bool) -> Arc<[ToolSpec]> {
+        match self.styles.get(&style) {
+            Some([first, all]) => Arc::clone(if compacted { all } else { first }),
+            None => self.specs(compacted),
+        }
     }
 
     /// What the model is told of them: in the beginning, or after the conversation was `compacted`.

@@ -142,6 +142,18 @@ bucket() {
     [ ! -x "$tools/bin/python3" ] || PATH=$tools/bin:$PATH
 }
 
+# A gateway that others wrote, which wires are tested against: one in the path, or one in a folder beside what is built.
+gateway() {
+    ! command -v litellm >/dev/null 2>&1 || return 0
+    tools=${CARGO_TARGET_DIR:-target}/test-gateway
+    if [ ! -x "$tools/bin/litellm" ]; then
+        python3 -m venv "$tools" >/dev/null 2>&1 || { [ $root = no ] || { get python3-venv && python3 -m venv "$tools"; }; } || true
+        "$tools/bin/python3" -m pip install -q -r tests/data/gateway.txt || true
+    fi
+    case $tools in /*) ;; *) tools=$(pwd)/$tools ;; esac
+    [ ! -x "$tools/bin/litellm" ] || { AGENT_TEST_GATEWAY=$tools/bin/litellm; export AGENT_TEST_GATEWAY; }
+}
+
 sandbox_check() {
     [ "$(uname -s)" = Linux ] || { say "note: the local sandbox needs Linux"; return 0; }
     if ! "$1" sandbox -- true >/dev/null 2>&1; then
@@ -179,6 +191,7 @@ case $action in
             if [ $root = yes ]; then get $missing; else say "note: not installed:$missing; what needs them is skipped, aloud"; fi
         fi
         bucket
+        gateway
         dockerd=
         engine
         AGENT_TEST_SKIPS=$(mktemp)

@@ -158,6 +158,25 @@ pub(super) enum CommandArgs {
         /// The provider's name. Nothing: the one of the configured model.
         provider: Option<String>,
     },
+    /// Say which providers there is a key for, and where it comes from. No key is shown.
+    Whoami {
+        /// As JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the models that can be chosen, or find out about them.
+    #[command(args_conflicts_with_subcommands = true)]
+    Models {
+        /// Ask the providers that there is a key for, and servers on this machine, which models they have. Each has 5
+        /// seconds.
+        #[arg(long)]
+        refresh: bool,
+        /// As JSON lines.
+        #[arg(long)]
+        json: bool,
+        #[command(subcommand)]
+        command: Option<ModelsArgs>,
+    },
     /// Say what is installed, what is missing, and how to get it.
     Doctor {
         /// As one JSON object.
@@ -606,6 +625,20 @@ pub(super) enum PermissionsArgs {
         /// Its number in the list.
         #[arg(value_name = "N")]
         number: usize,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ModelsArgs {
+    /// Measure what a model can really do: its window by a word at each end, a tool call, JSON, a picture, its speed. That
+    /// is kept, and used from then on.
+    Doctor {
+        /// Such as ollama/qwen3:8b.
+        #[arg(value_name = "PROVIDER/MODEL")]
+        model: String,
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -83,6 +83,10 @@ impl Surroundings for Around {
         self.start.allowed_by(name)
     }
 
+    fn instead(&self, settings: &Settings) -> Option<Settings> {
+        self.start.instead(settings)
+    }
+
     fn keep(&self, rule: &Rule) -> Result<(), String> {
         rules::keep(&self.start.home, rule, &self.start.workspace).map_err(|error| error.to_string())
     }

@@ -1,4 +1,4 @@
-//! `agent login` and `agent logout`: keys of providers in the file that only their owner can read.
+//! `agent login`, `agent logout` and `agent whoami`: keys of providers in the file that only their owner can read.
 //!
 //! A key is never an argument: others can read those.
 
@@ -53,6 +53,41 @@ pub(super) fn logout(start: &Start, provider: Option<String>) -> Result<ExitCode
         true => format!("the key of {provider} is gone from {path}"),
         false => format!("there is no key of {provider} in {path}"),
     })
+}
+
+/// Says of each provider where its key comes from. The file goes behind the environment, as when a key is wanted.
+pub(super) fn whoami(start: &Start, json: bool) -> Result<ExitCode, CliError> {
+    let catalog = start.catalog();
+    let keys = start.keys();
+    let mut lines = String::new();
+    for name in catalog.providers() {
+        let Ok(provider) = catalog.provider(name) else { continue };
+        let variable = provider.env_key.as_deref();
+        let set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
+        let in_file = || keys.get(name).map(|key| key.is_some()).map_err(|error| error.message);
+        let (from, detail) = match (variable, variable.filter(set)) {
+            _ if !provider.token_command.is_empty() => ("command", "token_command".to_owned()),
+            (None, _) => ("none needed", String::new()),
+            (Some(_), Some(variable)) => ("environment", variable.to_owned()),
+            (Some(variable), None) => match in_file() {
+                Ok(true) => ("file", keys.path().display().to_string()),
+                Ok(false) => ("missing", format!("set {variable}, or run: agent login {name}")),
+                Err(problem) => ("unreadable", problem),
+            },
+        };
+        let current = name == start.config.model.provider;
+        let line = match json {
+            true => serde_json::json!({"provider": name, "key": from, "detail": detail, "current": current})
+                .to_string(),
+            false => {
+                let mark = if current { '*' } else { ' ' };
+                format!("{mark} {name:<12} {from:<12} {detail}").trim_end().to_owned()
+            }
+        };
+        lines.push_str(&line);
+        lines.push('\n');
+    }
+    super::print(&lines)
 }
 
 /// The provider that was named, or else the one of the configured model.

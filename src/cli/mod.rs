@@ -20,6 +20,7 @@ mod feedback;
 mod fork;
 mod import;
 mod keep;
+mod listing;
 mod login;
 mod machine;
 mod memory;
@@ -64,7 +65,7 @@ use crate::sandbox::network::Pattern;
 use crate::secrets::Secrets;
 
 use self::{
-    args::{Cli, CommandArgs, Common, ConfigArgs, SandboxArgs},
+    args::{Cli, CommandArgs, Common, ConfigArgs, ModelsArgs, SandboxArgs},
     error::CliError,
     fork::Place,
     screen::First,
@@ -183,6 +184,13 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(CommandArgs::Demo { keep }) => runtime()?.block_on(demo::run(keep.as_deref())),
         Some(CommandArgs::Login { provider }) => login::login(&start(&common)?, provider),
         Some(CommandArgs::Logout { provider }) => login::logout(&start(&common)?, provider),
+        Some(CommandArgs::Whoami { json }) => login::whoami(&start(&common)?, json),
+        Some(CommandArgs::Models { refresh, json, command: None }) => {
+            runtime()?.block_on(listing::list(&start(&common)?, refresh, json))
+        }
+        Some(CommandArgs::Models { command: Some(ModelsArgs::Doctor { model, json }), .. }) => {
+            runtime()?.block_on(listing::measure(&start(&common)?, &model, json))
+        }
         Some(CommandArgs::Doctor { json }) => doctor::run(&common, json),
         Some(CommandArgs::Config { command: ConfigArgs::Schema }) => print(&config::schema()),
         Some(CommandArgs::Config { command: ConfigArgs::Path }) => {

@@ -36,6 +36,7 @@ fn choice(start: &Start, model: &ModelRef) -> Result<ModelChoice, CliError> {
         model: resolved.model,
         limits: resolved.limits,
         price: resolved.price,
+        tools: resolved.tools,
         effort: resolved.effort,
         efforts: resolved.efforts,
         verbosity: resolved.verbosity,

@@ -43,6 +43,7 @@ impl Start {
         said.extend(about_skills);
         let now = jiff::Zoned::now();
         let opening = context::opening(&Opening {
+            system: context::prompt::system(settings).into_owned(),
             cwd: self.workspace.clone(),
             shell: sandbox
                 .shell()

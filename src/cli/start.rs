@@ -15,11 +15,13 @@ use crate::context::Person;
 use crate::harness::{self, Handle, OpenedModel, Parts};
 use crate::model::auth::{self, AuthFile};
 use crate::model::catalog::{self, Catalog, Resolved};
+use crate::model::found::Found;
 use crate::model::record::Recorder;
+use crate::model::token::Learned;
 use crate::model::{ModelError, ModelErrorKind};
 use crate::protocol::{
     Approval, Command, Effort, Event, FORMAT_VERSION, Fact, Level, ModelRef, Rule, SandboxMode, SessionId,
-    Settings, Time, TurnId, Verbosity,
+    Settings, Time, ToolStyle, TurnId, Verbosity,
 };
 use crate::sandbox::{self, SharedSandbox, network::Network};
 use crate::secrets::Secrets;
@@ -366,7 +368,7 @@ impl Start {
         &self,
         output_schema: Option<serde_json::Value>,
     ) -> Result<(Settings, Vec<String>), CliError> {
-        let Resolved { model, limits, price, effort, verbosity, notes, .. } =
+        let Resolved { model, limits, price, tools, effort, verbosity, notes, .. } =
             self.resolve(&self.config.model)?;
         let settings = Settings {
             model,
@@ -376,6 +378,7 @@ impl Start {
             sandbox: self.config.sandbox,
             backend: self.config.backend.to_string(),
             limits,
+            tools,
             price,
             snapshots: self.config.snapshots.mode,
             output_schema,
@@ -395,6 +398,7 @@ impl Start {
                 sandbox: self.config.sandbox,
                 backend: self.config.backend.to_string(),
                 limits: catalog::UNKNOWN_LIMITS,
+                tools: ToolStyle::default(),
                 price: None,
                 snapshots: self.config.snapshots.mode,
                 output_schema: None,
@@ -419,6 +423,7 @@ impl Start {
             let resolved = self.resolve(model)?;
             settings.limits = resolved.limits;
             settings.price = resolved.price;
+            settings.tools = resolved.tools;
             settings.effort = resolved.effort;
             settings.verbosity = resolved.verbosity;
             settings.model = resolved.model;
@@ -433,6 +438,29 @@ impl Start {
             settings.backend = backend.to_string();
         }
         Ok(())
+    }
+
+    /// The settings with the next model of `fallback`: behind the one that runs, or else the first.
+    pub(super) fn instead(&self, settings: &Settings) -> Option<Settings> {
+        let chain = &self.config.fallback;
+        let at = chain.iter().rposition(|model| *model == settings.model).map_or(0, |at| at + 1);
+        // One that can't be had now, such as for want of a key, is passed over.
+        let usable = |model: &&ModelRef| {
+            let resolved = self.resolve(model);
+            resolved.is_ok_and(|resolved| {
+                auth::key(&resolved.provider, |name| std::env::var(name).ok(), &self.keys()).is_ok()
+            })
+        };
+        let resolved = self.resolve(chain.iter().skip(at).find(usable)?).ok()?;
+        Some(Settings {
+            model: resolved.model,
+            limits: resolved.limits,
+            tools: resolved.tools,
+            price: resolved.price,
+            effort: resolved.effort,
+            verbosity: resolved.verbosity,
+            ..settings.clone()
+        })
     }
 
     /// What is known of a model, and what the person has set for whichever model it is.
@@ -455,6 +483,7 @@ impl Start {
             .idle_timeout(Duration::from_secs(self.config.idle_timeout))
             .with(&self.config.providers)
             .with_models(&self.config.models)
+            .with_found(Found::read(&self.home.models()))
     }
 
     /// Opens models by the settings of a session, with keys from the environment or the key file.
@@ -470,12 +499,16 @@ impl Start {
             let resolved = catalog
                 .resolve(&settings.model)
                 .map_err(|error| ModelError::new(ModelErrorKind::Request, error.to_string()))?;
+            // A session may have been told another window.
+            let resolved = Resolved { limits: settings.limits, ..resolved };
             let key: Option<SecretString> =
                 auth::key(&resolved.provider, |name| std::env::var(name).ok(), &keys)?;
             // It may have been kept since the session began.
             secrets.know(key.clone());
+            let knowing = secrets.clone();
+            let learned: Learned = Arc::new(move |token| knowing.know([token]));
             Ok(OpenedModel {
-                model: catalog::open(&resolved, key.as_ref(), recorder.as_ref())?,
+                model: catalog::open_telling(&resolved, key.as_ref(), recorder.as_ref(), &learned)?,
                 name: settings.model.model.clone(),
             })
         })

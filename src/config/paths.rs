@@ -127,6 +127,12 @@ impl Home {
         self.data.join("trust.json")
     }
 
+    /// What was found out about models.
+    #[must_use]
+    pub fn models(&self) -> PathBuf {
+        self.data.join("models.json")
+    }
+
     /// Provider keys, one file, readable by nobody else.
     #[must_use]
     pub fn keys(&self) -> PathBuf {

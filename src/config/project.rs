@@ -16,6 +16,7 @@ use super::{
 /// Keys that only the person's own settings have.
 const FORBIDDEN: &[&[&str]] = &[
     &["providers"],
+    &["fallback"],
     &["projects"],
     &["permissions"],
     &["network"],

@@ -99,9 +99,13 @@ mod tests {
                 "base_url",
                 "wire",
                 "env_key",
+                "key_header",
+                "token_command",
                 "headers",
                 "script",
                 "idle_timeout_s",
+                "tools",
+                "window",
                 "reasoning_field",
                 "short_call_ids",
                 "ask_usage"

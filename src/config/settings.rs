@@ -26,6 +26,10 @@ pub struct Config {
     /// The model, as PROVIDER/MODEL.
     #[schemars(with = "String", regex(pattern = "^[^/]+/.+$"))]
     pub model: ModelRef,
+    /// Models that are asked in its place, in this order, when it can't answer because too many ask it or nobody reaches
+    /// it.
+    #[schemars(with = "Vec<String>")]
+    pub fallback: Vec<ModelRef>,
     /// How hard the model should think.
     pub effort: Option<Effort>,
     /// How much the model should say.
@@ -224,6 +228,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             model: ModelRef { provider: "openai".to_owned(), model: "gpt-5.5".to_owned() },
+            fallback: Vec::new(),
             effort: None,
             verbosity: None,
             approval: None,

@@ -194,7 +194,7 @@ fn a_mistake_is_shown_where_it_stands() {
         ("model = \n", "/home/config.toml:1:"),
         ("a b", "/home/config.toml:1:"),
         ("sandbox = 'read-only'\nsandbox = 'read-only'", "/home/config.toml:2:1: duplicate key"),
-        ("zzzzz = 1", "known keys here: model, effort"),
+        ("zzzzz = 1", "known keys here: model, fallback, effort"),
         ("context_window = 10", "at least 4096"),
         ("idle_timeout = 0", "expected 1 to 86400"),
         ("backend = 'podman'", "expected `local`, `docker` or `docker:IMAGE`"),

@@ -21,6 +21,8 @@ pub use permissions::Permissions;
 /// Everything that the beginning of a session says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opening {
+    /// The system prompt.
+    pub system: String,
     pub cwd: PathBuf,
     /// Name of the user's shell, such as `bash`.
     pub shell: String,
@@ -71,7 +73,7 @@ pub enum Person {
 #[must_use]
 pub fn opening(facts: &Opening) -> Vec<Item> {
     let item = |context, text| Item::Context { context, text };
-    let mut items = vec![item(Context::System, prompt::SYSTEM.to_owned()), facts.permissions.item()];
+    let mut items = vec![item(Context::System, facts.system.clone()), facts.permissions.item()];
     if !facts.instructions.text.is_empty() {
         items.push(item(Context::Instructions, facts.instructions.text.clone()));
     }
@@ -91,6 +93,7 @@ mod tests {
 
     pub(super) fn facts() -> Opening {
         Opening {
+            system: prompt::SYSTEM.to_owned(),
             cwd: "/home/me/project".into(),
             shell: "bash".into(),
             date: "2026-11-20".into(),

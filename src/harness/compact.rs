@@ -202,7 +202,7 @@ impl Summing {
                 Err(error) if tries < TRIES => {
                     match error.kind {
                         ModelErrorKind::ContextWindow => tighter += 1,
-                        _ => match retry::pause(&error, tries, 0.5).filter(|pause| *pause <= PAUSE) {
+                        _ => match retry::pause(&error, tries, 0.5, false).filter(|pause| *pause <= PAUSE) {
                             Some(pause) => tokio::time::sleep(pause).await,
                             None => return Err(error.message),
                         },

@@ -38,7 +38,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Permissions;
 use crate::model::{Model, ModelError};
-use crate::protocol::{CallId, Command, Fact, Item, ModelRef, ProcessId, Rejection, Settings, Time};
+use crate::protocol::{
+    CallId, Command, Fact, Item, ModelRef, ProcessId, Rejection, Settings, Time, ToolStyle,
+};
 use crate::sandbox::network::Reports;
 use crate::session::{Session, Step};
 use crate::shell::{Ask, Exit, Shell};
@@ -154,6 +156,8 @@ struct Harness {
     partial: Arc<Mutex<String>>,
     /// Ends of processes that were told before the call that started them was over.
     early: HashMap<ProcessId, Exit>,
+    /// What the model was told that its tools are called. None: it has not been asked yet.
+    told_tools: Option<ToolStyle>,
     /// Whether a person was told that nothing more can be left out.
     window_told: bool,
     patience: Duration,
@@ -170,6 +174,7 @@ pub fn start(parts: Parts) -> Handle {
     let past = Kept { log: parts.log.path().to_owned(), blobs: parts.blobs.clone() };
     let (exits, asks, reports) = (parts.exits, parts.asks, parts.network);
     let sending = Arc::<Sending>::default();
+    let told_tools = parts.session.settings.as_ref().map(|settings| settings.tools);
     let harness = Harness {
         session: parts.session,
         log: parts.log,
@@ -200,6 +205,7 @@ pub fn start(parts: Parts) -> Handle {
         asking: CancellationToken::new(),
         partial: Arc::default(),
         early: HashMap::new(),
+        told_tools,
         window_told: false,
         patience: parts.patience,
         knocks: Vec::new(),

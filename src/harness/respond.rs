@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::model::{Chunk, Model, ModelError, ModelErrorKind, Prompt, ReadBlob};
 use crate::policy::Policy;
 use crate::protocol::{
-    Approval, BlobId, Delta, Fact, Item, Price, ResponseId, ResponseOutcome, SandboxMode, Settings, Usage,
+    Approval, BlobId, Context, Delta, Fact, Item, Price, ResponseId, ResponseOutcome, SandboxMode, Settings,
+    ToolSpec, ToolStyle, Usage,
 };
 use crate::store::Blobs;
 
@@ -33,6 +34,7 @@ impl Harness {
         self.read_rules();
         self.tell_permissions();
         self.tell_news();
+        self.tell_tools();
         self.watch_window();
         self.record(vec![Fact::ResponseStarted { response }]);
         let opened = match self.session.settings.clone() {
@@ -57,8 +59,30 @@ impl Harness {
             deltas: self.deltas,
             pending: Pending::default(),
             price: settings.price,
+            another: self.surroundings.instead(&settings).is_some(),
         };
         tokio::spawn(job.run());
+    }
+
+    /// Tells the model that its tools are called otherwise, if another model was there before.
+    fn tell_tools(&mut self) {
+        let Some(now) = self.session.settings.as_ref().map(|settings| settings.tools) else { return };
+        if self.told_tools.replace(now).is_none_or(|told| told == now) {
+            return;
+        }
+        let specs = self.specs(now);
+        let names: Vec<String> = specs.iter().map(|spec| format!("`{}`", spec.name)).collect();
+        let text = format!(
+            "Another model takes over here. Your tools are {}. Calls above by other names were of the same tools; use only \
+             these from now on.",
+            names.join(", ")
+        );
+        self.record(vec![Fact::item(Item::Context { context: Context::Notice, text })]);
+    }
+
+    /// What a model that knows this style is told of the tools.
+    fn specs(&self, style: ToolStyle) -> Arc<[ToolSpec]> {
+        self.tools.specs(style, self.session.compactions > 0, self.session.goals > 0)
     }
 
     /// What the model is asked with.
@@ -69,7 +93,7 @@ impl Harness {
             effort: settings.effort,
             verbosity: settings.verbosity,
             output_schema: settings.output_schema.clone(),
-            tools: self.tools.specs(self.session.compactions > 0, self.session.goals > 0),
+            tools: self.specs(settings.tools),
             epoch: self.session.epoch,
             items: Arc::clone(&self.session.items),
             left_out: self.session.left_out,
@@ -88,6 +112,21 @@ impl Harness {
             .unwrap_or_else(|_| Err(crashed("opening the model")))?;
         self.model = Some((settings.model.clone(), opened.clone()));
         Ok(opened)
+    }
+
+    /// What the session goes on with when its model can't answer, because too many ask it or nobody reaches it.
+    pub(super) fn instead(&self, error: &ModelError) -> Option<Settings> {
+        match error.kind {
+            ModelErrorKind::RateLimit | ModelErrorKind::Server | ModelErrorKind::Network => {
+                self.surroundings.instead(self.session.settings.as_ref()?)
+            }
+            ModelErrorKind::Auth
+            | ModelErrorKind::Request
+            | ModelErrorKind::ContextWindow
+            | ModelErrorKind::Incomplete
+            | ModelErrorKind::Garbage
+            | ModelErrorKind::Internal => None,
+        }
     }
 
     pub(super) fn fail(&mut self, response: ResponseId, kind: &str, message: String) {
@@ -126,6 +165,8 @@ struct Asking {
     deltas: bool,
     pending: Pending,
     price: Option<Price>,
+    /// Whether another model can be asked instead.
+    another: bool,
 }
 
 /// Deltas that wait for the next frame.
@@ -171,7 +212,7 @@ impl Asking {
             if has_call {
                 return Ending::Cut { error };
             }
-            let Some(pause) = retry::pause(&error, tries, jitter()) else {
+            let Some(pause) = retry::pause(&error, tries, jitter(), self.another) else {
                 return Ending::Failed { error };
             };
             let note = retry::note(&error, tries, pause);

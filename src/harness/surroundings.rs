@@ -34,6 +34,11 @@ pub trait Surroundings: Send + Sync {
         Vec::new()
     }
 
+    /// What the session goes on with when the model of these settings can't be had: another one. None: it ends.
+    fn instead(&self, _settings: &Settings) -> Option<Settings> {
+        None
+    }
+
     /// Keeps a rule beyond the session.
     ///
     /// # Errors

@@ -162,6 +162,16 @@ impl Harness {
                 facts.push(Fact::Noted { level: Level::Warning, text: error.message });
                 (ResponseOutcome::Cut, error.usage)
             }
+            Ending::Failed { error } if let Some(settings) = self.instead(&error) => {
+                let text = format!(
+                    "{error}; going on with {}, as `fallback` says. What the model before had thought is not told to this \
+                     one; /model changes it back",
+                    settings.model
+                );
+                facts.push(Fact::Noted { level: Level::Warning, text });
+                facts.push(Fact::Configured { settings });
+                (ResponseOutcome::Cut, error.usage)
+            }
             Ending::Failed { error } => {
                 let kind = error.kind.as_str().to_owned();
                 (ResponseOutcome::Failed { kind, message: error.message }, error.usage)

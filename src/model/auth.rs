@@ -30,6 +30,10 @@ pub fn key(
     file: &AuthFile,
 ) -> Result<Option<SecretString>, ModelError> {
     let Some(variable) = &provider.env_key else { return Ok(None) };
+    if !provider.token_command.is_empty() {
+        // It is asked for with the first request.
+        return Ok(None);
+    }
     let from_environment = environment(variable).filter(|value| !value.trim().is_empty());
     if let Some(value) = from_environment {
         return Ok(Some(SecretString::from(value.trim())));

@@ -12,12 +12,15 @@ use super::{
     Model, ModelError, ModelErrorKind,
     anthropic::{self, Anthropic},
     chat::{Chat, Dialect},
+    found::Found,
     http::Http,
+    ollama::{Ollama, Voice},
     record::Recorder,
     replay::Replay,
     responses::Responses,
+    token::Learned,
 };
-use crate::protocol::{Effort, Limits, ModelRef, Price, TOKENS_PER_KB, Verbosity};
+use crate::protocol::{Effort, Limits, ModelRef, Price, TOKENS_PER_KB, ToolStyle, Verbosity};
 
 /// Providers and models by name.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -28,6 +31,9 @@ pub struct Catalog {
     /// For providers that set none of their own.
     #[serde(skip)]
     idle_timeout: Option<Duration>,
+    /// What was found out about models, on this machine.
+    #[serde(skip)]
+    found: Found,
 }
 
 /// A provider as it is written in a file. What is missing is taken from the provider that is already known by
@@ -44,6 +50,13 @@ pub struct ProviderSettings {
     /// Environment variable that holds the key. Without one (or with an empty name) no key is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env_key: Option<String>,
+    /// The header that the key is sent in as it is, such as `api-key`; if not said, the one of the wire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_header: Option<String>,
+    /// A command that prints a token, in the place of a key: the program and its arguments, without a shell. It is run
+    /// again when the token is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_command: Option<Vec<String>>,
     /// Further headers of each request.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
@@ -54,6 +67,12 @@ pub struct ProviderSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub idle_timeout_s: Option<u32>,
+    /// Under which names and in which forms its models are offered tools; `codex` if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<ToolStyle>,
+    /// Tokens that its models take, of which nothing else is known; 128,000 if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<u64>,
     /// Of the wire `chat`: the field in which reasoning is sent back; it is not if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_field: Option<String>,
@@ -99,7 +118,7 @@ pub struct ModelSettings {
     /// How much it says when nobody says. Missing for a model that knows no such setting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verbosity: Option<Verbosity>,
-    /// Whether it takes pictures; yes if not said. One that does not is told so in words (on the wire `chat`).
+    /// Whether it takes pictures; yes if not said. One that does not is told so in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<bool>,
     /// The provider that it is listed with; every one of the settings if not said.
@@ -111,6 +130,9 @@ pub struct ModelSettings {
     /// US dollars per million tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+    /// Under which names and in which forms it is offered tools; as its provider says, if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<ToolStyle>,
 }
 
 /// The language that a provider speaks.
@@ -124,6 +146,8 @@ pub enum Wire {
     Chat,
     /// Anthropic's Messages API.
     Anthropic,
+    /// Ollama's own API.
+    Ollama,
     /// No provider: answers come from a script.
     Replay,
 }
@@ -136,6 +160,9 @@ pub struct Provider {
     pub wire: Wire,
     /// Missing when it takes no key.
     pub env_key: Option<String>,
+    pub key_header: Option<String>,
+    /// Prints a token, in the place of a key. Empty: nothing does.
+    pub token_command: Vec<String>,
     pub headers: BTreeMap<String, String>,
     pub script: Option<PathBuf>,
     pub idle_timeout: Duration,
@@ -160,6 +187,8 @@ pub struct Resolved {
     pub about: Option<String>,
     /// What its tokens cost, where that is known.
     pub price: Option<Price>,
+    /// Under which names and in which forms it is offered tools.
+    pub tools: ToolStyle,
     /// What the person should know, such as that the model is unknown here.
     pub notes: Vec<String>,
 }
@@ -216,6 +245,18 @@ impl Catalog {
         self
     }
 
+    /// The same with what was found out about models. What is written about one goes before it.
+    #[must_use]
+    pub fn with_found(self, found: Found) -> Self {
+        Self { found, ..self }
+    }
+
+    /// What was found out about models.
+    #[must_use]
+    pub fn found(&self) -> &Found {
+        &self.found
+    }
+
     /// The names of all providers.
     pub fn providers(&self) -> impl Iterator<Item = &str> {
         self.providers.keys().map(String::as_str)
@@ -231,6 +272,14 @@ impl Catalog {
             match &settings.provider {
                 Some(provider) => listed.push(with(provider, name)),
                 None => listed.extend(providers.iter().map(|provider| with(provider, name))),
+            }
+        }
+        let by_provider = self.found.listed.iter();
+        let found = by_provider.flat_map(|(name, models)| models.iter().map(|model| with(name, &model.name)));
+        let measured = self.found.measured.keys().filter_map(|name| name.parse().ok());
+        for model in found.chain(measured) {
+            if !listed.contains(&model) {
+                listed.push(model);
             }
         }
         listed
@@ -258,20 +307,35 @@ impl Catalog {
     /// note.
     pub fn resolve(&self, model: &ModelRef) -> Result<Resolved, CatalogError> {
         let mut provider = self.provider(&model.provider)?;
+        let unknown_window = self.providers.get(&model.provider).and_then(|provider| provider.window);
+        let usual_tools = self.providers.get(&model.provider).and_then(|provider| provider.tools);
         let mut notes = Vec::new();
         // A gateway names models as `vendor/model`.
         let short = model.model.rsplit('/').next().unwrap_or_default();
         let known = self.models.get(&model.model).or_else(|| self.models.get(short));
-        if known.is_none() && provider.wire != Wire::Replay {
+        let found = self.found_of(model);
+        if known.is_none() && found.is_none() && provider.wire != Wire::Replay {
             notes.push(format!(
-                "model {} is not known here: a window of {UNKNOWN_WINDOW} tokens is assumed, and no effort or \
-                 verbosity is sent unless set; [models.\"{}\"] in config.toml can say better",
-                model, model.model
+                "model {} is not known here: a window of {} tokens is assumed, and no effort or verbosity is sent \
+                 unless set; [models.\"{}\"] in config.toml can say better",
+                model,
+                unknown_window.unwrap_or(UNKNOWN_WINDOW),
+                model.model
             ));
         }
-        let known = known.cloned().unwrap_or_default();
+        if self.found.measured(model).is_some_and(|measured| !measured.tools) {
+            notes.push(format!(
+                "model {model} made no tool call when it was measured, and can do little here; `agent models doctor {model}` \
+                 measures it again"
+            ));
+        }
+        let mut settings = found.unwrap_or_default();
+        if let Some(known) = known {
+            settings.overlay(known);
+        }
+        let known = settings;
         provider.dialect.images = known.images.unwrap_or(provider.dialect.images);
-        let window = known.window.unwrap_or(UNKNOWN_WINDOW);
+        let window = known.window.or(unknown_window).unwrap_or(UNKNOWN_WINDOW);
         let percent = known.usable_percent.unwrap_or(USABLE_PERCENT).clamp(1, 100);
         Ok(Resolved {
             model: model.clone(),
@@ -288,21 +352,36 @@ impl Catalog {
             verbosity: known.verbosity,
             about: known.about,
             price: known.price,
+            tools: known.tools.or(usual_tools).unwrap_or_default(),
             notes,
         })
     }
 
-    fn provider(&self, name: &str) -> Result<Provider, CatalogError> {
+    /// What was measured of a model, or else what its provider says.
+    fn found_of(&self, model: &ModelRef) -> Option<ModelSettings> {
+        let listed = self.found.listed(model).and_then(|listed| listed.window);
+        let settings = |window, images| ModelSettings { window, images, ..ModelSettings::default() };
+        match self.found.measured(model) {
+            Some(measured) => Some(settings(measured.window.or(listed), Some(measured.images))),
+            None => listed.map(|window| settings(Some(window), None)),
+        }
+    }
+
+    /// What is written about a provider.
+    ///
+    /// # Errors
+    /// When there is none of this name, or it is incomplete.
+    pub fn provider(&self, name: &str) -> Result<Provider, CatalogError> {
         let Some(settings) = self.providers.get(name).cloned() else {
             return Err(CatalogError::UnknownProvider { name: name.to_owned(), nearest: self.nearest(name) });
         };
         let wire = settings.wire.unwrap_or_default();
         match wire {
-            Wire::Responses | Wire::Chat | Wire::Anthropic if settings.base_url.is_none() => {
+            Wire::Responses | Wire::Chat | Wire::Anthropic | Wire::Ollama if settings.base_url.is_none() => {
                 return Err(CatalogError::NoAddress(name.to_owned()));
             }
             Wire::Replay if settings.script.is_none() => return Err(CatalogError::NoScript(name.to_owned())),
-            Wire::Responses | Wire::Chat | Wire::Anthropic | Wire::Replay => {}
+            Wire::Responses | Wire::Chat | Wire::Anthropic | Wire::Ollama | Wire::Replay => {}
         }
         let usual = Dialect::default();
         Ok(Provider {
@@ -316,6 +395,8 @@ impl Catalog {
             base_url: settings.base_url.unwrap_or_default(),
             wire,
             env_key: settings.env_key.filter(|name| !name.is_empty()),
+            key_header: settings.key_header.filter(|name| !name.is_empty()),
+            token_command: settings.token_command.unwrap_or_default(),
             headers: settings.headers,
             script: settings.script,
             idle_timeout: match settings.idle_timeout_s {
@@ -341,12 +422,36 @@ pub fn open(
     key: Option<&SecretString>,
     recorder: Option<&Arc<Recorder>>,
 ) -> Result<Arc<dyn Model>, ModelError> {
+    let nobody: Learned = Arc::new(|_| {});
+    open_telling(resolved, key, recorder, &nobody)
+}
+
+/// The same, with somebody who hears of each token that the provider's command prints.
+///
+/// # Errors
+/// When the provider's settings or the key can't be used.
+pub fn open_telling(
+    resolved: &Resolved,
+    key: Option<&SecretString>,
+    recorder: Option<&Arc<Recorder>>,
+    learned: &Learned,
+) -> Result<Arc<dyn Model>, ModelError> {
     let provider = &resolved.provider;
-    let http = || Ok::<_, ModelError>(Http::new(provider, key)?.recorded(provider, recorder));
+    let http = || {
+        let http = Http::new(provider, key)?.telling(provider, learned);
+        Ok::<_, ModelError>(http.recorded(provider, recorder))
+    };
     Ok(match provider.wire {
-        Wire::Responses => Arc::new(Responses::new(http()?)),
+        Wire::Responses => Arc::new(Responses::new(http()?).with_images(provider.dialect.images)),
         Wire::Chat => Arc::new(Chat::new(http()?, provider.dialect.clone())),
-        Wire::Anthropic => Arc::new(Anthropic::new(http()?, resolved.output.unwrap_or(anthropic::OUTPUT))),
+        Wire::Anthropic => {
+            let output = resolved.output.unwrap_or(anthropic::OUTPUT);
+            Arc::new(Anthropic::new(http()?, output).with_images(provider.dialect.images))
+        }
+        Wire::Ollama => {
+            let (window, images) = (resolved.limits.window, provider.dialect.images);
+            Arc::new(Ollama::new(http()?, Voice { window, output: resolved.output, images }))
+        }
         Wire::Replay if recorder.is_some() => {
             let what =
                 format!("provider {} answers from a script, which is a recording already", provider.name);
@@ -371,13 +476,21 @@ impl ProviderSettings {
             base_url,
             wire,
             env_key,
+            key_header,
+            token_command,
             headers,
             script,
             idle_timeout_s,
+            tools,
+            window,
             reasoning_field,
             short_call_ids,
             ask_usage,
         } = other.clone();
+        self.window = window.or(self.window);
+        self.tools = tools.or(self.tools);
+        self.key_header = key_header.or(self.key_header.take());
+        self.token_command = token_command.or(self.token_command.take());
         self.base_url = base_url.or(self.base_url.take());
         self.wire = wire.or(self.wire);
         self.env_key = env_key.or(self.env_key.take());
@@ -407,7 +520,9 @@ impl ModelSettings {
             provider,
             about,
             price,
+            tools,
         } = other.clone();
+        self.tools = tools.or(self.tools);
         self.window = window.or(self.window);
         self.usable_percent = usable_percent.or(self.usable_percent);
         self.output = output.or(self.output);
@@ -431,6 +546,8 @@ impl Default for Provider {
             base_url: String::new(),
             wire: Wire::default(),
             env_key: None,
+            key_header: None,
+            token_command: Vec::new(),
             headers: BTreeMap::new(),
             script: None,
             idle_timeout: IDLE_TIMEOUT,
@@ -439,18 +556,21 @@ impl Default for Provider {
     }
 }
 
-// A header may hold a key, so its value is never shown.
+// A header may hold a key, and so may the arguments of a command: what they are is never shown.
 
 impl fmt::Debug for ProviderSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { base_url, wire, env_key, headers, script, idle_timeout_s, .. } = self;
+        let Self { base_url, wire, env_key, key_header, headers, script, idle_timeout_s, .. } = self;
         f.debug_struct("ProviderSettings")
             .field("base_url", base_url)
             .field("wire", wire)
             .field("env_key", env_key)
+            .field("key_header", key_header)
             .field("headers", &headers.keys())
             .field("script", script)
             .field("idle_timeout_s", idle_timeout_s)
+            .field("tools", &self.tools)
+            .field("window", &self.window)
             .field("reasoning_field", &self.reasoning_field)
             .field("short_call_ids", &self.short_call_ids)
             .field("ask_usage", &self.ask_usage)
@@ -460,12 +580,15 @@ impl fmt::Debug for ProviderSettings {
 
 impl fmt::Debug for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, base_url, wire, env_key, headers, script, idle_timeout, dialect } = self;
+        let Self {
+            name, base_url, wire, env_key, key_header, headers, script, idle_timeout, dialect, ..
+        } = self;
         f.debug_struct("Provider")
             .field("name", name)
             .field("base_url", base_url)
             .field("wire", wire)
             .field("env_key", env_key)
+            .field("key_header", key_header)
             .field("headers", &headers.keys())
             .field("script", script)
             .field("idle_timeout", idle_timeout)

@@ -172,6 +172,40 @@ pub fn of_event(host: &str, words: &Words) -> ModelError {
     }
 }
 
+/// Events of an answer that can't be read.
+#[derive(Debug, Default)]
+pub struct Broken {
+    count: u32,
+    first: String,
+}
+
+impl Broken {
+    /// So many, and nothing good is expected any more.
+    const LIMIT: u32 = 20;
+
+    /// Takes one in. Whether there are too many.
+    pub fn add(&mut self, data: &str) -> bool {
+        self.count += 1;
+        if self.first.is_empty() {
+            let start: String = data.chars().take(200).collect();
+            self.first = printable(&start);
+        }
+        self.count >= Self::LIMIT
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The beginning of the first, fit for one line.
+    #[must_use]
+    pub fn first(&self) -> &str {
+        &self.first
+    }
+}
+
 /// An answer that ended before it was complete.
 #[must_use]
 pub fn cut(host: &str) -> ModelError {

@@ -30,6 +30,17 @@ pub fn function(tool: &ToolSpec) -> (&str, String, Value) {
     }
 }
 
+/// All tools as functions, in the form that most servers know.
+#[must_use]
+pub fn functions(tools: &[ToolSpec]) -> Value {
+    let functions = tools.iter().map(|tool| {
+        let (name, description, parameters) = function(tool);
+        let function = json!({"name": name, "description": description, "parameters": parameters});
+        json!({"type": "function", "function": function})
+    });
+    functions.collect()
+}
+
 /// The names of those that are freeform.
 #[must_use]
 pub fn names(tools: &[ToolSpec]) -> Vec<String> {

@@ -1,17 +1,57 @@
-//! The conversation of a request, of which each item is encoded once.
+//! The conversation of a request, of which each item is encoded once; and its tools.
 //!
 //! A conversation grows at its end, and so do the bytes of its requests: that is what providers' caches are for. What a
 //! wire makes of an item is its own business; here is only which items are new.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Prompt, ReadBlob};
-use crate::protocol::Item;
+use crate::protocol::{Item, ToolSpec};
+
+/// The tools that were offered last, as they were written.
+#[derive(Default)]
+pub struct Offered {
+    specs: Option<Arc<[ToolSpec]>>,
+    text: Vec<u8>,
+}
+
+impl Offered {
+    /// The tools in the form of a wire.
+    pub fn encode(&mut self, specs: &Arc<[ToolSpec]>, form: fn(&[ToolSpec]) -> serde_json::Value) -> &[u8] {
+        if !self.specs.as_ref().is_some_and(|known| Arc::ptr_eq(known, specs)) {
+            self.text = form(specs).to_string().into_bytes();
+            self.specs = Some(Arc::clone(specs));
+        }
+        &self.text
+    }
+}
 
 /// What the program says in the middle, where only the person and the model have a voice.
 #[must_use]
 pub fn note(text: &str) -> String {
     format!("<note from=\"the program, not the user\">\n{}\n</note>", text.trim_end())
+}
+
+/// An encoder that is kept from one request to the next. It only saves work: any two conversations may take turns.
+pub struct Kept<E>(Mutex<Option<E>>);
+
+impl<E> Kept<E> {
+    /// Works with the encoder that is kept, or else with a fresh one.
+    pub fn with<T>(&self, fresh: impl FnOnce() -> E, work: impl FnOnce(&mut E) -> T) -> T {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Taken out, so that a panic leaves nothing half-made behind.
+        let kept = lock().take();
+        let mut encoder = kept.unwrap_or_else(fresh);
+        let made = work(&mut encoder);
+        *lock() = Some(encoder);
+        made
+    }
+}
+
+impl<E> Default for Kept<E> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
 }
 
 /// Writes items, each behind a comma.
@@ -56,13 +96,14 @@ impl<W: Write> Grown<W> {
         self.encoded
     }
 
-    /// What is known of the conversation so far.
-    pub fn writer(&self) -> &W {
-        &self.writer
-    }
-
     /// The items of a prompt, with commas between them: what stays as it is, and what is only of this request.
     pub fn items(&mut self, prompt: &Prompt) -> (&[u8], Vec<u8>) {
+        let (items, tail, _) = self.items_of(prompt);
+        (items, tail)
+    }
+
+    /// The same, and who has written what stays.
+    pub fn items_of(&mut self, prompt: &Prompt) -> (&[u8], Vec<u8>, &W) {
         self.catch_up(prompt);
         // What an earlier try of this answer brought is no part of the conversation yet.
         let mut tail = Vec::new();
@@ -74,7 +115,7 @@ impl<W: Write> Grown<W> {
         if self.text.is_empty() && !tail.is_empty() {
             tail.remove(0);
         }
-        (self.text.get(1..).unwrap_or_default(), tail)
+        (self.text.get(1..).unwrap_or_default(), tail, &self.writer)
     }
 
     /// Encodes what is new since the last request.

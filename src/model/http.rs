@@ -6,7 +6,7 @@ use std::{
     error::Error as _,
     io::ErrorKind,
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
@@ -16,7 +16,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use reqwest::{
-    Client, Response, Url,
+    Client, RequestBuilder, Response, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     redirect,
 };
@@ -28,6 +28,7 @@ use super::{
     catalog::{Provider, Wire},
     fault::{self, Words},
     record::{Exchange, Recorder},
+    token::{Learned, TokenCommand},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -35,6 +36,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most of a refusal that is read.
 const REFUSAL_LIMIT: usize = 64 << 10;
+/// The most that a document may bring that is no answer, such as a list.
+const DOCUMENT_LIMIT: usize = 8 << 20;
 /// The most that one answer may bring.
 pub const ANSWER_LIMIT: usize = 512 << 20;
 
@@ -43,6 +46,9 @@ pub struct Http {
     base: Url,
     host: String,
     headers: HeaderMap,
+    key: Key,
+    /// The header of the key, and whether a scheme stands before it.
+    key_header: (HeaderName, bool),
     idle: Duration,
     secrets: Secrets,
     /// The provider's name and language, and the file that its bytes are kept in.
@@ -69,9 +75,17 @@ pub enum Form {
     Page,
 }
 
-/// What must not be seen in any message.
+/// Where the key comes from.
+enum Key {
+    None,
+    Known(SecretString),
+    /// It is asked for with the first request.
+    Printed(Box<TokenCommand>),
+}
+
+/// What must not be seen in any message. Whoever holds it knows of tokens that come later.
 #[derive(Clone, Default)]
-pub struct Secrets(Arc<[SecretString]>);
+pub struct Secrets(Arc<RwLock<Vec<SecretString>>>);
 
 impl Http {
     /// A host as the catalog describes it. Connects to nothing yet.
@@ -101,23 +115,16 @@ impl Http {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(key) = key {
-            let key = key.expose_secret().trim();
-            let (name, value) = match provider.wire {
-                Wire::Anthropic => (HeaderName::from_static(anthropic::KEY), HeaderValue::from_str(key)),
-                Wire::Responses | Wire::Chat | Wire::Replay => {
-                    (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}")))
-                }
-            };
-            let mut value = value.map_err(|_| {
-                ModelError::new(
-                    Kind::Auth,
-                    format!("the key of provider {} has characters that no key has", provider.name),
-                )
-            })?;
-            value.set_sensitive(true);
-            headers.insert(name, value);
-        }
+        let key_header = match (&provider.key_header, provider.wire) {
+            (Some(named), _) => {
+                let header = HeaderName::from_bytes(named.as_bytes()).map_err(|_| {
+                    request(format!("`key_header` of provider {name} is not the name of a header: {named}"))
+                })?;
+                (header, false)
+            }
+            (None, Wire::Anthropic) => (HeaderName::from_static(anthropic::KEY), false),
+            (None, Wire::Responses | Wire::Chat | Wire::Ollama | Wire::Replay) => (AUTHORIZATION, true),
+        };
         if provider.wire == Wire::Anthropic {
             let (name, version) = anthropic::VERSION;
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(version));
@@ -137,7 +144,75 @@ impl Http {
         });
         let secrets = Secrets::new(key.cloned().into_iter().chain(values));
         let (idle, client) = (provider.idle_timeout, OnceLock::new());
-        Ok(Self { base, host, headers, idle, secrets, recorded: None, client })
+        let printed = || match &*provider.token_command {
+            [] => Key::None,
+            argv => Key::Printed(Box::new(TokenCommand::new(name, argv, Arc::new(|_| {})))),
+        };
+        let key = key.map_or_else(printed, |key| Key::Known(key.clone()));
+        let http = Self { base, host, headers, key, key_header, idle, secrets, recorded: None, client };
+        if let Key::Known(key) = &http.key {
+            http.with_key(key)?;
+        }
+        Ok(http)
+    }
+
+    /// The same, with somebody who hears of each token that a command prints.
+    #[must_use]
+    pub fn telling(self, provider: &Provider, learned: &Learned) -> Self {
+        let key = match self.key {
+            Key::Printed(_) => {
+                let command = TokenCommand::new(&provider.name, &provider.token_command, Arc::clone(learned));
+                Key::Printed(Box::new(command))
+            }
+            key => key,
+        };
+        Self { key, ..self }
+    }
+
+    /// The headers of a request with this key.
+    fn with_key(&self, key: &SecretString) -> Result<HeaderMap, ModelError> {
+        let mut headers = self.headers.clone();
+        let (header, scheme) = &self.key_header;
+        let key = key.expose_secret().trim();
+        let value = if *scheme { format!("Bearer {key}") } else { key.to_owned() };
+        let mut value = HeaderValue::from_str(&value).map_err(|_| {
+            let what = format!("the key for {} has characters that no key has", self.host);
+            ModelError::new(Kind::Auth, what)
+        })?;
+        value.set_sensitive(true);
+        headers.insert(header.clone(), value);
+        Ok(headers)
+    }
+
+    /// The headers of the next request, and the token in them that may be refused.
+    async fn headers(
+        &self,
+        refused: Option<&SecretString>,
+    ) -> Result<(HeaderMap, Option<SecretString>), ModelError> {
+        match &self.key {
+            Key::None => Ok((self.headers.clone(), None)),
+            Key::Known(key) => Ok((self.with_key(key)?, None)),
+            Key::Printed(command) => {
+                let token = command.token(refused).await?;
+                self.secrets.add(token.clone());
+                Ok((self.with_key(&token)?, Some(token)))
+            }
+        }
+    }
+
+    /// Sends a request; once more, with a new token, when the one that a command had printed is refused.
+    async fn send(&self, make: impl Fn(&Client) -> RequestBuilder) -> Result<Response, ModelError> {
+        let client = self.client()?;
+        let mut refused = None;
+        loop {
+            let (headers, token) = self.headers(refused.as_ref()).await?;
+            let response = make(client).headers(headers).send().await;
+            let response = response.map_err(|error| unreached(&self.host, &error))?;
+            match (token, &refused) {
+                (Some(token), None) if response.status() == StatusCode::UNAUTHORIZED => refused = Some(token),
+                _ => return Ok(response),
+            }
+        }
     }
 
     /// The same, with all that is sent and comes kept in a file.
@@ -188,15 +263,10 @@ impl Http {
         body: Bytes,
         exchange: &mut Option<Exchange>,
     ) -> Result<Answer, ModelError> {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path.split('/'));
-        }
-        let request = self.client()?.post(url).headers(self.headers.clone()).body(body);
-        let response = tokio::time::timeout(self.idle, request.send())
-            .await
-            .map_err(|_| silent(&self.host, self.idle))?
-            .map_err(|error| unreached(&self.host, &error))?;
+        let url = self.below(path);
+        let sending = self.send(|client| client.post(url.clone()).body(body.clone()));
+        let response =
+            tokio::time::timeout(self.idle, sending).await.map_err(|_| silent(&self.host, self.idle))??;
         let kind =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let form = match kind.split(';').next().unwrap_or_default().trim() {
@@ -211,6 +281,50 @@ impl Http {
             return Err(self.refusal(response, exchange).await);
         }
         Ok(Answer { form, bytes: self.body(response) })
+    }
+
+    /// The address of a path below the base.
+    fn below(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path.split('/'));
+        }
+        url
+    }
+
+    /// Gets a document from an address below the base, or posts to it if there is a body; within this time.
+    ///
+    /// # Errors
+    /// When the host can't be reached, refuses, takes too long, or sends too much.
+    pub async fn fetch(
+        &self,
+        path: &str,
+        body: Option<Bytes>,
+        time: Duration,
+    ) -> Result<Vec<u8>, ModelError> {
+        let fetching = async {
+            let url = self.below(path);
+            let response = self
+                .send(|client| match &body {
+                    Some(body) => client.post(url.clone()).body(body.clone()),
+                    None => client.get(url.clone()),
+                })
+                .await?;
+            if !response.status().is_success() {
+                return Err(self.refusal(response, &mut None).await);
+            }
+            let (mut bytes, mut all) = (self.body(response), Vec::new());
+            while let Some(part) = bytes.next().await {
+                all.extend_from_slice(&part?);
+                if all.len() > DOCUMENT_LIMIT {
+                    let what = format!("{} sent more than {} MiB", self.host, DOCUMENT_LIMIT >> 20);
+                    return Err(ModelError::new(Kind::Garbage, what));
+                }
+            }
+            Ok(all)
+        };
+        let fetched = tokio::time::timeout(time, fetching).await;
+        fetched.unwrap_or_else(|_| Err(silent(&self.host, time))).map_err(|error| self.secrets.scrub(error))
     }
 
     /// The bytes of an answer, each within the idle time of the last.
@@ -304,7 +418,17 @@ impl Secrets {
     const SHORTEST: usize = 8;
 
     fn new(all: impl Iterator<Item = SecretString>) -> Self {
-        Self(all.filter(|secret| secret.expose_secret().trim().len() >= Self::SHORTEST).collect())
+        let secrets = Self::default();
+        all.for_each(|secret| secrets.add(secret));
+        secrets
+    }
+
+    fn add(&self, secret: SecretString) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let same = |known: &SecretString| known.expose_secret() == secret.expose_secret();
+        if secret.expose_secret().trim().len() >= Self::SHORTEST && !all.iter().any(same) {
+            all.push(secret);
+        }
     }
 
     /// The error without any secret that a server may have put into its words.
@@ -316,7 +440,7 @@ impl Secrets {
     /// The text without any secret.
     #[must_use]
     pub fn scrub_text(&self, mut text: String) -> String {
-        for secret in &*self.0 {
+        for secret in self.0.read().unwrap_or_else(PoisonError::into_inner).iter() {
             let secret = secret.expose_secret().trim();
             if text.contains(secret) {
                 text = text.replace(secret, "[secret]");

@@ -4,12 +4,14 @@
 //! nothing but what makes the next request cheaper.
 //!
 //! - [`catalog`]: which providers and models there are, and how to open one
-//! - [`auth`]: where a provider's key comes from
-//! - [`http`], [`sse`], [`stream`], [`fault`]: what all wires over HTTP share
-//! - [`grown`], [`freeform`]: what all wires share that send a conversation
+//! - [`auth`], [`token`]: where a provider's key comes from
+//! - [`http`], [`sse`], [`lines`], [`stream`], [`text`], [`fault`]: what wires over HTTP share
+//! - [`grown`], [`turns`], [`content`], [`freeform`]: what wires share that send a conversation
 //! - [`responses`]: the OpenAI Responses wire
 //! - [`chat`]: the Chat Completions wire, in its dialects
 //! - [`anthropic`]: the Anthropic Messages wire
+//! - [`ollama`]: Ollama's own wire
+//! - [`listing`], [`measure`], [`found`]: which models there are, what they really do, and what is kept of that
 //! - [`record`]: what went over the wire, kept in a file
 //! - [`replay`]: a model that answers from a file, also from such a one
 
@@ -17,21 +19,30 @@ pub mod anthropic;
 pub mod auth;
 pub mod catalog;
 pub mod chat;
+pub mod content;
 pub mod fault;
+pub mod found;
 pub mod freeform;
 pub mod grown;
 pub mod http;
+pub mod lines;
+pub mod listing;
+pub mod measure;
+pub mod ollama;
 pub mod record;
 pub mod replay;
 pub mod responses;
 pub mod sse;
 pub mod stream;
+pub mod text;
+pub mod token;
+pub mod turns;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::HashSet, io, sync::Arc, time::Duration};
 
 use futures::stream::BoxStream;
 
-use crate::protocol::{BlobId, Effort, Item, ToolSpec, Usage, Verbosity};
+use crate::protocol::{BlobId, CallId, Effort, Item, ToolSpec, Usage, Verbosity};
 
 /// A model behind some wire.
 #[async_trait::async_trait]
@@ -147,6 +158,15 @@ const MARK: char = ':';
 /// Whether what is sealed in a reasoning is of another wire than Responses.
 fn is_foreign(sealed: &str) -> bool {
     sealed.contains(MARK)
+}
+
+/// An id that no other call of the conversation has: some servers give none, or count anew with each answer.
+fn unique(known: &mut HashSet<CallId>, id: &str) -> CallId {
+    let mut id = CallId::from(id);
+    while id.as_str().is_empty() || !known.insert(id.clone()) {
+        id = CallId(format!("call_{}", uuid::Uuid::new_v4().simple()));
+    }
+    id
 }
 
 impl ModelError {

@@ -29,9 +29,10 @@ use super::{
     catalog::Wire,
     chat, freeform,
     http::Form,
+    ollama,
     record::Line,
     responses::decode::Decoder,
-    stream::{self, Decode as _},
+    stream::{self, Decode},
 };
 use crate::protocol::{Event, Fact, Item, Usage};
 
@@ -248,30 +249,22 @@ impl Script {
     }
 }
 
-/// What the bytes of an answer say in the language of their provider.
+/// What the bytes of an answer say in the language of their provider. What is freeform is known when the prompt is there.
 fn wire_chunks(wire: Wire, host: &str, form: Option<Form>, body: &[u8]) -> Result<Vec<Chunk>, String> {
-    match (wire, form) {
-        (_, None | Some(Form::Page)) => Ok(Vec::new()),
-        (Wire::Responses, Some(Form::Events)) => Ok(stream::read(body, Decoder::new(host)).0),
-        (Wire::Responses, Some(Form::Json)) => {
-            Ok(Decoder::new(host).document(body).into_iter().filter_map(Result::ok).collect())
-        }
-        (Wire::Chat, Some(form)) => {
-            // What is freeform is known when the prompt is there.
-            let decoder = chat::decode::Decoder::new(host, HashSet::new(), Vec::new());
-            Ok(match form {
-                Form::Json => decoder.document(body).into_iter().filter_map(Result::ok).collect(),
-                Form::Events | Form::Page => stream::read(body, decoder).0,
-            })
-        }
-        (Wire::Anthropic, Some(form)) => {
-            let decoder = anthropic::decode::Decoder::new(host, Vec::new());
-            Ok(match form {
-                Form::Json => decoder.document(body).into_iter().filter_map(Result::ok).collect(),
-                Form::Events | Form::Page => stream::read(body, decoder).0,
-            })
-        }
-        (Wire::Replay, _) => Err("nothing comes from a script over a wire".to_owned()),
+    Ok(match wire {
+        Wire::Responses => said(Decoder::new(host), form, body),
+        Wire::Chat => said(chat::decode::Decoder::new(host, HashSet::new(), Vec::new()), form, body),
+        Wire::Anthropic => said(anthropic::decode::Decoder::new(host, Vec::new()), form, body),
+        Wire::Ollama => said(ollama::decode::Decoder::new(host, HashSet::new(), Vec::new()), form, body),
+        Wire::Replay => return Err("nothing comes from a script over a wire".to_owned()),
+    })
+}
+
+fn said(decoder: impl Decode, form: Option<Form>, body: &[u8]) -> Vec<Chunk> {
+    match form {
+        None | Some(Form::Page) => Vec::new(),
+        Some(Form::Events) => stream::read(body, decoder).0,
+        Some(Form::Json) => decoder.document(body).into_iter().filter_map(Result::ok).collect(),
     }
 }
 

@@ -15,14 +15,26 @@ use super::{
     Chunk, ModelError, ModelErrorKind as Kind,
     fault::Words,
     http::{Answer, Form, Secrets},
+    lines,
     sse::{self, Event},
 };
 
 /// How long the end of a connection is waited for when the answer is already complete.
 const FAREWELL: Duration = Duration::from_millis(100);
 
+/// How the events of an answer are told from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// Server-sent events.
+    Events,
+    /// Each line is one.
+    Lines,
+}
+
 /// What a wire does with the events of one answer.
 pub trait Decode: Send + 'static {
+    const FRAMING: Framing = Framing::Events;
+
     /// Reads one event. Chunks that are pushed before an error still count.
     ///
     /// # Errors
@@ -97,7 +109,7 @@ where
     D: Decode,
 {
     let reading = Reading {
-        events: Some(sse::events(bytes, sse::EVENT_LIMIT)),
+        events: Some(events::<S, D>(bytes, sse::EVENT_LIMIT)),
         decoder,
         secrets,
         chunks: VecDeque::new(),
@@ -114,8 +126,10 @@ where
 #[must_use]
 pub fn read<D: Decode>(bytes: &[u8], mut decoder: D) -> (Vec<Chunk>, Option<ModelError>) {
     let mut chunks = VecDeque::new();
-    let bytes = stream::iter([Ok(Bytes::copy_from_slice(bytes))]);
-    let events = sse::events(bytes, usize::MAX).collect::<Vec<_>>().now_or_never();
+    // As a socket gives them.
+    let pieces: Vec<_> = bytes.chunks(16 << 10).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    let bytes = stream::iter(pieces);
+    let events = events::<_, D>(bytes, usize::MAX).collect::<Vec<_>>().now_or_never();
     for event in events.into_iter().flatten() {
         match event.and_then(|event| decoder.event(&event, &mut chunks)) {
             Ok(Flow::More) => {}
@@ -127,9 +141,21 @@ pub fn read<D: Decode>(bytes: &[u8], mut decoder: D) -> (Vec<Chunk>, Option<Mode
     (chunks.into(), error)
 }
 
-struct Reading<E, D> {
+/// The events in the bytes of an answer.
+pub fn events<S, D>(bytes: S, limit: usize) -> BoxStream<'static, Result<Event, ModelError>>
+where
+    S: Stream<Item = Result<Bytes, ModelError>> + Send + Unpin + 'static,
+    D: Decode,
+{
+    match D::FRAMING {
+        Framing::Events => sse::events(bytes, limit).boxed(),
+        Framing::Lines => lines::events(bytes, limit),
+    }
+}
+
+struct Reading<D> {
     /// Gone when there is nothing more to read.
-    events: Option<E>,
+    events: Option<BoxStream<'static, Result<Event, ModelError>>>,
     decoder: D,
     secrets: Secrets,
     chunks: VecDeque<Chunk>,
@@ -137,11 +163,7 @@ struct Reading<E, D> {
     error: Option<ModelError>,
 }
 
-impl<E, D> Reading<E, D>
-where
-    E: Stream<Item = Result<Event, ModelError>> + Unpin,
-    D: Decode,
-{
+impl<D: Decode> Reading<D> {
     async fn next(&mut self) -> Option<Result<Chunk, ModelError>> {
         loop {
             match self.chunks.pop_front() {

@@ -5,6 +5,7 @@
 
 mod apply;
 mod diff;
+pub mod edit;
 mod miss;
 mod parse;
 mod seek;

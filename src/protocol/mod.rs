@@ -47,7 +47,7 @@ pub use obeyed::{is_obeyed, obeyed_by, obeyed_names};
 pub use price::{Cost, Price, Rate};
 pub use printable::{printable, printable_speech};
 pub use settings::{
-    Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Snapshots, TOKENS_PER_KB, Verbosity,
+    Approval, Effort, Limits, ModelRef, SandboxMode, Settings, Snapshots, TOKENS_PER_KB, ToolStyle, Verbosity,
 };
 pub use shown::{Excerpt, PatchedFile, PlanStep, Shown, StepStatus};
 pub use tool::{ToolForm, ToolSpec};

@@ -24,6 +24,9 @@ pub struct Settings {
     /// `local`, `docker` or `docker:IMAGE`.
     pub backend: String,
     pub limits: Limits,
+    /// Under which names and in which forms it is offered tools.
+    #[serde(default, deserialize_with = "style", skip_serializing_if = "ToolStyle::is_codex")]
+    pub tools: ToolStyle,
     /// What the model's tokens cost, where that is known.
     #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
@@ -127,6 +130,27 @@ pub enum Verbosity {
     High,
 }
 
+/// Under which names and in which forms a model is offered the same tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolStyle {
+    /// A shell, and patches as free text.
+    #[default]
+    Codex,
+    /// A shell, and an editor that replaces texts.
+    Claude,
+    /// Small functions with few arguments: for models that know neither.
+    Plain,
+}
+
+impl ToolStyle {
+    /// Whether it is the usual one.
+    #[must_use]
+    pub fn is_codex(&self) -> bool {
+        *self == Self::Codex
+    }
+}
+
 /// When a person is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -158,6 +182,10 @@ pub(super) fn known<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> 
 
 fn approval<'de, D: Deserializer<'de>>(from: D) -> Result<Approval, D::Error> {
     Ok(known(from)?.unwrap_or(Approval::Never))
+}
+
+fn style<'de, D: Deserializer<'de>>(from: D) -> Result<ToolStyle, D::Error> {
+    Ok(known(from)?.unwrap_or_default())
 }
 
 fn snapshots<'de, D: Deserializer<'de>>(from: D) -> Result<Snapshots, D::Error> {

@@ -331,6 +331,7 @@ pub(super) fn settings() -> Settings {
         sandbox: SandboxMode::WorkspaceWrite,
         backend: "local".into(),
         limits: Limits::new(2700, 100),
+        tools: crate::protocol::ToolStyle::Codex,
         price: None,
         snapshots: Snapshots::On,
         output_schema: None,

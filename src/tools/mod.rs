@@ -14,6 +14,7 @@ pub mod recall;
 pub mod remember;
 #[cfg(test)]
 mod shell_tests;
+pub mod style;
 #[cfg(test)]
 mod testing;
 mod toolbox;

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::protocol::{
     BlobId, Command, Content, Effort, Event, Limits, ModelRef, PatchedFile, Price, ProcessId, Rule, Seq,
-    SessionId, Settings, SnapshotId, Update, Verbosity,
+    SessionId, Settings, SnapshotId, ToolStyle, Update, Verbosity,
 };
 use crate::session::Undoable;
 
@@ -246,6 +246,8 @@ pub struct ModelChoice {
     pub limits: Limits,
     /// What its tokens cost, where that is known.
     pub price: Option<Price>,
+    /// Under which names and in which forms it is offered tools.
+    pub tools: ToolStyle,
     /// What it thinks with when nobody says.
     pub effort: Option<Effort>,
     /// What it can think with; may be empty.

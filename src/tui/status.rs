@@ -174,6 +174,7 @@ impl Ground {
                 sandbox: SandboxMode::WorkspaceWrite,
                 backend: "local".into(),
                 limits: Limits::new(100_000, 10_000),
+                tools: crate::protocol::ToolStyle::Codex,
                 price: None,
                 snapshots: crate::protocol::Snapshots::Off,
                 output_schema: None,

@@ -119,6 +119,7 @@ impl Talk {
             sandbox: SandboxMode::DangerFullAccess,
             backend: "local".into(),
             limits: Limits::new(100_000, 10_000),
+            tools: agent::protocol::ToolStyle::Codex,
             price: None,
             snapshots: agent::protocol::Snapshots::Off,
             output_schema: None,

@@ -5,15 +5,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
 
 use super::encode::{REDACTED, SIGNED};
 use crate::model::{
     Chunk, ModelError, ModelErrorKind as Kind,
-    fault::{self, Words},
+    fault::{self, Broken, Words},
     freeform,
     sse::Event,
     stream::{Decode, Flow},
+    text::Text,
 };
 use crate::protocol::{Args, CallId, Item, Usage};
 
@@ -26,7 +28,7 @@ pub struct Decoder {
     usage: Option<Usage>,
     stop: Option<String>,
     given: bool,
-    broken: Option<String>,
+    broken: Broken,
 }
 
 /// A block that is coming.
@@ -36,6 +38,36 @@ enum Block {
     Redacted(String),
     Call { id: String, name: String, input: Value, json: String },
     Unknown,
+}
+
+/// The fields of all events, each of them read only for the events that need it.
+#[derive(Deserialize)]
+struct Frame<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Text<'a>>,
+    index: Option<u64>,
+    #[serde(borrow)]
+    delta: Option<Delta<'a>>,
+    #[serde(borrow)]
+    content_block: Option<&'a RawValue>,
+    message: Option<&'a RawValue>,
+    usage: Option<&'a RawValue>,
+    error: Option<&'a RawValue>,
+}
+
+/// More of a block, or how the answer ends.
+#[derive(Deserialize, Default)]
+struct Delta<'a> {
+    #[serde(borrow)]
+    text: Option<Text<'a>>,
+    #[serde(borrow)]
+    thinking: Option<Text<'a>>,
+    #[serde(borrow)]
+    signature: Option<Text<'a>>,
+    #[serde(borrow)]
+    partial_json: Option<Text<'a>>,
+    #[serde(borrow)]
+    stop_reason: Option<Text<'a>>,
 }
 
 impl Decoder {
@@ -49,40 +81,50 @@ impl Decoder {
             usage: None,
             stop: None,
             given: false,
-            broken: None,
+            broken: Broken::default(),
         }
     }
 
-    fn value(&mut self, kind: &str, value: &Value, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError> {
-        let index = || value["index"].as_u64().unwrap_or(0);
+    fn frame(
+        &mut self,
+        kind: &str,
+        frame: &Frame<'_>,
+        chunks: &mut VecDeque<Chunk>,
+    ) -> Result<Flow, ModelError> {
+        let index = frame.index.unwrap_or(0);
         match kind {
-            "message_start" => self.count(&value["message"]["usage"]),
+            "message_start" => self.count(&value(frame.message)["usage"]),
             "content_block_start" => {
-                let block = self.begin(&value["content_block"], chunks);
-                self.blocks.insert(index(), block);
+                let block = self.begin(&value(frame.content_block), chunks);
+                self.blocks.insert(index, block);
             }
-            "content_block_delta" => self.grow(index(), &value["delta"], chunks),
+            "content_block_delta" => {
+                if let Some(delta) = &frame.delta {
+                    self.grow(index, delta, chunks);
+                }
+            }
             "content_block_stop" => {
                 // Whether a call is whole is known at the end; what follows it stays behind it.
                 let behind_call =
-                    self.blocks.range(..=index()).any(|(_, block)| matches!(block, Block::Call { .. }));
-                if !behind_call && let Some(block) = self.blocks.remove(&index()) {
+                    self.blocks.range(..=index).any(|(_, block)| matches!(block, Block::Call { .. }));
+                if !behind_call && let Some(block) = self.blocks.remove(&index) {
                     self.give(block, chunks)?;
                 }
             }
             "message_delta" => {
-                self.count(&value["usage"]);
-                let stop = value["delta"]["stop_reason"].as_str().map(str::to_owned);
-                self.stop = stop.or(self.stop.take());
+                self.count(&value(frame.usage));
+                let stop = frame.delta.as_ref().and_then(|delta| delta.stop_reason.as_deref());
+                self.stop = stop.map(str::to_owned).or(self.stop.take());
             }
             "message_stop" => return self.finished(chunks),
-            "error" => {
-                let words = Words::of_json(value.clone());
-                return Err(ModelError { usage: self.usage, ..fault::of_event(&self.host, &words) });
-            }
+            "error" => return Err(self.failed(json!({"error": value(frame.error)}))),
             _ => {}
         }
         Ok(Flow::More)
+    }
+
+    fn failed(&self, error: Value) -> ModelError {
+        ModelError { usage: self.usage, ..fault::of_event(&self.host, &Words::of_json(error)) }
     }
 
     fn begin(&mut self, block: &Value, chunks: &mut VecDeque<Chunk>) -> Block {
@@ -107,32 +149,20 @@ impl Decoder {
         }
     }
 
-    fn grow(&mut self, index: u64, delta: &Value, chunks: &mut VecDeque<Chunk>) {
-        let field = |name: &str| delta[name].as_str().unwrap_or_default().to_owned();
-        match self.blocks.get_mut(&index) {
-            Some(Block::Text(text)) => {
-                let more = field("text");
-                text.push_str(&more);
-                if !more.is_empty() {
-                    chunks.push_back(Chunk::Text(more));
-                }
-            }
+    fn grow(&mut self, index: u64, delta: &Delta<'_>, chunks: &mut VecDeque<Chunk>) {
+        let grown = match self.blocks.get_mut(&index) {
+            Some(Block::Text(text)) => (text, &delta.text, Chunk::Text as fn(String) -> Chunk),
             Some(Block::Thinking { text, signature }) => {
-                signature.push_str(&field("signature"));
-                let more = field("thinking");
-                text.push_str(&more);
-                if !more.is_empty() {
-                    chunks.push_back(Chunk::Reasoning(more));
-                }
+                signature.push_str(delta.signature.as_deref().unwrap_or_default());
+                (text, &delta.thinking, Chunk::Reasoning as _)
             }
-            Some(Block::Call { json, .. }) => {
-                let more = field("partial_json");
-                json.push_str(&more);
-                if !more.is_empty() {
-                    chunks.push_back(Chunk::Arguments(more));
-                }
-            }
-            Some(Block::Redacted(_) | Block::Unknown) | None => {}
+            Some(Block::Call { json, .. }) => (json, &delta.partial_json, Chunk::Arguments as _),
+            Some(Block::Redacted(_) | Block::Unknown) | None => return,
+        };
+        let (text, Some(more), chunk) = grown else { return };
+        if !more.is_empty() {
+            text.push_str(more);
+            chunks.push_back(chunk(more.to_string()));
         }
     }
 
@@ -176,9 +206,8 @@ impl Decoder {
 
     fn finished(&mut self, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError> {
         let with_usage = |error: ModelError, usage| ModelError { usage, ..error };
-        if let Some(broken) = &self.broken {
-            let error = self.garbage(&format!("what can't be read: {broken}"));
-            return Err(with_usage(error, self.usage));
+        if self.broken.count() > 0 {
+            return Err(with_usage(self.lost(), self.usage));
         }
         for (_, block) in std::mem::take(&mut self.blocks) {
             self.give(block, chunks)?;
@@ -218,6 +247,11 @@ impl Decoder {
         }
     }
 
+    /// Events could not be read. What they held is missing: nothing on this wire says it once more.
+    fn lost(&self) -> ModelError {
+        self.garbage(&format!("what can't be read: {}", self.broken.first()))
+    }
+
     fn garbage(&self, what: &str) -> ModelError {
         ModelError::new(Kind::Garbage, format!("{} sent {what}", self.host))
     }
@@ -225,30 +259,29 @@ impl Decoder {
 
 impl Decode for Decoder {
     fn event(&mut self, event: &Event, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError> {
-        match serde_json::from_str::<Value>(&event.data) {
-            Ok(value) => {
-                let kind = value["type"].as_str().unwrap_or(&event.name).to_owned();
-                self.value(&kind, &value, chunks)
+        match serde_json::from_str::<Frame<'_>>(&event.data) {
+            Ok(frame) => {
+                let kind = frame.kind.as_deref().unwrap_or(&event.name);
+                self.frame(kind, &frame, chunks)
             }
             Err(_) => {
-                let start: String = event.data.chars().take(200).collect();
-                self.broken.get_or_insert(fault::printable(&start));
-                Ok(Flow::More)
+                if self.broken.add(&event.data) {
+                    Err(self.lost())
+                } else {
+                    Ok(Flow::More)
+                }
             }
         }
     }
 
     fn ended(&mut self, _: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
-        Err(match &self.broken {
-            None => fault::cut(&self.host),
-            Some(broken) => self.garbage(&format!("what can't be read: {broken}")),
-        })
+        Err(if self.broken.count() == 0 { fault::cut(&self.host) } else { self.lost() })
     }
 
     fn document(mut self, bytes: &[u8]) -> Vec<Result<Chunk, ModelError>> {
         let mut chunks = VecDeque::new();
         let read = match serde_json::from_slice::<Value>(bytes) {
-            Ok(value) if value["type"] == "error" => self.value("error", &value, &mut chunks),
+            Ok(value) if value["type"] == "error" => Err(self.failed(value)),
             Ok(value) if value["content"].is_array() => {
                 self.count(&value["usage"]);
                 self.stop = value["stop_reason"].as_str().map(str::to_owned);
@@ -268,4 +301,9 @@ impl Decode for Decoder {
         let error = read.err().map(Err);
         chunks.into_iter().map(Ok).chain(error).collect()
     }
+}
+
+/// A value that was passed over at first.
+fn value(raw: Option<&RawValue>) -> Value {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
 }

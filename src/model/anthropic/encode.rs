@@ -5,15 +5,14 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::model::{
-    Prompt, ReadBlob,
+    Prompt, ReadBlob, content,
     freeform::{self, function},
-    grown::{Grown, Write, note},
+    grown::{Grown, Offered, Write, note},
 };
 use crate::protocol::{CallId, Content, Context, Effort, Item, ToolSpec};
 
@@ -30,33 +29,42 @@ const LEAST_THOUGHT: u64 = 1024;
 pub struct Encoder {
     grown: Grown<Messages>,
     output: u64,
-    tools: Option<(Arc<[ToolSpec]>, Vec<u8>)>,
+    tools: Offered,
 }
 
 impl Encoder {
     /// For a model whose answers have so many tokens at most.
     #[must_use]
     pub fn new(output: u64) -> Self {
-        Self { grown: Grown::new(Messages::default()), output, tools: None }
+        Self {
+            grown: Grown::new(Messages { images: true, ..Messages::default() }),
+            output,
+            tools: Offered::default(),
+        }
+    }
+
+    /// The same for a model that takes pictures, or does not.
+    #[must_use]
+    pub fn with_images(self, images: bool) -> Self {
+        Self { grown: Grown::new(Messages { images, ..Messages::default() }), ..self }
     }
 
     /// The body of a request.
     pub fn request(&mut self, prompt: &Prompt) -> Bytes {
-        let tools = self.tools(&prompt.tools).to_vec();
-        let (items, tail) = self.grown.items(prompt);
-        let (items, writer) = (items.to_vec(), self.grown.writer());
+        let tools = self.tools.encode(&prompt.tools, tools);
+        let (items, tail, writer) = self.grown.items_of(prompt);
         let mut head = Map::new();
         head.insert("model".to_owned(), json!(prompt.model));
         head.insert("max_tokens".to_owned(), json!(self.output));
         head.insert("stream".to_owned(), json!(true));
-        if let Some(budget) =
-            prompt.effort.and_then(|effort| self.budget(effort)).filter(|_| writer.may_think())
-        {
+        let budget = prompt.effort.and_then(|effort| budget(effort, self.output));
+        if let Some(budget) = budget.filter(|_| writer.may_think()) {
             head.insert("thinking".to_owned(), json!({"type": "enabled", "budget_tokens": budget}));
         }
-        let mut system: Vec<Value> = writer.system.iter().map(|text| text_block(text)).collect();
+        let text = |text: &str| json!({"type": "text", "text": text});
+        let mut system: Vec<Value> = writer.system.iter().map(|said| text(said)).collect();
         if let Some(schema) = &prompt.output_schema {
-            system.push(text_block(&format!(
+            system.push(text(&format!(
                 "Your last message, and only that, is JSON that follows this JSON Schema, without anything around it: {schema}"
             )));
         }
@@ -64,13 +72,15 @@ impl Encoder {
             last["cache_control"] = json!({"type": "ephemeral"});
             head.insert("system".to_owned(), json!(system));
         }
-        let mut body = to_vec(&head);
-        body.pop();
+        let mut head = Value::Object(head).to_string().into_bytes();
+        head.pop();
+        let mut body = Vec::with_capacity(head.len() + tools.len() + items.len() + tail.len() + 64);
+        body.append(&mut head);
         if !prompt.tools.is_empty() {
             body.extend_from_slice(b",\"tools\":");
-            body.extend_from_slice(&tools);
+            body.extend_from_slice(tools);
         }
-        for part in [&b",\"messages\":["[..], &items, &tail, b"]}"] {
+        for part in [&b",\"messages\":["[..], items, &tail, b"]}"] {
             body.extend_from_slice(part);
         }
         body.into()
@@ -81,31 +91,27 @@ impl Encoder {
     pub fn encoded(&self) -> u64 {
         self.grown.encoded()
     }
+}
 
-    /// Tokens for thinking. They are a part of the answer's.
-    fn budget(&self, effort: Effort) -> Option<u64> {
-        let share = match effort {
-            Effort::None => return None,
-            Effort::Minimal => 16,
-            Effort::Low => 8,
-            Effort::Medium => 4,
-            Effort::High => 2,
-            Effort::Xhigh => return Some((self.output / 4 * 3).max(LEAST_THOUGHT)),
-        };
-        (self.output > LEAST_THOUGHT).then(|| (self.output / share).max(LEAST_THOUGHT))
-    }
+/// Tokens for thinking. They are a part of the answer's.
+fn budget(effort: Effort, output: u64) -> Option<u64> {
+    let share = match effort {
+        Effort::None => return None,
+        Effort::Minimal => 16,
+        Effort::Low => 8,
+        Effort::Medium => 4,
+        Effort::High => 2,
+        Effort::Xhigh => return Some((output / 4 * 3).max(LEAST_THOUGHT)),
+    };
+    (output > LEAST_THOUGHT).then(|| (output / share).max(LEAST_THOUGHT))
+}
 
-    fn tools(&mut self, specs: &Arc<[ToolSpec]>) -> &[u8] {
-        let known = self.tools.take().filter(|(known, _)| Arc::ptr_eq(known, specs));
-        let tools = known.unwrap_or_else(|| {
-            let tools = specs.iter().map(|tool| {
-                let (name, description, schema) = function(tool);
-                json!({"name": name, "description": description, "input_schema": schema})
-            });
-            (Arc::clone(specs), to_vec(&tools.collect::<Vec<_>>()))
-        });
-        &self.tools.insert(tools).1
-    }
+fn tools(tools: &[ToolSpec]) -> Value {
+    let tools = tools.iter().map(|tool| {
+        let (name, description, schema) = function(tool);
+        json!({"name": name, "description": description, "input_schema": schema})
+    });
+    tools.collect()
 }
 
 /// The messages of a conversation.
@@ -114,29 +120,126 @@ struct Messages {
     /// What is said outside of the conversation, before it.
     system: Vec<String>,
     begun: bool,
-    open: Open,
+    open: Option<Open>,
     /// What was thought and has led to nothing yet.
-    thoughts: Vec<Value>,
+    thoughts: Blocks,
     /// Calls that have no result yet.
     calls: VecDeque<CallId>,
     /// The model has asked for calls in this turn without a thought: another model's. Then it can't think on.
     unthought: bool,
+    /// Whether the model takes pictures.
+    images: bool,
 }
 
 /// The message that is not written yet.
+#[derive(Clone)]
+struct Open {
+    role: Role,
+    blocks: Blocks,
+    /// Whether a thought is among them.
+    thought: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    User,
+    Assistant,
+}
+
+/// Blocks as they are written, with commas between them.
 #[derive(Clone, Default)]
-enum Open {
-    #[default]
-    None,
-    User(Vec<Value>),
-    Assistant(Vec<Value>),
+struct Blocks(Vec<u8>);
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Block<'a> {
+    Text {
+        text: &'a str,
+    },
+    Image {
+        source: Source<'a>,
+    },
+    Thinking {
+        thinking: String,
+        signature: &'a str,
+    },
+    RedactedThinking {
+        data: &'a str,
+    },
+    ToolUse {
+        id: String,
+        name: &'a str,
+        input: &'a RawValue,
+    },
+    ToolResult {
+        tool_use_id: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        content: Option<&'a RawValue>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        is_error: bool,
+    },
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    r#type: &'static str,
+    media_type: &'a str,
+    data: String,
+}
+
+impl Blocks {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn push(&mut self, block: &Block<'_>) {
+        if !self.is_empty() {
+            self.0.push(b',');
+        }
+        into_vec(block, &mut self.0);
+    }
+
+    fn append(&mut self, more: &mut Self) {
+        if !self.is_empty() && !more.is_empty() {
+            self.0.push(b',');
+        }
+        self.0.append(&mut more.0);
+    }
+
+    /// Says that all up to here is worth being cached.
+    fn mark(&mut self) {
+        if self.0.pop().is_some() {
+            self.0.extend_from_slice(b",\"cache_control\":{\"type\":\"ephemeral\"}}");
+        }
+    }
+
+    /// The parts of a message. An empty text is refused.
+    fn of(content: &[Content], images: bool, blobs: &dyn ReadBlob) -> Self {
+        let mut blocks = Self::default();
+        for part in content {
+            match content::part(part, images, blobs) {
+                content::Part::Text(text) if text.trim().is_empty() => {}
+                content::Part::Text(text) => blocks.push(&Block::Text { text: &text }),
+                content::Part::Picture { mime, base64 } => blocks.push(&Block::Image {
+                    source: Source { r#type: "base64", media_type: mime, data: base64 },
+                }),
+            }
+        }
+        blocks
+    }
+
+    fn text(text: &str) -> Self {
+        let mut blocks = Self::default();
+        blocks.push(&Block::Text { text });
+        blocks
+    }
 }
 
 impl Write for Messages {
     fn push(&mut self, item: &Arc<Item>, blobs: &dyn ReadBlob, out: &mut Vec<u8>) {
         match &**item {
             Item::Context { context: Context::System | Context::Permissions, text }
-                if !self.begun && matches!(self.open, Open::None) =>
+                if !self.begun && self.open.is_none() =>
             {
                 self.system.push(text.clone());
             }
@@ -149,42 +252,39 @@ impl Write for Messages {
                     | Context::Skill
                     | Context::Unknown,
                 text,
-            } => {
-                self.user(vec![text_block(text)], out);
-            }
-            Item::Context { text, .. } => self.user(vec![text_block(&note(text))], out),
+            } => self.user(Blocks::text(text), out),
+            Item::Context { text, .. } => self.user(Blocks::text(&note(text)), out),
             Item::User { content, .. } => {
                 self.unthought = false;
-                self.user(blocks(content, blobs), out);
+                self.user(Blocks::of(content, self.images, blobs), out);
             }
             Item::Reasoning { summary, encrypted: Some(sealed), .. } => {
-                self.thoughts.extend(thought(summary, sealed));
+                if let Some(thought) = thought(summary, sealed) {
+                    self.thoughts.push(&thought);
+                }
             }
             Item::Assistant { text, .. } if text.trim().is_empty() => {}
-            Item::Assistant { text, .. } => self.assistant(text_block(text), out),
+            Item::Assistant { text, .. } => self.assistant(&Block::Text { text }, out),
             Item::ToolCall { call, tool, args, .. } => {
-                let input: Value =
-                    serde_json::from_str(&freeform::object(args)).unwrap_or_else(|_| json!({}));
-                self.assistant(
-                    json!({"type": "tool_use", "id": id(call), "name": tool, "input": input}),
-                    out,
-                );
-                if let Open::Assistant(blocks) = &self.open {
-                    self.unthought |= !blocks.iter().any(is_thought);
-                }
+                let input = freeform::object(args);
+                let input = serde_json::from_str(&input).unwrap_or(RawValue::NULL);
+                self.assistant(&Block::ToolUse { id: id(call), name: tool, input }, out);
+                self.unthought |= !self.open.as_ref().is_some_and(|open| open.thought);
                 self.calls.push_back(call.clone());
             }
             Item::ToolResult { call, content, .. } => {
                 // Its call is not in the conversation any more, or was answered.
                 let Some(at) = self.calls.iter().position(|open| open == call) else { return };
                 self.calls.remove(at);
-                self.thoughts.clear();
-                let content = blocks(content, blobs);
-                let mut result = json!({"type": "tool_result", "tool_use_id": id(call)});
-                if !content.is_empty() {
-                    result["content"] = json!(content);
-                }
-                self.answer(result, out);
+                self.thoughts = Blocks::default();
+                let mut content = Blocks::of(content, self.images, blobs).0;
+                let list = (!content.is_empty()).then(|| {
+                    content.insert(0, b'[');
+                    content.push(b']');
+                    content
+                });
+                let content = list.as_deref().and_then(|list| serde_json::from_slice(list).ok());
+                self.answer(&Block::ToolResult { tool_use_id: id(call), content, is_error: false }, out);
             }
             // A summary of another wire is for people; and items of another wire are its own.
             Item::Reasoning { encrypted: None, .. } | Item::Unknown(_) => {}
@@ -193,14 +293,12 @@ impl Write for Messages {
 
     fn close(&mut self, out: &mut Vec<u8>) {
         self.settle(out);
-        if matches!(self.open, Open::Assistant(_)) {
+        if self.open.as_ref().is_some_and(|open| open.role == Role::Assistant) {
             // Words can't be put into the model's mouth.
-            self.user(vec![text_block(&note("Your answer broke off here. Go on with it."))], out);
+            self.user(Blocks::text(&note("Your answer broke off here. Go on with it.")), out);
         }
-        if let Open::User(blocks) = &mut self.open
-            && let Some(last) = blocks.last_mut()
-        {
-            last["cache_control"] = json!({"type": "ephemeral"});
+        if let Some(Open { role: Role::User, blocks, .. }) = &mut self.open {
+            blocks.mark();
         }
         self.flush(out);
     }
@@ -211,81 +309,75 @@ impl Messages {
         !self.unthought
     }
 
-    fn user(&mut self, more: Vec<Value>, out: &mut Vec<u8>) {
+    /// The blocks of the message that is open, which is a new one if that is another role's.
+    fn open(&mut self, role: Role, out: &mut Vec<u8>) -> &mut Open {
+        if self.open.as_ref().is_some_and(|open| open.role != role) {
+            self.flush(out);
+        }
+        self.open.get_or_insert_with(|| Open { role, blocks: Blocks::default(), thought: false })
+    }
+
+    fn user(&mut self, mut more: Blocks, out: &mut Vec<u8>) {
         if more.is_empty() {
             return;
         }
         // The answer broke off while it thought.
-        self.thoughts.clear();
+        self.thoughts = Blocks::default();
         self.settle(out);
-        match &mut self.open {
-            Open::User(blocks) => blocks.extend(more),
-            _ => {
-                self.flush(out);
-                self.open = Open::User(more);
-            }
-        }
+        self.open(Role::User, out).blocks.append(&mut more);
     }
 
-    fn assistant(&mut self, block: Value, out: &mut Vec<u8>) {
-        let mut thoughts = std::mem::take(&mut self.thoughts);
-        if let Open::Assistant(blocks) = &mut self.open {
-            blocks.append(&mut thoughts);
-            return blocks.push(block);
-        }
-        self.settle(out);
-        self.flush(out);
-        if !self.begun {
-            self.open = Open::User(vec![text_block(&note("The conversation begins here."))]);
+    fn assistant(&mut self, block: &Block<'_>, out: &mut Vec<u8>) {
+        if !self.open.as_ref().is_some_and(|open| open.role == Role::Assistant) {
+            self.settle(out);
             self.flush(out);
+            if !self.begun {
+                let begins = Blocks::text(&note("The conversation begins here."));
+                self.open(Role::User, out).blocks = begins;
+            }
         }
-        thoughts.push(block);
-        self.open = Open::Assistant(thoughts);
+        let mut thoughts = std::mem::take(&mut self.thoughts);
+        let open = self.open(Role::Assistant, out);
+        open.thought |= !thoughts.is_empty();
+        open.blocks.append(&mut thoughts);
+        open.blocks.push(block);
     }
 
     /// A result, in the message behind the calls.
-    fn answer(&mut self, result: Value, out: &mut Vec<u8>) {
-        match &mut self.open {
-            Open::User(blocks) => blocks.push(result),
-            _ => {
-                self.flush(out);
-                self.open = Open::User(vec![result]);
-            }
-        }
+    fn answer(&mut self, result: &Block<'_>, out: &mut Vec<u8>) {
+        self.open(Role::User, out).blocks.push(result);
     }
 
     /// Answers the calls that nobody answered.
     fn settle(&mut self, out: &mut Vec<u8>) {
+        let content = serde_json::value::to_raw_value(NO_RESULT).ok();
         for call in std::mem::take(&mut self.calls) {
-            let result = json!({"type": "tool_result", "tool_use_id": id(&call), "content": NO_RESULT, "is_error": true});
-            self.answer(result, out);
+            let content = content.as_deref();
+            self.answer(&Block::ToolResult { tool_use_id: id(&call), content, is_error: true }, out);
         }
     }
 
     /// Writes the message that is open.
     fn flush(&mut self, out: &mut Vec<u8>) {
-        let message = match std::mem::take(&mut self.open) {
-            Open::None => return,
-            Open::User(blocks) => json!({"role": "user", "content": blocks}),
-            Open::Assistant(blocks) => json!({"role": "assistant", "content": blocks}),
-        };
+        let Some(open) = self.open.take() else { return };
         self.begun = true;
-        out.push(b',');
-        out.extend_from_slice(&to_vec(&message));
+        let role: &[u8] = match open.role {
+            Role::User => b",{\"role\":\"user\",\"content\":[",
+            Role::Assistant => b",{\"role\":\"assistant\",\"content\":[",
+        };
+        out.extend_from_slice(role);
+        out.extend_from_slice(&open.blocks.0);
+        out.extend_from_slice(b"]}");
     }
 }
 
 /// A thought as it came, if it came over this wire.
-fn thought(summary: &[String], sealed: &str) -> Option<Value> {
+fn thought<'a>(summary: &[String], sealed: &'a str) -> Option<Block<'a>> {
     if let Some(data) = sealed.strip_prefix(REDACTED) {
-        return Some(json!({"type": "redacted_thinking", "data": data}));
+        return Some(Block::RedactedThinking { data });
     }
     let signature = sealed.strip_prefix(SIGNED)?;
-    Some(json!({"type": "thinking", "thinking": summary.concat(), "signature": signature}))
-}
-
-fn is_thought(block: &Value) -> bool {
-    block["type"] == "thinking" || block["type"] == "redacted_thinking"
+    Some(Block::Thinking { thinking: summary.concat(), signature })
 }
 
 /// The id of a call, in the letters that the API takes.
@@ -294,26 +386,6 @@ fn id(call: &CallId) -> String {
     call.as_str().chars().map(letter).collect()
 }
 
-fn blocks(content: &[Content], blobs: &dyn ReadBlob) -> Vec<Value> {
-    let block = |part: &Content| match part {
-        // An empty text is refused.
-        Content::Text { text } => (!text.trim().is_empty()).then(|| text_block(text)),
-        Content::Image { blob, mime, .. } => Some(match blobs.read(blob) {
-            Ok(bytes) => {
-                let data = BASE64_STANDARD.encode(bytes);
-                json!({"type": "image", "source": {"type": "base64", "media_type": mime, "data": data}})
-            }
-            Err(error) => text_block(&format!("[a picture that can't be read any more: {error}]")),
-        }),
-        Content::Unknown(_) => Some(text_block("[a part that this version of the program does not know]")),
-    };
-    content.iter().filter_map(block).collect()
-}
-
-fn text_block(text: &str) -> Value {
-    json!({"type": "text", "text": text})
-}
-
-fn to_vec<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_json::to_vec(value).expect("these types have string keys")
+fn into_vec<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("these types have string keys, and a vector takes every byte");
 }

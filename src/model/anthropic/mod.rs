@@ -6,12 +6,10 @@
 pub mod decode;
 pub mod encode;
 
-use std::sync::{Mutex, PoisonError};
-
 use futures::stream::BoxStream;
 
 use self::{decode::Decoder, encode::Encoder};
-use super::{Chunk, Model, ModelError, Prompt, freeform, http::Http, stream};
+use super::{Chunk, Model, ModelError, Prompt, freeform, grown::Kept, http::Http, stream};
 
 /// The version of the API that is spoken here.
 pub const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
@@ -25,24 +23,22 @@ pub struct Anthropic {
     http: Http,
     /// Tokens of an answer at most.
     output: u64,
-    /// What is encoded already. It only saves work: any two conversations may take turns.
-    encoder: Mutex<Option<Encoder>>,
+    /// Whether the model takes pictures.
+    images: bool,
+    encoder: Kept<Encoder>,
 }
 
 impl Anthropic {
     /// A model at this host, whose answers have so many tokens at most.
     #[must_use]
     pub fn new(http: Http, output: u64) -> Self {
-        Self { http, output, encoder: Mutex::default() }
+        Self { http, output, encoder: Kept::default(), images: true }
     }
 
-    fn encode(&self, prompt: &Prompt) -> bytes::Bytes {
-        let lock = || self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        // Taken out, so that a panic leaves nothing half-made behind.
-        let mut encoder = lock().take().unwrap_or_else(|| Encoder::new(self.output));
-        let body = encoder.request(prompt);
-        *lock() = Some(encoder);
-        body
+    /// The same for a model that takes pictures, or does not.
+    #[must_use]
+    pub fn with_images(self, images: bool) -> Self {
+        Self { images, ..self }
     }
 }
 
@@ -52,7 +48,8 @@ impl Model for Anthropic {
         &self,
         prompt: &Prompt,
     ) -> Result<BoxStream<'static, Result<Chunk, ModelError>>, ModelError> {
-        let body = self.encode(prompt);
+        let fresh = || Encoder::new(self.output).with_images(self.images);
+        let body = self.encoder.with(fresh, |encoder| encoder.request(prompt));
         let decoder = Decoder::new(self.http.host(), freeform::names(&prompt.tools));
         let answer = self.http.post("messages", body).await?;
         stream::answer(answer, self.http.host(), decoder, self.http.secrets()).await

@@ -6,20 +6,20 @@
 use std::collections::{HashSet, VecDeque};
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use super::encode::{DETAILS, EXTRA};
 use crate::model::{
     Chunk, ModelError, ModelErrorKind as Kind,
-    fault::{self, Words},
+    fault::{self, Broken, Words},
     freeform,
     sse::Event,
     stream::{Decode, Flow},
+    text::Text,
+    unique,
 };
 use crate::protocol::{Args, CallId, Item, Usage};
 
-/// So many broken events, and nothing good is expected any more.
-const BROKEN_LIMIT: u32 = 20;
 /// Calls in one answer at most.
 const CALL_LIMIT: usize = 256;
 
@@ -37,8 +37,7 @@ pub struct Decoder {
     usage: Option<Usage>,
     /// How the answer ended, as far as it was said.
     finish: Option<String>,
-    broken: u32,
-    first_broken: String,
+    broken: Broken,
 }
 
 /// A call that is coming.
@@ -52,52 +51,64 @@ struct Call {
 }
 
 #[derive(Deserialize)]
-struct Frame {
-    choices: Option<Vec<Choice>>,
-    usage: Option<Value>,
-    error: Option<Value>,
+struct Frame<'a> {
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
+    usage: Option<&'a RawValue>,
+    error: Option<&'a RawValue>,
     /// Where Groq puts the usage.
-    x_groq: Option<Value>,
+    x_groq: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct Choice<'a> {
     #[serde(default)]
     index: Option<u64>,
     /// Of a stream.
-    delta: Option<Message>,
+    #[serde(borrow)]
+    delta: Option<Message<'a>>,
     /// Of a document.
-    message: Option<Message>,
+    #[serde(borrow)]
+    message: Option<Message<'a>>,
     finish_reason: Option<String>,
-    error: Option<Value>,
+    error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
-struct Message {
-    content: Option<Value>,
-    refusal: Option<String>,
+struct Message<'a> {
+    /// A text, or parts.
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    refusal: Option<Text<'a>>,
     /// DeepSeek, vLLM, llama.cpp and others.
-    reasoning_content: Option<String>,
+    #[serde(borrow)]
+    reasoning_content: Option<Text<'a>>,
     /// OpenRouter, Groq, newer vLLM.
-    reasoning: Option<Value>,
+    reasoning: Option<&'a RawValue>,
     reasoning_details: Option<Vec<Value>>,
-    tool_calls: Option<Vec<WireCall>>,
+    #[serde(borrow)]
+    tool_calls: Option<Vec<WireCall<'a>>>,
 }
 
 #[derive(Deserialize)]
-struct WireCall {
+struct WireCall<'a> {
     index: Option<u64>,
-    id: Option<String>,
-    function: Option<Function>,
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
+    function: Option<Function<'a>>,
     /// Where Gemini puts what it wants back with the call.
     extra_content: Option<Value>,
 }
 
 #[derive(Deserialize)]
-struct Function {
-    name: Option<String>,
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
     /// A text, or the object itself.
-    arguments: Option<Value>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
 }
 
 impl Decoder {
@@ -114,23 +125,22 @@ impl Decoder {
             calls: Vec::new(),
             usage: None,
             finish: None,
-            broken: 0,
-            first_broken: String::new(),
+            broken: Broken::default(),
         }
     }
 
-    fn frame(&mut self, frame: Frame, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError> {
-        let failed = frame.error.filter(|error| !error.is_null());
-        if let Some(error) = failed {
-            return Err(self.failed(&error));
+    fn frame(&mut self, frame: Frame<'_>, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError> {
+        if let Some(error) = frame.error {
+            return Err(self.failed(&value(error)));
         }
-        let usage = frame.usage.or_else(|| frame.x_groq?.get("usage").cloned());
+        let groq = || frame.x_groq.and_then(|groq| value(groq).get_mut("usage").map(Value::take));
+        let usage = frame.usage.map(value).or_else(groq);
         self.usage = usage.as_ref().and_then(read_usage).or(self.usage);
         // Others than the first are alternatives that nobody asked for.
         let first = frame.choices.into_iter().flatten().find(|choice| choice.index.unwrap_or(0) == 0);
         if let Some(choice) = first {
-            if let Some(error) = choice.error.filter(|error| !error.is_null()) {
-                return Err(self.failed(&error));
+            if let Some(error) = choice.error {
+                return Err(self.failed(&value(error)));
             }
             if let Some(message) = choice.delta.or(choice.message) {
                 self.message(message, chunks)?;
@@ -140,18 +150,23 @@ impl Decoder {
         if self.finish.is_some() && self.usage.is_some() { self.finished(chunks) } else { Ok(Flow::More) }
     }
 
-    fn message(&mut self, message: Message, chunks: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
+    fn message(&mut self, message: Message<'_>, chunks: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
         let reasoning = message.reasoning_content.filter(|text| !text.is_empty());
-        let reasoning = reasoning.or_else(|| message.reasoning.as_ref()?.as_str().map(str::to_owned));
-        self.think(&reasoning.unwrap_or_default(), chunks);
+        if let Some(reasoning) = reasoning.or_else(|| message.reasoning.and_then(Text::of)) {
+            self.think(&reasoning, chunks);
+        }
         for part in message.reasoning_details.into_iter().flatten() {
             self.detail(part);
         }
         match message.content {
-            Some(Value::String(text)) => self.say(&text, chunks),
+            Some(content) if content.get().starts_with('"') => {
+                if let Some(text) = Text::of(content) {
+                    self.say(&text, chunks);
+                }
+            }
             // Mistral sends parts, and what it thinks among them.
-            Some(Value::Array(parts)) => {
-                for part in parts {
+            Some(content) if content.get().starts_with('[') => {
+                for part in value(content).as_array().into_iter().flatten() {
                     match part["type"].as_str() {
                         Some("thinking") => self.think(&texts(&part["thinking"]), chunks),
                         _ => self.say(part["text"].as_str().unwrap_or_default(), chunks),
@@ -160,7 +175,9 @@ impl Decoder {
             }
             _ => {}
         }
-        self.say(&message.refusal.unwrap_or_default(), chunks);
+        if let Some(refusal) = message.refusal {
+            self.say(&refusal, chunks);
+        }
         for call in message.tool_calls.into_iter().flatten() {
             self.call(call, chunks)?;
         }
@@ -201,17 +218,17 @@ impl Decoder {
         }
     }
 
-    fn call(&mut self, wire: WireCall, chunks: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
+    fn call(&mut self, wire: WireCall<'_>, chunks: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
         let WireCall { index, id, function, extra_content } = wire;
-        let id = id.unwrap_or_default();
+        let id = id.as_deref().unwrap_or_default();
         let (name, arguments) = function.map_or((None, None), |function| (function.name, function.arguments));
-        let name = name.unwrap_or_default();
+        let name = name.as_deref().unwrap_or_default();
         // Some servers count all calls as the first, or none at all: another id, or a further name, begins another call.
         let goes_on = |call: &Call| {
-            let named = name.is_empty() || name == call.name && call.arguments.is_empty();
+            let named = name.is_empty() || call.name == name && call.arguments.is_empty();
             match (index, call.index) {
                 (Some(index), Some(of)) if index != of => false,
-                _ if !id.is_empty() && !call.id.is_empty() => id == call.id,
+                _ if !id.is_empty() && !call.id.is_empty() => call.id == id,
                 _ => named,
             }
         };
@@ -227,16 +244,17 @@ impl Decoder {
         }
         let Some(call) = self.calls.get_mut(at) else { return Ok(()) };
         if call.id.is_empty() {
-            call.id = id;
+            id.clone_into(&mut call.id);
         }
         if call.name.is_empty() {
-            call.name = name;
+            name.clone_into(&mut call.name);
         }
         call.extra = extra_content.or(call.extra.take());
         let more = match arguments {
-            Some(Value::String(text)) => text,
-            Some(Value::Null) | None => String::new(),
-            Some(object) => object.to_string(),
+            // The object itself.
+            Some(object) if !object.get().starts_with('"') => value(object).to_string(),
+            Some(text) => Text::of(text).as_deref().unwrap_or_default().to_owned(),
+            None => String::new(),
         };
         if !more.is_empty() {
             call.arguments.push_str(&more);
@@ -259,7 +277,7 @@ impl Decoder {
             }
             _ => None,
         };
-        if self.broken > 0 {
+        if self.broken.count() > 0 {
             return Err(ModelError { usage: self.usage, ..self.lost() });
         }
         if self.calls.iter().any(|call| call.name.is_empty()) {
@@ -293,7 +311,7 @@ impl Decoder {
             let arguments = if call.arguments.trim().is_empty() { "{}".to_owned() } else { call.arguments };
             let id = call.extra.map(|extra| format!("{EXTRA}{extra}"));
             let mut item = Item::ToolCall {
-                call: self.unique(call.id),
+                call: unique(&mut self.known, &call.id),
                 id,
                 tool: call.name,
                 args: Args::Json(arguments),
@@ -303,15 +321,6 @@ impl Decoder {
         }
         chunks.push_back(Chunk::Finished { usage: self.usage });
         Ok(Flow::Done)
-    }
-
-    /// An id that no other call has: some servers give none, or count anew with each answer.
-    fn unique(&mut self, id: String) -> CallId {
-        let mut id = CallId(id);
-        while id.as_str().is_empty() || !self.known.insert(id.clone()) {
-            id = CallId(format!("call_{}", uuid::Uuid::new_v4().simple()));
-        }
-        id
     }
 
     fn failed(&self, error: &Value) -> ModelError {
@@ -331,17 +340,12 @@ impl Decoder {
     }
 
     fn broken(&mut self, data: &str) -> Result<Flow, ModelError> {
-        self.broken += 1;
-        if self.first_broken.is_empty() {
-            let start: String = data.chars().take(200).collect();
-            self.first_broken = fault::printable(&start);
-        }
-        if self.broken < BROKEN_LIMIT { Ok(Flow::More) } else { Err(self.lost()) }
+        if self.broken.add(data) { Err(self.lost()) } else { Ok(Flow::More) }
     }
 
     /// Events could not be read. What they held is missing: nothing on this wire says it once more.
     fn lost(&self) -> ModelError {
-        self.garbage(&format!("what can't be read: {}", self.first_broken))
+        self.garbage(&format!("what can't be read: {}", self.broken.first()))
     }
 
     fn garbage(&self, what: &str) -> ModelError {
@@ -359,14 +363,14 @@ impl Decode for Decoder {
                 Err(error) => Err(error),
             };
         }
-        match serde_json::from_str::<Frame>(&event.data) {
+        match serde_json::from_str::<Frame<'_>>(&event.data) {
             Ok(frame) => self.frame(frame, chunks),
             Err(_) => self.broken(&event.data),
         }
     }
 
     fn ended(&mut self, chunks: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
-        match (&self.finish, self.broken) {
+        match (&self.finish, self.broken.count()) {
             (Some(_), _) => self.finished(chunks).map(drop),
             (None, 0) => Err(fault::cut(&self.host)),
             (None, _) => Err(self.lost()),
@@ -375,7 +379,7 @@ impl Decode for Decoder {
 
     fn document(mut self, bytes: &[u8]) -> Vec<Result<Chunk, ModelError>> {
         let mut chunks = VecDeque::new();
-        let read = match serde_json::from_slice::<Frame>(bytes) {
+        let read = match serde_json::from_slice::<Frame<'_>>(bytes) {
             Ok(frame) if frame.choices.is_some() || frame.error.is_some() => {
                 match self.frame(frame, &mut chunks) {
                     Ok(Flow::More) => {
@@ -395,6 +399,11 @@ impl Decode for Decoder {
         let error = read.err().map(Err);
         chunks.into_iter().map(Ok).chain(error).collect()
     }
+}
+
+/// A value that was passed over at first.
+fn value(raw: &RawValue) -> Value {
+    serde_json::from_str(raw.get()).unwrap_or_default()
 }
 
 fn texts(parts: &Value) -> String {

@@ -6,12 +6,10 @@
 pub mod decode;
 pub mod encode;
 
-use std::sync::{Mutex, PoisonError};
-
 use futures::stream::BoxStream;
 
 use self::{decode::Decoder, encode::Encoder};
-use super::{Chunk, Model, ModelError, Prompt, freeform, http::Http, stream};
+use super::{Chunk, Model, ModelError, Prompt, freeform, grown::Kept, http::Http, stream};
 
 /// In what a provider differs from others on this wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,24 +34,14 @@ impl Default for Dialect {
 pub struct Chat {
     http: Http,
     dialect: Dialect,
-    /// What is encoded already. It only saves work: any two conversations may take turns.
-    encoder: Mutex<Option<Encoder>>,
+    encoder: Kept<Encoder>,
 }
 
 impl Chat {
     /// A model at this host, which speaks like this.
     #[must_use]
     pub fn new(http: Http, dialect: Dialect) -> Self {
-        Self { http, dialect, encoder: Mutex::default() }
-    }
-
-    fn encode(&self, prompt: &Prompt) -> bytes::Bytes {
-        let lock = || self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        // Taken out, so that a panic leaves nothing half-made behind.
-        let mut encoder = lock().take().unwrap_or_else(|| Encoder::new(self.dialect.clone()));
-        let body = encoder.request(prompt);
-        *lock() = Some(encoder);
-        body
+        Self { http, dialect, encoder: Kept::default() }
     }
 }
 
@@ -63,7 +51,8 @@ impl Model for Chat {
         &self,
         prompt: &Prompt,
     ) -> Result<BoxStream<'static, Result<Chunk, ModelError>>, ModelError> {
-        let body = self.encode(prompt);
+        let fresh = || Encoder::new(self.dialect.clone());
+        let body = self.encoder.with(fresh, |encoder| encoder.request(prompt));
         let known = prompt.items.iter().chain(&prompt.kept).filter_map(|item| item.call().cloned());
         let decoder = Decoder::new(self.http.host(), known.collect(), freeform::names(&prompt.tools));
         let answer = self.http.post("chat/completions", body).await?;

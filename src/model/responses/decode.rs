@@ -14,14 +14,12 @@ use serde_json::value::RawValue;
 
 use crate::model::{
     Chunk, ModelError, ModelErrorKind as Kind,
-    fault::{self, Words},
+    fault::{self, Broken, Words},
     sse::Event,
     stream::{Decode, Flow},
 };
 use crate::protocol::{Args, CallId, Item, Usage};
 
-/// So many broken events, and nothing good is expected any more.
-const BROKEN_LIMIT: u32 = 20;
 /// How deeply an unknown item may be nested, so that it can be written into a log and read back.
 const DEPTH_LIMIT: usize = 64;
 
@@ -32,8 +30,7 @@ pub struct Decoder {
     items: usize,
     /// Text was given out that no item has confirmed.
     loose_text: bool,
-    broken: u32,
-    first_broken: String,
+    broken: Broken,
 }
 
 /// The fields of all events, each of them read only for the events that need it.
@@ -148,7 +145,7 @@ struct Part {
 impl Decoder {
     /// For an answer of this host.
     pub fn new(host: impl Into<String>) -> Self {
-        Self { host: host.into(), items: 0, loose_text: false, broken: 0, first_broken: String::new() }
+        Self { host: host.into(), items: 0, loose_text: false, broken: Broken::default() }
     }
 
     fn frame(&mut self, event: &Event, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError> {
@@ -244,19 +241,19 @@ impl Decoder {
     ) -> Result<Flow, ModelError> {
         let listed = self.late_items(response, chunks)?;
         let usage = response.usage();
-        if self.broken > 0 && listed != Some(self.items) {
+        if self.broken.count() > 0 && listed != Some(self.items) {
             return Err(ModelError { usage, ..self.lost() });
         }
         if self.loose_text {
             let what = "the text of a message, but not the message itself";
             return Err(ModelError { usage, ..self.garbage(what) });
         }
-        if self.broken > 0 {
+        if self.broken.count() > 0 {
             let what = format!(
                 "{} sent {} that can't be read, but the answer is complete: {}",
                 self.host,
-                events(self.broken),
-                self.first_broken
+                events(self.broken.count()),
+                self.broken.first()
             );
             chunks.push_back(Chunk::Note(what));
         }
@@ -296,7 +293,7 @@ impl Decoder {
         chunks: &mut VecDeque<Chunk>,
     ) -> Result<Option<usize>, ModelError> {
         let Some(output) = &response.output else { return Ok(None) };
-        if self.items == 0 || self.broken == 0 {
+        if self.items == 0 || self.broken.count() == 0 {
             for item in output.iter().skip(self.items) {
                 self.item(item, chunks)?;
             }
@@ -312,20 +309,15 @@ impl Decoder {
 
     /// Passes over an event that can't be read.
     fn broken(&mut self, data: &str) -> Result<Flow, ModelError> {
-        self.broken += 1;
-        if self.first_broken.is_empty() {
-            let start: String = data.chars().take(200).collect();
-            self.first_broken = fault::printable(&start);
-        }
-        match self.broken < BROKEN_LIMIT {
-            true => Ok(Flow::More),
-            false => Err(self.lost()),
+        match self.broken.add(data) {
+            false => Ok(Flow::More),
+            true => Err(self.lost()),
         }
     }
 
     /// Events could not be read, and they mattered.
     fn lost(&self) -> ModelError {
-        self.garbage(&format!("{} that can't be read: {}", events(self.broken), self.first_broken))
+        self.garbage(&format!("{} that can't be read: {}", events(self.broken.count()), self.broken.first()))
     }
 
     fn garbage(&self, what: &str) -> ModelError {
@@ -339,7 +331,7 @@ impl Decode for Decoder {
     }
 
     fn ended(&mut self, _: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
-        Err(match self.broken {
+        Err(match self.broken.count() {
             0 => fault::cut(&self.host),
             _ => self.lost(),
         })

@@ -4,14 +4,13 @@
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::model::{
-    Prompt, ReadBlob,
-    grown::{Grown, Write},
+    Prompt, ReadBlob, content,
+    grown::{Grown, Offered, Write},
     is_foreign,
 };
 use crate::protocol::{Args, CallId, Content, Context, Effort, Item, ToolForm, ToolSpec, Verbosity};
@@ -19,14 +18,7 @@ use crate::protocol::{Args, CallId, Content, Context, Effort, Item, ToolForm, To
 /// Builds requests, and keeps what it has encoded for the next one.
 pub struct Encoder {
     grown: Grown<State>,
-    tools: Tools,
-}
-
-/// The tools that were sent last, and how they are written.
-#[derive(Default)]
-struct Tools {
-    specs: Option<Arc<[ToolSpec]>>,
-    text: Vec<u8>,
+    tools: Offered,
 }
 
 /// What must be known of earlier items to encode the next one.
@@ -36,6 +28,8 @@ struct State {
     reasoning: Vec<Arc<Item>>,
     /// The form of each call that is not answered.
     calls: HashMap<CallId, Form>,
+    /// Whether the model takes pictures.
+    images: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -139,10 +133,17 @@ enum Output<'a> {
 }
 
 impl Encoder {
+    /// For a model that takes pictures, or does not.
+    #[must_use]
+    pub fn new(images: bool) -> Self {
+        let state = State { images, ..State::default() };
+        Self { grown: Grown::new(state), tools: Offered::default() }
+    }
+
     /// The body of a request.
     pub fn request(&mut self, prompt: &Prompt) -> Bytes {
         let head = encode_head(prompt);
-        let tools = self.tools.encode(&prompt.tools);
+        let tools = self.tools.encode(&prompt.tools, tools);
         let (items, tail) = self.grown.items(prompt);
         const TOOLS: &[u8] = b",\"tools\":";
         const INPUT: &[u8] = b",\"input\":[";
@@ -163,17 +164,7 @@ impl Encoder {
 
 impl Default for Encoder {
     fn default() -> Self {
-        Self { grown: Grown::new(State::default()), tools: Tools::default() }
-    }
-}
-
-impl Tools {
-    fn encode(&mut self, specs: &Arc<[ToolSpec]>) -> &[u8] {
-        if !self.specs.as_ref().is_some_and(|known| Arc::ptr_eq(known, specs)) {
-            self.text = encode_tools(specs);
-            self.specs = Some(Arc::clone(specs));
-        }
-        &self.text
+        Self::new(true)
     }
 }
 
@@ -223,7 +214,10 @@ impl State {
                 write(&Input::Message { id: None, role, content }, out);
             }
             Item::User { content, .. } => {
-                write(&Input::Message { id: None, role: "user", content: parts(content, blobs) }, out);
+                write(
+                    &Input::Message { id: None, role: "user", content: parts(content, self.images, blobs) },
+                    out,
+                );
             }
             Item::Assistant { id, text, .. } => {
                 let content = vec![Part::OutputText { text }];
@@ -249,7 +243,7 @@ impl State {
                 let output = match &content[..] {
                     [] => Output::Text(""),
                     [Content::Text { text }] => Output::Text(text),
-                    _ => Output::Parts(parts(content, blobs)),
+                    _ => Output::Parts(parts(content, self.images, blobs)),
                 };
                 let call_id = call.as_str();
                 match self.calls.remove(call) {
@@ -282,27 +276,14 @@ fn own<'a>(id: &'a Option<String>, prefix: &str) -> Option<&'a str> {
     id.as_deref().filter(|id| id.starts_with(prefix) && id.len() <= 64)
 }
 
-fn parts<'a>(content: &'a [Content], blobs: &dyn ReadBlob) -> Vec<Part<'a>> {
-    content
-        .iter()
-        .map(|part| match part {
-            Content::Text { text } => Part::InputText { text: text.into() },
-            Content::Image { blob, mime, .. } => match blobs.read(blob) {
-                Ok(bytes) => {
-                    let mut image_url = format!("data:{mime};base64,");
-                    BASE64_STANDARD.encode_string(bytes, &mut image_url);
-                    Part::InputImage { image_url, detail: "high" }
-                }
-                Err(error) => {
-                    let text = format!("[a picture that can't be read any more: {error}]");
-                    Part::InputText { text: text.into() }
-                }
-            },
-            Content::Unknown(_) => {
-                Part::InputText { text: "[a part that this version of the program does not know]".into() }
-            }
-        })
-        .collect()
+fn parts<'a>(content: &'a [Content], images: bool, blobs: &dyn ReadBlob) -> Vec<Part<'a>> {
+    let part = |part: &'a Content| match content::part(part, images, blobs) {
+        content::Part::Text(text) => Part::InputText { text },
+        content::Part::Picture { mime, base64 } => {
+            Part::InputImage { image_url: format!("data:{mime};base64,{base64}"), detail: "high" }
+        }
+    };
+    content.iter().map(part).collect()
 }
 
 fn encode_head(prompt: &Prompt) -> Vec<u8> {
@@ -333,8 +314,8 @@ fn encode_head(prompt: &Prompt) -> Vec<u8> {
     out
 }
 
-fn encode_tools(tools: &[ToolSpec]) -> Vec<u8> {
-    let tools: Vec<Value> = tools
+fn tools(tools: &[ToolSpec]) -> Value {
+    tools
         .iter()
         .map(|tool| match &tool.form {
             ToolForm::Function { parameters } => json!({
@@ -351,8 +332,7 @@ fn encode_tools(tools: &[ToolSpec]) -> Vec<u8> {
                 "format": { "type": "grammar", "syntax": "lark", "definition": grammar },
             }),
         })
-        .collect();
-    to_vec(&tools)
+        .collect()
 }
 
 /// Whether the provider can be held to a schema: every object closed, and every property required.

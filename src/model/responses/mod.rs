@@ -6,34 +6,30 @@
 pub mod decode;
 pub mod encode;
 
-use std::sync::{Mutex, PoisonError};
-
 use futures::stream::BoxStream;
 
 use self::{decode::Decoder, encode::Encoder};
-use super::{Chunk, Model, ModelError, Prompt, http::Http, stream};
+use super::{Chunk, Model, ModelError, Prompt, grown::Kept, http::Http, stream};
 
 /// A model behind the Responses API.
 pub struct Responses {
     http: Http,
-    /// What is encoded already. It only saves work: any two conversations may take turns.
-    encoder: Mutex<Encoder>,
+    encoder: Kept<Encoder>,
+    /// Whether the model takes pictures.
+    images: bool,
 }
 
 impl Responses {
     /// A model at this host.
     #[must_use]
     pub fn new(http: Http) -> Self {
-        Self { http, encoder: Mutex::default() }
+        Self { http, encoder: Kept::default(), images: true }
     }
 
-    fn encode(&self, prompt: &Prompt) -> bytes::Bytes {
-        let lock = || self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        // Taken out, so that a panic leaves nothing half-made behind.
-        let mut encoder = std::mem::take(&mut *lock());
-        let body = encoder.request(prompt);
-        *lock() = encoder;
-        body
+    /// The same for a model that takes pictures, or does not.
+    #[must_use]
+    pub fn with_images(self, images: bool) -> Self {
+        Self { images, ..self }
     }
 }
 
@@ -43,7 +39,7 @@ impl Model for Responses {
         &self,
         prompt: &Prompt,
     ) -> Result<BoxStream<'static, Result<Chunk, ModelError>>, ModelError> {
-        let body = self.encode(prompt);
+        let body = self.encoder.with(|| Encoder::new(self.images), |encoder| encoder.request(prompt));
         let answer = self.http.post("responses", body).await?;
         let decoder = Decoder::new(self.http.host());
         stream::answer(answer, self.http.host(), decoder, self.http.secrets()).await

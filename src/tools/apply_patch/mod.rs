@@ -17,7 +17,7 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
-    patch::{Change, ChangeKind, DIFF_LIMIT, Diff, Patch, Plan, plan},
+    patch::{Change, ChangeKind, DIFF_LIMIT, Diff, Node, Patch, Plan, Tree as _, plan},
     protocol::{Args, Content, FileChange, FileOperation, Intent, PatchedFile, Shown, ToolForm, ToolSpec},
 };
 
@@ -97,6 +97,29 @@ pub async fn run_for(patch_text: &str, workdir: &Path, cx: &ToolCx) -> Result<Ou
         Ok(job.output(begun.elapsed()))
     });
     work.await.unwrap_or_else(|error| Err(ToolError(format!("apply_patch failed: {error}"))))
+}
+
+/// The content of a text file, as a patch would find it; nothing, if there is no file.
+///
+/// # Errors
+/// When it can't be read, is no text, or belongs to this program.
+pub fn content(path: &str, workspace: &Workspace) -> Result<Option<String>, ToolError> {
+    let inside = Inside::of(workspace);
+    let workdir = disk::real_workdir(&workspace.root);
+    let disk = disk::Disk { workdir: &workdir, inside: Some(&inside) };
+    let place = disk.locate(path).map_err(ToolError)?;
+    if inside.keeps(&place.target) {
+        return Err(ToolError(format!("{path} belongs to this program")));
+    }
+    match disk.read(&place.target).map_err(ToolError)? {
+        None => Ok(None),
+        Some(Node::Link(_)) => Err(ToolError(format!("{path} leads nowhere"))),
+        Some(Node::File(bytes)) => {
+            let text = String::from_utf8(bytes.to_vec());
+            text.map(Some)
+                .map_err(|_| ToolError(format!("{path} is not UTF-8: change it with a command instead")))
+        }
+    }
 }
 
 /// A patch, read and planned.

@@ -231,8 +231,8 @@ impl Overlay for Models {
 
 /// The settings with another model, and what belongs to it.
 fn with(settings: Settings, choice: &ModelChoice, effort: Option<Effort>) -> Settings {
-    let ModelChoice { model, limits, price, verbosity, .. } = choice.clone();
-    Settings { model, limits, price, verbosity, effort, ..settings }
+    let ModelChoice { model, limits, price, tools, verbosity, .. } = choice.clone();
+    Settings { model, limits, price, tools, verbosity, effort, ..settings }
 }
 
 #[cfg(test)]
@@ -256,6 +256,7 @@ mod tests {
             about: "for tests".into(),
             limits: Limits::new(5_000, 500),
             price: None,
+            tools: crate::protocol::ToolStyle::Plain,
             effort: efforts.first().copied(),
             efforts: efforts.to_vec(),
             verbosity: Some(Verbosity::High),

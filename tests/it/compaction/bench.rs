@@ -347,6 +347,7 @@ impl Bench {
             sandbox: SandboxMode::DangerFullAccess,
             backend: "local".into(),
             limits: Limits::new(self.window, 10_000),
+            tools: agent::protocol::ToolStyle::Codex,
             price: None,
             snapshots: agent::protocol::Snapshots::Off,
             output_schema: None,

@@ -7,7 +7,7 @@ use std::{
 
 use agent::{
     model::{Prompt, ReadBlob, responses::encode::Encoder},
-    protocol::{BlobId, Fact, Outcome},
+    protocol::{BlobId, Fact, Outcome, ToolStyle},
     session::{Session, Step},
 };
 use serde_json::json;
@@ -131,7 +131,8 @@ async fn a_session_of_many_calls_never_forgets_and_never_grows() {
     let hashes = bench.model.seen().hashes.clone();
     let mut session = Session::default();
     let mut asked = 0;
-    let tools: Vec<_> = [false, true].map(|compacted| bench::toolbox().specs(compacted, false)).into();
+    let tools: Vec<_> =
+        [false, true].map(|compacted| bench::toolbox().specs(ToolStyle::Codex, compacted, false)).into();
     for (at, event) in events.iter().enumerate() {
         if matches!(event.fact, Fact::ResponseStarted { .. }) {
             assert!(matches!(session.next(), Some(Step::AskModel(_))), "{:?}", session.next());

@@ -1,6 +1,6 @@
 //! One suite for every wire, over real HTTP: whatever language a provider speaks, the same answer means the same.
 
-use agent::model::catalog::Wire;
+use agent::model::chat::Dialect;
 
 use super::*;
 use crate::support::{
@@ -9,10 +9,16 @@ use crate::support::{
 };
 
 /// All wires that go to a server.
-const WIRES: [Wire; 3] = [Wire::Responses, Wire::Chat, Wire::Anthropic];
+const WIRES: [Wire; 4] = [Wire::Responses, Wire::Chat, Wire::Anthropic, Wire::Ollama];
 
 fn open(wire: Wire, mock: &Mock) -> Arc<dyn Model> {
-    let provider = Provider { wire, ..provider(mock) };
+    seeing(wire, mock, true)
+}
+
+/// A model that takes pictures, or does not.
+fn seeing(wire: Wire, mock: &Mock, images: bool) -> Arc<dyn Model> {
+    let dialect = Dialect { images, ..Dialect::default() };
+    let provider = Provider { wire, dialect, ..provider(mock) };
     let resolved =
         Resolved { provider, ..Catalog::builtin().resolve(&"openai/gpt-5.5".parse().unwrap()).unwrap() };
     catalog::open(&resolved, Some(&SecretString::from(KEY)), None).unwrap()
@@ -24,7 +30,7 @@ async fn ask_on(wire: Wire, step: Step) -> (Vec<Chunk>, Option<ModelError>) {
 }
 
 /// What an answer means: texts that came bit by bit, and items without what only their wire knows.
-fn meaning(chunks: &[Chunk]) -> Value {
+fn meaning(wire: Wire, chunks: &[Chunk]) -> Value {
     let (mut said, mut thought, mut arguments) = (String::new(), String::new(), String::new());
     let mut rest = Vec::new();
     for chunk in chunks {
@@ -43,8 +49,12 @@ fn meaning(chunks: &[Chunk]) -> Value {
             Chunk::Note(text) => rest.push(json!({ "note": text })),
             Chunk::Finished { usage } => {
                 let mut usage = json!(usage);
-                // Not every wire tells how much of it was reasoning.
+                // Not every wire tells how much of it was reasoning, or came from a cache.
                 usage.as_object_mut().unwrap().remove("reasoning");
+                if wire == Wire::Ollama {
+                    assert_eq!(usage["cached"], 0);
+                    usage["cached"] = json!(80);
+                }
                 rest.push(json!({ "finished": usage }));
             }
         }
@@ -69,7 +79,7 @@ async fn an_answer_means_the_same_on_every_wire() {
             .usage_all(100, 80, 20, 7);
             let (chunks, error) = ask_on(wire, step).await;
             assert_eq!(error, None, "{wire:?}");
-            meanings.push(meaning(&chunks));
+            meanings.push((wire, meaning(wire, &chunks)));
         }
         let call = |id: &str, tool: &str, args: Value| json!({"type": "tool_call", "call": id, "tool": tool, "args": args});
         let expected = json!({"said": "Hello thére", "thought": "Think.", "arguments": true, "items": [
@@ -80,7 +90,9 @@ async fn an_answer_means_the_same_on_every_wire() {
             call("call_1_5", "apply_patch", json!({"text": "*** Begin \"Patch\"\n"})),
             {"finished": {"input": 100, "cached": 80, "output": 20}},
         ]});
-        assert!(meanings.iter().all(|meaning| *meaning == expected), "{meanings:#?}");
+        for (wire, meaning) in meanings {
+            assert_eq!(meaning, expected, "{wire:?}");
+        }
     }
 }
 
@@ -96,7 +108,11 @@ async fn what_fails_fails_alike_on_every_wire() {
         (|| Step::status(429).header("retry-after", "2"), Kind::RateLimit, Retry::After(s(2))),
         (|| Step::status(500), Kind::Server, Retry::Backoff),
         (Step::hang_up, Kind::Network, Retry::Backoff),
-        (|| Step::text("cut off in the middle").drop_after(3), Kind::Network, Retry::Backoff),
+        (
+            || Step::text("cut off in the middle of what it says, and that is long").drop_after(3),
+            Kind::Network,
+            Retry::Backoff,
+        ),
         (|| Step::text("never finished").unfinished(), Kind::Network, Retry::Backoff),
         (|| Step::text("x").fail("server_error", "oops"), Kind::Server, Retry::Backoff),
         (
@@ -142,8 +158,11 @@ async fn a_picture_and_a_key_reach_the_provider_on_every_wire() {
         ask(&*open(wire, &mock), &prompt(conversation())).await;
         let request = &mock.requests()[0];
         let body = String::from_utf8_lossy(&request.raw).into_owned();
-        let picture =
-            if wire == Wire::Anthropic { "\"media_type\":\"image/png\"" } else { "data:image/png;base64," };
+        let picture = match wire {
+            Wire::Anthropic => "\"media_type\":\"image/png\"",
+            Wire::Ollama => "\"images\":[\"iVBORw==\"]",
+            _ => "data:image/png;base64,",
+        };
         assert_eq!(body.matches(picture).count(), 2, "{wire:?}");
         assert!(body.contains("can't be read any more"), "{wire:?}: the one that is gone is said in words");
         match wire {
@@ -151,6 +170,23 @@ async fn a_picture_and_a_key_reach_the_provider_on_every_wire() {
             _ => assert_eq!(request.headers["authorization"], format!("Bearer {KEY}")),
         }
         assert!(!body.contains(KEY));
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_takes_no_pictures_is_told_so_in_words_on_every_wire() {
+    for wire in WIRES {
+        let mock = Mock::start([Step::text("ok")]).await;
+        let items = vec![
+            Item::User { content: vec![Content::text("Look:"), picture("p")], input: None },
+            call("a", Args::Json("{}".into())),
+            result("a", vec![picture("p")]),
+        ];
+        ask(&*seeing(wire, &mock, false), &prompt(items)).await;
+        let body = String::from_utf8_lossy(&mock.requests()[0].raw).into_owned();
+        let told = "[a picture of 1×1 pixels; this model takes no pictures]";
+        assert_eq!(body.matches(told).count(), 2, "{wire:?}: {body}");
+        assert!(!body.contains("iVBOR"), "{wire:?}: {body}");
     }
 }
 
@@ -232,6 +268,21 @@ proptest! {
         let text = body.to_string();
         prop_assert!(!text.contains("c2VhbGVk") && !text.contains("other:") && !text.contains("web_search"), "{}", text);
 
+        let voice = agent::model::ollama::Voice { window: 8_000, output: None, images: true };
+        let body = agent::model::ollama::encode::Encoder::new(voice).request(&prompt(items.clone()));
+        let mut body: Value = serde_json::from_slice(&body).unwrap();
+        let text = body.to_string();
+        prop_assert!(!text.contains("c2VhbGVk") && !text.contains("chat:") && !text.contains("other:"), "{}", text);
+        prop_assert!(!text.contains("web_search"), "{}", text);
+        // The same rules, but that arguments are objects.
+        for message in body["messages"].as_array_mut().unwrap() {
+            for call in message["tool_calls"].as_array_mut().into_iter().flatten() {
+                prop_assert!(call["function"]["arguments"].is_object(), "{}", text);
+                call["function"]["arguments"] = json!(call["function"]["arguments"].to_string());
+            }
+        }
+        prop_assert_eq!(faults(body["messages"].as_array().unwrap()), Vec::<String>::new(), "{}", text);
+
         let body = Encoder::default().request(&prompt(items));
         let body: Value = serde_json::from_slice(&body).unwrap();
         let text = body.to_string();
@@ -253,10 +304,10 @@ proptest! {
 async fn a_scripted_session_has_the_same_facts_on_every_wire() {
     let patch = "*** Begin Patch\n*** Add File: new.txt\n+new\n*** End Patch\n";
     let mut stories = Vec::new();
-    for wire in ["responses", "chat", "anthropic"] {
+    for wire in ["responses", "chat", "anthropic", "ollama"] {
         let steps = [
             Step::items([thought(&["I think."], "c2VhbGVk"), text("I look."), shell("echo hi")]),
-            Step::text("dropped").drop_after(3),
+            Step::text("dropped in the middle of what it says, and that is long").drop_after(2),
             Step::items([custom_call("apply_patch", patch), mock::call("exec_command", "{\"cmd\": ")]),
             Step::text("Done."),
         ];
@@ -297,7 +348,8 @@ async fn a_scripted_session_has_the_same_facts_on_every_wire() {
         story.sort();
         stories.push(story);
     }
-    assert_eq!(stories[0], stories[1]);
-    assert_eq!(stories[0], stories[2]);
+    for story in &stories {
+        assert_eq!(*story, stories[0]);
+    }
     assert!(stories[0].len() > 15, "{:#?}", stories[0]);
 }

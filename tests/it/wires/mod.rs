@@ -4,6 +4,9 @@ mod answers;
 mod conformance;
 mod dialects;
 mod failures;
+mod fallback;
+mod gateway;
+mod ollama;
 mod requests;
 mod streams;
 mod thinking;
@@ -18,7 +21,7 @@ use std::{
 use agent::{
     model::{
         Chunk, Model, ModelError, ModelErrorKind as Kind, Prompt, ReadBlob, Retry,
-        catalog::{self, Catalog, Provider, Resolved},
+        catalog::{self, Catalog, Provider, Resolved, Wire},
         http::Http,
         responses::{Responses, decode::Decoder, encode::Encoder},
         sse::{self, Event},

@@ -21,6 +21,7 @@
 
 mod anthropic;
 mod chat;
+mod ollama;
 mod serve;
 mod step;
 

@@ -236,6 +236,7 @@ impl Step {
         match path {
             _ if path.ends_with("/chat/completions") => self.chat_events(number),
             _ if path.ends_with("/messages") => self.anthropic_events(number),
+            _ if path.ends_with("/api/chat") => self.ollama_lines(number),
             _ => self.events(number),
         }
     }

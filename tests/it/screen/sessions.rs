@@ -59,12 +59,7 @@ fn a_fork_works_in_a_directory_of_its_own_if_that_is_wanted() {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let steps = [
-        Step::text("one"),
-        Step::items([shell("echo changed > file.txt")]),
-        Step::text("two"),
-        Step::text("three"),
-    ];
+    let steps = [Step::text("one"), Step::items([shell("echo changed > file.txt")]), Step::text("two")];
     let mock = runtime.block_on(Mock::start(steps));
     let mut screen = Screen::start(Place::served(&mock.base_url()), &[]);
     let workspace = screen.place.workspace.clone();
@@ -86,22 +81,23 @@ fn a_fork_works_in_a_directory_of_its_own_if_that_is_wanted() {
     screen.say("/fork copy ../the copy");
     screen.shows("a copy goes on in a directory of its own");
     screen.shows("copied to");
-    let copy = workspace.parent().unwrap().join("the copy");
-    screen.say("change it");
-    screen.shows("• two");
-    let read = |folder: &std::path::Path| fs::read_to_string(folder.join("file.txt")).unwrap();
-    assert_eq!((read(&copy), read(&workspace)), ("changed\n".into(), "as it was\n".into()));
+    let beside = |name: &str| workspace.parent().unwrap().join(name);
+    let read = |folder: &str, file: &str| fs::read_to_string(beside(folder).join(file)).unwrap_or_default();
+    // Nothing is made where something is.
+    screen.say("/fork copy ../home");
+    screen.shows("is there already");
     // The fork of a fork has what was not committed, too.
+    fs::write(beside("the copy").join("mine.txt"), "mine\n").unwrap();
     screen.say("/fork worktree ../tree");
     screen.shows("a work tree of the last commit");
-    screen.say("and on");
-    screen.shows("• three");
-    let tree = workspace.parent().unwrap().join("tree");
-    assert_eq!(read(&tree), "changed\n");
-    assert!(tree.join(".git").is_file());
-    // Nothing is made where something is.
-    screen.say("/fork copy ../tree");
-    screen.shows("is there already");
+    assert_eq!(read("tree", "mine.txt"), "mine\n");
+    assert!(beside("tree").join(".git").is_file());
+    screen.say("change it");
+    screen.shows("• two");
+    assert_eq!(read("tree", "file.txt"), "changed\n");
+    for untouched in ["workspace", "the copy"] {
+        assert_eq!(read(untouched, "file.txt"), "as it was\n", "{untouched}");
+    }
     screen.leave();
 }
 

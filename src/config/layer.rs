@@ -191,9 +191,7 @@ impl Layer {
         let mut note = |path: serde_ignored::Path<'_>| {
             unknown.get_or_insert_with(|| segments(&path));
         };
-        let source = serde_ignored::Deserializer::new(self.table.clone(), &mut note);
-        let parsed: Result<Config, _> = serde_path_to_error::deserialize(source);
-        if let Err(error) = parsed {
+        if let Err(error) = parse(&self.table, &mut note) {
             let path = error.path().iter().filter_map(segment).collect::<Vec<_>>();
             return Err(self.ill_typed(&path, error.inner().message()));
         }
@@ -277,6 +275,16 @@ fn note_spans(
         }
         path.pop();
     }
+}
+
+/// Reads settings; `note` hears of keys that mean nothing. One function, because what is made of it for every kind of
+/// setting is large.
+pub(super) fn parse(
+    table: &toml::Table,
+    note: &mut dyn FnMut(serde_ignored::Path<'_>),
+) -> Result<Config, serde_path_to_error::Error<toml::de::Error>> {
+    let mut note = |path: serde_ignored::Path<'_>| note(path);
+    serde_path_to_error::deserialize(serde_ignored::Deserializer::new(table.clone(), &mut note))
 }
 
 fn segments(path: &serde_ignored::Path<'_>) -> Vec<String> {

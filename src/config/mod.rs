@@ -169,7 +169,7 @@ impl Merged {
 
     fn config(&self) -> Result<Config, ConfigError> {
         // Every layer was checked, so this fails only where two layers don't go together.
-        serde_path_to_error::deserialize(self.table.clone()).map_err(|error| {
+        layer::parse(&self.table, &mut |_| {}).map_err(|error| {
             let path = error.path().to_string();
             let place = self.origins.get(&path).map(String::as_str).unwrap_or("the settings together");
             ConfigError::new(format!("{place}: `{path}`: {}", error.inner()))

@@ -139,7 +139,12 @@ impl Known {
     }
 
     fn take(&mut self) {
-        let Found { places, closed } = self.found(|_, _| true);
+        let found = self.found(|_, _| true);
+        self.set(found);
+    }
+
+    fn set(&mut self, found: Found) {
+        let Found { places, closed } = found;
         self.closed = closed.into_iter().collect();
         self.directories =
             places.iter().map(|place| place.identity).filter(|is| is.kind == Kind::Directory).collect();
@@ -188,15 +193,16 @@ impl Known {
         self.forget_changed();
         let mut said = Vec::new();
         let mut stuck: HashSet<PathBuf> = HashSet::new();
+        let mut settled = None;
         for _ in 0..ROUNDS {
-            let Found { places, closed } = self.found(Self::knows);
-            let new: Vec<Place> = places
-                .into_iter()
-                .filter(|place| !self.knows(place) && !stuck.contains(&place.path))
-                .collect();
+            let found = self.found(Self::knows);
+            let is_new = |place: &&Place| !self.knows(place) && !stuck.contains(&place.path);
+            let new: Vec<Place> = found.places.iter().filter(is_new).cloned().collect();
             let closed: Vec<(PathBuf, Stamp)> =
-                closed.into_iter().filter(|closed| !self.closed.contains(closed)).collect();
+                found.closed.iter().filter(|closed| !self.closed.contains(closed)).cloned().collect();
             if new.is_empty() && closed.is_empty() {
+                // All of it was known: another look would find the same.
+                settled = stuck.is_empty().then_some(found);
                 break;
             }
             // Where a new link led is not what was meant.
@@ -215,7 +221,10 @@ impl Known {
                 }
             }
         }
-        self.take();
+        match settled {
+            Some(found) => self.set(found),
+            None => self.take(),
+        }
         if said.len() > SENTENCES {
             let more = said.len() - SENTENCES;
             said.truncate(SENTENCES);

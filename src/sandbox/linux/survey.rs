@@ -4,15 +4,16 @@
 //! or gets another name, and no command can set that.
 
 use std::{
-    collections::HashMap,
-    ffi::OsString,
+    collections::{BTreeSet, HashMap},
+    ffi::{OsStr, OsString},
     fs::{self, Metadata},
     io,
-    os::unix::fs::MetadataExt as _,
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, statat};
 use serde::{Deserialize, Serialize};
 
 use crate::{protocol::is_obeyed, sandbox::publish::filter::BARE};
@@ -111,6 +112,24 @@ impl Stamp {
         Self { device: meta.dev(), inode: meta.ino(), seconds: meta.ctime(), nanos: meta.ctime_nsec() }
     }
 
+    /// Of a directory in an open one; nothing when it is no directory.
+    fn inside(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<Self>> {
+        let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        #[allow(clippy::unnecessary_cast, reason = "the types differ between processors")]
+        let stamp = Self {
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+            seconds: stat.st_ctime as i64,
+            nanos: stat.st_ctime_nsec as i64,
+        };
+        Ok(FileType::from_raw_mode(stat.st_mode).is_dir().then_some(stamp))
+    }
+
+    /// Which directory it is, whatever its state and name.
+    fn directory(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
     /// Whether a change after this one would show.
     fn is_past(&self, now: i128) -> bool {
         i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos) + TICK < now
@@ -131,7 +150,7 @@ pub(super) struct Survey {
     roots: Vec<PathBuf>,
     /// Directories below that commands don't see.
     except: Vec<PathBuf>,
-    folders: HashMap<PathBuf, Folder>,
+    folders: HashMap<(u64, u64), Folder>,
 }
 
 impl Survey {
@@ -149,21 +168,9 @@ impl Survey {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos().cast_signed());
         let mut before = std::mem::take(&mut self.folders);
         let mut found = Found::default();
-        let mut open = self.roots.clone();
-        while let Some(path) = open.pop() {
-            if self.folders.contains_key(&path) || self.except.contains(&path) {
-                continue;
-            }
-            let meta = match path.symlink_metadata() {
-                Ok(meta) if meta.is_dir() => meta,
-                Err(error) if is_closed(&error) => {
-                    found.closed.extend(closed(path.parent().unwrap_or(&path)));
-                    continue;
-                }
-                _ => continue,
-            };
-            let stamp = Stamp::of(&meta);
-            let folder = match before.remove(&path) {
+        let mut open = self.start(&mut found);
+        while let Some((path, stamp)) = open.pop() {
+            let folder = match before.remove(&stamp.directory()) {
                 Some(folder) if folder.sure && folder.stamp == stamp => folder,
                 _ => match read(&path, stamp, now) {
                     Ok(folder) => folder,
@@ -175,30 +182,85 @@ impl Survey {
                 },
             };
             for name in &folder.obeyed {
-                let path = path.join(name);
-                match path.symlink_metadata() {
-                    Ok(meta) => {
-                        let identity = Identity::of(&meta);
-                        found.places.push(Place { path, identity, why: Why::Name });
-                    }
-                    Err(error) if is_closed(&error) => {
-                        found.closed.extend(closed(path.parent().unwrap_or(&path)));
-                    }
-                    Err(_) => {}
-                }
+                found.place(path.join(name), Why::Name);
             }
             if folder.is_repository {
-                let identity = Identity::of(&meta);
-                found.places.push(Place { path: path.clone(), identity, why: Why::Repository });
+                // What is below is git's own, as long as it is one.
+                found.place(path, Why::Repository);
+            } else if !folder.inner.is_empty() {
+                self.enter(path, stamp, &folder.inner, &mut open, &mut found);
             }
-            // What is below is git's own, as long as it is one.
-            if !folder.is_repository {
-                open.extend(folder.inner.iter().map(|name| path.join(name)));
-            }
-            self.folders.insert(path, folder);
+            self.folders.insert(stamp.directory(), folder);
         }
         found.places.sort_by(|a, b| a.path.cmp(&b.path));
         found
+    }
+
+    /// The roots, in front of a look.
+    fn start(&self, found: &mut Found) -> Vec<(PathBuf, Stamp)> {
+        let mut open = Vec::new();
+        let roots: BTreeSet<&PathBuf> =
+            self.roots.iter().filter(|root| !self.except.contains(root)).collect();
+        for root in roots {
+            match root.symlink_metadata() {
+                Ok(meta) if meta.is_dir() => open.push((root.clone(), Stamp::of(&meta))),
+                Err(error) if is_closed(&error) => found.closed.extend(closed(root.parent().unwrap_or(root))),
+                _ => {}
+            }
+        }
+        open
+    }
+
+    /// Adds what a directory has of others to those that are to be looked at. They are asked for by their names in it:
+    /// the way to it is gone once for all of them, which is most of what a look costs.
+    fn enter(
+        &self,
+        path: PathBuf,
+        stamp: Stamp,
+        inner: &[OsString],
+        open: &mut Vec<(PathBuf, Stamp)>,
+        found: &mut Found,
+    ) {
+        let directory = match rustix::fs::open(
+            &path,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        ) {
+            Ok(directory) => directory,
+            Err(error) => {
+                if is_closed(&error.into()) {
+                    found.closed.push((path, stamp));
+                }
+                return;
+            }
+        };
+        let mut was_closed = false;
+        for name in inner {
+            let inside = path.join(name);
+            // Another root is looked at by itself.
+            if self.except.iter().chain(&self.roots).any(|other| other.as_os_str() == inside.as_os_str()) {
+                continue;
+            }
+            match Stamp::inside(&directory, name) {
+                Ok(Some(stamp)) => open.push((inside, stamp)),
+                Ok(None) => {}
+                Err(error) => was_closed |= is_closed(&error),
+            }
+        }
+        if was_closed {
+            found.closed.push((path, stamp));
+        }
+    }
+}
+
+impl Found {
+    /// Adds what lies at a path, if something does.
+    fn place(&mut self, path: PathBuf, why: Why) {
+        match path.symlink_metadata() {
+            Ok(meta) => self.places.push(Place { path, identity: Identity::of(&meta), why }),
+            Err(error) if is_closed(&error) => self.closed.extend(closed(path.parent().unwrap_or(&path))),
+            Err(_) => {}
+        }
     }
 }
 

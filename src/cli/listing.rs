@@ -62,11 +62,8 @@ async fn refreshed(start: &Start, json: bool) -> Result<(), CliError> {
     let providers = names.iter().filter_map(|name| catalog.provider(name).ok());
     let providers: Vec<Provider> = providers.filter(|provider| provider.wire != Wire::Replay).collect();
     let asked = providers.iter().map(|provider| async move {
-        let key = match key(start, provider) {
-            Ok(key) => key,
-            // Nobody has to have a key for each.
-            Err(_) => return None,
-        };
+        // Nobody has to have a key for each.
+        let Ok(key) = key(start, provider) else { return None };
         // Without a key only servers that somebody runs here.
         let here = provider.env_key.is_none();
         Some((provider, here, listing::models(provider, key.as_ref(), listing::PATIENCE).await))
@@ -85,7 +82,7 @@ async fn refreshed(start: &Start, json: bool) -> Result<(), CliError> {
                 }));
             }
             // Nothing runs there.
-            Err(_) if here && start.config.providers.get(&provider.name).is_none() => {
+            Err(_) if here && !start.config.providers.contains_key(&provider.name) => {
                 found.listed.remove(&provider.name);
             }
             Err(error) => said.push(format!("{}: {}", provider.name, error.message)),

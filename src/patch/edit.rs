@@ -193,7 +193,7 @@ mod tests {
         fn what_is_replaced_is_what_was_meant(lines in prop::collection::vec("[ab \\-+*@]{0,4}", 1..12), from in 0usize..40, length in 1usize..8, new in "[ab\\n]{0,6}") {
             let content: String = lines.iter().map(|line| format!("{line}\n")).collect();
             let from = from.min(content.len() - 1);
-            let old = &content[from..(from + length).min(content.len())];
+            let old = content.get(from..(from + length).min(content.len())).unwrap_or_default();
             if let Ok(patch) = replacing("f", &content, old, &new) {
                 let meant = content.replacen(old, &new, 1);
                 // A patch ends each file that has lines with a line break.

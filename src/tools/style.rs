@@ -261,7 +261,7 @@ mod tests {
 
     use super::*;
 
-    fn mapped(style: ToolStyle, tool: &str, args: Value) -> Result<Mapped, String> {
+    fn mapped(style: ToolStyle, tool: &str, args: &Value) -> Result<Mapped, String> {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         fs::write(root.join("a.txt"), "one\ntwo\n").unwrap();
@@ -327,7 +327,7 @@ mod tests {
             (Plain, "write_file", json!({"path": "b.txt", "content": "x"}), patch(add)),
             (Claude, editor, json!({"command": "create", "path": "b.txt", "file_text": "x\n"}), patch(add)),
         ] {
-            assert_eq!(mapped(style, tool, args.clone()), expected, "{tool} {args}");
+            assert_eq!(mapped(style, tool, &args), expected, "{tool} {args}");
         }
     }
 
@@ -353,7 +353,7 @@ mod tests {
             (Claude, editor, json!({"command": "undo_edit", "path": "a.txt"}), "not undo_edit"),
             (Claude, "bash", json!({"command": 7}), "invalid type"),
         ] {
-            let error = mapped(style, tool, args.clone()).unwrap_err();
+            let error = mapped(style, tool, &args).unwrap_err();
             assert!(error.contains(told), "{tool} {args}: {error}");
         }
     }

@@ -15,6 +15,19 @@ use crate::skills::{self, Change, Origin, Skill, git::Source};
 
 use super::{args::SkillsArgs, error::CliError, start::Start};
 
+/// What git needs to reach a repository as the person does.
+const PASSED: [&str; 9] = [
+    "PATH",
+    "SSH_AUTH_SOCK",
+    "GIT_SSH_COMMAND",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+];
+
 pub(super) fn run(start: &Start, command: &SkillsArgs) -> Result<(), CliError> {
     match command {
         SkillsArgs::List { json, all } => list(start, *json, *all),
@@ -146,7 +159,11 @@ fn git(start: &Start) -> Result<impl Fn(&Path, &[&str]) -> Command + use<>, CliE
     let git = Git::find(&start.workspace).ok_or_else(|| {
         CliError::failed("git is not there: skills are taken from repositories with it").hint("install git")
     })?;
-    Ok(move |folder: &Path, args: &[&str]| git.command(folder, args))
+    Ok(move |folder: &Path, args: &[&str]| {
+        let mut command = git.command(folder, args);
+        command.envs(PASSED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command
+    })
 }
 
 fn told(

@@ -93,7 +93,8 @@ pub(super) fn read(path: &Path, text: &str, origin: Origin) -> (Option<Skill>, V
         }
     };
     let line_of = |key: &str| {
-        let at = matter.lines().position(|line| line.starts_with(key) && line[key.len()..].starts_with(':'));
+        let at =
+            matter.lines().position(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')));
         at.map(|at| at + 2)
     };
     let Some(description) = front.description.and_then(Scalar::text) else {

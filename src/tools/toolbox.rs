@@ -22,6 +22,7 @@ impl Toolbox {
     /// A toolbox of these tools. Of two with one name, the first stays.
     #[must_use]
     pub fn new(tools: Vec<Arc<dyn Tool>>) -> Self {
+        use Offered::{AtOnce, Compacted, Goal};
         let mut by_name: HashMap<String, Arc<dyn Tool>> = HashMap::new();
         let mut specs = Vec::with_capacity(tools.len());
         for tool in tools {
@@ -35,7 +36,6 @@ impl Toolbox {
             let offered = specs.iter().filter(|(offered, _)| some.contains(offered));
             offered.map(|(_, spec)| spec.clone()).collect()
         };
-        use Offered::{AtOnce, Compacted, Goal};
         let specs =
             [&[AtOnce][..], &[AtOnce, Compacted], &[AtOnce, Goal], &[AtOnce, Compacted, Goal]].map(with);
         Self { tools: by_name, specs }

@@ -363,27 +363,3 @@ fn the_first_turn_that_was_paused_replays() {
     assert_eq!(of(15).redo().unwrap().to, state("5"));
     assert_eq!((session.undo.redo().unwrap().to, session.items.len()), (state("4"), 0));
 }
-
-#[test]
-fn the_first_goal_replays() {
-    assert_written_the_same("v1-goals.jsonl");
-    let (events, session) = read("v1-goals.jsonl");
-    assert!(events.iter().all(|event| !matches!(event.fact, Fact::Unknown(_))), "{events:?}");
-    let of = |end: usize| Session::replay(&events[..end]);
-    let begun = of(16);
-    assert_eq!((begun.verifying.running.as_deref(), begun.verifying.failed), (Some("make check"), 1));
-    let reached = of(38);
-    assert_eq!(
-        reached.out_of_budget().map(|(_, reason)| reason.as_str()),
-        Some("the model was asked 4 of 4 times")
-    );
-    assert!(!reached.idle());
-    assert!(of(39).out_of_budget().is_none() && of(39).next().is_some(), "it goes on with a larger one");
-    let goal = session.goal.as_ref().unwrap();
-    assert_eq!(
-        (goal.status, goal.turns, session.goal_tokens()),
-        (agent::protocol::GoalStatus::Paused, 2, 2540)
-    );
-    assert!(session.idle() && session.reconcile().is_empty());
-    assert!(session.spending.budget.hard && session.over_budget().is_none());
-}

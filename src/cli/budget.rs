@@ -83,7 +83,7 @@ impl Start {
                 model.model
             )));
         }
-        let unlimited = before.is_none() && Budget { hard: false, ..budget.clone() } == Budget::default();
+        let unlimited = before.is_none() && Budget { hard: false, ..budget } == Budget::default();
         let same = before == Some(&budget);
         Ok((!unlimited && !same).then_some(Fact::Budgeted { budget }))
     }

@@ -158,7 +158,9 @@ impl News {
         }
         // Nothing of these is known: else what became of it is told as a difference.
         places.retain(|place| !place.files.iter().any(|file| told.contains_key(file)));
-        for place in instructions::candidates(Some(root), &start.workspace, &[start.home.config.clone()]) {
+        for place in
+            instructions::candidates(Some(root), &start.workspace, std::slice::from_ref(&start.home.config))
+        {
             let stamps: Vec<Stamp> = place.files.iter().map(|file| Stamp::of(file)).collect();
             let before = self.chain.insert(place.dir.clone(), stamps.clone());
             // What was there at the first look is in the opening, or was left out of it with a word.

@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(keys(&path("projects./a")), ["trusted", "allow", "ask", "deny"]);
         assert_eq!(words(&path("sandbox")), ["read-only", "workspace-write", "danger-full-access"]);
         assert_eq!(words(&path("approval")), ["untrusted", "on-request", "never"]);
-        assert_eq!(words(&path("providers.x.wire")), ["responses", "chat", "anthropic", "replay"]);
+        assert_eq!(words(&path("providers.x.wire")), ["responses", "chat", "anthropic", "ollama", "replay"]);
         assert_eq!(words(&path("model")), [""; 0]);
         assert_eq!(keys(&path("nothing.here")), [""; 0]);
         assert_eq!(elsewhere("base_url").as_deref(), Some("providers.NAME.base_url"));

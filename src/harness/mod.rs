@@ -289,7 +289,11 @@ impl Harness {
             }
             Step::RunOut(limit) => {
                 let facts = self.session.run_out(limit, (self.clock)());
-                self.record(facts);
+                if self.session.spending.budget.hard {
+                    self.stop_turn(String::new(), facts);
+                } else {
+                    self.record(facts);
+                }
             }
             Step::Verify(command) => self.verify(command),
             Step::Settle(status, reason) => self.record(vec![Fact::GoalChanged { status, reason }]),

@@ -8,7 +8,7 @@ use super::*;
 use crate::protocol::{
     Approval, Args, Budget, CallId, Claim, Command, Compaction, CompactionMeans, CompactionReason, Context,
     Counts, Goal, GoalStatus, Grant, Intent, Limits, Moment, Part, Rejection, ResponseId, ResponseOutcome,
-    SandboxMode, SnapshotId, Snapshots, StepStatus, Time, Verdict,
+    SandboxMode, SnapshotId, Snapshots, StepStatus, Time, Verdict, Verify,
 };
 
 /// A whole world that follows the contract of the harness, with chance as its only input.
@@ -123,7 +123,10 @@ impl World {
                 self.streaming = Some(response);
                 self.record(vec![Fact::ResponseStarted { response }]);
             }
-            Step::RunOut(limit) => self.record(self.session.run_out(limit, Time::UNIX_EPOCH)),
+            Step::RunOut(limit) => {
+                self.record(self.session.run_out(limit, Time::UNIX_EPOCH));
+                self.forget();
+            }
             Step::Verify(command) => self.record(vec![Fact::VerifyStarted { command }]),
             Step::Settle(status, reason) => self.record(vec![Fact::GoalChanged { status, reason }]),
             Step::Pursue => {
@@ -183,6 +186,9 @@ impl World {
                     let exit = Some(i32::from(which % 3));
                     let finished = Fact::VerifyFinished { command, exit, duration_ms: 1, stopped: false };
                     self.record(vec![finished]);
+                } else {
+                    let verify = Verify { command: "make check".into(), tries: 1 + u32::from(which % 3) };
+                    self.command(Command::SetVerify { verify: (which % 4 > 0).then_some(verify) });
                 }
             }
             8 => self.rewind(which),
@@ -347,7 +353,7 @@ fn result(call: &CallId, text: &str) -> Fact {
 }
 
 fn goal(which: u8) -> Command {
-    let verify = which.is_multiple_of(5).then(|| "make check".to_owned());
+    let verify = which.is_multiple_of(2).then(|| "make check".to_owned());
     let (tokens, seconds) = (Some(u64::from(which) * 7), which.is_multiple_of(7).then_some(5));
     Command::SetGoal { goal: Goal { text: "all is well".into(), tokens, seconds, verify } }
 }

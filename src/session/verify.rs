@@ -69,7 +69,7 @@ impl Session {
                 turn.due = true;
             }
             _ if self.verifying.wanted.as_ref().is_some_and(|verify| failed < verify.tries) => {
-                turn.due = true
+                turn.due = true;
             }
             _ => {
                 let times = if failed == 1 { "once".to_owned() } else { format!("{failed} times") };

@@ -141,7 +141,7 @@ pub(super) fn read(path: &Path, text: &str, origin: Origin) -> (Option<Skill>, V
     let skill = Skill {
         name,
         description,
-        folder: folder.clone(),
+        folder,
         origin,
         version: None,
         allowed,

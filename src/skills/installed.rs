@@ -53,6 +53,9 @@ pub struct Version {
     pub folder: String,
 }
 
+/// A skill that could not be fetched, and why.
+pub type Failure = (String, String);
+
 /// What became of a skill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -151,11 +154,7 @@ impl Installed {
     ///
     /// # Errors
     /// With a sentence for the person, when there is no such skill.
-    pub fn update(
-        &self,
-        names: &[String],
-        ask: Ask<'_>,
-    ) -> Result<(Vec<Change>, Vec<(String, String)>), String> {
+    pub fn update(&self, names: &[String], ask: Ask<'_>) -> Result<(Vec<Change>, Vec<Failure>), String> {
         let known = self.index().map_err(|error| self.unread(&error))?;
         if let Some(name) = names.iter().find(|name| !known.skills.contains_key(*name)) {
             return Err(format!("no skill `{name}` is installed"));
@@ -453,13 +452,15 @@ mod tests {
         assert_eq!(fs::read_to_string(run).unwrap(), "#!/bin/sh\necho it runs\n");
 
         // A commit that no name leads to any more, by its beginning.
-        assert!(installed.choose("pdf", "nope").unwrap_err().contains(&second[..12]));
-        assert_eq!(installed.choose("pdf", &first[..8]).unwrap(), first);
+        let short = |commit: &str| commit.chars().take(LETTERS).collect::<String>();
+        let beginning: String = first.chars().take(10).collect();
+        assert!(installed.choose("pdf", "nope").unwrap_err().contains(&short(&second)));
+        assert_eq!(installed.choose("pdf", &beginning).unwrap(), first);
         assert_eq!(installed.all().0[0].description, "one");
-        assert_eq!(installed.remove("pdf", Some(&first[..12])).unwrap(), 1);
-        assert_eq!(versions(&installed), [("pdf".to_owned(), second.clone(), true)]);
-        let (changes, _) = installed.add(&repository.source(&format!("@{}", &first[..10])), &git).unwrap();
-        assert_eq!(changes[0].version, first[..12]);
+        assert_eq!(installed.remove("pdf", Some(&short(&first))).unwrap(), 1);
+        assert_eq!(versions(&installed), [("pdf".to_owned(), second, true)]);
+        let (changes, _) = installed.add(&repository.source(&format!("@{beginning}")), &git).unwrap();
+        assert_eq!(changes[0].version, short(&first));
         assert_eq!(installed.remove("pdf", None).unwrap(), 2);
         assert!(versions(&installed).is_empty() && !root.path().join("skills/pdf").exists());
         assert!(installed.remove("pdf", None).unwrap_err().contains("no skill `pdf`"));

@@ -1,6 +1,9 @@
 //! The tools of a session, by name.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use crate::protocol::{ToolSpec, ToolStyle};
 
@@ -35,9 +38,9 @@ impl Toolbox {
         let mut order = Vec::with_capacity(tools.len());
         for tool in tools {
             let spec = tool.spec();
-            if !by_name.contains_key(&spec.name) {
-                order.push((tool.offered(), spec.clone()));
-                by_name.insert(spec.name, tool);
+            if let Entry::Vacant(free) = by_name.entry(spec.name.clone()) {
+                order.push((tool.offered(), spec));
+                free.insert(tool);
             }
         }
         Self { tools: by_name, usual: specs(&order), order, styles: HashMap::new() }

@@ -80,7 +80,7 @@ fn parse(text: &str) -> Result<Goal, String> {
     // An option is a word of its own.
     let mut places: Vec<(usize, &str)> = OPTIONS
         .iter()
-        .flat_map(|option| text.match_indices(option).map(|(at, found)| (at, found)))
+        .flat_map(|option| text.match_indices(option))
         .filter(|(at, option)| {
             let before = text
                 .get(..*at)

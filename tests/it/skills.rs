@@ -218,7 +218,7 @@ async fn skills_come_from_git_in_versions_and_each_can_be_called_for() {
     assert_ne!(all[0].1, first);
     assert_eq!(all[1], ("pdf".to_owned(), first.clone(), json!(true)));
     assert!(world.agent(["skills", "show", "pdf"]).await.expect(0).stdout.contains("the second way"));
-    let old = format!("pdf@{}", &first[..8]);
+    let old = format!("pdf@{}", first.chars().take(8).collect::<String>());
     assert!(world.agent(["skills", "show", &old]).await.expect(0).stdout.contains("the first way"));
     world.agent(["skills", "use", &old]).await.expect(0);
     assert_eq!(

@@ -98,7 +98,7 @@ fn a_document_in_the_place_of_lines_and_odd_ends() {
         (vec![json!({"error": "llama runner has ended"})], Kind::Server),
         (vec![said.clone(), json!({"error": "prompt is too long"})], Kind::ContextWindow),
         (vec![json!({"message": {"tool_calls": [{"function": {"name": ""}}]}}), end("stop")], Kind::Garbage),
-        (vec![json!({"message": {"tool_calls": 7}}), said.clone(), end("stop")], Kind::Garbage),
+        (vec![json!({"message": {"tool_calls": 7}}), said, end("stop")], Kind::Garbage),
     ] {
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let (_, error) = answers::read(text.as_bytes(), decoder());
@@ -132,7 +132,7 @@ fn a_conversation_is_sent_as_the_api_wants_it_with_the_window_and_only_grows() {
 
 #[tokio::test]
 async fn what_the_server_refuses_is_told_in_its_words() {
-    let refusal = |status: u16, text: &str| Step::status(status).body(&json!({ "error": text }).to_string());
+    let refusal = |status: u16, text: &str| Step::status(status).body(json!({ "error": text }).to_string());
     for (step, kind) in [
         (refusal(404, "model 'nope' not found"), Kind::Request),
         (refusal(400, "\"m\" does not support tools"), Kind::Request),

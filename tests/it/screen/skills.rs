@@ -32,7 +32,7 @@ fn a_skill_is_offered_by_its_letters_listed_and_taken_up() {
 
     screen.say("/skills");
     screen.shows("$make-tea  Makes tea. Use at four. (user)");
-    screen.shows("broken/SKILL.md:1: it does not begin with front matter");
+    screen.shows("broken/SKILL.md:1: it does not begin");
     screen.press("tea\r");
     screen.shows("› $make-tea");
     screen.press("now\r");

@@ -157,12 +157,13 @@ pub fn gave(mut child: Child) -> Gave {
 
 /// Waits until `fact` holds; false when it has not for long.
 pub fn becomes_true(fact: impl Fn() -> bool) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while Instant::now() < deadline {
         if fact() {
             return true;
         }
-        std::thread::yield_now();
+        // A look may cost a walk over /proc, and what is looked for wants the processor as well.
+        std::thread::sleep(Duration::from_millis(2));
     }
     false
 }

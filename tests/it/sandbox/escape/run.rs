@@ -128,7 +128,8 @@ fn end(field: &Field, child: &Child, signal: &str, contained: bool) {
             .iter()
             .all(|ready| file(ready).exists() || (contained && !running(ready.var("MARK")).is_empty()))
     };
-    assert!(becomes_true(up), "the attack did not start");
+    let names = || field.attacks.iter().map(|ready| ready.attack.name.as_str()).collect::<Vec<_>>();
+    assert!(becomes_true(up), "{:?} did not start", names());
     let signal = match signal {
         "TERM" => Signal::TERM,
         "INT" => Signal::INT,

@@ -188,7 +188,7 @@ impl World {
                     self.record(vec![finished]);
                 } else {
                     let verify = Verify { command: "make check".into(), tries: 1 + u32::from(which % 3) };
-                    self.command(Command::SetVerify { verify: (which % 4 > 0).then_some(verify) });
+                    self.command(Command::SetVerify { verify: (!which.is_multiple_of(4)).then_some(verify) });
                 }
             }
             8 => self.rewind(which),

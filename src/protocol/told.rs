@@ -53,7 +53,10 @@ impl Budget {
         let mut words = Vec::new();
         words.extend(self.max_usd.map(|usd| usd.to_string()));
         words.extend(self.max_tokens.map(|tokens| format!("{tokens} tokens")));
-        words.extend(self.max_turns.map(|turns| format!("{turns} requests to the model")));
+        words.extend(self.max_turns.map(|turns| match turns {
+            1 => "1 request to the model".to_owned(),
+            turns => format!("{turns} requests to the model"),
+        }));
         words.extend(self.deadline.map(|deadline| {
             let local = deadline.to_zoned(jiff::tz::TimeZone::system());
             format!("until {}", local.strftime("%Y-%m-%d %H:%M:%S"))

@@ -190,6 +190,7 @@ impl App {
         for event in history {
             self.event(event, now_ms);
         }
+        self.transcript.pass_over_old();
     }
 
     pub(super) fn update(&mut self, input: Input, now_ms: u64) -> Vec<Action> {

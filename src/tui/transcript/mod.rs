@@ -60,6 +60,8 @@ pub struct Transcript {
     cells: Vec<Cell>,
     /// Cells before this one stand in the scrollback, all of them.
     printed: usize,
+    /// Cells that lie so far back that they are not printed, and that nobody was told of yet.
+    passed_over: usize,
     /// Whether anything stands there: cells are set off by an empty row.
     any: bool,
     /// Calls without a result, by the place of their cell.
@@ -83,6 +85,10 @@ pub struct Transcript {
     /// What the person says stands on the terminal already.
     echoed: bool,
 }
+
+/// Cells of what was before that are printed: more than anybody scrolls through. A terminal takes seconds for all of
+/// what days have left.
+const PRINTED: usize = 2_000;
 
 /// What is told while a state of the files is being kept.
 const KEEPING: &str = "Keeping the files as they are now, for /undo";
@@ -303,9 +309,26 @@ impl Transcript {
         self.notice(Notice::Said(lines));
     }
 
+    /// Has only the end of what was told so far printed. All of it stays in the view of the whole conversation.
+    pub fn pass_over_old(&mut self) {
+        let most = self.cells.len().saturating_sub(PRINTED);
+        let old = self.cells.iter().take(most).skip(self.printed).take_while(|cell| cell.finished()).count();
+        self.printed += old;
+        self.passed_over += old;
+    }
+
     /// The rows to print into the scrollback now. Each is handed out once.
     pub fn take_finished(&mut self, width: u16, theme: &Theme) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::new();
+        let passed_over = std::mem::take(&mut self.passed_over);
+        if passed_over > 0 {
+            let view = View { width, theme, workspace: &self.workspace, links: self.links };
+            let text = format!(
+                "{passed_over} earlier parts are not printed again: the view of the whole conversation has them"
+            );
+            let told = Cell::Notice(Notice::Said(vec![text])).take(&view);
+            set_off(told, &mut self.any, &mut rows);
+        }
         while self.printed < self.cells.len() {
             let view = View { width, theme, workspace: &self.workspace, links: self.links };
             let (cell, next) = match explored::group(&self.cells, self.printed) {

@@ -141,6 +141,26 @@ fn printed(story: impl Fn(&mut Told)) -> [String; 2] {
 }
 
 #[test]
+fn of_very_much_only_the_end_is_printed_again_and_the_whole_stays() {
+    let mut told = Told::new(80);
+    let all = PRINTED + 500;
+    for n in 0..all {
+        told.user(&format!("message {n}."));
+    }
+    told.transcript.pass_over_old();
+    let printed = told.take();
+    assert!(printed.starts_with("  500 earlier parts are not printed again"), "{}", &printed[..200]);
+    let has = |text: &str, n: usize| text.contains(&format!("› message {n}."));
+    assert!(!has(&printed, 499) && has(&printed, 500) && has(&printed, all - 1));
+    assert!(has(&told.full(), 0) && told.take().is_empty());
+    // What is little is printed whole.
+    let mut told = Told::new(80);
+    told.user("message 0.");
+    told.transcript.pass_over_old();
+    assert_eq!(told.take(), "› message 0.");
+}
+
+#[test]
 fn a_turn_from_question_to_answer() {
     let [wide, narrow] = printed(|told| {
         told.begin();

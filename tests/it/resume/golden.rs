@@ -15,7 +15,7 @@ use std::{
 };
 
 use agent::{
-    protocol::{Content, Event, Fact, Item, SandboxMode, Shown, Time},
+    protocol::{Content, Event, Fact, GoalStatus, Item, SandboxMode, Shown, Time},
     session::Session,
     store::{Log, read_events},
 };
@@ -308,6 +308,27 @@ fn the_first_fork_that_went_back_replays() {
     outcome: None
     usage: Usage { input: 30, cached: 0, output: 5, reasoning: 0, cost: None }
     "#);
+}
+
+#[test]
+fn a_session_with_budgets_a_command_that_has_to_pass_and_a_goal_replays() {
+    assert_written_the_same("v1-goals.jsonl");
+    let (events, session) = read("v1-goals.jsonl");
+    assert!(session.idle() && session.reconcile().is_empty());
+    let goal = session.goal.as_ref().unwrap();
+    assert_eq!((goal.goal.text.as_str(), goal.status, goal.turns), ("all tests pass", GoalStatus::Paused, 2));
+    assert_eq!(goal.goal.verify.as_deref(), Some("make check"));
+    let budget = &session.spending.budget;
+    assert_eq!((budget.max_turns, budget.max_tokens, budget.hard), (Some(8), Some(90_000), true));
+    // Just after the command failed, and just after the budget was reached.
+    let after = |is: fn(&Fact) -> bool| {
+        let at = events.iter().position(|event| is(&event.fact)).unwrap();
+        Session::replay(&events[..=at])
+    };
+    let refuted = after(|fact| matches!(fact, Fact::VerifyFinished { exit: Some(2), .. }));
+    assert_eq!((refuted.verifying.failed, refuted.turn.is_some()), (1, true));
+    let paused = after(|fact| matches!(fact, Fact::BudgetReached { .. }));
+    assert!(paused.out_of_budget().is_some() && paused.next().is_none());
 }
 
 #[test]

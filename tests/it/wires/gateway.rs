@@ -25,7 +25,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway whose models `chat` and `messages` are those of this server, reached in these languages.
+    /// A gateway whose model is that of this server, reached in the language of Messages.
     fn start(world: &World) -> Option<Self> {
         let program = std::env::var_os(PROGRAM).unwrap_or_else(|| "litellm".into());
         // Free when it was asked for; a gateway that can't have it ends, and the test fails with its words.
@@ -35,8 +35,6 @@ impl Gateway {
             "model_list": [
                 {"model_name": "messages", "litellm_params": {
                     "model": "anthropic/m", "api_base": format!("http://{host}"), "api_key": "sk-upstream"}},
-                {"model_name": "chat", "litellm_params": {
-                    "model": "openai/m", "api_base": format!("http://{host}/v1"), "api_key": "sk-upstream"}},
             ],
             "litellm_settings": {"num_retries": 0, "telemetry": false, "drop_params": true},
             "router_settings": {"num_retries": 0, "disable_cooldowns": true},
@@ -111,60 +109,50 @@ fn answer(request: &crate::support::mock::Request) -> Step {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_real_program_works_through_a_gateway_that_others_wrote() {
-    // Which language the program speaks, and which one the gateway has to find on the other side.
-    let ways = [("chat", "messages"), ("anthropic", "chat")];
+    // The program speaks Chat Completions, and the gateway another language on its other side.
+    let model = "messages";
     let world = World::new((0..60).map(|_| Step::reply(answer))).await;
     let Some(gateway) = Gateway::start(&world) else {
         return skip("a gateway that others wrote: pip install -r tests/data/gateway.txt");
     };
     let config = std::fs::read_to_string(world.config_file()).unwrap();
-    for (wire, model) in ways {
-        let address = format!("base_url = 'http://127.0.0.1:{}/v1'", gateway.port);
-        let changed = config
-            .replace(&format!("base_url = '{}'", world.mock.base_url()), &address)
-            .replace("wire = 'responses'", &format!("wire = '{wire}'"))
-            .replace("model = 'mock/m'", &format!("model = 'mock/{model}'"))
-            .replace(
-                "[models.m]\nwindow = 200000\neffort = 'medium'",
-                &format!("[models.{model}]\nwindow = 200000"),
-            );
-        assert!(changed.contains(&address) && changed.contains(&format!("[models.{model}]")), "{changed}");
-        std::fs::write(world.config_file(), changed).unwrap();
-        for file in ["one.txt", "two.txt"] {
-            let _ = std::fs::remove_file(world.workspace.join(file));
-        }
-        let run = world.exec(&["--json", "--deltas", "do it"]).await.expect(0);
-        assert_eq!(
-            (world.read("one.txt"), world.read("two.txt")),
-            ("one\n".into(), "two\n".into()),
-            "{wire}: {run:#?}"
+    let address = format!("base_url = 'http://127.0.0.1:{}/v1'", gateway.port);
+    let changed = config
+        .replace(&format!("base_url = '{}'", world.mock.base_url()), &address)
+        .replace("wire = 'responses'", "wire = 'chat'")
+        .replace("model = 'mock/m'", &format!("model = 'mock/{model}'"))
+        .replace(
+            "[models.m]\nwindow = 200000\neffort = 'medium'",
+            &format!("[models.{model}]\nwindow = 200000"),
         );
-        assert_eq!(
-            texts(&run, "assistant"),
-            ["I look around.".to_owned(), "Both files are there. ".repeat(200)],
-            "{wire}: {run:#?}"
-        );
-        let results = run.of("item_added").into_iter().filter(|fact| fact["item"]["type"] == "tool_result");
-        let outputs: Vec<String> = results.map(|fact| fact["item"]["content"].to_string()).collect();
-        assert_eq!(outputs.len(), 3, "{wire}");
-        for expected in ["aardvark", "one", "badger"] {
-            // Calls of one answer may end in any order.
-            assert!(outputs.iter().any(|text| text.contains(expected)), "{wire} {expected}: {outputs:#?}");
-        }
-        let deltas = run.facts().into_iter().filter(|line| line["delta"]["type"] == "text");
-        assert!(deltas.count() > 2, "{wire}: it was streamed");
-        let usage: Vec<Value> =
-            run.of("response_finished").iter().map(|fact| fact["usage"]["output"].clone()).collect();
-        assert_eq!(usage, [json!(10), json!(20), json!(30)], "{wire}");
-        // What the mock got is its own language, with each call paired with its result.
-        let requests = world.mock.requests();
-        let last = requests.iter().rfind(|request| request.body.to_string().contains("badger")).unwrap();
-        let translated = last.path.contains("/messages") == (model == "messages");
-        assert!(translated, "{wire}: the gateway asked {}", last.path);
-        let sent = last.body.to_string();
-        assert!(sent.contains("aardvark") && sent.contains("badger"), "{wire}: {sent}");
-
-        let run = world.exec(&["--json", "refuse this"]).await.expect(1);
-        assert!(run.outcome().to_string().contains("the mock refuses"), "{wire}: {run:#?}");
+    assert!(changed.contains(&address) && changed.contains(&format!("[models.{model}]")), "{changed}");
+    std::fs::write(world.config_file(), changed).unwrap();
+    let run = world.exec(&["--json", "--deltas", "do it"]).await.expect(0);
+    assert_eq!((world.read("one.txt"), world.read("two.txt")), ("one\n".into(), "two\n".into()), "{run:#?}");
+    assert_eq!(
+        texts(&run, "assistant"),
+        ["I look around.".to_owned(), "Both files are there. ".repeat(200)],
+        "{run:#?}"
+    );
+    let results = run.of("item_added").into_iter().filter(|fact| fact["item"]["type"] == "tool_result");
+    let outputs: Vec<String> = results.map(|fact| fact["item"]["content"].to_string()).collect();
+    assert_eq!(outputs.len(), 3);
+    for expected in ["aardvark", "one", "badger"] {
+        // Calls of one answer may end in any order.
+        assert!(outputs.iter().any(|text| text.contains(expected)), "{expected}: {outputs:#?}");
     }
+    let deltas = run.facts().into_iter().filter(|line| line["delta"]["type"] == "text");
+    assert!(deltas.count() > 2, "it was streamed");
+    let usage: Vec<Value> =
+        run.of("response_finished").iter().map(|fact| fact["usage"]["output"].clone()).collect();
+    assert_eq!(usage, [json!(10), json!(20), json!(30)]);
+    // What the mock got is its own language, with each call paired with its result.
+    let requests = world.mock.requests();
+    let last = requests.iter().rfind(|request| request.body.to_string().contains("badger")).unwrap();
+    assert!(last.path.contains("/messages"), "the gateway asked {}", last.path);
+    let sent = last.body.to_string();
+    assert!(sent.contains("aardvark") && sent.contains("badger"), "{sent}");
+
+    let run = world.exec(&["--json", "refuse this"]).await.expect(1);
+    assert!(run.outcome().to_string().contains("the mock refuses"), "{run:#?}");
 }

@@ -92,7 +92,7 @@ const AT_ONCE: usize = 3;
 
 #[cfg(target_os = "linux")]
 #[test]
-fn ordinary_development_works_in_a_container() {
+fn ordinary_development_works_when_contained() {
     use std::sync::Mutex;
 
     let Some(image) = crate::docker::world::image_with(PROGRAMS) else { return };

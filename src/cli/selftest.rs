@@ -30,6 +30,8 @@ use super::start::Start;
 
 /// How long one attempt may take, and what was left behind may live.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How long a signal may be on its way, on a busy machine.
+const ARRIVES: Duration = Duration::from_millis(300);
 
 /// What became of a promise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -280,7 +282,8 @@ impl Trial<'_> {
     async fn processes(&self, witness: &mut Child) -> io::Result<Tried> {
         let pid = witness.id().map(|pid| pid.to_string()).unwrap_or_default();
         self.attempt("kill", pid).await?;
-        let gone = witness.try_wait()?.is_some();
+        // A signal that was sent is not yet one that has arrived.
+        let gone = timeout(ARRIVES, witness.wait()).await.is_ok();
         let ended: &[&str] = if gone { &["a process of yours was ended"] } else { &[] };
         Ok(judged("reaches no other process", ended, "a signal to a process of yours"))
     }

@@ -54,7 +54,11 @@ fn a_command_of_the_person_an_editor_and_a_file_help_to_say_it() {
     assert_eq!(said(&runtime.block_on(mock.request(2)).body).last().unwrap(), "one\ntwo");
 
     screen.press("read @mainr");
-    screen.shows("src/main.rs");
+    // The list of all letters, and not that of the first ones.
+    screen.until("the file alone", |screen| {
+        let shown = screen.terminal.screen().contents();
+        shown.contains("src/main.rs") && !shown.contains("src/mail.rs")
+    });
     screen.press("\t");
     screen.shows("› read src/main.rs");
     screen.press("\r");

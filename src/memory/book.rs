@@ -9,6 +9,8 @@ use super::{
     note::{Note, Origin},
 };
 
+/// The first line begins so.
+const TITLE: &str = "# Memory of ";
 /// Stands at the top of every file, for whoever opens it.
 const HEAD: &str = "Notes that agent has made of earlier sessions. Edit them as you like: what you change or add is kept as you wrote \
                     it, what you delete does not come back.";
@@ -58,11 +60,12 @@ impl Book {
             }
             if fenced {
                 book.push(Entry::Free(line.to_owned()));
-            } else if let Some(name) = line.strip_prefix("## ") {
-                book.topics.push(Topic { name: name.trim().to_owned(), entries: Vec::new() });
+            } else if let Some(name) = line.strip_prefix("## ").map(str::trim).filter(|name| !name.is_empty())
+            {
+                book.topics.push(Topic { name: name.to_owned(), entries: Vec::new() });
             } else if is_item(line) {
                 open = Some(line.get(2..).unwrap_or_default().trim().to_owned());
-            } else if !(line == HEAD || number == 0 && line.starts_with("# ")) {
+            } else if !(line == HEAD || number == 0 && line.starts_with(TITLE)) {
                 book.push(Entry::Free(line.trim_end().to_owned()));
             }
         }
@@ -101,7 +104,7 @@ impl Book {
     /// The file.
     #[must_use]
     pub fn text(&self, title: &str) -> String {
-        let mut text = format!("# Memory of {}\n\n{HEAD}\n", title.replace('\n', " "));
+        let mut text = format!("{TITLE}{}\n\n{HEAD}\n", title.replace('\n', " "));
         for topic in &self.topics {
             // Writing to a string can't fail.
             if topic.name.is_empty() {

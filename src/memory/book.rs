@@ -192,7 +192,7 @@ impl Topic {
 }
 
 fn is_item(line: &str) -> bool {
-    line.starts_with("- ") || line.starts_with("* ")
+    ["- ", "* "].iter().any(|mark| line.starts_with(mark) || line == mark.trim_end())
 }
 
 #[cfg(test)]

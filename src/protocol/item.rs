@@ -82,6 +82,22 @@ pub enum Context {
     Unknown,
 }
 
+impl Context {
+    /// Whether it is the program that speaks. Everything else stands there as if the person had said it.
+    #[must_use]
+    pub fn is_programs(self) -> bool {
+        match self {
+            Self::System | Self::Permissions | Self::Notice | Self::State | Self::Skills => true,
+            Self::Instructions
+            | Self::Environment
+            | Self::Memory
+            | Self::Summary
+            | Self::Skill
+            | Self::Unknown => false,
+        }
+    }
+}
+
 /// A part of a message or of a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

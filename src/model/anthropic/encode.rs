@@ -243,16 +243,9 @@ impl Write for Messages {
             {
                 self.system.push(text.clone());
             }
-            Item::Context {
-                context:
-                    Context::Instructions
-                    | Context::Environment
-                    | Context::Memory
-                    | Context::Summary
-                    | Context::Skill
-                    | Context::Unknown,
-                text,
-            } => self.user(Blocks::text(text), out),
+            Item::Context { context, text } if !context.is_programs() => {
+                self.user(Blocks::text(text), out);
+            }
             Item::Context { text, .. } => self.user(Blocks::text(&note(text)), out),
             Item::User { content, .. } => {
                 self.unthought = false;

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::{
-    Chunk, ModelError, ModelErrorKind as Kind,
+    Chunk, ModelError,
     fault::{self, Broken, Words},
     sse::Event,
     stream::{Decode, Flow},
@@ -274,9 +274,8 @@ impl Decoder {
             Some(reason) => fault::printable(reason),
             None => "the provider gives no reason".to_owned(),
         };
-        let what = format!("the answer of {} is incomplete: {why}", self.host);
         let usage = response.usage();
-        Err(ModelError { usage, ..ModelError::new(Kind::Incomplete, what) })
+        Err(ModelError { usage, ..fault::incomplete(&self.host, &why) })
     }
 
     fn failed(&self, response: &Response<'_>) -> ModelError {
@@ -321,7 +320,7 @@ impl Decoder {
     }
 
     fn garbage(&self, what: &str) -> ModelError {
-        ModelError::new(Kind::Garbage, format!("{} sent {what}", self.host))
+        fault::garbage(&self.host, what)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::model::{
     grown::{Grown, Offered, Write},
     is_foreign,
 };
-use crate::protocol::{Args, CallId, Content, Context, Effort, Item, ToolForm, ToolSpec, Verbosity};
+use crate::protocol::{Args, CallId, Content, Effort, Item, ToolForm, ToolSpec, Verbosity};
 
 /// Builds requests, and keeps what it has encoded for the next one.
 pub struct Encoder {
@@ -197,19 +197,7 @@ impl State {
     fn write(&mut self, item: &Item, blobs: &dyn ReadBlob, out: &mut Vec<u8>) {
         match item {
             Item::Context { context, text } => {
-                let role = match context {
-                    Context::System
-                    | Context::Permissions
-                    | Context::Notice
-                    | Context::State
-                    | Context::Skills => "developer",
-                    Context::Instructions
-                    | Context::Environment
-                    | Context::Memory
-                    | Context::Summary
-                    | Context::Skill
-                    | Context::Unknown => "user",
-                };
+                let role = if context.is_programs() { "developer" } else { "user" };
                 let content = vec![Part::InputText { text: text.into() }];
                 write(&Input::Message { id: None, role, content }, out);
             }

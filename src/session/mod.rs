@@ -431,9 +431,11 @@ impl Session {
                 }
             }
             Item::Context { .. } if self.answering() => self.held.push(Arc::clone(item)),
-            Item::Context { .. } | Item::Assistant { .. } | Item::Reasoning { .. } | Item::Unknown(_) => {
-                self.push(item);
-            }
+            Item::Context { .. }
+            | Item::Assistant { .. }
+            | Item::Reasoning { .. }
+            | Item::Sealed { .. }
+            | Item::Unknown(_) => self.push(item),
         }
     }
 

@@ -96,6 +96,8 @@ pub fn estimate(item: &Item, per_kb: u64) -> u64 {
         Item::ToolCall { tool, args: Args::Json(args) | Args::Text(args), .. } => {
             tokens(tool.len() + args.len(), per_kb)
         }
+        // Sealed as well; or what others are told.
+        Item::Sealed { item, instead, .. } => tokens(written(item) / 4 * 3, TOKENS_PER_KB).max(text(instead)),
         Item::Unknown(value) => tokens(written(value), per_kb),
     }
 }
@@ -254,6 +256,7 @@ impl Kind {
                 | Context::Notice
                 | Context::Unknown => Self::Program,
             },
+            Item::Sealed { .. } => Self::Summary,
             Item::User { .. } => Self::User,
             Item::Assistant { .. } | Item::Reasoning { .. } | Item::Unknown(_) => Self::Model,
             Item::ToolCall { .. } => Self::Calls,

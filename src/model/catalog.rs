@@ -109,7 +109,8 @@ pub struct ModelSettings {
     /// What of the window is left free for the answer, in tokens; an eighth of it, at most 32,000, if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserve: Option<u64>,
-    /// Tokens that 1000 bytes of text come to, until the provider has counted; 250 if not said.
+    /// Tokens that 1000 bytes of plain words come to, until the provider has counted; 250 if not said. What else there
+    /// is in a text is reckoned by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 50, max = 2000))]
     pub tokens_per_kb: Option<u64>,
@@ -639,7 +640,7 @@ mod tests {
     #[test]
     fn a_known_model_comes_with_its_limits() {
         let resolved = resolve(&Catalog::builtin(), "openai/gpt-5.5").unwrap();
-        assert_eq!(resolved.limits, Limits { tokens_per_kb: 300, ..Limits::new(258_400, 10_000) });
+        assert_eq!(resolved.limits, Limits { tokens_per_kb: 230, ..Limits::new(258_400, 10_000) });
         assert_eq!((resolved.effort, resolved.verbosity), (Some(Effort::Medium), Some(Verbosity::Low)));
         assert_eq!(resolved.provider.env_key.as_deref(), Some("OPENAI_API_KEY"));
         assert_eq!(resolved.notes, Vec::<String>::new());

@@ -31,7 +31,7 @@ use super::{
     http::Form,
     ollama,
     record::Line,
-    responses::decode::Decoder,
+    responses::{self, decode::Decoder},
     stream::{self, Decode},
 };
 use crate::protocol::{Event, Fact, Item, Usage};
@@ -122,6 +122,8 @@ struct Script {
     calls: HashSet<String>,
     /// The languages of the requests of a recording, and what has come of an answer that is not finished yet.
     wires: HashMap<u64, (String, Wire)>,
+    /// Requests whose answers are none to the conversation.
+    aside: HashSet<u64>,
     chunks: Vec<Chunk>,
 }
 
@@ -203,6 +205,11 @@ impl Script {
     fn exchange(&mut self, line: Line) -> Result<(), String> {
         match line {
             Line::Recording { .. } => {}
+            // It is no answer; the conversation is made smaller without it.
+            Line::Request { request, path, .. } if path == responses::compact::PATH => {
+                self.aside.insert(request);
+            }
+            Line::Response { response, .. } if self.aside.remove(&response) => {}
             Line::Request { request, provider, wire, .. } => {
                 self.wires.insert(request, (provider, wire));
             }

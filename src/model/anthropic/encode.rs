@@ -279,6 +279,7 @@ impl Write for Messages {
                 let content = list.as_deref().and_then(|list| serde_json::from_slice(list).ok());
                 self.answer(&Block::ToolResult { tool_use_id: id(call), content, is_error: false }, out);
             }
+            Item::Sealed { instead, .. } => self.user(Blocks::text(instead), out),
             // A summary of another wire is for people; and items of another wire are its own.
             Item::Reasoning { encrypted: None, .. } | Item::Unknown(_) => {}
         }

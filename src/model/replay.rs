@@ -379,6 +379,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_provider_has_made_smaller_is_no_answer_of_a_recording() {
+        let exchange = |number: u64, path: &str, output: Value| {
+            let request =
+                json!({"request": number, "provider": "p", "wire": "responses", "path": path, "body": {}});
+            let body = json!({"status": "completed", "output": output}).to_string();
+            let response = json!({"response": number, "status": 200, "form": "json", "body": body});
+            format!("{request}\n{response}\n")
+        };
+        let says =
+            |text: &str| json!({"type": "message", "content": [{"type": "output_text", "text": text}]});
+        let sealed = json!({"type": "compaction", "encrypted_content": "x"});
+        let text = exchange(1, "responses", json!([says("one")]))
+            + &exchange(2, "responses/compact", json!([says("of the person"), sealed]))
+            + &exchange(3, "responses", json!([says("two")]));
+        let replay = Replay::parse("recording", &text).unwrap();
+        let said: Vec<&Item> = replay.answers.iter().flat_map(|answer| &answer.items).collect();
+        let assistant = |text: &str| Item::Assistant { id: None, text: text.to_owned(), partial: false };
+        assert_eq!(said, [&assistant("one"), &assistant("two")]);
+    }
+
+    #[test]
     fn a_script_is_followed_from_answer_to_answer_and_ends_with_an_error() {
         let replay = Replay::parse("script", SCRIPT).unwrap();
         let mut conversation = vec![Item::user("go")];

@@ -122,9 +122,7 @@ pub fn estimate(item: &Item, per_kb: u64) -> u64 {
             tokens(weight(tool) + weight(args), per_kb)
         }
         // Sealed as well; or what others are told.
-        Item::Sealed { item, instead, .. } => {
-            tokens(item.to_string().len() / 4 * 3, TOKENS_PER_KB).max(text(instead))
-        }
+        Item::Sealed { item, instead, .. } => tokens(sealed(item) / 4 * 3, TOKENS_PER_KB).max(text(instead)),
         Item::Unknown(value) => tokens(written(value), per_kb),
     }
 }
@@ -137,6 +135,11 @@ fn part(content: &Content, per_kb: u64) -> u64 {
         }
         Content::Unknown(value) => tokens(written(value), per_kb),
     }
+}
+
+/// The bytes that a provider has sealed.
+fn sealed(item: &serde_json::Value) -> usize {
+    item.get("encrypted_content").and_then(serde_json::Value::as_str).map_or(0, str::len)
 }
 
 /// What a value weighs, as it is written.
@@ -470,8 +473,8 @@ mod tests {
             // First a few words, by which what stands beside the conversation is known.
             told(&mut session, Fact::item(Item::user("go on")));
             let beside = 3_000;
-            told(&mut session, counts(beside + session.estimated));
             let mut real = beside + session.estimated;
+            told(&mut session, counts(real));
             for _ in 0..3 {
                 told(&mut session, Fact::item(Item::user(text.clone())));
                 real += count + ITEM;

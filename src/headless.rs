@@ -241,7 +241,7 @@ impl<D: Write, N: Write> Headless<D, N> {
             Item::Context { context: Context::Notice, text } => {
                 self.note(&format!("· {}", text.replace('\n', "\n  ")))
             }
-            Item::Context { .. } | Item::ToolCall { .. } | Item::Unknown(_) => Ok(()),
+            Item::Context { .. } | Item::ToolCall { .. } | Item::Sealed { .. } | Item::Unknown(_) => Ok(()),
         }
     }
 }

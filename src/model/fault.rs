@@ -8,7 +8,7 @@ use reqwest::{StatusCode, header::HeaderMap};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ModelError, ModelErrorKind as Kind, Retry};
+use super::{ModelError, ModelErrorKind as Kind, Retry, stream::Flow};
 
 /// The most of a server's words that is shown.
 const SHOWN: usize = 2048;
@@ -193,6 +193,26 @@ impl Broken {
         self.count >= Self::LIMIT
     }
 
+    /// Takes one in from a host whose events hold what nothing says once more.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn pass(&mut self, host: &str, data: &str) -> Result<Flow, ModelError> {
+        if self.add(data) { Err(self.lost(host)) } else { Ok(Flow::More) }
+    }
+
+    /// Events could not be read, and what they held is missing.
+    #[must_use]
+    pub fn lost(&self, host: &str) -> ModelError {
+        garbage(host, &format!("what can't be read: {}", self.first))
+    }
+
+    /// How an answer ended that has no end.
+    #[must_use]
+    pub fn cut(&self, host: &str) -> ModelError {
+        if self.count == 0 { cut(host) } else { self.lost(host) }
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u32 {
@@ -204,6 +224,18 @@ impl Broken {
     pub fn first(&self) -> &str {
         &self.first
     }
+}
+
+/// An answer that breaks the rules of its wire.
+#[must_use]
+pub fn garbage(host: &str, what: &str) -> ModelError {
+    ModelError::new(Kind::Garbage, format!("{host} sent {what}"))
+}
+
+/// An answer that its server ended early, for a reason that it gives.
+#[must_use]
+pub fn incomplete(host: &str, why: &str) -> ModelError {
+    ModelError::new(Kind::Incomplete, format!("the answer of {host} is incomplete: {why}"))
 }
 
 /// An answer that ended before it was complete.

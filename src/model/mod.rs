@@ -38,9 +38,15 @@ pub mod text;
 pub mod token;
 pub mod turns;
 
-use std::{collections::HashSet, io, sync::Arc, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::stream::BoxStream;
+use stream::Flow;
 
 use crate::protocol::{BlobId, CallId, Effort, Item, ToolSpec, Usage, Verbosity};
 
@@ -55,6 +61,26 @@ pub trait Model: Send + Sync {
         &self,
         prompt: &Prompt,
     ) -> Result<BoxStream<'static, Result<Chunk, ModelError>>, ModelError>;
+
+    /// Has the provider itself make something smaller of a conversation, for which `note` says what matters. Nothing
+    /// where the wire has no such thing, or is not set to use it.
+    ///
+    /// # Errors
+    /// When the provider can't be reached, refuses, or gives something else.
+    async fn compact(&self, prompt: &Prompt, note: &str) -> Result<Option<Sealed>, ModelError> {
+        let _ = (prompt, note);
+        Ok(None)
+    }
+}
+
+/// What a provider has made of a conversation, for itself alone to read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sealed {
+    /// The host that can read it.
+    pub by: String,
+    /// It goes back as it is.
+    pub item: serde_json::Value,
+    pub usage: Option<Usage>,
 }
 
 /// All that a request is made of.
@@ -158,6 +184,15 @@ const MARK: char = ':';
 /// Whether what is sealed in a reasoning is of another wire than Responses.
 fn is_foreign(sealed: &str) -> bool {
     sealed.contains(MARK)
+}
+
+/// Calls in one answer at most.
+const CALL_LIMIT: usize = 256;
+
+/// What an answer gives that came as one document: it was not told bit by bit.
+fn whole(mut chunks: VecDeque<Chunk>, read: Result<Flow, ModelError>) -> Vec<Result<Chunk, ModelError>> {
+    chunks.retain(|chunk| matches!(chunk, Chunk::Item(_) | Chunk::Note(_) | Chunk::Finished { .. }));
+    chunks.into_iter().map(Ok).chain(read.err().map(Err)).collect()
 }
 
 /// An id that no other call of the conversation has: some servers give none, or count anew with each answer.

@@ -111,16 +111,9 @@ impl<V: Voice> Write for Turns<V> {
                     Open::User(_) | Open::None => self.user(vec![note(text)], out),
                 }
             }
-            Item::Context {
-                context:
-                    Context::Instructions
-                    | Context::Environment
-                    | Context::Memory
-                    | Context::Summary
-                    | Context::Skill
-                    | Context::Unknown,
-                text,
-            } => self.user(vec![Part::Text(text.clone())], out),
+            Item::Context { context, text } if !context.is_programs() => {
+                self.user(vec![Part::Text(text.clone())], out);
+            }
             Item::Context { text, .. } => self.user(vec![note(text)], out),
             Item::User { content, .. } if content.is_empty() => {}
             Item::User { content, .. } => {
@@ -163,6 +156,7 @@ impl<V: Voice> Write for Turns<V> {
                 self.pictures.extend(pictures);
                 self.write(&Message::Result { call: call.clone(), tool, text }, out);
             }
+            Item::Sealed { instead, .. } => self.user(vec![Part::Text(instead.clone())], out),
             // Another wire's.
             Item::Unknown(_) => {}
         }

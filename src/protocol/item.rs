@@ -48,6 +48,14 @@ pub enum Item {
     },
     /// What came of a tool call. Exactly one for each call.
     ToolResult { call: CallId, content: Vec<Content>, shown: Shown },
+    /// What stands for the part of the conversation that was left out, made by the provider and sealed.
+    Sealed {
+        /// The host that sealed it: there it goes back as it came. Nobody else can read it.
+        by: String,
+        item: serde_json::Value,
+        /// What everybody else is told in its place.
+        instead: String,
+    },
     /// Written by a newer version.
     #[serde(untagged)]
     Unknown(serde_json::Value),
@@ -80,6 +88,22 @@ pub enum Context {
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
+}
+
+impl Context {
+    /// Whether it is the program that speaks. Everything else stands there as if the person had said it.
+    #[must_use]
+    pub fn is_programs(self) -> bool {
+        match self {
+            Self::System | Self::Permissions | Self::Notice | Self::State | Self::Skills => true,
+            Self::Instructions
+            | Self::Environment
+            | Self::Memory
+            | Self::Summary
+            | Self::Skill
+            | Self::Unknown => false,
+        }
+    }
 }
 
 /// A part of a message or of a result.
@@ -163,7 +187,7 @@ impl Item {
             Self::Assistant { .. } | Self::Reasoning { .. } | Self::ToolCall { .. } | Self::Unknown(_) => {
                 true
             }
-            Self::Context { .. } | Self::User { .. } | Self::ToolResult { .. } => false,
+            Self::Context { .. } | Self::User { .. } | Self::ToolResult { .. } | Self::Sealed { .. } => false,
         }
     }
 
@@ -176,6 +200,7 @@ impl Item {
             | Self::User { .. }
             | Self::Assistant { .. }
             | Self::Reasoning { .. }
+            | Self::Sealed { .. }
             | Self::Unknown(_) => None,
         }
     }

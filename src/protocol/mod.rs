@@ -26,7 +26,7 @@ mod shown;
 mod told;
 mod tool;
 
-pub use budget::{Budget, Limit, count, seconds, span};
+pub use budget::{Budget, Limit, count, grouped, seconds, span};
 pub use command::{Command, Delivery, Rejection, Update, Verdict};
 pub use compaction::{Compaction, CompactionMeans, CompactionReason, Counts, Part};
 pub use confidential::is_secret;

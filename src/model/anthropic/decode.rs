@@ -207,14 +207,12 @@ impl Decoder {
     fn finished(&mut self, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError> {
         let with_usage = |error: ModelError, usage| ModelError { usage, ..error };
         if self.broken.count() > 0 {
-            return Err(with_usage(self.lost(), self.usage));
+            return Err(with_usage(self.broken.lost(&self.host), self.usage));
         }
         for (_, block) in std::mem::take(&mut self.blocks) {
             self.give(block, chunks)?;
         }
-        let incomplete = |why: &str| {
-            ModelError::new(Kind::Incomplete, format!("the answer of {} is incomplete: {why}", self.host))
-        };
+        let incomplete = |why: &str| fault::incomplete(&self.host, why);
         let error = match self.stop.as_deref() {
             Some("max_tokens") => incomplete("it reached the limit of its length (max_tokens)"),
             Some("refusal") => incomplete("the model refused to go on (refusal)"),
@@ -247,13 +245,8 @@ impl Decoder {
         }
     }
 
-    /// Events could not be read. What they held is missing: nothing on this wire says it once more.
-    fn lost(&self) -> ModelError {
-        self.garbage(&format!("what can't be read: {}", self.broken.first()))
-    }
-
     fn garbage(&self, what: &str) -> ModelError {
-        ModelError::new(Kind::Garbage, format!("{} sent {what}", self.host))
+        fault::garbage(&self.host, what)
     }
 }
 
@@ -264,18 +257,12 @@ impl Decode for Decoder {
                 let kind = frame.kind.as_deref().unwrap_or(&event.name);
                 self.frame(kind, &frame, chunks)
             }
-            Err(_) => {
-                if self.broken.add(&event.data) {
-                    Err(self.lost())
-                } else {
-                    Ok(Flow::More)
-                }
-            }
+            Err(_) => self.broken.pass(&self.host, &event.data),
         }
     }
 
     fn ended(&mut self, _: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
-        Err(if self.broken.count() == 0 { fault::cut(&self.host) } else { self.lost() })
+        Err(self.broken.cut(&self.host))
     }
 
     fn document(mut self, bytes: &[u8]) -> Vec<Result<Chunk, ModelError>> {

@@ -243,16 +243,9 @@ impl Write for Messages {
             {
                 self.system.push(text.clone());
             }
-            Item::Context {
-                context:
-                    Context::Instructions
-                    | Context::Environment
-                    | Context::Memory
-                    | Context::Summary
-                    | Context::Skill
-                    | Context::Unknown,
-                text,
-            } => self.user(Blocks::text(text), out),
+            Item::Context { context, text } if !context.is_programs() => {
+                self.user(Blocks::text(text), out);
+            }
             Item::Context { text, .. } => self.user(Blocks::text(&note(text)), out),
             Item::User { content, .. } => {
                 self.unthought = false;
@@ -286,6 +279,7 @@ impl Write for Messages {
                 let content = list.as_deref().and_then(|list| serde_json::from_slice(list).ok());
                 self.answer(&Block::ToolResult { tool_use_id: id(call), content, is_error: false }, out);
             }
+            Item::Sealed { instead, .. } => self.user(Blocks::text(instead), out),
             // A summary of another wire is for people; and items of another wire are its own.
             Item::Reasoning { encrypted: None, .. } | Item::Unknown(_) => {}
         }

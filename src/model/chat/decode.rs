@@ -10,18 +10,15 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::encode::{DETAILS, EXTRA};
 use crate::model::{
-    Chunk, ModelError, ModelErrorKind as Kind,
+    CALL_LIMIT, Chunk, ModelError,
     fault::{self, Broken, Words},
     freeform,
     sse::Event,
     stream::{Decode, Flow},
     text::Text,
-    unique,
+    unique, whole,
 };
 use crate::protocol::{Args, CallId, Item, Usage};
-
-/// Calls in one answer at most.
-const CALL_LIMIT: usize = 256;
 
 /// Reads one answer.
 pub struct Decoder {
@@ -278,7 +275,7 @@ impl Decoder {
             _ => None,
         };
         if self.broken.count() > 0 {
-            return Err(ModelError { usage: self.usage, ..self.lost() });
+            return Err(ModelError { usage: self.usage, ..self.broken.lost(&self.host) });
         }
         if self.calls.iter().any(|call| call.name.is_empty()) {
             return Err(ModelError {
@@ -300,8 +297,7 @@ impl Decoder {
         }
         if let Some(why) = short {
             // Calls that are cut off are none.
-            let what = format!("the answer of {} is incomplete: {why}", self.host);
-            return Err(ModelError { usage: self.usage, ..ModelError::new(Kind::Incomplete, what) });
+            return Err(ModelError { usage: self.usage, ..fault::incomplete(&self.host, &why) });
         }
         let calls = std::mem::take(&mut self.calls);
         if !said && calls.is_empty() {
@@ -339,17 +335,8 @@ impl Decoder {
         ModelError { usage: self.usage, ..fault::of_event(&self.host, &words) }
     }
 
-    fn broken(&mut self, data: &str) -> Result<Flow, ModelError> {
-        if self.broken.add(data) { Err(self.lost()) } else { Ok(Flow::More) }
-    }
-
-    /// Events could not be read. What they held is missing: nothing on this wire says it once more.
-    fn lost(&self) -> ModelError {
-        self.garbage(&format!("what can't be read: {}", self.broken.first()))
-    }
-
     fn garbage(&self, what: &str) -> ModelError {
-        ModelError::new(Kind::Garbage, format!("{} sent {what}", self.host))
+        fault::garbage(&self.host, what)
     }
 }
 
@@ -365,15 +352,14 @@ impl Decode for Decoder {
         }
         match serde_json::from_str::<Frame<'_>>(&event.data) {
             Ok(frame) => self.frame(frame, chunks),
-            Err(_) => self.broken(&event.data),
+            Err(_) => self.broken.pass(&self.host, &event.data),
         }
     }
 
     fn ended(&mut self, chunks: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
-        match (&self.finish, self.broken.count()) {
-            (Some(_), _) => self.finished(chunks).map(drop),
-            (None, 0) => Err(fault::cut(&self.host)),
-            (None, _) => Err(self.lost()),
+        match &self.finish {
+            Some(_) => self.finished(chunks).map(drop),
+            None => Err(self.broken.cut(&self.host)),
         }
     }
 
@@ -394,10 +380,7 @@ impl Decode for Decoder {
                 Err(self.garbage(&format!("a document that is no answer: {words}")))
             }
         };
-        // A document was not told bit by bit.
-        chunks.retain(|chunk| matches!(chunk, Chunk::Item(_) | Chunk::Note(_) | Chunk::Finished { .. }));
-        let error = read.err().map(Err);
-        chunks.into_iter().map(Ok).chain(error).collect()
+        whole(chunks, read)
     }
 }
 

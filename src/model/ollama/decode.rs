@@ -9,18 +9,15 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use crate::model::{
-    Chunk, ModelError, ModelErrorKind as Kind,
+    CALL_LIMIT, Chunk, ModelError,
     fault::{self, Broken, Words},
     freeform,
     sse::Event,
     stream::{Decode, Flow, Framing},
     text::Text,
-    unique,
+    unique, whole,
 };
 use crate::protocol::{Args, CallId, Item, Usage};
-
-/// Calls in one answer at most.
-const CALL_LIMIT: usize = 256;
 
 /// Reads one answer.
 pub struct Decoder {
@@ -148,7 +145,7 @@ impl Decoder {
     ) -> Result<Flow, ModelError> {
         let failed = |error: ModelError| Err(ModelError { usage, ..error });
         if self.broken.count() > 0 {
-            return failed(self.lost());
+            return failed(self.broken.lost(&self.host));
         }
         let (thoughts, text) = (std::mem::take(&mut self.thoughts), std::mem::take(&mut self.text));
         if !thoughts.is_empty() {
@@ -162,10 +159,7 @@ impl Decoder {
         if said {
             chunks.push_back(Chunk::Item(Item::Assistant { id: None, text, partial: false }));
         }
-        let incomplete = |why: &str| {
-            let what = format!("the answer of {} is incomplete: {why}", self.host);
-            ModelError::new(Kind::Incomplete, what)
-        };
+        let incomplete = |why: &str| fault::incomplete(&self.host, why);
         match reason {
             "length" => return failed(incomplete("it reached the limit of its length (length)")),
             "" | "stop" | "tool_calls" => {}
@@ -180,17 +174,8 @@ impl Decoder {
         Ok(Flow::Done)
     }
 
-    fn broken(&mut self, data: &str) -> Result<Flow, ModelError> {
-        if self.broken.add(data) { Err(self.lost()) } else { Ok(Flow::More) }
-    }
-
-    /// Lines could not be read. What they held is missing: nothing on this wire says it once more.
-    fn lost(&self) -> ModelError {
-        self.garbage(&format!("what can't be read: {}", self.broken.first()))
-    }
-
     fn garbage(&self, what: &str) -> ModelError {
-        ModelError::new(Kind::Garbage, format!("{} sent {what}", self.host))
+        fault::garbage(&self.host, what)
     }
 }
 
@@ -200,12 +185,12 @@ impl Decode for Decoder {
     fn event(&mut self, event: &Event, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError> {
         match serde_json::from_str::<Frame<'_>>(&event.data) {
             Ok(frame) => self.frame(frame, chunks),
-            Err(_) => self.broken(&event.data),
+            Err(_) => self.broken.pass(&self.host, &event.data),
         }
     }
 
     fn ended(&mut self, _: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
-        Err(if self.broken.count() == 0 { fault::cut(&self.host) } else { self.lost() })
+        Err(self.broken.cut(&self.host))
     }
 
     fn document(mut self, bytes: &[u8]) -> Vec<Result<Chunk, ModelError>> {
@@ -222,10 +207,7 @@ impl Decode for Decoder {
                 Err(self.garbage(&format!("a document that is no answer: {words}")))
             }
         };
-        // A document was not told bit by bit.
-        chunks.retain(|chunk| matches!(chunk, Chunk::Item(_) | Chunk::Note(_) | Chunk::Finished { .. }));
-        let error = read.err().map(Err);
-        chunks.into_iter().map(Ok).chain(error).collect()
+        whole(chunks, read)
     }
 }
 

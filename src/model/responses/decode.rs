@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::{
-    Chunk, ModelError, ModelErrorKind as Kind,
+    Chunk, ModelError,
     fault::{self, Broken, Words},
     sse::Event,
     stream::{Decode, Flow},
@@ -21,7 +21,7 @@ use crate::model::{
 use crate::protocol::{Args, CallId, Item, Usage};
 
 /// How deeply an unknown item may be nested, so that it can be written into a log and read back.
-const DEPTH_LIMIT: usize = 64;
+pub(super) const DEPTH_LIMIT: usize = 64;
 
 /// Reads one answer.
 pub struct Decoder {
@@ -79,7 +79,7 @@ struct IncompleteDetails {
 }
 
 #[derive(Deserialize)]
-struct WireUsage {
+pub(super) struct WireUsage {
     input_tokens: Option<u64>,
     output_tokens: Option<u64>,
     input_tokens_details: Option<InputDetails>,
@@ -274,9 +274,8 @@ impl Decoder {
             Some(reason) => fault::printable(reason),
             None => "the provider gives no reason".to_owned(),
         };
-        let what = format!("the answer of {} is incomplete: {why}", self.host);
         let usage = response.usage();
-        Err(ModelError { usage, ..ModelError::new(Kind::Incomplete, what) })
+        Err(ModelError { usage, ..fault::incomplete(&self.host, &why) })
     }
 
     fn failed(&self, response: &Response<'_>) -> ModelError {
@@ -321,7 +320,7 @@ impl Decoder {
     }
 
     fn garbage(&self, what: &str) -> ModelError {
-        ModelError::new(Kind::Garbage, format!("{} sent {what}", self.host))
+        fault::garbage(&self.host, what)
     }
 }
 
@@ -429,7 +428,7 @@ fn call_id(call: Option<&str>, item: Option<&str>) -> Result<CallId, String> {
 }
 
 /// How deeply a value is nested. The parser has bounded it already.
-fn depth(value: &serde_json::Value) -> usize {
+pub(super) fn depth(value: &serde_json::Value) -> usize {
     match value {
         serde_json::Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or_default(),
         serde_json::Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or_default(),

@@ -13,7 +13,7 @@ use crate::model::{
     grown::{Grown, Offered, Write},
     is_foreign,
 };
-use crate::protocol::{Args, CallId, Content, Context, Effort, Item, ToolForm, ToolSpec, Verbosity};
+use crate::protocol::{Args, CallId, Content, Effort, Item, ToolForm, ToolSpec, Verbosity};
 
 /// Builds requests, and keeps what it has encoded for the next one.
 pub struct Encoder {
@@ -30,6 +30,8 @@ struct State {
     calls: HashMap<CallId, Form>,
     /// Whether the model takes pictures.
     images: bool,
+    /// The host that the conversation goes to.
+    host: Arc<str>,
 }
 
 #[derive(Clone, Copy)]
@@ -53,6 +55,15 @@ struct Head<'a> {
     reasoning: Option<Reasoning>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<Text<'a>>,
+}
+
+/// The same of a request to make a conversation smaller.
+#[derive(Serialize)]
+struct Compact<'a> {
+    model: &'a str,
+    prompt_cache_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instructions: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -140,6 +151,13 @@ impl Encoder {
         Self { grown: Grown::new(state), tools: Offered::default() }
     }
 
+    /// The same for a conversation that goes to this host: what it has sealed itself goes along.
+    #[must_use]
+    pub fn at(self, host: &str) -> Self {
+        let state = State { host: host.into(), ..self.grown.fresh().clone() };
+        Self { grown: Grown::new(state), ..self }
+    }
+
     /// The body of a request.
     pub fn request(&mut self, prompt: &Prompt) -> Bytes {
         let head = encode_head(prompt);
@@ -150,6 +168,23 @@ impl Encoder {
         let length = head.len() + TOOLS.len() + tools.len() + INPUT.len() + items.len() + tail.len() + 2;
         let mut body = Vec::with_capacity(length);
         for part in [&head[..], TOOLS, tools, INPUT, items, &tail, b"]}"] {
+            body.extend_from_slice(part);
+        }
+        body.into()
+    }
+
+    /// The body of a request to make a conversation smaller, where `note` says what matters.
+    pub fn compaction(&mut self, prompt: &Prompt, note: &str) -> Bytes {
+        let instructions = (!note.is_empty()).then(|| format!("The user says what matters: {note}"));
+        let head = Compact {
+            model: &prompt.model,
+            prompt_cache_key: &prompt.cache_key,
+            instructions: instructions.as_deref(),
+        };
+        let mut body = to_vec(&head);
+        body.pop();
+        let (items, tail) = self.grown.items(prompt);
+        for part in [b",\"input\":[", items, &tail, b"]}"] {
             body.extend_from_slice(part);
         }
         body.into()
@@ -182,7 +217,11 @@ impl Write for State {
                 }
             }
             // Reasoning without its outcome is refused by the provider: the answer had broken off.
-            Item::Context { .. } | Item::User { .. } | Item::Assistant { .. } | Item::ToolResult { .. } => {
+            Item::Context { .. }
+            | Item::User { .. }
+            | Item::Assistant { .. }
+            | Item::ToolResult { .. }
+            | Item::Sealed { .. } => {
                 self.reasoning.clear();
             }
         }
@@ -197,19 +236,7 @@ impl State {
     fn write(&mut self, item: &Item, blobs: &dyn ReadBlob, out: &mut Vec<u8>) {
         match item {
             Item::Context { context, text } => {
-                let role = match context {
-                    Context::System
-                    | Context::Permissions
-                    | Context::Notice
-                    | Context::State
-                    | Context::Skills => "developer",
-                    Context::Instructions
-                    | Context::Environment
-                    | Context::Memory
-                    | Context::Summary
-                    | Context::Skill
-                    | Context::Unknown => "user",
-                };
+                let role = if context.is_programs() { "developer" } else { "user" };
                 let content = vec![Part::InputText { text: text.into() }];
                 write(&Input::Message { id: None, role, content }, out);
             }
@@ -252,6 +279,11 @@ impl State {
                     // Its call is not in the conversation any more; the provider would refuse the request.
                     None => {}
                 }
+            }
+            Item::Sealed { by, item, .. } if **by == *self.host => write(item, out),
+            Item::Sealed { instead, .. } => {
+                let content = vec![Part::InputText { text: instead.into() }];
+                write(&Input::Message { id: None, role: "user", content }, out);
             }
             // An item of the provider that this program does not know goes back as it came.
             Item::Unknown(value) => write(value, out),

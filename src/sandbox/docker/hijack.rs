@@ -5,12 +5,16 @@
 
 use std::io;
 
+use bollard::{Docker, models::ExecConfig};
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf,
     split,
 };
 
-use super::endpoint::{Endpoint, Stream};
+use super::{
+    container::FIRST_USER,
+    endpoint::{Endpoint, Stream},
+};
 
 /// Both directions of a stream that was handed over.
 pub(super) struct Attached {
@@ -27,6 +31,26 @@ const PIECE: usize = 64 << 10;
 pub(super) async fn start_exec(endpoint: &Endpoint, exec: &str, tty: bool) -> io::Result<Attached> {
     let body = format!(r#"{{"Detach":false,"Tty":{tty}}}"#);
     ask(endpoint, &format!("/exec/{exec}/start"), &body).await
+}
+
+/// Starts a script in a container as the user whom commands are not, and is connected to it.
+pub(super) async fn run_script(
+    docker: &Docker,
+    endpoint: &Endpoint,
+    container: &str,
+    script: &str,
+) -> io::Result<Attached> {
+    let config = ExecConfig {
+        cmd: Some(["sh", "-c", script].map(str::to_owned).into()),
+        user: Some(FIRST_USER.to_owned()),
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        ..ExecConfig::default()
+    };
+    let created = docker.create_exec(container, config).await;
+    let exec = created.map_err(|error| io::Error::other(super::reason(&error)))?;
+    start_exec(endpoint, &exec.id, false).await
 }
 
 /// Is connected to the first process of a container.

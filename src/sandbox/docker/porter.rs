@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use bollard::{Docker, models::ExecConfig};
+use bollard::Docker;
 use futures::future::join;
 use tokio::{
     io::{
@@ -36,7 +36,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    container::{FIRST_USER, PORTER},
+    container::PORTER,
     endpoint::Endpoint,
     hijack::{self, Attached, Frames, Which},
 };
@@ -144,17 +144,7 @@ async fn bring(docker: &Docker, endpoint: &Endpoint, container: &str, serve: boo
         "cd {PORTER} && rm -f porter && head -c {} >porter && chmod 755 porter {then}",
         PROGRAM.len()
     );
-    let config = ExecConfig {
-        cmd: Some(["sh", "-c", &script].map(str::to_owned).into()),
-        user: Some(FIRST_USER.to_owned()),
-        attach_stdin: Some(true),
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        ..ExecConfig::default()
-    };
-    let created = docker.create_exec(container, config).await;
-    let exec = created.map_err(|error| io::Error::other(super::reason(&error)))?;
-    hijack::start_exec(endpoint, &exec.id, false).await
+    hijack::run_script(docker, endpoint, container, &script).await
 }
 
 /// What one piece says.

@@ -9,11 +9,10 @@ use std::{
     time::Duration,
 };
 
-use bollard::{Docker, models::ExecConfig};
+use bollard::Docker;
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use super::{
-    container::FIRST_USER,
     control::quoted,
     endpoint::Endpoint,
     hijack::{self, Attached, Frames, Which},
@@ -94,17 +93,7 @@ async fn unpack(
 ) -> io::Result<()> {
     let place = quoted(folder.as_os_str().as_encoded_bytes());
     let script = format!("cd {} && tar -x -f -", String::from_utf8_lossy(&place));
-    let config = ExecConfig {
-        cmd: Some(["sh", "-c", &script].map(str::to_owned).into()),
-        user: Some(FIRST_USER.to_owned()),
-        attach_stdin: Some(true),
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        ..ExecConfig::default()
-    };
-    let created = docker.create_exec(container, config).await;
-    let exec = created.map_err(|error| io::Error::other(super::reason(&error)))?;
-    let Attached { output, mut input } = hijack::start_exec(endpoint, &exec.id, false).await?;
+    let Attached { output, mut input } = hijack::run_script(docker, endpoint, container, &script).await?;
     let mut frames = Frames::new(output, false);
     let mut said = Vec::new();
     let write = async {

@@ -223,7 +223,9 @@ fn milliseconds(event: &Event) -> u64 {
 /// Whether a fact changes what a person sees. Others come along with the next one that does.
 fn seen(fact: &Fact) -> bool {
     match fact {
-        Fact::ItemAdded { item } => !matches!(**item, Item::Context { .. } | Item::Unknown(_)),
+        Fact::ItemAdded { item } => {
+            !matches!(**item, Item::Context { .. } | Item::Sealed { .. } | Item::Unknown(_))
+        }
         Fact::Noted { .. }
         | Fact::TurnFinished { .. }
         | Fact::InputQueued { .. }

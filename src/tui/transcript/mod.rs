@@ -444,7 +444,7 @@ impl Transcript {
             Item::Context { context: Context::Notice, text } => {
                 self.notice(Notice::Noted { level: Level::Info, text: text.clone() });
             }
-            Item::Context { .. } => {}
+            Item::Context { .. } | Item::Sealed { .. } => {}
             Item::Unknown(value) => {
                 let name = value.get("type").and_then(|name| name.as_str()).unwrap_or("something");
                 self.notice(Notice::Unknown(name.to_owned()));

@@ -4,9 +4,9 @@
 const { spawn } = require("node:child_process");
 const { createHmac } = require("node:crypto");
 
-// What every emulator of Azure has: a name and a key that everybody knows.
-const account = "devstoreaccount1";
-const key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+const account = "tests";
+const key = Buffer.from("a key of these tests alone").toString("base64");
+process.env.AZURITE_ACCOUNTS = `${account}:${key}`;
 
 const server = spawn("azurite-blob", ["--blobPort", "0", "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"]);
 server.on("error", () => process.exit(1));

@@ -125,10 +125,17 @@ fn enough(
     summary: &Summary,
 ) -> Result<Compaction, Option<Compaction>> {
     let (from, room) = (session.used(), session.limits().room());
+    // What a provider has sealed and does not take back has to go, whatever is gained by it.
+    let unseals = wanted.reason == Reason::Overflow
+        && summary.sealed.is_none()
+        && session.items.iter().any(|item| matches!(**item, Item::Sealed { .. }));
     let mut least: Option<Compaction> = None;
     for level in session.compaction_tries()..LEVELS + session.compaction_tries() {
         let built = at_level(session, wanted, pinned, summary, Budget::of(session, level));
         let smaller = built.to < from;
+        if unseals && from <= room {
+            return Ok(built);
+        }
         let enough = built.to <= room / 4 * 3
             && (built.to <= from / 10 * 8 || wanted.reason == Reason::Asked && smaller);
         if enough {
@@ -295,10 +302,7 @@ fn end(session: &Session, tail: usize, budget: Budget, pieces: &mut Pieces<'_>) 
         items.iter().skip(tail).filter(|item| matches!(***item, Item::ToolResult { .. })).count() as u64;
     for (at, item) in items.iter().enumerate().skip(tail) {
         // What holds beside the conversation was told anew.
-        if matches!(
-            **item,
-            Item::Context { context: Context::Summary | Context::State, .. } | Item::Sealed { .. }
-        ) {
+        if piece::is_anew(item) {
             continue;
         }
         let result = || shrink::result(item, session, budget.tail / results.max(1));

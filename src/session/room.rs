@@ -430,7 +430,7 @@ mod tests {
                 },
                 6,
             ),
-            (Item::Unknown(serde_json::json!({"type": "x"})), 7),
+            (Item::Unknown(serde_json::json!({"type": "x"})), 9),
         ] {
             assert_eq!(estimate(&item, 250), cost, "{item:?}");
         }
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_count_corrects_what_is_reckoned_for_a_kind_of_text() {
+    fn counts_correct_what_was_reckoned_too_low() {
         for Counted { kind, tokens: count, text } in counted() {
             let mut session = Session::default();
             // First a few words, by which what stands beside the conversation is known.
@@ -482,7 +482,15 @@ mod tests {
             }
             told(&mut session, Fact::item(Item::user(text.clone())));
             let wrong = (session.used() as f64 - real as f64) / (count + ITEM) as f64 - 1.0;
-            assert!(wrong.abs() < 0.05, "{kind}: {:.0} %", wrong * 100.0);
+            // Too high a guess may stay: that is only careful.
+            let before = tokens_of(&text, TOKENS_PER_KB) as f64 / count as f64 - 1.0;
+            let high = before.max(0.0) + 0.03;
+            assert!(
+                (-0.03..=high).contains(&wrong),
+                "{kind}: {:.0} %, {:.0} %",
+                before * 100.0,
+                wrong * 100.0
+            );
         }
     }
 

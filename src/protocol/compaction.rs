@@ -93,7 +93,11 @@ impl Counts {
             Item::User { .. } => self.messages += 1,
             Item::ToolCall { .. } => self.calls += 1,
             Item::Assistant { .. } => self.answers += 1,
-            Item::Context { .. } | Item::Reasoning { .. } | Item::ToolResult { .. } | Item::Unknown(_) => {}
+            Item::Context { .. }
+            | Item::Reasoning { .. }
+            | Item::ToolResult { .. }
+            | Item::Sources { .. }
+            | Item::Unknown(_) => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{BlobId, CallId, InputId, Shown};
+use super::{BlobId, CallId, InputId, Shown, Source};
 
 /// A piece of conversation, in the order in which the model sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,7 +48,10 @@ pub enum Item {
     },
     /// What came of a tool call. Exactly one for each call.
     ToolResult { call: CallId, content: Vec<Content>, shown: Shown },
-    /// Written by a newer version.
+    /// What the message before it rests on. For people: it is not sent back.
+    Sources { sources: Vec<Source> },
+    /// An item that only its provider understands, such as a call of a tool that it runs itself; or written by a newer
+    /// version.
     #[serde(untagged)]
     Unknown(serde_json::Value),
 }
@@ -179,7 +182,9 @@ impl Item {
             Self::Assistant { .. } | Self::Reasoning { .. } | Self::ToolCall { .. } | Self::Unknown(_) => {
                 true
             }
-            Self::Context { .. } | Self::User { .. } | Self::ToolResult { .. } => false,
+            Self::Context { .. } | Self::User { .. } | Self::ToolResult { .. } | Self::Sources { .. } => {
+                false
+            }
         }
     }
 
@@ -192,6 +197,7 @@ impl Item {
             | Self::User { .. }
             | Self::Assistant { .. }
             | Self::Reasoning { .. }
+            | Self::Sources { .. }
             | Self::Unknown(_) => None,
         }
     }

@@ -97,6 +97,8 @@ pub fn estimate(item: &Item, per_kb: u64) -> u64 {
             tokens(tool.len() + args.len(), per_kb)
         }
         Item::Unknown(value) => tokens(written(value), per_kb),
+        // It is not sent.
+        Item::Sources { .. } => 0,
     }
 }
 
@@ -255,7 +257,9 @@ impl Kind {
                 | Context::Unknown => Self::Program,
             },
             Item::User { .. } => Self::User,
-            Item::Assistant { .. } | Item::Reasoning { .. } | Item::Unknown(_) => Self::Model,
+            Item::Assistant { .. } | Item::Reasoning { .. } | Item::Sources { .. } | Item::Unknown(_) => {
+                Self::Model
+            }
             Item::ToolCall { .. } => Self::Calls,
             Item::ToolResult { shown: Shown::Skill { .. }, .. } => Self::Skills,
             Item::ToolResult { .. } => Self::Results,

@@ -75,6 +75,7 @@ fn line(item: &Item) -> Option<String> {
         | Item::Context { .. }
         | Item::User { .. }
         | Item::Reasoning { .. }
+        | Item::Sources { .. }
         | Item::Unknown(_) => None,
     }
 }

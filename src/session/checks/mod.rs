@@ -103,6 +103,7 @@ impl Session {
                 | Item::Assistant { .. }
                 | Item::Reasoning { .. }
                 | Item::ToolCall { .. }
+                | Item::Sources { .. }
                 | Item::Unknown(_) => {}
             },
             Fact::ProcessExited { process, exit, .. } => {

@@ -169,6 +169,7 @@ fn item_in_words(item: &Item) -> String {
             };
             format!("result {call}: {} / shown {shown}", content(said))
         }
+        Item::Sources { sources } => format!("sources: {sources:?}"),
         Item::Unknown(value) => format!("unknown: {value}"),
     }
 }

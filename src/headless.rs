@@ -258,7 +258,7 @@ impl<D: Write, N: Write> Headless<D, N> {
                 }
                 None => Ok(()),
             },
-            Item::Context { .. } | Item::ToolCall { .. } => Ok(()),
+            Item::Context { .. } | Item::ToolCall { .. } | Item::Sealed { .. } => Ok(()),
         }
     }
 }

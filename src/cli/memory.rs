@@ -498,6 +498,13 @@ pub(super) fn on_screen(start: &Start, words: &str) -> Result<Vec<String>, Strin
     Ok(lines)
 }
 
+/// What making notes has cost; nothing where none were ever made.
+pub(super) fn cost_on_screen(start: &Start) -> Result<Vec<String>, String> {
+    let memory = start.memory();
+    let made = Ledger::new(memory.folder()).read().is_ok_and(|requests| !requests.is_empty());
+    if made { costs(&memory).map_err(|error| error.to_string()) } else { Ok(Vec::new()) }
+}
+
 fn print(text: &str) -> Result<ExitCode, CliError> {
     super::print(&printable(text))
 }

@@ -47,7 +47,9 @@ impl News {
         self.follow(start, session);
         let told = instructions::told(&session.items);
         let mut facts = self.changes(start, &told);
-        facts.extend(self.nested(start, &told));
+        // What the model has made was made before this run, where nothing was looked at yet.
+        let resumed = session.items.iter().any(|item| item.is_made());
+        facts.extend(self.nested(start, &told, resumed));
         facts
     }
 
@@ -144,7 +146,12 @@ impl News {
     }
 
     /// The files of directories that the session came to, and those that are new where it works.
-    fn nested(&mut self, start: &Start, told: &BTreeMap<PathBuf, instructions::Told>) -> Vec<Fact> {
+    fn nested(
+        &mut self,
+        start: &Start,
+        told: &BTreeMap<PathBuf, instructions::Told>,
+        resumed: bool,
+    ) -> Vec<Fact> {
         let root = &start.config.trust.root;
         let fresh = std::mem::take(&mut self.fresh);
         let mut places: Vec<instructions::Place> = Vec::new();
@@ -163,8 +170,8 @@ impl News {
         {
             let stamps: Vec<Stamp> = place.files.iter().map(|file| Stamp::of(file)).collect();
             let before = self.chain.insert(place.dir.clone(), stamps.clone());
-            // What was there at the first look is in the opening, or was left out of it with a word.
-            let new = before.is_some_and(|before| before != stamps);
+            // What was there when the session began is in the opening, or was left out of it with a word.
+            let new = before.map_or(resumed, |before| before != stamps);
             let first = place.files.iter().zip(&stamps).find(|(_, stamp)| **stamp != Stamp::default());
             if new && first.is_some_and(|(file, _)| !told.contains_key(file)) {
                 places.push(place);

@@ -404,6 +404,7 @@ impl Host for Screen {
             Question::Rules => self.start.rules_now().map(Answer::Rules).map_err(|error| error.to_string()),
             Question::Process { process, size } => self.process(*process, *size),
             Question::Memory(words) => memory::on_screen(&self.start, words).map(Answer::Memory),
+            Question::MemoryCost => memory::cost_on_screen(&self.start).map(Answer::Memory),
             Question::Reveal { handle } => {
                 Ok(Answer::Revealed { handle: handle.clone(), value: self.start.secrets.reveal(handle) })
             }

@@ -142,7 +142,11 @@ impl Start {
 
     /// A skill as the model is told it.
     pub(super) fn skill_text(&self, name: &str, by_person: bool) -> Result<Text, String> {
-        let found = self.skills();
+        self.skill_text_of(&self.skills(), name, by_person)
+    }
+
+    /// The same of these.
+    fn skill_text_of(&self, found: &Found, name: &str, by_person: bool) -> Result<Text, String> {
         let Some(skill) = found.named(name) else {
             let mut names: Vec<&str> = found.skills.iter().map(|skill| skill.name.as_str()).collect();
             let more = names.len().saturating_sub(NAMES);
@@ -211,7 +215,7 @@ impl Start {
             if known.named(&name).is_none() {
                 continue;
             }
-            match self.skill_text(&name, true) {
+            match self.skill_text_of(&known, &name, true) {
                 Ok(skill) if told::holds(&session.items, &skill.name, &skill.hash) => {}
                 Ok(skill) => {
                     let text = format!("took up the skill {} ({})", skill.name, skill.place);

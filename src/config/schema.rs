@@ -108,7 +108,8 @@ mod tests {
                 "window",
                 "reasoning_field",
                 "short_call_ids",
-                "ask_usage"
+                "ask_usage",
+                "server_compaction"
             ]
         );
         assert_eq!(keys(&path("projects./a")), ["trusted", "allow", "ask", "deny"]);

@@ -191,7 +191,7 @@ pub fn repeated(items: &[Arc<Item>], content: &[Content]) -> Option<String> {
     let text = words(content);
     let (name, hash) = head(&text)?;
     holds(items, name, hash).then(|| {
-        format!("The skill `{name}` was loaded before and has not changed: follow it as it stands above.")
+        format!("The skill `{name}` is loaded already in this conversation and has not changed: follow it as it stands.")
     })
 }
 

@@ -1,4 +1,5 @@
-//! Making the conversation smaller: by cutting old results, by a summary of the model, or without it.
+//! Making the conversation smaller: by cutting old results, by the provider itself, by a summary of the model, or
+//! without it.
 //!
 //! Whatever the model does, the session goes on: a summary that can't be had or used is replaced by a list of what was
 //! done.
@@ -15,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::compact::{self, Checks, Pinned, State, Summary};
-use crate::model::{Chunk, Model, ModelError, ModelErrorKind, Prompt};
+use crate::model::{Chunk, Model, ModelError, ModelErrorKind, Prompt, Sealed};
 use crate::protocol::{CompactionReason as Reason, Fact, Item, Price, Seq, Usage};
 use crate::session::{Session, Wanted};
 
@@ -160,23 +161,63 @@ struct Summing {
 
 impl Summing {
     async fn run(mut self, cancel: CancellationToken) {
-        let (at, work, patience) = (self.at, self.work.clone(), self.patience);
-        let trying = tokio::time::timeout(patience, AssertUnwindSafe(self.tries()).catch_unwind());
-        let text = tokio::select! {
+        let (at, work) = (self.at, self.work.clone());
+        let summary = tokio::select! {
             () = cancel.cancelled() => return,
-            text = trying => match text {
-                Ok(Ok(text)) => text,
-                Ok(Err(_)) => Err("asking the model crashed; this is a bug of the agent".to_owned()),
-                Err(_) => Err(format!("the model gave none in {} s", patience.as_secs_f64())),
-            },
+            summary = self.summary() => summary,
+        };
+        // The harness has ended: nobody is left to care.
+        let _ = work.send(Work::Summed { at, summary });
+    }
+
+    /// What the provider makes of the conversation, if it does such a thing; or else what the model does.
+    async fn summary(&mut self) -> Summary {
+        let patience = self.patience;
+        let late = || format!("in {} s", patience.as_secs_f64());
+        let crashed = || "asking the model crashed; this is a bug of the agent".to_owned();
+        let sealing = tokio::time::timeout(patience, AssertUnwindSafe(self.sealed()).catch_unwind()).await;
+        let refused = match sealing {
+            Ok(Ok(Ok(Some(sealed)))) => {
+                self.count(sealed.usage);
+                let sealed = Some((sealed.by, sealed.item));
+                return Summary { sealed, usage: self.usage, ..Summary::default() };
+            }
+            Ok(Ok(Ok(None))) => None,
+            Ok(Ok(Err(error))) => Some(error.message),
+            Ok(Err(_)) => Some(crashed()),
+            Err(_) => Some(format!("nothing came {}", late())),
+        };
+        let refused = refused.map(|why| format!("the provider did not do it: {why}"));
+        let trying = tokio::time::timeout(patience, AssertUnwindSafe(self.tries()).catch_unwind()).await;
+        let text = match trying {
+            Ok(Ok(text)) => text,
+            Ok(Err(_)) => Err(crashed()),
+            Err(_) => Err(format!("the model gave none {}", late())),
         };
         let (text, problem) = match text {
             Ok(text) => (Some(text), None),
             Err(problem) => (None, Some(problem)),
         };
-        let summary = Summary { text, usage: self.usage, problem };
-        // The harness has ended: nobody is left to care.
-        let _ = work.send(Work::Summed { at, summary });
+        let problems: Vec<String> = refused.into_iter().chain(problem).collect();
+        let problem = (!problems.is_empty()).then(|| problems.join("; "));
+        Summary { text, sealed: None, usage: self.usage, problem }
+    }
+
+    /// Has the provider make the conversation smaller. One that it finds too long already, it would refuse.
+    async fn sealed(&mut self) -> Result<Option<Sealed>, ModelError> {
+        if self.wanted.reason == Reason::Overflow {
+            return Ok(None);
+        }
+        let prompt = Prompt { items: compact::past(&self.session), ..self.prompt.clone() };
+        self.model.compact(&prompt, &self.wanted.note).await
+    }
+
+    /// Adds up what was used.
+    fn count(&mut self, usage: Option<Usage>) {
+        if let Some(mut usage) = usage {
+            usage.cost = usage.cost.or(self.price.map(|price| price.of(&usage)));
+            *self.usage.get_or_insert_default() += usage;
+        }
     }
 
     async fn tries(&mut self) -> Result<String, String> {
@@ -227,10 +268,7 @@ impl Summing {
             match stream.next().await {
                 Some(Ok(Chunk::Item(Item::Assistant { text, .. }))) => said.push(text),
                 Some(Ok(Chunk::Finished { usage })) => {
-                    if let Some(mut usage) = usage {
-                        usage.cost = usage.cost.or(self.price.map(|price| price.of(&usage)));
-                        *self.usage.get_or_insert_default() += usage;
-                    }
+                    self.count(usage);
                     return Ok(said.join("\n"));
                 }
                 Some(Ok(_)) => {}

@@ -212,10 +212,13 @@ impl Harness {
             exit = self.early.remove(process);
         }
         let Output { mut content, shown, .. } = output;
-        if matches!(shown, Shown::Skill { .. })
-            && let Some(known) = skills::repeated(&self.session.items, &content)
-        {
-            content = vec![Content::text(known)];
+        if matches!(shown, Shown::Skill { .. }) {
+            // One that was called for beside this one may be there as well, and not yet in its place.
+            let all: Vec<_> =
+                self.session.items.iter().chain(self.session.waiting_results()).cloned().collect();
+            if let Some(known) = skills::repeated(&all, &content) {
+                content = vec![Content::text(known)];
+            }
         }
         facts.push(Fact::item(Item::ToolResult { call: call.clone(), content, shown }));
         facts.extend(exit.map(ended));

@@ -83,6 +83,10 @@ pub struct ProviderSettings {
     /// Of the wire `chat`: whether `stream_options` asks for the tokens that were used; yes if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ask_usage: Option<bool>,
+    /// Of the wire `responses`: whether the provider itself makes conversations smaller that fill the window
+    /// (`responses/compact`); no if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_compaction: Option<bool>,
 }
 
 /// What is known of a model, as it is written in a file.
@@ -106,7 +110,8 @@ pub struct ModelSettings {
     /// What of the window is left free for the answer, in tokens; an eighth of it, at most 32,000, if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserve: Option<u64>,
-    /// Tokens that 1000 bytes of text come to, until the provider has counted; 250 if not said.
+    /// Tokens that 1000 bytes of plain words come to, until the provider has counted; 250 if not said. What else there
+    /// is in a text is reckoned by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 50, max = 2000))]
     pub tokens_per_kb: Option<u64>,
@@ -182,6 +187,8 @@ pub struct Provider {
     pub idle_timeout: Duration,
     /// How it speaks the wire `chat`.
     pub dialect: Dialect,
+    /// Whether it makes conversations smaller itself.
+    pub compacts: bool,
 }
 
 /// A model with its provider, ready to be opened.
@@ -405,6 +412,7 @@ impl Catalog {
                 ask_usage: settings.ask_usage.unwrap_or(usual.ask_usage),
                 images: usual.images,
             },
+            compacts: settings.server_compaction.unwrap_or(false),
             name: name.to_owned(),
             base_url: settings.base_url.unwrap_or_default(),
             wire,
@@ -456,7 +464,10 @@ pub fn open_telling(
         Ok::<_, ModelError>(http.recorded(provider, recorder))
     };
     Ok(match provider.wire {
-        Wire::Responses => Arc::new(Responses::new(http()?).with_images(provider.dialect.images)),
+        Wire::Responses => {
+            let model = Responses::new(http()?).with_images(provider.dialect.images);
+            Arc::new(model.with_compaction(provider.compacts))
+        }
         Wire::Chat => Arc::new(Chat::new(http()?, provider.dialect.clone())),
         Wire::Anthropic => {
             let output = resolved.output.unwrap_or(anthropic::OUTPUT);
@@ -500,6 +511,7 @@ impl ProviderSettings {
             reasoning_field,
             short_call_ids,
             ask_usage,
+            server_compaction,
         } = other.clone();
         self.window = window.or(self.window);
         self.tools = tools.or(self.tools);
@@ -514,6 +526,7 @@ impl ProviderSettings {
         self.reasoning_field = reasoning_field.or(self.reasoning_field.take());
         self.short_call_ids = short_call_ids.or(self.short_call_ids);
         self.ask_usage = ask_usage.or(self.ask_usage);
+        self.server_compaction = server_compaction.or(self.server_compaction);
     }
 }
 
@@ -566,6 +579,7 @@ impl Default for Provider {
             script: None,
             idle_timeout: IDLE_TIMEOUT,
             dialect: Dialect::default(),
+            compacts: false,
         }
     }
 }
@@ -588,6 +602,7 @@ impl fmt::Debug for ProviderSettings {
             .field("reasoning_field", &self.reasoning_field)
             .field("short_call_ids", &self.short_call_ids)
             .field("ask_usage", &self.ask_usage)
+            .field("server_compaction", &self.server_compaction)
             .finish()
     }
 }
@@ -639,7 +654,7 @@ mod tests {
     #[test]
     fn a_known_model_comes_with_its_limits() {
         let resolved = resolve(&Catalog::builtin(), "openai/gpt-5.5").unwrap();
-        assert_eq!(resolved.limits, Limits { tokens_per_kb: 300, ..Limits::new(258_400, 10_000) });
+        assert_eq!(resolved.limits, Limits { tokens_per_kb: 230, ..Limits::new(258_400, 10_000) });
         assert_eq!((resolved.effort, resolved.verbosity), (Some(Effort::Medium), Some(Verbosity::Low)));
         assert_eq!(resolved.provider.env_key.as_deref(), Some("OPENAI_API_KEY"));
         assert_eq!(resolved.notes, Vec::<String>::new());

@@ -94,6 +94,11 @@ impl<W: Write> Grown<W> {
         }
     }
 
+    /// The writer that a conversation begins with.
+    pub fn fresh(&self) -> &W {
+        &self.fresh
+    }
+
     /// How many items have been encoded so far, kept or not.
     pub fn encoded(&self) -> u64 {
         self.encoded

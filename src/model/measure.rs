@@ -230,7 +230,9 @@ fn words(window: u64) -> (String, String) {
 
 /// About so many tokens of text between two words, and the question for them.
 fn haystack(tokens: u64, tokens_per_kb: u64, first: &str, last: &str) -> String {
-    let bytes = usize::try_from(tokens.saturating_mul(1000) / tokens_per_kb.max(1)).unwrap_or(usize::MAX);
+    // Its names and numbers come to half as many again as plain words.
+    let per_kb = (tokens_per_kb * 3 / 2).max(1);
+    let bytes = usize::try_from(tokens.saturating_mul(1000) / per_kb).unwrap_or(usize::MAX);
     let mut text = format!("The first password is {first}.\n");
     let mut line = 0;
     while text.len() < bytes {

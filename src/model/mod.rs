@@ -64,6 +64,26 @@ pub trait Model: Send + Sync {
         &self,
         prompt: &Prompt,
     ) -> Result<BoxStream<'static, Result<Chunk, ModelError>>, ModelError>;
+
+    /// Has the provider itself make something smaller of a conversation, for which `note` says what matters. Nothing
+    /// where the wire has no such thing, or is not set to use it.
+    ///
+    /// # Errors
+    /// When the provider can't be reached, refuses, or gives something else.
+    async fn compact(&self, prompt: &Prompt, note: &str) -> Result<Option<Sealed>, ModelError> {
+        let _ = (prompt, note);
+        Ok(None)
+    }
+}
+
+/// What a provider has made of a conversation, for itself alone to read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sealed {
+    /// The host that can read it.
+    pub by: String,
+    /// It goes back as it is.
+    pub item: serde_json::Value,
+    pub usage: Option<Usage>,
 }
 
 /// All that a request is made of.

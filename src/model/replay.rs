@@ -31,10 +31,10 @@ use super::{
     http::Form,
     ollama,
     record::Line,
-    responses::decode::Decoder,
+    responses::{self, decode::Decoder},
     stream::{self, Decode},
 };
-use crate::protocol::{Event, Fact, Item, Usage};
+use crate::protocol::{Event, Fact, HostedCall, Item, Usage};
 
 /// A model that answers from a script.
 #[derive(Debug, Clone)]
@@ -122,6 +122,8 @@ struct Script {
     calls: HashSet<String>,
     /// The languages of the requests of a recording, and what has come of an answer that is not finished yet.
     wires: HashMap<u64, (String, Wire)>,
+    /// Requests whose answers are none to the conversation.
+    aside: HashSet<u64>,
     chunks: Vec<Chunk>,
 }
 
@@ -183,7 +185,12 @@ impl Script {
             Item::ToolCall { call, .. } if !self.calls.insert(call.to_string()) => {
                 Err(format!("call {call} is there twice"))
             }
-            Item::Assistant { .. } | Item::Reasoning { .. } | Item::ToolCall { .. } => Ok(item),
+            Item::Assistant { .. }
+            | Item::Reasoning { .. }
+            | Item::ToolCall { .. }
+            | Item::Sources { .. } => Ok(item),
+            // What its provider did with tools of its own.
+            Item::Unknown(value) if HostedCall::of(value).is_some() => Ok(item),
             Item::Unknown(value) if value.get("type").is_some_and(|kind| kind == "tool_call") => {
                 Err("a tool_call has `tool`, and `args` such as {\"json\":\"{}\"} or {\"text\":\"…\"}"
                     .to_owned())
@@ -203,6 +210,11 @@ impl Script {
     fn exchange(&mut self, line: Line) -> Result<(), String> {
         match line {
             Line::Recording { .. } => {}
+            // It is no answer; the conversation is made smaller without it.
+            Line::Request { request, path, .. } if path == responses::compact::PATH => {
+                self.aside.insert(request);
+            }
+            Line::Response { response, .. } if self.aside.remove(&response) => {}
             Line::Request { request, provider, wire, .. } => {
                 self.wires.insert(request, (provider, wire));
             }
@@ -369,6 +381,27 @@ mod tests {
                 _ => None,
             })
             .collect()
+    }
+
+    #[test]
+    fn what_a_provider_has_made_smaller_is_no_answer_of_a_recording() {
+        let exchange = |number: u64, path: &str, output: Value| {
+            let request =
+                json!({"request": number, "provider": "p", "wire": "responses", "path": path, "body": {}});
+            let body = json!({"status": "completed", "output": output}).to_string();
+            let response = json!({"response": number, "status": 200, "form": "json", "body": body});
+            format!("{request}\n{response}\n")
+        };
+        let says =
+            |text: &str| json!({"type": "message", "content": [{"type": "output_text", "text": text}]});
+        let sealed = json!({"type": "compaction", "encrypted_content": "x"});
+        let text = exchange(1, "responses", json!([says("one")]))
+            + &exchange(2, "responses/compact", json!([says("of the person"), sealed]))
+            + &exchange(3, "responses", json!([says("two")]));
+        let replay = Replay::parse("recording", &text).unwrap();
+        let said: Vec<&Item> = replay.answers.iter().flat_map(|answer| &answer.items).collect();
+        let assistant = |text: &str| Item::Assistant { id: None, text: text.to_owned(), partial: false };
+        assert_eq!(said, [&assistant("one"), &assistant("two")]);
     }
 
     #[test]

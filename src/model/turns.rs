@@ -157,6 +157,7 @@ impl<V: Voice> Write for Turns<V> {
                 self.pictures.extend(pictures);
                 self.write(&Message::Result { call: call.clone(), tool, text }, out);
             }
+            Item::Sealed { instead, .. } => self.user(vec![Part::Text(instead.clone())], out),
             // Another wire's; and what is for people.
             Item::Unknown(_) | Item::Sources { .. } => {}
         }

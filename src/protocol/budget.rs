@@ -37,6 +37,20 @@ pub enum Limit {
     Unknown,
 }
 
+/// 1234567 as `1,234,567`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A number as people write it: `50000`, `50_000`, `50k`, `1.5M`.
 ///
 /// # Errors
@@ -118,6 +132,13 @@ pub fn deadline(text: &str, now: Time, zone: TimeZone) -> Result<Time, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_numbers_are_written_in_groups() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (2_000_000, "2,000,000")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
 
     #[test]
     fn numbers_and_durations_are_read_as_people_write_them() {

@@ -81,6 +81,8 @@ pub enum CompactionMeans {
     Summary,
     /// By a list of what was done, without the model.
     Digest,
+    /// By the provider, which has sealed what it made.
+    Sealed,
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
@@ -97,6 +99,7 @@ impl Counts {
             | Item::Reasoning { .. }
             | Item::ToolResult { .. }
             | Item::Sources { .. }
+            | Item::Sealed { .. }
             | Item::Unknown(_) => {}
         }
     }
@@ -120,6 +123,7 @@ impl Compaction {
             CompactionMeans::Shrunk => format!(", {} old results cut to their ends", self.shrunk),
             CompactionMeans::Summary => ", by a summary of the model".to_owned(),
             CompactionMeans::Digest => ", by a list of what was done".to_owned(),
+            CompactionMeans::Sealed => ", by the provider".to_owned(),
             CompactionMeans::Unknown => String::new(),
         };
         let mut line = format!("{} → {} tokens{how}", self.from, self.to);

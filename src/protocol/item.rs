@@ -50,6 +50,14 @@ pub enum Item {
     ToolResult { call: CallId, content: Vec<Content>, shown: Shown },
     /// What the message before it rests on. For people: it is not sent back.
     Sources { sources: Vec<Source> },
+    /// What stands for the part of the conversation that was left out, made by the provider and sealed.
+    Sealed {
+        /// The host that sealed it: there it goes back as it came. Nobody else can read it.
+        by: String,
+        item: serde_json::Value,
+        /// What everybody else is told in its place.
+        instead: String,
+    },
     /// An item that only its provider understands, such as a call of a tool that it runs itself; or written by a newer
     /// version.
     #[serde(untagged)]
@@ -182,9 +190,11 @@ impl Item {
             Self::Assistant { .. } | Self::Reasoning { .. } | Self::ToolCall { .. } | Self::Unknown(_) => {
                 true
             }
-            Self::Context { .. } | Self::User { .. } | Self::ToolResult { .. } | Self::Sources { .. } => {
-                false
-            }
+            Self::Context { .. }
+            | Self::User { .. }
+            | Self::ToolResult { .. }
+            | Self::Sources { .. }
+            | Self::Sealed { .. } => false,
         }
     }
 
@@ -198,6 +208,7 @@ impl Item {
             | Self::Assistant { .. }
             | Self::Reasoning { .. }
             | Self::Sources { .. }
+            | Self::Sealed { .. }
             | Self::Unknown(_) => None,
         }
     }

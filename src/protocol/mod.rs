@@ -27,7 +27,7 @@ mod shown;
 mod told;
 mod tool;
 
-pub use budget::{Budget, Limit, count, deadline, seconds, span};
+pub use budget::{Budget, Limit, count, deadline, grouped, seconds, span};
 pub use command::{Command, Delivery, Rejection, Update, Verdict};
 pub use compaction::{Compaction, CompactionMeans, CompactionReason, Counts, Part};
 pub use confidential::is_secret;

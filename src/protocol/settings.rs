@@ -69,7 +69,7 @@ pub struct Limits {
     /// What of the window is left free for the answer. A request that would reach into it is made smaller before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserve: Option<u64>,
-    /// Tokens that 1000 bytes of text come to, until the provider's own counts say better.
+    /// Tokens that 1000 bytes of plain words come to, until the provider's own counts say better.
     #[serde(default = "tokens_per_kb", skip_serializing_if = "is_usual")]
     pub tokens_per_kb: u64,
 }

@@ -1,6 +1,6 @@
 //! Facts of the program in a sentence, for every face alike.
 
-use super::{Budget, Claim, Fact, Goal, GoalStatus, Level, span};
+use super::{Budget, Claim, Fact, Goal, GoalStatus, Level, grouped, span};
 
 impl Fact {
     /// What a person is told of a budget, a command that has to pass, checks or a goal; nothing for other facts, and for
@@ -52,7 +52,7 @@ impl Budget {
     pub fn in_words(&self) -> String {
         let mut words = Vec::new();
         words.extend(self.max_usd.map(|usd| usd.to_string()));
-        words.extend(self.max_tokens.map(|tokens| format!("{tokens} tokens")));
+        words.extend(self.max_tokens.map(|tokens| format!("{} tokens", grouped(tokens))));
         words.extend(self.max_turns.map(|turns| match turns {
             1 => "1 request to the model".to_owned(),
             turns => format!("{turns} requests to the model"),
@@ -75,7 +75,7 @@ impl Goal {
     pub fn in_words(&self) -> String {
         let text = self.text.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut limits = Vec::new();
-        limits.extend(self.tokens.map(|tokens| format!("{tokens} tokens")));
+        limits.extend(self.tokens.map(|tokens| format!("{} tokens", grouped(tokens))));
         limits.extend(self.seconds.map(span));
         limits.extend(self.verify.as_ref().map(|command| format!("`{command}` has to pass")));
         if limits.is_empty() { text } else { format!("{text} ({})", limits.join(", ")) }

@@ -3,7 +3,7 @@
 //! A soft budget stops before the next request, and waits for a person; a hard one ends the turn. Neither looks at a
 //! clock: the harness tells when the deadline is there.
 
-use crate::protocol::{Budget, Fact, GoalStatus, Limit, Outcome, Rejection, Time, Usage, span};
+use crate::protocol::{Budget, Fact, GoalStatus, Limit, Outcome, Rejection, Time, Usage, grouped, span};
 
 use super::Session;
 
@@ -42,7 +42,8 @@ impl Session {
                 format!("{spent} of {} spent", max_usd.unwrap_or_default())
             }
             Limit::Tokens => {
-                format!("{} of {} tokens used", all(self.usage), max_tokens.unwrap_or_default())
+                let most = max_tokens.unwrap_or_default();
+                format!("{} of {} tokens used", grouped(all(self.usage)), grouped(most))
             }
             Limit::Turns => {
                 format!("the model was asked {} of {} times", self.responses, max_turns.unwrap_or_default())

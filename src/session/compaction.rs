@@ -143,6 +143,13 @@ impl Session {
                 self.learnt.was_too_long(self.used());
                 self.compacting.too_long = Some(message.clone());
             }
+            // What a provider has sealed it may refuse later. Made smaller once more, the conversation is without it.
+            ResponseOutcome::Failed { kind, message }
+                if kind == "request"
+                    && self.items.iter().any(|item| matches!(**item, Item::Sealed { .. })) =>
+            {
+                self.compacting.too_long = Some(message.clone());
+            }
             ResponseOutcome::Failed { .. } | ResponseOutcome::Interrupted | ResponseOutcome::Unknown => {}
         }
     }

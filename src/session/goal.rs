@@ -1,7 +1,7 @@
 //! A goal: turn follows turn until it is met, the model is blocked, or what may be spent on it is spent.
 
 use crate::protocol::{
-    Claim, Context, Fact, Goal, GoalStatus as Status, Item, Rejection, Shown, Time, TurnId, span,
+    Claim, Context, Fact, Goal, GoalStatus as Status, Item, Rejection, Shown, Time, TurnId, grouped, span,
 };
 
 use super::{Session, budget};
@@ -103,7 +103,8 @@ impl Session {
     pub(super) fn goal_spent(&self) -> Option<String> {
         let goal = self.goal.as_ref().filter(|goal| goal.is_active())?;
         let most = goal.goal.tokens.filter(|most| self.goal_tokens() >= *most)?;
-        Some(format!("the goal's budget is used up: {} of {most} tokens used", self.goal_tokens()))
+        let (used, most) = (grouped(self.goal_tokens()), grouped(most));
+        Some(format!("the goal's budget is used up: {used} of {most} tokens used"))
     }
 
     /// When the time for the goal is over, if that is during this turn.
@@ -150,8 +151,10 @@ impl Session {
 
     fn goal_left(&self) -> Option<String> {
         let goal = self.goal.as_ref()?;
-        let tokens =
-            goal.goal.tokens.map(|most| format!("{} of {most} tokens are used.", self.goal_tokens()));
+        let tokens = goal
+            .goal
+            .tokens
+            .map(|most| format!("{} of {} tokens are used.", grouped(self.goal_tokens()), grouped(most)));
         let time = goal
             .goal
             .seconds

@@ -367,6 +367,14 @@ impl Session {
         self.turn.iter().flat_map(|turn| turn.open())
     }
 
+    /// Results that wait for those of earlier calls: the conversation will hold them behind these.
+    pub fn waiting_results(&self) -> impl Iterator<Item = &Arc<Item>> {
+        self.turn.iter().flat_map(|turn| &turn.calls).filter_map(|call| match &call.state {
+            CallState::Done { result } => Some(result),
+            _ => None,
+        })
+    }
+
     /// A call without a result.
     #[must_use]
     pub fn call(&self, id: &crate::protocol::CallId) -> Option<&Call> {
@@ -439,9 +447,8 @@ impl Session {
             | Item::Assistant { .. }
             | Item::Reasoning { .. }
             | Item::Sources { .. }
-            | Item::Unknown(_) => {
-                self.push(item);
-            }
+            | Item::Sealed { .. }
+            | Item::Unknown(_) => self.push(item),
         }
     }
 

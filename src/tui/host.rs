@@ -145,6 +145,8 @@ pub enum Question {
     Reveal { handle: String },
     /// What is remembered of earlier sessions; with words, what these ask for.
     Memory(String),
+    /// What making notes of sessions has cost.
+    MemoryCost,
     /// What differs in a work tree, below this directory, from what was committed.
     WorkTree { folder: PathBuf },
     /// What an undo or a redo would come to.

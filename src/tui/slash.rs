@@ -33,6 +33,8 @@ pub(super) enum Run {
     /// Choose a model: the one of this name, if there is a name.
     Models(String),
     Permissions,
+    /// What the session has cost, and then what is beside it.
+    Cost(Vec<String>),
     /// What is remembered of earlier sessions, or what these words ask for.
     Memory(String),
     Open(View),
@@ -63,7 +65,7 @@ const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("compact", "make the conversation smaller; a note says what matters", &[]),
     ("context", "what fills the model's window", &[]),
     ("copy", "copy the last answer to the clipboard", &[]),
-    ("cost", "tokens and money: this turn, this session, each model", &[]),
+    ("cost", "tokens and money: this turn, this session, each model; notes", &[]),
     ("diff", "what has changed, file by file", &[]),
     ("effort", "how hard the model thinks", &["none", "minimal", "low", "medium", "high", "xhigh"]),
     ("export", "write the conversation to a file, as Markdown", &[]),
@@ -115,7 +117,7 @@ pub(super) fn specs() -> Vec<CommandSpec> {
 
 pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) -> Run {
     match name {
-        "cost" => Run::Print(cost(session, ground)),
+        "cost" => Run::Cost(cost(session, ground)),
         "copy" => match session.last_answer() {
             Some(answer) => Run::Do(vec![Action::Copy(answer.to_owned())]),
             None => Run::Print(vec!["There is no answer yet.".to_owned()]),

@@ -76,7 +76,11 @@ fn state(session: &Session) -> Vec<String> {
     let why = if goal.reason.is_empty() { String::new() } else { format!(": {}", goal.reason) };
     vec![
         goal.goal.in_words(),
-        format!("{}{why} · {turns} · {} tokens", goal.status.in_words(), session.goal_tokens()),
+        format!(
+            "{}{why} · {turns} · {} tokens",
+            goal.status.in_words(),
+            protocol::grouped(session.goal_tokens())
+        ),
     ]
 }
 

@@ -121,3 +121,18 @@ async fn a_file_that_comes_while_the_session_works_is_told() {
     let requests: Vec<String> = world.mock.requests().iter().map(said).collect();
     assert_eq!(requests.iter().map(|request| request.matches(block).count()).collect::<Vec<_>>(), [0, 1, 1]);
 }
+
+#[tokio::test]
+async fn a_file_that_came_while_the_session_was_closed_is_told_once() {
+    let world = World::new(["one", "two", "three"].map(Step::text)).await;
+    world.exec(&["go"]).await.expect(0);
+    world.write("AGENTS.md", "Written meanwhile, the canary.\n");
+    let resume = ["exec", "resume", "--last", "more"];
+    let run = world.agent(resume).await.expect(0);
+    assert!(run.stderr.contains("the model was told of") && run.stderr.contains("AGENTS.md"), "{run:#?}");
+    let run = world.agent(resume).await.expect(0);
+    assert!(!run.stderr.contains("AGENTS.md"), "{run:#?}");
+    let requests: Vec<String> = world.mock.requests().iter().map(said).collect();
+    let told = |request: &String| request.matches("the canary").count();
+    assert_eq!(requests.iter().map(told).collect::<Vec<_>>(), [0, 1, 1]);
+}

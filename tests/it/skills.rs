@@ -88,7 +88,7 @@ async fn a_skill_is_a_line_until_it_is_called_for_and_its_scripts_run_in_the_san
     let again = world.results(3).pop().unwrap().1;
     assert_eq!(
         again,
-        "The skill `greet` was loaded before and has not changed: follow it as it stands above."
+        "The skill `greet` is loaded already in this conversation and has not changed: follow it as it stands."
     );
     let listed = world.results(4).pop().unwrap().1;
     let listed = output(listed.as_str().unwrap());
@@ -100,6 +100,22 @@ async fn a_skill_is_a_line_until_it_is_called_for_and_its_scripts_run_in_the_san
         place.join("scripts/hello.sh").exists() && place.join("scripts/passwd").symlink_metadata().is_err()
     );
     assert!(run.stdout.contains(r#""type":"skill","name":"greet""#), "{}", run.stdout);
+}
+
+#[tokio::test]
+async fn of_calls_side_by_side_one_loads_the_skill() {
+    let world = World::new([
+        Step::items([load("greet"), load("greet"), load("greet")]),
+        Step::items([load("greet")]),
+        Step::text("done"),
+    ])
+    .await;
+    write(&world.home.join("skills/greet"), "greet", "Greets people.", "The canary way.");
+    world.exec(&["go"]).await.expect(0);
+    for (number, results) in [(2, 3), (3, 4)] {
+        assert_eq!(world.results(number).len(), results);
+        assert_eq!(said(&world, number).matches("The canary way.").count(), 1, "in request {number}");
+    }
 }
 
 #[tokio::test]

@@ -9,12 +9,9 @@ use super::{piece, state::headline, summary::PREFIX};
 /// answer since, of which the last ones stay.
 pub(super) fn of(session: &Session, tail: usize, budget: u64) -> String {
     let items = session.items.get(..tail).unwrap_or_default();
-    let summary =
-        items.iter().rposition(|item| matches!(**item, Item::Context { context: Context::Summary, .. }));
-    let before = summary.and_then(|at| match &*items[at] {
-        Item::Context { text, .. } => Some(text.strip_prefix(PREFIX).unwrap_or(text).trim()),
-        _ => None,
-    });
+    let summary = items.iter().enumerate().rev().find_map(|(at, item)| Some((at, summary(item)?)));
+    let (summary, before) = summary.unzip();
+    let before = before.map(|text| text.strip_prefix(PREFIX).unwrap_or(text).trim());
     let since = items.get(summary.map_or(0, |at| at + 1)..).unwrap_or_default();
     let lines: Vec<String> = since.iter().filter_map(|item| line(item)).collect();
     let before = before.map(|text| piece::within(text, budget / 2, session)).unwrap_or_default();
@@ -40,6 +37,15 @@ pub(super) fn of(session: &Session, tail: usize, budget: u64) -> String {
         text += &lines[lines.len() - kept..].join("\n");
     }
     text
+}
+
+/// What stands for what was left out earlier, as far as it can be read.
+fn summary(item: &Item) -> Option<&str> {
+    match item {
+        Item::Context { context: Context::Summary, text } => Some(text),
+        Item::Sealed { instead, .. } => Some(instead),
+        _ => None,
+    }
 }
 
 fn line(item: &Item) -> Option<String> {
@@ -76,6 +82,7 @@ fn line(item: &Item) -> Option<String> {
         | Item::User { .. }
         | Item::Reasoning { .. }
         | Item::Sources { .. }
+        | Item::Sealed { .. }
         | Item::Unknown(_) => None,
     }
 }

@@ -48,6 +48,8 @@ pub struct Pinned {
 pub struct Summary {
     /// The model's own; none: a list of what was done.
     pub text: Option<String>,
+    /// The provider's, which only it can read, and the host that it is. It goes before a text.
+    pub sealed: Option<(String, serde_json::Value)>,
     pub usage: Option<Usage>,
     /// Why the model's is not there, or is not good enough.
     pub problem: Option<String>,
@@ -89,12 +91,39 @@ pub fn has_past(session: &Session) -> bool {
     session.items.iter().take(tail).any(|item| item.is_made())
 }
 
+/// What the provider is to put something smaller in the place of: all that the model has answered to.
+#[must_use]
+pub fn past(session: &Session) -> Arc<Vec<Arc<Item>>> {
+    let items = &session.items;
+    Arc::new(items.iter().take(piece::tail(session, 0)).cloned().collect())
+}
+
 /// The conversation without what lies between the messages of the person and its end.
 ///
 /// None when nothing would be gained. Each try since the model last answered leaves less, and so does a level that is
 /// still too large.
 #[must_use]
 pub fn build(session: &Session, wanted: &Wanted, pinned: &Pinned, summary: &Summary) -> Option<Compaction> {
+    if summary.sealed.is_some() {
+        // What the provider gave can't be cut: it makes enough room, or it is of no use.
+        return enough(session, wanted, pinned, summary)
+            .or_else(|_| {
+                let problem = Some("what the provider gave is too large".to_owned());
+                build(session, wanted, pinned, &Summary { sealed: None, problem, ..summary.clone() })
+                    .ok_or(())
+            })
+            .ok();
+    }
+    enough(session, wanted, pinned, summary).map_or_else(|least| least, Some)
+}
+
+/// What makes enough room; or else what makes most, where it is worth anything.
+fn enough(
+    session: &Session,
+    wanted: &Wanted,
+    pinned: &Pinned,
+    summary: &Summary,
+) -> Result<Compaction, Option<Compaction>> {
     let (from, room) = (session.used(), session.limits().room());
     let mut least: Option<Compaction> = None;
     for level in session.compaction_tries()..LEVELS + session.compaction_tries() {
@@ -103,14 +132,14 @@ pub fn build(session: &Session, wanted: &Wanted, pinned: &Pinned, summary: &Summ
         let enough = built.to <= room / 4 * 3
             && (built.to <= from / 10 * 8 || wanted.reason == Reason::Asked && smaller);
         if enough {
-            return Some(built);
+            return Ok(built);
         }
         // A gain of nothing but a few words is none.
         if built.to < from - from / 20 && least.as_ref().is_none_or(|least| built.to < least.to) {
             least = Some(built);
         }
     }
-    least
+    Err(least)
 }
 
 fn at_level(
@@ -126,13 +155,19 @@ fn at_level(
     opening(items, &pinned.opening, &mut pieces);
     skills(session, tail, budget.skills, &mut pieces);
     messages(session, tail, budget.messages, &mut pieces);
-    let (text, how) = match &summary.text {
-        Some(text) => (piece::within(text, budget.summary, session), Means::Summary),
-        None => (digest::of(session, tail, budget.summary), Means::Digest),
-    };
     let context = |context, text| Item::Context { context, text };
-    if !text.trim().is_empty() {
-        pieces.add(context(Context::Summary, format!("{PREFIX}\n{}", text.trim())));
+    let (text, how) = match (&summary.sealed, &summary.text) {
+        (None, Some(text)) => (piece::within(text, budget.summary, session), Means::Summary),
+        (sealed, _) => {
+            let how = if sealed.is_some() { Means::Sealed } else { Means::Digest };
+            (digest::of(session, tail, budget.summary), how)
+        }
+    };
+    let text = format!("{PREFIX}\n{}", text.trim());
+    match &summary.sealed {
+        Some((by, item)) => pieces.add(Item::Sealed { by: by.clone(), item: item.clone(), instead: text }),
+        None if text.len() > PREFIX.len() + 1 => pieces.add(context(Context::Summary, text)),
+        None => {}
     }
     if let Some(text) = pinned.state.text(session, budget.state) {
         pieces.add(context(Context::State, text));
@@ -260,7 +295,10 @@ fn end(session: &Session, tail: usize, budget: Budget, pieces: &mut Pieces<'_>) 
         items.iter().skip(tail).filter(|item| matches!(***item, Item::ToolResult { .. })).count() as u64;
     for (at, item) in items.iter().enumerate().skip(tail) {
         // What holds beside the conversation was told anew.
-        if matches!(**item, Item::Context { context: Context::Summary | Context::State, .. }) {
+        if matches!(
+            **item,
+            Item::Context { context: Context::Summary | Context::State, .. } | Item::Sealed { .. }
+        ) {
             continue;
         }
         let result = || shrink::result(item, session, budget.tail / results.max(1));

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use crate::protocol::{CallId, Compaction, CompactionMeans, CompactionReason, Counts, Item, Part};
-use crate::session::Session;
+use crate::session::{Session, room};
 
 /// A conversation that is being put together from another one.
 pub(super) struct Pieces<'a> {
@@ -126,8 +126,7 @@ pub(super) fn tail(session: &Session, budget: u64) -> usize {
 
 /// The beginning and the end of a text, in so many tokens.
 pub(super) fn within(text: &str, tokens: u64, session: &Session) -> String {
-    let bytes = usize::try_from(tokens.saturating_mul(1000) / session.limits().tokens_per_kb.max(1))
-        .unwrap_or(usize::MAX);
+    let bytes = room::bytes_of(text, tokens, session.limits().tokens_per_kb);
     ends(text, bytes, |left_out| format!("[… {left_out} bytes are left out here …]"))
 }
 

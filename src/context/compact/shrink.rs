@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::protocol::{
     CallId, Compaction, CompactionMeans as Means, Content, Excerpt, Item, PatchedFile, Shown,
 };
-use crate::session::{Session, Wanted};
+use crate::session::{Session, Wanted, room};
 
 use super::{
     Budget,
@@ -44,7 +44,14 @@ pub(super) fn old(item: &Item) -> Option<Item> {
 
 /// A result of at most so many tokens; none where it is that small.
 pub(super) fn result(item: &Item, session: &Session, tokens: u64) -> Option<Item> {
-    let bytes = usize::try_from(tokens.saturating_mul(1000) / session.limits().tokens_per_kb.max(1)).ok()?;
+    let Item::ToolResult { content, .. } = item else { return None };
+    // Its largest part says what its bytes weigh.
+    let texts = content.iter().filter_map(|part| match part {
+        Content::Text { text } => Some(text.as_str()),
+        Content::Image { .. } | Content::Unknown(_) => None,
+    });
+    let text = texts.max_by_key(|text| text.len()).unwrap_or_default();
+    let bytes = room::bytes_of(text, tokens, session.limits().tokens_per_kb);
     cut(item, bytes, bytes.saturating_sub(150).max(150))
 }
 

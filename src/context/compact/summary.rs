@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::protocol::{Content, Item, Shown, words};
-use crate::session::{Session, room::tokens};
+use crate::session::{Session, room::tokens_of};
 
 use super::request;
 
@@ -59,7 +59,7 @@ pub fn check(text: &str, checks: &Checks) -> Result<String, String> {
             return Err(format!("there was nothing under the heading `## {heading}`"));
         }
     }
-    let size = tokens(text.len(), checks.per_kb);
+    let size = tokens_of(text, checks.per_kb);
     if size > checks.most {
         return Err(format!("it was too long: {size} tokens where {} are the most", checks.most));
     }

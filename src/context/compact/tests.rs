@@ -99,6 +99,54 @@ fn paired(items: &[Arc<Item>]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+#[test]
+fn what_the_provider_has_sealed_takes_the_place_of_the_summary_with_words_for_others() {
+    let mut items = vec![system(), Item::user("The first message.")];
+    for id in 0..40 {
+        items.extend(called(id, 1_900));
+    }
+    let first = session(20_000, items.clone());
+    let item = serde_json::json!({"type": "compaction", "encrypted_content": "abc"});
+    let summary = Summary { sealed: Some(("host".into(), item.clone())), ..Summary::default() };
+    let built = build(&first, &wanted(Reason::Full), &Pinned::default(), &summary).unwrap();
+    assert_eq!(built.how, Means::Sealed);
+    let then = after(&first, &built);
+    let [Item::Sealed { by, item: kept, instead }] = &then
+        .iter()
+        .filter(|item| matches!(***item, Item::Sealed { .. }))
+        .map(|item| (**item).clone())
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("{then:?}")
+    };
+    assert_eq!((by.as_str(), kept), ("host", &item));
+    assert!(instead.starts_with(PREFIX) && instead.contains("\n- looked 3 ("), "{instead}");
+    assert!(!instead.contains("looked 39"), "the end is there as it was: {instead}");
+    // The next list goes on from these words.
+    let more = (40..90).flat_map(|id| called(id, 1_900));
+    let second = session(20_000, then.iter().map(|item| (**item).clone()).chain(more).collect());
+    let built = build(&second, &wanted(Reason::Full), &Pinned::default(), &Summary::default()).unwrap();
+    let then = after(&second, &built);
+    assert!(!then.iter().any(|item| matches!(**item, Item::Sealed { .. })));
+    let said: String = then
+        .iter()
+        .filter_map(|item| match &**item {
+            Item::Context { context: Context::Summary, text } => Some(text.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(said.matches(PREFIX).count(), 1);
+    assert!(said.contains("## Done since, the last at the end") && said.contains("looked 3"), "{said}");
+    // What is larger than all that it stands for is of no use.
+    let item = serde_json::json!({"type": "compaction", "encrypted_content": "x".repeat(400_000)});
+    let summary = Summary { sealed: Some(("host".into(), item)), ..Summary::default() };
+    let built = build(&first, &wanted(Reason::Full), &Pinned::default(), &summary).unwrap();
+    assert_eq!(
+        (built.how, built.problem.as_deref()),
+        (Means::Digest, Some("what the provider gave is too large"))
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 

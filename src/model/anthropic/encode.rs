@@ -297,6 +297,7 @@ impl Write for Messages {
                 let content = Blocks::of(content, self.images, blobs);
                 self.answer(call, &content, false, out);
             }
+            Item::Sealed { instead, .. } => self.user(Blocks::text(instead), out),
             Item::Unknown(value) if hosted::is_of_anthropic(value) => self.hosted(value, out),
             // A summary of another wire is for people, as sources are; and items of another wire are its own.
             Item::Reasoning { encrypted: None, .. } | Item::Sources { .. } | Item::Unknown(_) => {}

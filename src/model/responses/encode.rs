@@ -30,6 +30,8 @@ struct State {
     calls: VecDeque<(CallId, Form)>,
     /// Whether the model takes pictures.
     images: bool,
+    /// The host that the conversation goes to.
+    host: Arc<str>,
 }
 
 #[derive(Clone, Copy)]
@@ -66,6 +68,15 @@ struct Head<'a> {
     reasoning: Option<Reasoning>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<Text<'a>>,
+}
+
+/// The same of a request to make a conversation smaller.
+#[derive(Serialize)]
+struct Compact<'a> {
+    model: &'a str,
+    prompt_cache_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instructions: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -153,6 +164,13 @@ impl Encoder {
         Self { grown: Grown::new(state), tools: Offered::default() }
     }
 
+    /// The same for a conversation that goes to this host: what it has sealed itself goes along.
+    #[must_use]
+    pub fn at(self, host: &str) -> Self {
+        let state = State { host: host.into(), ..self.grown.fresh().clone() };
+        Self { grown: Grown::new(state), ..self }
+    }
+
     /// The body of a request.
     pub fn request(&mut self, prompt: &Prompt) -> Bytes {
         let head = encode_head(prompt);
@@ -163,6 +181,23 @@ impl Encoder {
         let length = head.len() + TOOLS.len() + tools.len() + INPUT.len() + items.len() + tail.len() + 2;
         let mut body = Vec::with_capacity(length);
         for part in [&head[..], TOOLS, tools, INPUT, items, &tail, b"]}"] {
+            body.extend_from_slice(part);
+        }
+        body.into()
+    }
+
+    /// The body of a request to make a conversation smaller, where `note` says what matters.
+    pub fn compaction(&mut self, prompt: &Prompt, note: &str) -> Bytes {
+        let instructions = (!note.is_empty()).then(|| format!("The user says what matters: {note}"));
+        let head = Compact {
+            model: &prompt.model,
+            prompt_cache_key: &prompt.cache_key,
+            instructions: instructions.as_deref(),
+        };
+        let mut body = to_vec(&head);
+        body.pop();
+        let (items, tail) = self.grown.items(prompt);
+        for part in [b",\"input\":[", items, &tail, b"]}"] {
             body.extend_from_slice(part);
         }
         body.into()
@@ -196,7 +231,11 @@ impl Write for State {
                 }
             }
             // Reasoning without its outcome is refused by the provider: the answer had broken off.
-            Item::Context { .. } | Item::User { .. } | Item::Assistant { .. } | Item::ToolResult { .. } => {
+            Item::Context { .. }
+            | Item::User { .. }
+            | Item::Assistant { .. }
+            | Item::ToolResult { .. }
+            | Item::Sealed { .. } => {
                 self.reasoning.clear();
             }
         }
@@ -262,6 +301,11 @@ impl State {
                     Some((_, form)) => form.answer(call.as_str(), output, out),
                     None => {}
                 }
+            }
+            Item::Sealed { by, item, .. } if **by == *self.host => write(item, out),
+            Item::Sealed { instead, .. } => {
+                let content = vec![Part::InputText { text: instead.into() }];
+                write(&Input::Message { id: None, role: "user", content }, out);
             }
             // An item of the provider that this program does not know goes back as it came.
             Item::Unknown(value) => write(value, out),

@@ -15,6 +15,7 @@ use super::{
     listing::Listing,
     manifest::{Content, Entry, Manifest},
     scan::{Scan, Unseen, scan},
+    underway::Held,
 };
 use crate::{protocol::printable, sandbox::publish::survey::Survey};
 
@@ -34,6 +35,8 @@ pub(super) struct Carrier {
     /// Repositories in which a command made an object that is not what its name says: nothing there speaks of sound ones
     /// alone any more, and nothing comes out of them.
     pub(super) forged: BTreeSet<PathBuf>,
+    /// Repositories in which something goes on inside.
+    pub(super) held: Held,
     /// What the user was told of already.
     told: BTreeSet<String>,
     warnings: Vec<String>,
@@ -59,6 +62,7 @@ impl Carrier {
             asides: 0,
             manifest: Manifest::default(),
             forged: BTreeSet::new(),
+            held: Held::new(),
             told: BTreeSet::new(),
             warnings: Vec::new(),
         }
@@ -89,6 +93,7 @@ impl Carrier {
     /// Fills a fresh container, in which nothing runs yet.
     pub(super) async fn fill(&mut self, inside: &mut Inside) -> io::Result<()> {
         self.manifest = Manifest::default();
+        self.held.clear();
         let scan = self.scan().await?;
         let paths: BTreeMap<PathBuf, Content> = scan
             .changes

@@ -31,6 +31,8 @@ use super::{
 pub(super) const FIRST_USER: &str = "65534:65534";
 /// Where the porter lies, which belongs to the same user.
 pub(super) const PORTER: &str = "/.agent";
+/// What its machine is called.
+const HOST: &str = "agent";
 /// Processes of a session at most, as in the local sandbox.
 const PROCESSES: i64 = 512;
 const FILES: i64 = 8192;
@@ -133,8 +135,21 @@ impl Container {
         endpoint: &Endpoint,
         blueprint: &Blueprint,
     ) -> Result<Self, Error> {
-        let created = docker.create_container(None, body(blueprint)).await?;
-        let id = created.id;
+        match Self::start_with(docker, endpoint, body(blueprint, true)).await {
+            // A machine without version 6 of the protocol has none of its settings either.
+            Err(error) if error.to_string().contains("ipv6") => {
+                Self::start_with(docker, endpoint, body(blueprint, false)).await
+            }
+            done => done,
+        }
+    }
+
+    async fn start_with(
+        docker: &Docker,
+        endpoint: &Endpoint,
+        body: ContainerCreateBody,
+    ) -> Result<Self, Error> {
+        let id = docker.create_container(None, body).await?.id;
         let begun = async {
             // The life line first: without one it would end at once, or never.
             let line = hijack::attach(endpoint, &id).await?;
@@ -220,7 +235,7 @@ async fn watch(docker: Docker, id: String, line: Option<Attached>, ended: Arc<At
     let _ = remove(&docker, &id).await;
 }
 
-fn body(blueprint: &Blueprint) -> ContainerCreateBody {
+fn body(blueprint: &Blueprint, version_6: bool) -> ContainerCreateBody {
     let Blueprint { image, labels, workspace, home, owner, runner, memory, seccomp, keep, shown } = blueprint;
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let memory = (memory / 2).clamp(MEMORY.0, MEMORY.1);
@@ -259,13 +274,18 @@ fn body(blueprint: &Blueprint) -> ContainerCreateBody {
         entrypoint: Some(["sh", "-c", script::FIRST].map(str::to_owned).into()),
         cmd: Some(Vec::new()),
         working_dir: Some("/".to_owned()),
-        hostname: Some("agent".to_owned()),
+        hostname: Some(HOST.to_owned()),
         open_stdin: Some(true),
         stdin_once: Some(!keep),
         attach_stdin: Some(true),
-        network_disabled: Some(true),
         host_config: Some(HostConfig {
+            // Only the loopback, which is found by its name; and not the addresses of the machine's own name servers.
             network_mode: Some("none".to_owned()),
+            dns: Some(vec!["127.0.0.1".to_owned()]),
+            dns_search: Some(vec![".".to_owned()]),
+            extra_hosts: Some(vec![format!("{HOST}:127.0.0.1")]),
+            sysctls: version_6
+                .then(|| HashMap::from([("net.ipv6.conf.lo.disable_ipv6".to_owned(), "0".to_owned())])),
             cap_drop: Some(vec!["ALL".to_owned()]),
             security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={seccomp}")]),
             readonly_rootfs: Some(true),

@@ -42,6 +42,7 @@ mod shown;
 mod streams;
 mod tls;
 mod tunnel;
+mod underway;
 
 use std::{
     collections::BTreeSet,

@@ -18,6 +18,7 @@ use super::{
     pack::{Member, Packed},
     place::Place,
     scan::Scan,
+    underway,
 };
 use crate::sandbox::{
     linux::secrets,
@@ -78,9 +79,11 @@ impl Carrier {
         &mut self,
         inside: &mut Inside,
         listing: &Listing,
-        changed: Vec<PathBuf>,
+        mut changed: Vec<PathBuf>,
         scan: &mut Scan,
     ) -> io::Result<()> {
+        let judge = self.judge().await?;
+        self.hold_back(&mut changed, &judge, listing, scan);
         let (mut wanted, mut bytes) = (Vec::new(), 0_u64);
         for path in &changed {
             let Some(look) = listing.files.get(path) else { continue };
@@ -100,7 +103,6 @@ impl Carrier {
             }
         }
         let packed = if wanted.is_empty() { Packed::empty()? } else { inside.fetch(&wanted).await? };
-        let judge = self.judge().await?;
         let restored = self.restore(inside, &judge, listing, scan).await?;
         let mut found = Found { judge, listing, packed, same: BTreeSet::new(), refused: BTreeSet::new() };
         self.look_at_repositories(&changed, &mut found)?;
@@ -321,6 +323,9 @@ impl Carrier {
                 }
             }
             (Verdict::OutIf(_), _) => Verdict::Out,
+            (Verdict::Quiet, Change::Gone) if underway::is_over(path, &found.judge, found.listing) => {
+                Verdict::Out
+            }
             (verdict, _) => verdict,
         };
         let sentence = match verdict {

@@ -402,6 +402,24 @@ mod tests {
     }
 
     #[test]
+    fn hooks_that_lie_beside_everything_are_found() {
+        let (_dir, root, mut known) = fresh();
+        for path in [".git/objects", ".git/refs"] {
+            fs::create_dir_all(root.join(path)).unwrap();
+        }
+        fs::write(root.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        fs::write(root.join(".git/config"), "[core]\nhooksPath = .\n").unwrap();
+        fs::write(root.join("pre-commit"), "").unwrap();
+        known.look();
+        assert!(known.protected().contains(&root.join("pre-commit")), "{:?}", known.protected());
+        for name in ["post-checkout", "file"] {
+            fs::write(root.join(name), "evil").unwrap();
+        }
+        assert_eq!(known.quarantine(true).len(), 1);
+        assert!(root.join("untrusted.post-checkout").exists() && root.join("file").exists());
+    }
+
+    #[test]
     fn the_repository_that_the_workspace_is_a_part_of_is_asked_too() {
         let (_dir, top, _) = fresh();
         for path in [".git/objects", ".git/refs", "sub"] {

@@ -132,13 +132,22 @@ fn show(overlay: &Overlay) -> io::Result<()> {
         let context = fspick(&opened, "", FsPickFlags::FSPICK_EMPTY_PATH | FsPickFlags::FSPICK_CLOEXEC)?;
         return Ok(fsconfig_reconfigure(context.as_fd())?);
     }
-    let tree = layered(&open_plain(below)?, &Path::new(LAYERS).join(layer))?;
+    let tree = layered(&open_plain(below)?, &Path::new(LAYERS).join(layer), Lasting::Kept)?;
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(&tree, "", &opened, "", flags).map_err(|error| at(git, error.into()))
 }
 
+/// What a layer is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lasting {
+    Kept,
+    /// It is thrown away. The kernel need not write the whole file system out when it goes, which takes as long as
+    /// others have written much.
+    Tried,
+}
+
 /// The directory `below` with a layer above it, mounted nowhere yet.
-fn layered(below: &OwnedFd, layer: &Path) -> io::Result<OwnedFd> {
+fn layered(below: &OwnedFd, layer: &Path, lasting: Lasting) -> io::Result<OwnedFd> {
     // By where this process stands, so that no name is looked up again.
     fchdir(below)?;
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
@@ -146,6 +155,10 @@ fn layered(below: &OwnedFd, layer: &Path) -> io::Result<OwnedFd> {
     fsconfig_set_string(context.as_fd(), "upperdir", layer.join(UPPER))?;
     fsconfig_set_string(context.as_fd(), "workdir", layer.join(WORK))?;
     fsconfig_set_flag(context.as_fd(), "userxattr")?;
+    if lasting == Lasting::Tried {
+        // Linux 5.10; it means nothing else.
+        let _ = fsconfig_set_flag(context.as_fd(), "volatile");
+    }
     fsconfig_create(context.as_fd())?;
     let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)?)
@@ -165,7 +178,7 @@ pub(super) fn attempt(below: &Path) -> io::Result<()> {
 
 fn try_in(below: &Path, layer: &Path) -> io::Result<()> {
     std::fs::write(layer.join(UPPER).join("file"), "")?;
-    let tree = layered(&open_plain(below)?, layer)?;
+    let tree = layered(&open_plain(below)?, layer, Lasting::Tried)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     openat(&tree, "new", flags, Mode::from_raw_mode(0o600))?;
     unlinkat(&tree, "file", AtFlags::empty())?;

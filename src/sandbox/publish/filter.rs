@@ -87,6 +87,14 @@ const PASSING: &[&str] = &[
 pub(in crate::sandbox) const UNDERWAY: &[&str] =
     &["rebase-merge", "rebase-apply", "sequencer", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_START"];
 
+/// What the user is told while that is so in the repository that is shown as this.
+pub(in crate::sandbox) fn is_underway_in(repository: &str) -> String {
+    format!(
+        "a rebase, cherry-pick, revert or bisect is under way inside the sandbox: outside, the HEAD and the index of \
+         {repository} stay as they are until it is finished or aborted"
+    )
+}
+
 /// What becomes of what lies at `path`, below a `.git`.
 pub(in crate::sandbox) fn judge(path: &Path, kind: Kind) -> Verdict {
     let mut names = Vec::new();

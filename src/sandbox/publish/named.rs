@@ -38,6 +38,38 @@ const HARMLESS: &[&str] = &[
     "user.",
 ];
 
+/// What git runs in the directory of hooks (githooks(5)).
+const HOOKS: &[&str] = &[
+    "applypatch-msg",
+    "commit-msg",
+    "fsmonitor-watchman",
+    "p4-changelist",
+    "p4-post-changelist",
+    "p4-pre-submit",
+    "p4-prepare-changelist",
+    "post-applypatch",
+    "post-checkout",
+    "post-commit",
+    "post-index-change",
+    "post-merge",
+    "post-receive",
+    "post-rewrite",
+    "post-update",
+    "pre-applypatch",
+    "pre-auto-gc",
+    "pre-commit",
+    "pre-merge-commit",
+    "pre-push",
+    "pre-rebase",
+    "pre-receive",
+    "prepare-commit-msg",
+    "proc-receive",
+    "push-to-checkout",
+    "reference-transaction",
+    "sendemail-validate",
+    "update",
+];
+
 /// Programs whose next word is a program, or a file that is run as one.
 const INTERPRETERS: &[&str] = &[
     ".", "ash", "bash", "bun", "command", "dash", "deno", "doas", "env", "exec", "ksh", "lua", "nice",
@@ -118,6 +150,10 @@ impl Reader<'_> {
                 // Husky's own hooks lie there, and run the user's beside them.
                 if path.ends_with("_") {
                     self.named.whole.extend(path.parent().map(Path::to_owned));
+                }
+                // All of the workspace can't be kept from commands. Of what lies there git runs these.
+                if path.canonicalize().is_ok_and(|path| self.top.starts_with(path)) {
+                    self.named.surely.extend(HOOKS.iter().map(|name| path.join(name)));
                 }
                 self.named.whole.insert(path.clone());
                 self.hooks.push(path);

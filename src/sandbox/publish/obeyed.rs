@@ -260,6 +260,16 @@ mod tests {
     }
 
     #[test]
+    fn hooks_are_kept_also_where_all_of_the_workspace_is_their_place() {
+        for config in ["[core]\nhooksPath = .\n", "[core]\nhooksPath = tools/..\n"] {
+            let (_dir, root) = world(config);
+            let changes =
+                [("pre-commit", PROGRAM), ("post-checkout", FILE), ("file", PROGRAM), ("a/pre-push", FILE)];
+            assert_eq!(withheld(&root, &changes), ["post-checkout", "pre-commit"], "{config}");
+        }
+    }
+
+    #[test]
     fn no_directory_becomes_a_repository() {
         let (_dir, root) = world("");
         for (changes, expected) in [

@@ -258,11 +258,7 @@ impl Repository {
         drop(outside);
         self.pending |= pending;
         if underway {
-            said.push(format!(
-                "a rebase, cherry-pick, revert or bisect is under way inside the sandbox: outside, the HEAD and the index \
-                 of {} stay as they are until it is finished or aborted",
-                self.path.display()
-            ));
+            said.push(filter::is_underway_in(&self.path.display().to_string()));
         }
         if base != self.base {
             self.base = base;

@@ -104,6 +104,7 @@ impl Session {
                 | Item::Reasoning { .. }
                 | Item::ToolCall { .. }
                 | Item::Sources { .. }
+                | Item::Sealed { .. }
                 | Item::Unknown(_) => {}
             },
             Fact::ProcessExited { process, exit, .. } => {

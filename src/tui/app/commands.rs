@@ -58,6 +58,11 @@ impl App {
                 None => self.read_theme(&name, true),
             },
             slash::Run::Models(name) => self.models(name),
+            slash::Run::Cost(lines) => {
+                self.transcript.say(lines);
+                // What is beside the session is known elsewhere.
+                vec![Action::Ask(Question::MemoryCost)]
+            }
             slash::Run::Memory(words) => vec![Action::Ask(Question::Memory(words))],
             slash::Run::Permissions => {
                 self.overlays.push(Box::new(Permissions::new()));

@@ -252,7 +252,9 @@ impl App {
                 match &answer {
                     Answer::Themes(themes) => self.themes_read(themes),
                     Answer::Memory(lines) => {
-                        self.transcript.say(lines.clone());
+                        if !lines.is_empty() {
+                            self.transcript.say(lines.clone());
+                        }
                         Vec::new()
                     }
                     Answer::Skills { skills, .. } => {
@@ -267,7 +269,10 @@ impl App {
                     Answer::WouldRewind { to, text, prospect } => self.would_rewind(*to, text, prospect),
                     Answer::Failed {
                         question:
-                            Question::WouldRestore(_) | Question::WouldRewind { .. } | Question::Memory(_),
+                            Question::WouldRestore(_)
+                            | Question::WouldRewind { .. }
+                            | Question::Memory(_)
+                            | Question::MemoryCost,
                         problem,
                     } => {
                         self.said = Some(problem.clone());

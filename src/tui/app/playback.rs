@@ -224,7 +224,7 @@ fn milliseconds(event: &Event) -> u64 {
 fn seen(fact: &Fact) -> bool {
     match fact {
         Fact::ItemAdded { item } => match &**item {
-            Item::Context { .. } => false,
+            Item::Context { .. } | Item::Sealed { .. } => false,
             Item::Unknown(value) => HostedCall::of(value).is_some(),
             _ => true,
         },

@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyModifiers};
 use ratatui::text::{Line, Span};
 
-use crate::protocol::Command;
+use crate::protocol::{Command, grouped};
 use crate::session::room::Fill;
 use crate::tui::{action::Action, keymap::Key, term::Size};
 
@@ -73,19 +73,6 @@ pub fn lines(fill: &Fill) -> Vec<String> {
     }
     lines.push(format!("Above {} the conversation is compacted; /compact does it now.", grouped(fill.room)));
     lines
-}
-
-/// 1234567 as `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ pub struct Transcript {
     calls: HashMap<CallId, usize>,
     processes: HashMap<ProcessId, String>,
     /// Hosts that a person was asked about.
-    hosts: HashMap<RequestId, String>,
+    hosts: HashMap<RequestId, (String, bool)>,
     /// What the person said, by its fact.
     messages: HashMap<Seq, String>,
     answer: Answer,
@@ -246,14 +246,16 @@ impl Transcript {
             // A view asks, and the result of the call says what came of it.
             Fact::SecretAsked { .. } | Fact::SecretAnswered { .. } => {}
             Fact::HostRequested { request, intent: Intent::Connect { host, port }, .. } => {
-                self.hosts.insert(*request, format!("connections to {host}:{port}"));
+                self.hosts.insert(*request, (format!("connections to {host}:{port}"), false));
             }
             Fact::HostRequested { request, intent: Intent::Hosted { tools }, .. } => {
-                self.hosts.insert(*request, format!("the provider's own {}", tools.join(", ")));
+                self.hosts.insert(*request, (format!("the provider's own {}", tools.join(", ")), true));
             }
             Fact::HostAllowed { request, by: By::Person { grant, scope } } => {
                 let rule = grant.clone().map(|grant| Rule { grant, scope: *scope });
-                self.host_decided(*request, approval::Decision::Allowed(rule));
+                let hosted = self.hosts.get(request).is_some_and(|(_, hosted)| *hosted);
+                let allowed = approval::Decision::Allowed(rule);
+                self.host_decided(*request, if hosted { approval::Decision::ForSession } else { allowed });
             }
             Fact::HostRefused { request, by: By::Person { .. }, reason } => {
                 self.host_decided(*request, approval::Decision::Refused { note: reason.clone() });
@@ -307,7 +309,7 @@ impl Transcript {
     }
 
     fn host_decided(&mut self, request: RequestId, decision: approval::Decision) {
-        if let Some(host) = self.hosts.remove(&request) {
+        if let Some((host, _)) = self.hosts.remove(&request) {
             self.notice(Notice::HostDecided { host, decision });
         }
     }
@@ -452,8 +454,8 @@ impl Transcript {
             Item::Context { context: Context::Notice, text } => {
                 self.notice(Notice::Noted { level: Level::Info, text: text.clone() });
             }
-            Item::Context { .. } => {}
             Item::Sources { .. } => self.cells.push(Cell::Sources(Arc::clone(item))),
+            Item::Context { .. } | Item::Sealed { .. } => {}
             Item::Unknown(value) => {
                 if let Some(call) = HostedCall::of(value) {
                     return self.cells.push(Cell::Hosted(Box::new(call)));

@@ -101,12 +101,16 @@ fn compacted(compaction: &Compaction, view: &View<'_>) -> Vec<Line<'static>> {
     let all = kept.in_words();
     match how {
         Means::Shrunk => line(format!("cut to their beginning and end: {shrunk} old results of tools")),
-        Means::Summary | Means::Digest | Means::Unknown => {
+        Means::Summary | Means::Digest | Means::Sealed | Means::Unknown => {
             line(format!(
                 "kept: instructions, plan, changed files{}{all}",
                 if all.is_empty() { "" } else { ", " }
             ));
-            let by = if *how == Means::Digest { "a list of what was done" } else { "a summary of the model" };
+            let by = match how {
+                Means::Digest => "a list of what was done",
+                Means::Sealed => "what the provider made of it and only it can read",
+                Means::Shrunk | Means::Summary | Means::Unknown => "a summary of the model",
+            };
             let dropped = dropped.in_words();
             if !dropped.is_empty() {
                 line(format!("replaced by {by}: {dropped}"));
@@ -114,7 +118,13 @@ fn compacted(compaction: &Compaction, view: &View<'_>) -> Vec<Line<'static>> {
         }
     }
     if let Some(problem) = problem {
-        line(format!("there is no summary of the model: {problem}"));
+        let what = match how {
+            Means::Summary => "",
+            Means::Digest | Means::Sealed | Means::Shrunk | Means::Unknown => {
+                "there is no summary of the model: "
+            }
+        };
+        line(format!("{what}{problem}"));
     }
     line("The log keeps all of it; the model finds it with recall.".to_owned());
     rows

@@ -125,7 +125,9 @@ impl Transcript {
             },
             Cell::Notice(Notice::HostDecided { host, decision }) => match decision {
                 Decision::Refused { .. } => format!("*refused {host}*"),
-                Decision::Allowed(_) | Decision::Ruled(_) => format!("*allowed {host}*"),
+                Decision::Allowed(_) | Decision::ForSession | Decision::Ruled(_) => {
+                    format!("*allowed {host}*")
+                }
             },
             Cell::Notice(Notice::Compacted(compaction)) => format!("*compacted: {}*", compaction.in_words()),
             Cell::TurnEnd(end) => match &end.outcome {

@@ -4,13 +4,13 @@ use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use agent::{
     context::{Network, Permissions, Person},
     harness::{self, Handle, OpenedModel, Parts, Place, Surroundings},
-    model::{Chunk, Model, ModelError, ModelErrorKind, Prompt, responses::encode::Encoder},
+    model::{Chunk, Model, ModelError, ModelErrorKind, Prompt, Sealed, responses::encode::Encoder},
     protocol::{
         Approval, Args, Command, Content, Context, Delivery, Event, FORMAT_VERSION, Fact, FileOperation,
         Intent, Item, Limits, PatchedFile, Rule, SandboxMode, SessionId, Settings, Shown, Time, ToolForm,
@@ -36,10 +36,16 @@ pub const PLAN: &str = "rewrite the calibration loader";
 /// What the model's provider takes, counted as it counts.
 pub const WINDOW: u64 = 24_000;
 
+/// The host of the model's provider.
+pub const HOST: &str = "bench.example";
+
 /// What the model answers when it is asked for a summary.
 pub type Summarise = Arc<dyn Fn(usize, &Prompt) -> Result<Vec<Item>, ModelError> + Send + Sync>;
 /// What the model answers otherwise: to which request, and what that request held.
 pub type Answer = Arc<dyn Fn(usize, &Prompt) -> Result<Vec<Item>, ModelError> + Send + Sync>;
+
+/// What the provider makes of a conversation itself.
+pub type Seal = Arc<dyn Fn(&Prompt) -> Result<Option<Sealed>, ModelError> + Send + Sync>;
 
 /// A good summary.
 pub const GOOD: &str = "## Goal\nPort the fluxcapacitor driver to the new interface.\n\n## Decisions\nKeep the table \
@@ -67,6 +73,11 @@ pub struct Seen {
     pub hangs: bool,
     /// Answers with an error that come before all others.
     pub errors: VecDeque<ModelError>,
+    /// How often the provider was to make the conversation smaller itself, where it can.
+    pub sealings: usize,
+    pub seal: Option<Seal>,
+    /// How long this model has looked at requests.
+    pub looked: Duration,
 }
 
 pub struct Scripted {
@@ -87,7 +98,25 @@ impl Model for Scripted {
         &self,
         prompt: &Prompt,
     ) -> Result<BoxStream<'static, Result<Chunk, ModelError>>, ModelError> {
-        let body = Encoder::default().request(prompt);
+        let since = Instant::now();
+        let answer = self.answer(prompt).await;
+        self.seen().looked += since.elapsed();
+        answer
+    }
+
+    async fn compact(&self, prompt: &Prompt, _: &str) -> Result<Option<Sealed>, ModelError> {
+        let Some(seal) = self.seen().seal.clone() else { return Ok(None) };
+        self.seen().sealings += 1;
+        seal(prompt)
+    }
+}
+
+impl Scripted {
+    async fn answer(
+        &self,
+        prompt: &Prompt,
+    ) -> Result<BoxStream<'static, Result<Chunk, ModelError>>, ModelError> {
+        let body = Encoder::default().at(HOST).request(prompt);
         let asked = prompt.kept.last().is_some_and(|item| matches!(**item, Item::User { .. }));
         let hangs = asked && self.seen().hangs;
         if hangs {

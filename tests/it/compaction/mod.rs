@@ -2,4 +2,5 @@
 
 mod bench;
 mod long;
+mod sealed;
 mod summaries;

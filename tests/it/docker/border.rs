@@ -273,7 +273,7 @@ fn an_object_that_is_not_what_its_name_says_ends_what_comes_out_of_a_repository(
          echo two >> file; git commit -q -am second"
     ));
     assert!(warnings.len() == 1 && warnings[0].contains("is not what its name says"), "{warnings:?}");
-    assert!(!world.path(".git/objects/23").exists());
+    assert!(!world.path(".git/objects/23/456789abcdef0123456789abcdef0123456789").exists());
     assert_eq!(git(&workspace, &["rev-parse", "HEAD"]), head);
     assert_eq!(world.read("file"), "one\ntwo\n");
     git(&workspace, &["fsck", "--strict"]);
@@ -402,4 +402,66 @@ fn files_with_secrets_are_not_in_a_container_and_stay_as_they_are() {
     world.write(".env", "TOKEN=other canary\n");
     world.write(".netrc", "password canary\n");
     assert!(!world.run("cat .env .netrc").out.contains("canary"));
+}
+
+#[test]
+fn a_rebase_with_a_conflict_lasts_over_commands_in_a_container_and_the_user_sees_its_end() {
+    let Some(world) = world(committed) else { return };
+    let workspace = world.settings.workspace.clone();
+    world.run(&format!(
+        "{IDENTITY} git checkout -q -b side; echo side > file; git commit -qam side; git checkout -q main; \
+         echo main > file; git commit -qam main; git checkout -q side"
+    ));
+    let before = git(&workspace, &["rev-parse", "HEAD"]);
+    let said = world.told(&format!("{IDENTITY} ! git rebase -q main"));
+    assert!(said.len() == 1 && said[0].starts_with("a rebase, cherry-pick"), "{said:?}");
+    let is_before = || {
+        assert_eq!(git(&workspace, &["rev-parse", "HEAD"]), before);
+        assert_eq!(git(&workspace, &["symbolic-ref", "HEAD"]), "refs/heads/side");
+    };
+    is_before();
+    assert!(world.read("file").contains("<<<<<<<"));
+    // A look at the repository outside writes its index anew, and is none of the container's business.
+    assert_eq!(git(&workspace, &["status", "--porcelain"]), "M file");
+    assert_eq!(world.run("git status --porcelain").out, "UU file\n");
+    is_before();
+    let said = world.told(&format!(
+        "{IDENTITY} echo both > file; git add file; GIT_EDITOR=true git rebase --continue > /dev/null 2>&1"
+    ));
+    assert_eq!(said, [] as [String; 0]);
+    assert_eq!(git(&workspace, &["log", "--format=%s"]), "side\nmain\nfirst");
+    assert_eq!(git(&workspace, &["status", "--porcelain"]), "");
+    assert_eq!(git(&workspace, &["symbolic-ref", "HEAD"]), "refs/heads/side");
+    assert!(!world.path(".git/rebase-merge").exists());
+    git(&workspace, &["fsck", "--strict"]);
+}
+
+#[test]
+fn a_rebase_that_the_user_began_can_be_ended_in_a_container() {
+    let Some(world) = world(|workspace| {
+        committed(workspace);
+        let commit = |text: &str| {
+            fs::write(workspace.join("file"), text).unwrap();
+            git(workspace, &["commit", "-qam", text]);
+        };
+        git(workspace, &["checkout", "-qb", "side"]);
+        commit("side");
+        git(workspace, &["checkout", "-q", "main"]);
+        commit("main");
+        let rebase = std::process::Command::new("git")
+            .args(["-c", "user.name=n", "-c", "user.email=e@x", "rebase", "-q", "main", "side"])
+            .current_dir(workspace)
+            .output()
+            .unwrap();
+        assert!(!rebase.status.success(), "{rebase:?}");
+    }) else {
+        return;
+    };
+    let said = world.told(&format!(
+        "{IDENTITY} echo both > file; git add file; GIT_EDITOR=true git rebase --continue > /dev/null 2>&1"
+    ));
+    assert_eq!(said, [] as [String; 0]);
+    let workspace = world.settings.workspace.clone();
+    assert_eq!(git(&workspace, &["log", "--format=%s"]), "side\nmain\nfirst");
+    assert_eq!(git(&workspace, &["status"]), "On branch side\nnothing to commit, working tree clean");
 }

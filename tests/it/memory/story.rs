@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{extract, id_of, kept, note, notes, project, raw, takes};
 use crate::support::{
-    mock::{Step, call},
-    world::{KEY, Running, World},
+    mock::{Step, call, text},
+    world::{KEY, Running, World, shell},
 };
 
 const TOKEN: &str = "ghp_Q1w2E3r4T5y6U7i8O9p0Q1w2E3r4T5y6U7i8";
@@ -258,4 +258,33 @@ async fn the_model_corrects_a_note_only_with_the_word_of_the_person() {
         diff.contains("the model corrected, with your word: The port is 5433 → The port is 5434"),
         "{diff}"
     );
+}
+
+#[tokio::test]
+async fn what_a_session_was_told_of_earlier_ones_outlives_a_compaction() {
+    let long = |words: usize| text("and more words ".repeat(words));
+    let world = noted(
+        "The port is 5433",
+        [
+            Step::items([long(2_700), shell("echo one")]).usage(3_000, 10_000),
+            Step::items([long(2_000), shell("echo two")]).usage(13_500, 7_500),
+            // No summary: twice.
+            Step::text("no"),
+            Step::text("no"),
+            answered("done"),
+        ],
+    )
+    .await;
+    let config = fs::read_to_string(world.config_file()).unwrap();
+    fs::write(world.config_file(), config.replace("window = 200000", "window = 20000")).unwrap();
+    let run = world.exec(&["--json", "look around"]).await.expect(0);
+    assert_eq!(run.of("compacted").len(), 1, "{run:?}");
+    let requests = world.mock.requests();
+    let told = |request: &crate::support::mock::Request| {
+        let all = request.body["input"].to_string();
+        (all.matches("<memory>").count(), all.matches("The port is 5433").count())
+    };
+    assert_eq!((told(&requests[3]), told(requests.last().unwrap())), ((1, 1), (1, 1)));
+    let all = requests.last().unwrap().body["input"].to_string();
+    assert!(all.matches("and more words").count() < 100, "what was said before is left out: {all}");
 }

@@ -15,8 +15,8 @@ use std::{
 };
 
 use agent::{
-    protocol::{Content, Event, Fact, GoalStatus, Item, SandboxMode, Shown, Time},
-    session::Session,
+    protocol::{CompactionReason, Content, Event, Fact, GoalStatus, Item, SandboxMode, Shown, Time},
+    session::{Session, Step},
     store::{Log, read_events},
 };
 
@@ -34,6 +34,8 @@ const RULES: &str = include_str!("rules.jsonl");
 const REWOUND: &str = include_str!("rewound.jsonl");
 /// Compactions in the middle of a turn and between turns, one that came to nothing, and a way back.
 const COMPACTED: &str = include_str!("compacted.jsonl");
+/// A conversation that the provider has made smaller, and then does not take back.
+const SEALED: &str = include_str!("sealed.jsonl");
 /// A turn that was paused and gone on with, files that were put back as they were left, and with the conversation.
 const PAUSED: &str = include_str!("paused.jsonl");
 /// A budget that is reached, a command that has to pass, checks, and a goal that is blocked and paused.
@@ -60,6 +62,7 @@ fn record() {
         ("v1-paused.jsonl", PAUSED),
         ("v1-compacted.jsonl", COMPACTED),
         ("v1-goals.jsonl", GOALS),
+        ("v1-sealed.jsonl", SEALED),
     ] {
         let facts = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         write(name, vec![(facts, BEGIN.parse().unwrap())]);
@@ -170,6 +173,7 @@ fn item_in_words(item: &Item) -> String {
             format!("result {call}: {} / shown {shown}", content(said))
         }
         Item::Sources { sources } => format!("sources: {sources:?}"),
+        Item::Sealed { by, item, instead } => format!("sealed by {by}: {item}, or {}", short(instead)),
         Item::Unknown(value) => format!("unknown: {value}"),
     }
 }
@@ -370,6 +374,20 @@ fn the_first_compactions_replay() {
     outcome: None
     usage: Usage { input: 31850, cached: 8000, output: 230, reasoning: 0, cost: None }
     "#);
+}
+
+#[test]
+fn the_first_conversation_that_a_provider_has_sealed_replays_and_is_made_smaller_without_it() {
+    assert_written_the_same("v1-sealed.jsonl");
+    let (_, session) = read("v1-sealed.jsonl");
+    let sealed = session.items.iter().find(|item| matches!(***item, Item::Sealed { .. })).unwrap();
+    assert_eq!(
+        item_in_words(sealed),
+        r#"sealed by api.example.com: {"type":"compaction","id":"cmp_1","encrypted_content":"gAAA"}, or What was done: ran `seq 3`."#
+    );
+    assert_eq!((session.items.len(), session.compactions), (5, 1));
+    let Some(Step::Compact(wanted)) = session.next() else { panic!("{:?}", session.next()) };
+    assert_eq!(wanted.reason, CompactionReason::Overflow);
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn the_person_is_asked_once_in_a_session_and_sees_what_was_found() {
     let mut screen = searching(&answers);
     screen.shows("yes, for this session");
     screen.insist("y", "it is allowed", |screen| screen.log().contains("host_allowed"));
-    screen.shows("You allowed the provider's own web search");
+    screen.shows("You allowed the provider's own web search for this session");
     screen.shows("Searched the web rust");
     screen.shows("https://a.b/found");
     screen.shows("Rust is fine.");

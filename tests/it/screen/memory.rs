@@ -43,6 +43,26 @@ fn a_note_is_kept_when_the_person_says_yes_and_the_next_session_begins_with_it()
 }
 
 #[test]
+fn what_notes_have_cost_stands_beside_what_the_session_has() {
+    let place = Place::new(&[say("It is done.")]);
+    let mut screen = Screen::start(place, &["go"]);
+    screen.shows("It is done.");
+    screen.say("/cost");
+    screen.shows("this session: ");
+    assert!(!screen.everything().contains("Making notes"), "nothing was ever noted");
+    let request = json!({
+        "at": "2026-01-02T03:04:05Z", "phase": "extract", "of": "s", "model": "a/b",
+        "usage": {"input": 1200, "output": 34, "cost_usd": 0.25},
+    });
+    let folder = screen.place.home.join("memory");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("spent.jsonl"), format!("{request}\n")).unwrap();
+    screen.say("/cost");
+    screen.shows("Making notes has cost, apart from sessions: 1200 tokens in, 34 out, $0.2");
+    screen.leave();
+}
+
+#[test]
 fn memory_is_turned_on_and_off_in_the_settings() {
     let mut screen = Screen::new(&[]);
     screen.shows("›");

@@ -152,7 +152,7 @@ impl Step {
     /// With these counts of tokens.
     pub fn usage_all(mut self, input: u64, cached: u64, output: u64, reasoning: u64) -> Self {
         self.usage = json!({
-            "input_tokens": input, "input_tokens_details": {"cached_tokens": cached},
+            "input_tokens": input, "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
             "output_tokens": output, "output_tokens_details": {"reasoning_tokens": reasoning},
             "total_tokens": input + output,
         });

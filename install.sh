@@ -142,6 +142,18 @@ bucket() {
     [ ! -x "$tools/bin/python3" ] || PATH=$tools/bin:$PATH
 }
 
+# The same for buckets of Azure: one in the path, or one in a folder beside what is built.
+azure() {
+    ! command -v azurite-blob >/dev/null 2>&1 || return 0
+    command -v npm >/dev/null 2>&1 || return 0
+    tools=${CARGO_TARGET_DIR:-target}/test-azure
+    case $tools in /*) ;; *) tools=$(pwd)/$tools ;; esac
+    if [ ! -x "$tools/node_modules/.bin/azurite-blob" ]; then
+        mkdir -p "$tools" && (cd "$tools" && npm install --silent --no-audit --no-fund --prefix . azurite@3) >/dev/null 2>&1 || true
+    fi
+    PATH=$PATH:$tools/node_modules/.bin
+}
+
 # A gateway that others wrote, which wires are tested against: one in the path, or one in a folder beside what is built.
 gateway() {
     ! command -v litellm >/dev/null 2>&1 || return 0
@@ -191,6 +203,7 @@ case $action in
             if [ $root = yes ]; then get $missing; else say "note: not installed:$missing; what needs them is skipped, aloud"; fi
         fi
         bucket
+        azure
         gateway
         dockerd=
         engine

@@ -3,6 +3,8 @@
 //!
 //! Needs an engine, and an image with bash as the only argument: `cargo bench --bench docker -- IMAGE`.
 
+mod figures;
+
 use std::{
     path::PathBuf,
     process::{Command, Stdio},
@@ -13,6 +15,8 @@ use agent::{
     protocol::SandboxMode,
     sandbox::{CommandLine, DockerSettings, Settings, SharedSandbox, contain, env},
 };
+
+use figures::report;
 
 const ROUNDS: usize = 30;
 
@@ -116,9 +120,4 @@ fn script(sandbox: &SharedSandbox, settings: &Settings, script: &str) {
 
 fn block<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
-}
-
-#[expect(clippy::print_stdout, reason = "a benchmark's result")]
-fn report(line: &str) {
-    println!("{line}");
 }

@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails may say so by panicking")]
 
+mod figures;
+
 use std::{
     fs,
     io::{Read as _, Write as _},
@@ -20,6 +22,8 @@ use agent::{
     store::Log,
 };
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+use figures::{median, report, timed};
 
 const ROUNDS: usize = 7;
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
@@ -37,15 +41,15 @@ fn main() {
         _ => (50_000, 10_000),
     };
     let place = Place::new();
-    let empty = median(|| place.prompt(&[]));
+    let empty = median(ROUNDS, || place.prompt(&[]));
     report(&format!("a new session: {:.0} ms to a prompt that takes a key", empty * 1e3));
 
     let id = SessionId(uuid::Uuid::from_u128(1));
     let log = place.session(id, facts);
     let bytes = log.metadata().unwrap().len();
-    let read = median(|| timed(|| Log::open(&log).unwrap()).0);
+    let read = median(ROUNDS, || timed(|| Log::open(&log).unwrap()).0);
     let (_, events) = Log::open(&log).unwrap();
-    let fold = median(|| timed(|| Session::replay(&events)).0);
+    let fold = median(ROUNDS, || timed(|| Session::replay(&events)).0);
     report(&format!(
         "{} facts, {:.1} MB: read and checked in {:.0} ms, folded in {:.0} ms",
         events.len(),
@@ -53,7 +57,7 @@ fn main() {
         read * 1e3,
         fold * 1e3
     ));
-    let resumed = median(|| place.prompt(&["resume", &id.to_string()]));
+    let resumed = median(ROUNDS, || place.prompt(&["resume", &id.to_string()]));
     report(&format!("resumed: {:.0} ms to a prompt that takes a key", resumed * 1e3));
 
     let short = place.session(SessionId(uuid::Uuid::from_u128(2)), 40);
@@ -74,7 +78,7 @@ fn main() {
     };
     let (first, lines) = list();
     assert!(lines >= sessions.saturating_sub(2), "{lines} lines");
-    let again = median(|| list().0);
+    let again = median(ROUNDS, || list().0);
     report(&format!("list of {sessions}: {:.0} ms the first time, {:.0} ms again", first * 1e3, again * 1e3));
 }
 
@@ -205,21 +209,4 @@ impl Place {
         }
         seconds
     }
-}
-
-fn timed<T>(act: impl FnOnce() -> T) -> (f64, T) {
-    let started = Instant::now();
-    let done = act();
-    (started.elapsed().as_secs_f64(), done)
-}
-
-fn median(mut act: impl FnMut() -> f64) -> f64 {
-    let mut all: Vec<f64> = (0..ROUNDS).map(|_| act()).collect();
-    all.sort_by(f64::total_cmp);
-    all[ROUNDS / 2]
-}
-
-fn report(line: &str) {
-    // Nobody reads it: nothing to do.
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -4,6 +4,8 @@
 //! Wall time is the median of a start-to-end; CPU is the mean of all processes that took part, the kernel's share
 //! included.
 
+mod figures;
+
 use std::{
     path::PathBuf,
     process::{Command, Stdio},
@@ -14,6 +16,8 @@ use agent::{
     protocol::SandboxMode,
     sandbox::{CommandLine, Settings, env, outside, pick},
 };
+
+use figures::report;
 
 const ROUNDS: usize = 200;
 
@@ -107,9 +111,4 @@ fn children_cpu() -> Duration {
     let micros =
         |time: libc::timeval| Duration::from_micros((time.tv_sec * 1_000_000 + time.tv_usec).unsigned_abs());
     micros(usage.ru_utime) + micros(usage.ru_stime)
-}
-
-#[expect(clippy::print_stdout, reason = "figures for people")]
-fn report(line: &str) {
-    println!("{line}");
 }

@@ -4,15 +4,17 @@
 //! `cargo bench --bench snapshot -- 10000 205` says how many files and how many megabytes; `cargo bench --bench snapshot --
 //! FOLDER` takes a copy of files that are there, such as sources, and changes nothing of them.
 
+mod figures;
+
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Instant,
 };
 
 use agent::snapshot::{Limits, Settings, Snapshots, Which};
+
+use figures::{median, peak, report, timed};
 
 const ROUNDS: usize = 9;
 const WORDS: &[&str] = &[
@@ -117,7 +119,7 @@ fn main() {
         snapshots.size() as f64 / 1e6,
         peak(),
     ));
-    let unchanged = median(|| timed(|| snapshots.take().expect("a snapshot")).0);
+    let unchanged = median(ROUNDS, || timed(|| snapshots.take().expect("a snapshot")).0);
     report(&format!("nothing changed: {unchanged:.4} s"));
     if given.is_some() {
         let (seconds, bytes) = timed(|| tar(&work));
@@ -132,7 +134,7 @@ fn main() {
     let mut round = 0;
     let file = work.join("d2/s32/f32.rs");
     let text = fs::read_to_string(&file).expect("a source");
-    let line = median(|| {
+    let line = median(ROUNDS, || {
         round += 1;
         fs::write(&file, text.replacen('\n', &format!("\n// line {round}\n"), 1)).expect("a file");
         let (seconds, taken) = timed(|| snapshots.take().expect("a snapshot"));
@@ -181,28 +183,9 @@ fn make(work: &Path, files: usize, bytes: usize) {
     }
 }
 
-fn timed<T>(act: impl FnOnce() -> T) -> (f64, T) {
-    let started = Instant::now();
-    let done = act();
-    (started.elapsed().as_secs_f64(), done)
-}
-
-fn median(mut act: impl FnMut() -> f64) -> f64 {
-    let mut all: Vec<f64> = (0..ROUNDS).map(|_| act()).collect();
-    all.sort_by(f64::total_cmp);
-    all[ROUNDS / 2]
-}
-
 fn walk(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).expect("a directory").flatten();
     entries.map(|entry| if entry.path().is_dir() { walk(&entry.path()) } else { 1 }).sum()
-}
-
-/// The most memory that this process has had, in megabytes.
-fn peak() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1000
 }
 
 /// Bytes of the workspace as one compressed archive; 0 without these programs.
@@ -214,9 +197,4 @@ fn tar(work: &Path) -> usize {
         .stdout(Stdio::piped())
         .output();
     tar.map(|output| output.stdout.len()).unwrap_or(0)
-}
-
-fn report(line: &str) {
-    // Nobody reads it: nothing to do.
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

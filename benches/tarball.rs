@@ -5,9 +5,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails may say so by panicking")]
 
+mod figures;
+
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::AtomicBool,
@@ -15,6 +16,8 @@ use std::{
 };
 
 use agent::snapshot::{Limits, Settings, Snapshots};
+
+use figures::{peak, report};
 
 const ROUNDS: usize = 5;
 
@@ -98,16 +101,4 @@ fn tar(work: &Path, to: &Path) {
 
 fn megabytes_of(file: &Path) -> f64 {
     fs::metadata(file).unwrap().len() as f64 / 1e6
-}
-
-/// The most memory that this process has had, in megabytes.
-fn peak() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1000
-}
-
-fn report(line: &str) {
-    // Nobody reads it: nothing to do.
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -7,6 +7,7 @@ const SOURCE: &str = "assets/docker/porter.rs";
 fn main() {
     println!("cargo::rerun-if-changed={SOURCE}");
     println!("cargo::rerun-if-changed=assets/docker/build.rs");
+    println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
     let var = |name: &str| env::var(name).unwrap_or_default();
     let to = PathBuf::from(var("OUT_DIR")).join("porter");
     let wanted = var("CARGO_CFG_TARGET_OS") == "linux"

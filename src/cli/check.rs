@@ -145,14 +145,16 @@ fn report(found: &Found, stores: usize, json: bool) -> io::Result<()> {
             writeln!(out, "{mark} {}: {}", printable(place), printable(what).replace('\n', " "))?;
         }
     }
+    let count = |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     writeln!(
         out,
-        "{} sessions, {} blobs, {} tarballs; {stores} stores of {} packs, {} objects, {}: {}",
-        found.sessions,
-        found.blobs,
-        found.tarballs,
-        found.packs,
-        found.objects,
+        "{}, {}, {}; {} of {}, {}, {}: {}",
+        count(found.sessions, "session"),
+        count(found.blobs, "blob"),
+        count(found.tarballs, "tarball"),
+        count(stores as u64, "store"),
+        count(found.packs, "pack"),
+        count(found.objects, "object"),
         size(found.bytes),
         match found.damage.len() {
             0 => "all are whole".to_owned(),

@@ -31,9 +31,15 @@ pub(super) fn remote(settings: &SnapshotSettings) -> Option<Remote> {
         }
     };
     set("AWS_REGION", settings.remote_region.as_deref());
-    set("AWS_ENDPOINT_URL", settings.remote_endpoint.as_deref());
-    if settings.remote_endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://")) {
-        set("AWS_ALLOW_HTTP", Some("true"));
+    let endpoint = settings.remote_endpoint.as_deref();
+    let (name, plain) = if url.starts_with("az") {
+        ("AZURE_ENDPOINT", "AZURE_ALLOW_HTTP")
+    } else {
+        ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP")
+    };
+    set(name, endpoint);
+    if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
+        set(plain, Some("true"));
     }
     Some(Remote { url, options, secrets: settings.remote_secrets })
 }

@@ -229,7 +229,8 @@ impl Start {
         begin.extend(opening.into_iter().map(Fact::item));
         begin.extend(said.into_iter().map(|text| Fact::Noted { level: Level::Warning, text }));
         begin.extend(self.memory_news().map(|text| Fact::Noted { level: Level::Info, text }));
-        self.open(id, &sessions, log, Vec::new(), begin, &settings, (sandbox, online), deltas, ephemeral)
+        let past = (Vec::new(), Session::default());
+        self.open(id, &sessions, log, past, begin, &settings, (sandbox, online), deltas, ephemeral)
     }
 
     /// Keeps what a person decided about the repository, and reads the configuration anew.
@@ -326,7 +327,8 @@ impl Start {
             let missing = opening.into_iter().filter(|item| !session.items.iter().any(|had| **had == *item));
             begin.extend(missing.map(Fact::item));
         }
-        of_session.open(id, &sessions, log, history, begin, &settings, (sandbox, online), deltas, None)
+        let past = (history, session);
+        of_session.open(id, &sessions, log, past, begin, &settings, (sandbox, online), deltas, None)
     }
 
     /// The configuration as it stands now: it may have been changed since, by this program as well.
@@ -668,7 +670,7 @@ impl Start {
         id: SessionId,
         sessions: &Sessions,
         log: Log,
-        history: Vec<Event>,
+        (history, session): (Vec<Event>, Session),
         begin: Vec<Fact>,
         settings: &Settings,
         (sandbox, online): (SharedSandbox, Online),
@@ -716,7 +718,7 @@ impl Start {
         let snapshots = if settings.snapshots.is_off() { None } else { Some(self.snapshots()) };
         let handle = harness::start(Parts {
             log,
-            session: Session::replay(&history),
+            session,
             begin,
             blobs: blobs.clone(),
             snapshots,

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use crate::protocol::SnapshotId;
@@ -31,7 +32,8 @@ impl Snapshots {
             let lock = store.lock()?;
             let root = open(making)?;
             let settings = Settings { workspace: making.to_owned(), ..settings.clone() };
-            let made = Self { settings, store: Store::open(&store.folder)?, root, own: Vec::new() };
+            let store = Store::open(&store.folder)?;
+            let made = Self { settings, store, root, own: Vec::new(), looked_at: Mutex::default() };
             let to = made.root_of(state)?;
             let empty = made.take_locked(&lock)?;
             let plan = made.plan(&empty.id, state, &[])?;

@@ -60,6 +60,7 @@ mod tests;
 mod whole;
 
 use std::{
+    collections::HashSet,
     ffi::OsString,
     fs, io,
     os::{
@@ -67,6 +68,7 @@ use std::{
         unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
     },
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use rustix::io::Errno;
@@ -76,7 +78,8 @@ use crate::protocol::SnapshotId;
 use self::{
     hash::Hash,
     node::Root,
-    store::{Lock, Store},
+    reach::Reach,
+    store::{Lock, Store, guard},
 };
 
 pub use check::Checked;
@@ -141,6 +144,8 @@ pub struct Snapshots {
     store: Store,
     root: OwnedFd,
     own: Vec<(u64, u64)>,
+    /// Snapshots of which it is known what is lost, and that the bucket was asked for it.
+    looked_at: Mutex<HashSet<SnapshotId>>,
 }
 
 /// A snapshot that was taken.
@@ -226,7 +231,7 @@ impl Snapshots {
         let root = hydrate::open(&settings.workspace)?;
         let places = settings.own.iter().chain([&settings.folder]);
         let own = places.filter_map(|place| place.metadata().ok()).map(|meta| number(&meta)).collect();
-        Ok(Self { settings, store, root, own })
+        Ok(Self { settings, store, root, own, looked_at: Mutex::default() })
     }
 
     /// Takes a snapshot. The same state is the same snapshot.
@@ -252,7 +257,30 @@ impl Snapshots {
 
     /// The object of a snapshot, which is there.
     fn root_hash(&self, snapshot: &SnapshotId) -> Result<Hash, SnapshotError> {
-        fetched(&self.store, self.settings.remote.as_ref(), snapshot)
+        let remote = self.settings.remote.as_ref();
+        let hash = fetched(&self.store, remote, snapshot)?;
+        if let Some(remote) = remote
+            && guard(&self.looked_at).insert(snapshot.clone())
+        {
+            // What stays lost is told by whoever needs it.
+            let _ = self.mend(remote, snapshot, &hash);
+        }
+        Ok(hash)
+    }
+
+    /// Fetches what the store has lost of a snapshot. Secrets that did not travel are not lost.
+    fn mend(&self, remote: &Remote, snapshot: &SnapshotId, hash: &Hash) -> Result<(), SnapshotError> {
+        // A directory that comes back may lead to more that is lost: as often as something new is known.
+        let mut known = HashSet::new();
+        loop {
+            let mut reach = Reach::without_secrets(&self.store);
+            reach.add(hash)?;
+            let lost: Vec<Hash> = reach.lost.iter().map(|(_, hash)| *hash).collect();
+            if !lost.iter().any(|hash| known.insert(*hash)) {
+                return Ok(());
+            }
+            remote::mend(&self.store, remote, snapshot, &lost)?;
+        }
     }
 
     /// Bytes that the store takes on the disk.

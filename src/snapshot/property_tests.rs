@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use super::{
     Which,
     kill_tests::long,
-    testing::{Look, Seen, World, name},
+    testing::{Look, Room, Seen, World, name},
 };
 
 /// What somebody does to a workspace. What is not possible is not done.
@@ -147,7 +147,7 @@ fn all(world: &World, work: &[Work]) -> Look {
 fn content(seen: Option<&Seen>) -> Option<Seen> {
     match seen?.clone() {
         Seen::File { mode, bytes, extended, .. } => {
-            Some(Seen::File { mode, mtime: (0, 0), bytes, room: 0, extended })
+            Some(Seen::File { mode, mtime: (0, 0), bytes, room: Room(0), extended })
         }
         Seen::Folder { mode, .. } => Some(Seen::Folder { mode, mtime: (0, 0) }),
         Seen::Link { target, .. } => Some(Seen::Link { mtime: (0, 0), target }),

@@ -236,36 +236,68 @@ pub(super) fn pull(
     let Some(remote) = remote else { return Ok(false) };
     let folder = known(store, remote)?;
     let _lock = Lock::of(&folder.join("lock"))?;
+    let Some(packs) = packs_of(remote, snapshot)? else { return Ok(false) };
+    fetch_all(store, remote, &folder, &packs)?;
+    Ok(true)
+}
+
+/// Fetches what is lost of a snapshot that is here. Says whether the bucket has that snapshot.
+pub(super) fn mend(
+    store: &Store,
+    remote: &Remote,
+    snapshot: &SnapshotId,
+    lost: &[Hash],
+) -> Result<bool, SnapshotError> {
+    let folder = known(store, remote)?;
+    let _lock = Lock::of(&folder.join("lock"))?;
+    let Some(packs) = packs_of(remote, snapshot)? else { return Ok(false) };
+    // From whom it was sent, it is known which packs have it. They are few, as a rule.
+    let known = Sent::load(&folder)?.packs_of(lost);
+    let (first, rest): (Vec<Pack>, Vec<Pack>) = packs.into_iter().partition(|pack| known.contains(pack));
+    fetch_all(store, remote, &folder, &first)?;
+    let here = store.index()?;
+    if lost.iter().any(|hash| here.find(hash).is_none()) {
+        fetch_all(store, remote, &folder, &rest)?;
+    }
+    Ok(true)
+}
+
+/// The packs that a snapshot needs, as the bucket says; nothing, if it does not know of it.
+fn packs_of(remote: &Remote, snapshot: &SnapshotId) -> Result<Option<Vec<Pack>>, SnapshotError> {
     let name = format!("snapshots/{snapshot}");
     let bytes = in_bucket(remote, async |bucket| match bucket.store.get(&bucket.at(&name)?).await {
         Err(object_store::Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(told(&error)),
         Ok(found) => Ok(Some(found.bytes().await.map_err(|error| told(&error))?)),
     })?;
-    let Some(bytes) = bytes else { return Ok(false) };
+    let Some(bytes) = bytes else { return Ok(None) };
     let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| told(&error))?;
     if manifest.version != 1 {
         return Err(SnapshotError::Remote("the snapshot was sent by a newer version of agent".to_owned()));
     }
+    match manifest.packs.iter().find(|pack| !pack.plausible()) {
+        Some(pack) => Err(SnapshotError::Remote(format!("{:?} is no pack", pack.name))),
+        None => Ok(Some(manifest.packs)),
+    }
+}
+
+/// Fetches those of some packs that are not here.
+fn fetch_all(store: &Store, remote: &Remote, folder: &Path, packs: &[Pack]) -> Result<(), SnapshotError> {
     let here = store.index()?;
-    for pack in manifest.packs.iter().filter(|pack| !here.packs.contains(&pack.name)) {
-        if !pack.plausible() {
-            return Err(SnapshotError::Remote(format!("{:?} is no pack", pack.name)));
-        }
-        in_bucket(remote, async |bucket| bucket.fetch(pack, &folder, &store.packs).await)?;
+    for pack in packs.iter().filter(|pack| !here.packs.contains(&pack.name)) {
+        in_bucket(remote, async |bucket| bucket.fetch(pack, folder, &store.packs).await)?;
     }
     store.refresh();
-    Ok(true)
+    Ok(())
 }
 
 /// The folder with what is known of the bucket.
 fn known(store: &Store, remote: &Remote) -> Result<PathBuf, SnapshotError> {
     use std::os::unix::fs::DirBuilderExt as _;
     // A bucket of the same name elsewhere is another one.
-    let place = remote
-        .options
-        .iter()
-        .filter(|(name, _)| name.ends_with("ENDPOINT_URL") || name.ends_with("ACCOUNT_NAME"));
+    let place = remote.options.iter().filter(|(name, _)| {
+        ["ENDPOINT_URL", "ENDPOINT", "ACCOUNT_NAME"].iter().any(|end| name.ends_with(end))
+    });
     let all = place.fold(remote.url.clone(), |all, (_, value)| format!("{all} {value}"));
     let key: String = Hash::of(all.as_bytes()).to_string().chars().take(16).collect();
     let folder = store.folder.join("remote").join(key);

@@ -1,4 +1,5 @@
-//! Snapshots that travel through a bucket of a real S3-compatible server on this machine.
+//! Snapshots that travel through a bucket of a real server on this machine: one that is compatible with S3, and one with
+//! Azure.
 
 use std::{
     fs,
@@ -12,7 +13,11 @@ use super::{
     testing::{World, settings},
 };
 
-const SERVER: &str = include_str!("../../tests/data/s3.py");
+const S3: &str = include_str!("../../tests/data/s3.py");
+const AZURE: &str = include_str!("../../tests/data/azure.js");
+/// What everybody knows who tests with such a server.
+const ACCOUNT: &str = "devstoreaccount1";
+const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// A server with an empty bucket, for as long as this lives.
 struct Server {
@@ -21,24 +26,48 @@ struct Server {
 }
 
 impl Server {
-    #[expect(clippy::print_stderr, reason = "tests say what they could not test")]
+    /// One that is compatible with S3.
     fn start() -> Option<Self> {
-        let mut child = Command::new("python3")
-            .args(["-c", SERVER])
+        let server = Self::of("python3", ["-c", S3]);
+        server.map_err(|()| skipped("S3-compatible server: pip install 'moto[server]'")).ok()
+    }
+
+    /// One that is compatible with Azure.
+    fn azure() -> Option<Self> {
+        let server = Self::of("node", ["-e", AZURE]);
+        server.map_err(|()| skipped("server for blobs of Azure: npm install -g azurite")).ok()
+    }
+
+    fn of(program: &str, args: [&str; 2]) -> Result<Self, ()> {
+        let mut child = Command::new(program)
+            .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .ok()?;
-        let mut lines = BufReader::new(child.stdout.take()?).lines();
-        let Some(Ok(line)) = lines.next() else {
-            child.wait().unwrap();
-            let text = "SKIPPED: there is no S3-compatible server: pip install 'moto[server]'";
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "{text}");
-            eprintln!("{text}");
-            return None;
-        };
-        Some(Self { child, port: line.parse().unwrap() })
+            .map_err(drop)?;
+        let line = child.stdout.take().and_then(|out| BufReader::new(out).lines().next());
+        match line.and_then(|line| line.ok()?.parse().ok()) {
+            Some(port) => Ok(Self { child, port }),
+            None => {
+                child.wait().unwrap();
+                Err(())
+            }
+        }
+    }
+
+    fn azure_remote(&self) -> Remote {
+        let options = [
+            ("AZURE_ENDPOINT", format!("http://127.0.0.1:{}/{ACCOUNT}", self.port)),
+            ("AZURE_ALLOW_HTTP", "true".to_owned()),
+            ("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT.to_owned()),
+            ("AZURE_STORAGE_ACCOUNT_KEY", KEY.to_owned()),
+        ];
+        Remote {
+            url: "az://bucket/team/snapshots".to_owned(),
+            options: options.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            secrets: false,
+        }
     }
 
     fn remote(&self, secrets: bool) -> Remote {
@@ -58,11 +87,19 @@ impl Server {
     }
 }
 
+/// It ends when its input does, with what it has started.
 impl Drop for Server {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
+        drop(self.child.stdin.take());
         self.child.wait().unwrap();
     }
+}
+
+#[expect(clippy::print_stderr, reason = "tests say what they could not test")]
+fn skipped(what: &str) {
+    let text = format!("SKIPPED: there is no {what}");
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{text}");
+    eprintln!("{text}");
 }
 
 /// A workspace on another machine, as it were.
@@ -115,6 +152,38 @@ fn a_snapshot_is_put_back_on_another_machine_and_only_what_is_new_has_travelled(
     let offline = elsewhere(&there, None);
     let now = offline.take().unwrap();
     assert!(offline.plan(&now.id, &second.1.id, &[]).is_ok());
+}
+
+#[test]
+fn azure_takes_what_is_new_and_gives_it_to_another_machine() {
+    let Some(server) = Server::azure() else { return };
+    let here = World::new();
+    here.write("src/main.rs", "fn main() {}\n");
+    // In parts.
+    here.write("large", noise(1, 20 << 20));
+    let sender = elsewhere(&here, Some(server.azure_remote()));
+    let first = (here.look(), sender.take().unwrap());
+    let pushed = sender.push(&first.1.id, &Sending::default()).unwrap().unwrap();
+    assert!(pushed.bytes > 20 << 20, "{pushed:?}");
+    here.write("src/main.rs", "fn main() { todo!() }\n");
+    let second = (here.look(), sender.take().unwrap());
+    let pushed = sender.push(&second.1.id, &Sending::default()).unwrap().unwrap();
+    assert!(pushed.packs == 1 && pushed.bytes < 2000, "{pushed:?}");
+    let there = World::new();
+    let receiver = elsewhere(&there, Some(server.azure_remote()));
+    for (look, taken) in [&first, &second] {
+        let now = receiver.take().unwrap();
+        let plan = receiver.plan(&now.id, &taken.id, &[]).unwrap();
+        let (done, _) = receiver.restore(&plan, Which::All).unwrap();
+        assert_eq!((done.left, &there.look()), (Vec::new(), look));
+    }
+    // With another key nothing is to be had, and no word of the key is told.
+    let mut wrong = server.azure_remote();
+    wrong.options.retain(|(name, _)| name != "AZURE_STORAGE_ACCOUNT_KEY");
+    wrong.options.push(("AZURE_STORAGE_ACCOUNT_KEY".to_owned(), "ZG8gbm90IHRlbGw=".to_owned()));
+    let stranger = World::new();
+    let refused = elsewhere(&stranger, Some(wrong)).plan(&first.1.id, &second.1.id, &[]).unwrap_err();
+    assert!(matches!(&refused, SnapshotError::Remote(text) if !text.contains("ZG8g")), "{refused}");
 }
 
 #[test]
@@ -183,6 +252,37 @@ urllib.request.urlopen(urllib.request.Request(f'{base}/{names[0]}', data=bytes(b
     let error = receiver.plan(&now.id, &taken.id, &[]).unwrap_err();
     assert!(error.to_string().contains("is not what was sent"), "{error}");
     assert_eq!(fs::read_dir(packs(&there)).unwrap().count(), before);
+}
+
+#[test]
+fn a_part_that_the_store_has_lost_comes_from_the_bucket() {
+    let Some(server) = Server::start() else { return };
+    let here = World::new();
+    here.write("kept/deep/file", noise(1, 10_000));
+    here.write("large", noise(2, 3 << 20));
+    here.write("changing", "one");
+    let sender = elsewhere(&here, Some(server.remote(false)));
+    sender.push(&sender.take().unwrap().id, &Sending::default()).unwrap();
+    let first: Vec<PathBuf> =
+        fs::read_dir(packs(&here)).unwrap().flatten().map(|entry| entry.path()).collect();
+    here.write("changing", "two");
+    let (look, taken) = (here.look(), sender.take().unwrap());
+    sender.push(&taken.id, &Sending::default()).unwrap();
+    // The state itself is there, and what it has in common with the one before it is not.
+    for pack in &first {
+        fs::remove_file(pack).unwrap();
+    }
+    fs::remove_dir_all(here.path("kept")).unwrap();
+    fs::remove_file(here.path("large")).unwrap();
+    let put_back = |remote: Option<Remote>| {
+        let fresh = elsewhere(&here, remote);
+        let now = fresh.take().unwrap();
+        let plan = fresh.plan(&now.id, &taken.id, &[])?;
+        fresh.restore(&plan, Which::All).map(|(done, _)| done.left)
+    };
+    let alone = put_back(None);
+    assert!(alone.as_ref().map_or(true, |left| !left.is_empty()), "{alone:?}");
+    assert_eq!((put_back(Some(server.remote(false))).unwrap(), here.look()), (Vec::new(), look));
 }
 
 #[test]

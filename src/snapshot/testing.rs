@@ -23,10 +23,24 @@ pub(super) struct World {
 /// All that can be seen of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
-    File { mode: u32, mtime: (i64, i64), bytes: Vec<u8>, room: u64, extended: Vec<(Vec<u8>, Vec<u8>)> },
+    File { mode: u32, mtime: (i64, i64), bytes: Vec<u8>, room: Room, extended: Vec<(Vec<u8>, Vec<u8>)> },
     Folder { mode: u32, mtime: (i64, i64) },
     Link { mtime: (i64, i64), target: Vec<u8> },
     Other,
+}
+
+/// Blocks of a file with holes; 0 of one without. The file system takes some of its own to tell where they are: two
+/// files with the same holes may differ by those.
+#[derive(Debug, Clone, Copy, Eq)]
+pub(super) struct Room(pub(super) u64);
+
+/// How much it may differ, in blocks of 512 bytes.
+const OWN: u64 = 128;
+
+impl PartialEq for Room {
+    fn eq(&self, other: &Self) -> bool {
+        (self.0 == 0) == (other.0 == 0) && self.0.abs_diff(other.0) <= OWN
+    }
 }
 
 /// A tree: what is at each path, and which paths are the same file.
@@ -101,8 +115,9 @@ pub(super) fn look(root: &Path) -> Look {
             }
             let file = fs::File::open(&path).unwrap();
             let extended = super::at::extended(&file).unwrap();
-            // Whether there are holes, and not how many blocks the file system happens to take.
-            let room = if meta.blocks() * 512 + 65_536 < meta.len() { meta.blocks() } else { 0 };
+            // Of small holes the file system does what it likes.
+            let holes = meta.blocks() * 512 + 65_536 < meta.len();
+            let room = Room(if holes { meta.blocks().max(1) } else { 0 });
             Seen::File { mode, mtime, bytes: fs::read(&path).unwrap(), room, extended }
         };
         look.files.insert(key, seen);

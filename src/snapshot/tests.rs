@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Limits, SnapshotError, Snapshots, Taken, What, Which, Why,
-    testing::{Look, Seen, World, name, settings},
+    testing::{Look, Room, Seen, World, name, settings},
 };
 
 /// Puts a state back where the last one is, all of it.
@@ -67,7 +67,7 @@ fn everything_comes_back_as_it_was() {
     let again = back(&world, &emptied, &full.1);
     assert_eq!(world.look(), full.0);
     assert_eq!(again.id, full.1.id);
-    assert!(matches!(&world.look().files[&PathBuf::from("sparse")], Seen::File { room: 1.., .. }));
+    assert!(matches!(&world.look().files[&PathBuf::from("sparse")], Seen::File { room: Room(1..), .. }));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::protocol::{Content, Event, Fact, Item, SessionId, Time, words};
 use super::{
     Sessions, changed,
     known::{self, Known, Seen},
-    log,
+    read,
 };
 
 /// Holds the name of a session, if it was given one.
@@ -161,7 +161,7 @@ impl Ends {
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line)? > 0 {
             if ends.started.is_none() {
-                let Ok(Event { at, fact, .. }) = log::decode(&line) else { break };
+                let Ok(Event { at, fact, .. }) = read::decode(&line) else { break };
                 ends.started = Some(at);
                 if let Fact::SessionStarted { workspace, parent, .. } = fact {
                     (ends.workspace, ends.parent) = (workspace, parent);
@@ -218,7 +218,7 @@ pub(super) fn kind(line: &[u8]) -> &[u8] {
 }
 
 pub(super) fn fact(line: &[u8]) -> Option<Fact> {
-    log::decode(line).ok().map(|event| event.fact)
+    read::decode(line).ok().map(|event| event.fact)
 }
 
 /// The last bytes of a file, at most `most`.
@@ -342,9 +342,9 @@ pub(super) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let sessions = Sessions::new(folder.path());
         let log = begin(&sessions, 1, "hi");
-        assert!(matches!(sessions.remove(id(1)), Err(log::LogError::Locked)));
+        assert!(matches!(sessions.remove(id(1)), Err(crate::store::LogError::Locked)));
         let renamed = sessions.rename(id(1), "x".into(), Time::UNIX_EPOCH);
-        assert!(matches!(renamed, Err(log::LogError::Locked)));
+        assert!(matches!(renamed, Err(crate::store::LogError::Locked)));
         drop(log);
         sessions.remove(id(1)).unwrap();
         assert_eq!(sessions.list().unwrap(), []);

@@ -10,16 +10,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize as _};
+use serde::Serialize as _;
 use serde_json::{Serializer, ser::Formatter};
 
-use crate::protocol::{Event, FORMAT_VERSION, Fact, Seq, Time};
+use crate::protocol::{Event, Fact, Seq, Time};
 
-/// Bytes of `,"sum":"` + 32 hex digits + `"}`.
-const SUM_FIELD: usize = 8 + SUM_DIGITS + 2;
-pub(super) const SUM_DIGITS: usize = 32;
-/// A longer line is not written, and damage where it is read. Larger content belongs into blobs.
-const MAX_LINE: u64 = if cfg!(test) { 64 << 10 } else { 64 << 20 };
+use super::read::{MAX_LINE, SUM_DIGITS, chain, decode, read};
+
 /// Lists and objects in one another, at most: what the reader of JSON takes.
 const MAX_DEPTH: u32 = 127;
 
@@ -250,86 +247,6 @@ pub(super) fn lock(path: &Path) -> Result<File, LogError> {
     Ok(file)
 }
 
-pub(super) struct Read {
-    pub(super) events: Vec<Event>,
-    /// Bytes up to the end of the last whole line.
-    pub(super) len: u64,
-    /// Of that line.
-    pub(super) sum: [u8; SUM_DIGITS],
-    pub(super) damage: Option<Damage>,
-}
-
-pub(super) fn read(source: impl io::Read) -> io::Result<Read> {
-    let mut reader = BufReader::with_capacity(256 << 10, source);
-    let mut read = Read { events: Vec::new(), len: 0, sum: [b'0'; SUM_DIGITS], damage: None };
-    let mut line = Vec::new();
-    let mut number = 0;
-    loop {
-        line.clear();
-        let size = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
-        if size == 0 {
-            break;
-        }
-        number += 1;
-        match parse(&line, &read.sum, read.events.last().map_or(0, |event: &Event| event.seq.0)) {
-            Ok((event, sum)) => {
-                read.events.push(event);
-                read.sum = sum;
-                read.len += size as u64;
-            }
-            Err(what) => {
-                // A torn last line is a crash in the middle of writing: the fact never became true. It has no
-                // end, or holes where the disk did not get to.
-                let torn = !line.ends_with(b"\n") || line.contains(&0);
-                if !torn || !reader.fill_buf()?.is_empty() {
-                    read.damage = Some(Damage { line: number, what });
-                }
-                break;
-            }
-        }
-    }
-    Ok(read)
-}
-
-fn parse(line: &[u8], before: &[u8; SUM_DIGITS], last: u64) -> Result<(Event, [u8; SUM_DIGITS]), String> {
-    let line = line.strip_suffix(b"\n").ok_or("it has no end")?;
-    let at = line.len().checked_sub(SUM_FIELD).ok_or("it is too short")?;
-    let (body, tail) = line.split_at(at);
-    let sum = tail.strip_prefix(b",\"sum\":\"").and_then(|tail| tail.strip_suffix(b"\"}"));
-    let sum: [u8; SUM_DIGITS] = sum.and_then(|sum| sum.try_into().ok()).ok_or("it has no checksum")?;
-    if chain(before, body) != sum {
-        return Err("its checksum does not fit".to_owned());
-    }
-    let event = decode(line).map_err(|error| format!("it is whole, but can't be understood: {error}"))?;
-    if event.seq.0 != last + 1 {
-        return Err(format!("it has number {}, after number {last}", event.seq.0));
-    }
-    if let Fact::SessionStarted { version, .. } = &event.fact
-        && *version > FORMAT_VERSION
-    {
-        // Newer facts fold to nothing; a newer *format* is a promise that this is not enough.
-        return Err(format!("it was written in format {version}; this program knows up to {FORMAT_VERSION}"));
-    }
-    Ok((event, sum))
-}
-
-/// The same as deserialising an [`Event`], without collecting its fields twice.
-pub(super) fn decode(line: &[u8]) -> serde_json::Result<Event> {
-    #[derive(Deserialize)]
-    struct Head {
-        seq: Seq,
-        at: Time,
-    }
-    let Head { seq, at } = serde_json::from_slice(line)?;
-    let mut fact: Fact = serde_json::from_slice(line)?;
-    if let Fact::Unknown(fields) = &mut fact {
-        for field in ["seq", "at", "sum"] {
-            fields.shift_remove(field);
-        }
-    }
-    Ok(Event { seq, at, fact })
-}
-
 /// JSON without spaces, and no deeper than it can be read.
 #[derive(Default)]
 struct Shallow {
@@ -367,18 +284,6 @@ impl Formatter for Shallow {
     fn end_object<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
         self.leave(writer, b"}")
     }
-}
-
-fn chain(before: &[u8; SUM_DIGITS], body: &[u8]) -> [u8; SUM_DIGITS] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(before);
-    hasher.update(body);
-    let hex = hasher.finalize().to_hex();
-    let mut sum = [b'0'; SUM_DIGITS];
-    for (digit, hex) in sum.iter_mut().zip(hex.as_bytes()) {
-        *digit = *hex;
-    }
-    sum
 }
 
 fn private() -> OpenOptions {
@@ -424,7 +329,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::{Item, Level, TurnId};
+    use crate::protocol::{FORMAT_VERSION, Item, Level, TurnId};
 
     fn facts() -> Vec<Fact> {
         vec![

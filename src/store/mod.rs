@@ -7,6 +7,7 @@ mod fork;
 mod known;
 mod listing;
 mod log;
+mod read;
 mod remove;
 mod search;
 mod states;

@@ -12,7 +12,7 @@ use crate::protocol::{Fact, Item, SessionId, Time, words};
 use super::{
     Sessions,
     listing::{ASSISTANT, USER, kind},
-    log,
+    read,
 };
 
 /// Characters before and after what was found that are shown with it.
@@ -44,7 +44,7 @@ impl Sessions {
             // Most lines are passed over without being read as JSON.
             if (kind.starts_with(USER) || kind.starts_with(ASSISTANT))
                 && written.is_match(&line)
-                && let Ok(event) = log::decode(&line)
+                && let Ok(event) = read::decode(&line)
                 && let Fact::ItemAdded { item } = &event.fact
             {
                 let (person, text) = match &**item {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::{Event, Fact, SessionId, Time, Usage};
 
-use super::{Sessions, known::Seen, listing::kind, log};
+use super::{Sessions, known::Seen, listing::kind, read};
 
 const VERSION: u32 = 1;
 
@@ -124,7 +124,7 @@ fn sum(path: &Path, id: SessionId, zone: &TimeZone) -> UsedIn {
         let kind = kind(&line);
         let counts = [&b"session_started"[..], b"configured", b"response_finished", b"compacted"];
         if counts.iter().any(|counted| kind.starts_with(counted))
-            && let Ok(Event { at, fact, .. }) = log::decode(&line)
+            && let Ok(Event { at, fact, .. }) = read::decode(&line)
         {
             let usage = match fact {
                 Fact::SessionStarted { workspace, parent, .. } => {

@@ -14,7 +14,7 @@ use crate::protocol::{BlobId, Content, Fact, Item, SessionId, Shown};
 
 use super::{
     Blobs, Damage, LogError, Sessions,
-    log::{self, SUM_DIGITS},
+    read::{self, SUM_DIGITS},
 };
 
 /// What a look at all of a session came to.
@@ -53,7 +53,7 @@ impl Sessions {
         let path = self.log(id);
         let io = |error| LogError::Io { path: path.clone(), error };
         let file = File::open(&path).map_err(io)?;
-        let read = log::read(&file).map_err(io)?;
+        let read = read::read(&file).map_err(io)?;
         let records = read.events.len() as u64;
         let torn = match read.damage {
             // Whoever writes it meanwhile may have made it longer.

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::support::{
     mock::{Step, custom_call},
+    until,
     world::{World, shell},
 };
 
@@ -325,11 +326,7 @@ async fn whoever_does_not_want_to_wait_for_a_bucket_need_not() {
         let sessions = fs::read_dir(world.home.join("sessions")).into_iter().flatten().flatten();
         sessions.into_iter().any(|session| session.path().join("workspace.tar.zst").exists())
     };
-    let deadline = Instant::now() + Duration::from_secs(50);
-    while !tarball() {
-        assert!(Instant::now() < deadline, "the session does not end");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("the session does not end", tarball).await;
     let asked = Instant::now();
     running.signal(rustix::process::Signal::INT);
     let run = running.end().await.expect(0);

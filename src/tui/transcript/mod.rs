@@ -87,9 +87,9 @@ pub struct Transcript {
     echoed: bool,
 }
 
-/// Cells of what was before that are printed: more than anybody scrolls through. A terminal takes seconds for all of
-/// what days have left.
-const PRINTED: usize = 2_000;
+/// Cells of what was before that are printed: dozens of screens of it. The prompt stands behind them, and whoever
+/// resumes waits for each of them; a terminal takes seconds for all of what days have left.
+const PRINTED: usize = 500;
 
 /// What is told while a state of the files is being kept.
 const KEEPING: &str = "Keeping the files as they are now, for /undo";

@@ -14,6 +14,7 @@ use tokio::process::Command;
 use crate::support::{
     chance::{Chance, cases},
     mock::Step,
+    until,
     world::{Run, Running, World, files, shell},
 };
 
@@ -433,11 +434,7 @@ async fn while_it_runs(
 ) -> Run {
     let running = world.start(&[task]);
     gate.reached().await;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !happened() {
-        assert!(Instant::now() < deadline, "it never happened");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("it never happened", happened).await;
     gate.open();
     running.end().await
 }
@@ -464,11 +461,7 @@ async fn what_would_go_by_itself_is_said_before_anything_goes() {
     // Killed before it could say so: it has not been said.
     let running = world.start(&["young"]);
     first.reached().await;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !here("prune-notice") {
-        assert!(Instant::now() < deadline, "nothing is to be said");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("nothing is to be said", || here("prune-notice")).await;
     drop(running);
     first.open();
     assert!(world.sessions().contains(&old));

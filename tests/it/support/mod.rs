@@ -13,6 +13,7 @@ use std::{
     path::PathBuf,
     process::Command,
     sync::OnceLock,
+    time::{Duration, Instant},
 };
 
 /// The file that lines about what was not tested are added to.
@@ -36,6 +37,15 @@ pub fn skip(reason: &str) {
         file.and_then(|mut file| file.write_all(line.as_bytes())).unwrap();
     }
     assert!(env::var("CI").as_deref() != Ok("true"), "{line}");
+}
+
+/// Waits for something that another program does, and nobody else tells of. `what` is said when it does not.
+pub async fn until(what: &str, happened: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !happened() {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Whether commands can be run in a sandbox here; where not, that is said.

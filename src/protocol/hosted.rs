@@ -205,8 +205,8 @@ fn problem(error: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn told(item: Value) -> Option<(String, String, String, bool)> {
-        HostedCall::of(&item).map(|call| (call.verb, call.what, call.output, call.failed))
+    fn told(item: &Value) -> Option<(String, String, String, bool)> {
+        HostedCall::of(item).map(|call| (call.verb, call.what, call.output, call.failed))
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
             (json!({"type": "dream"}), None),
             (json!(7), None),
         ] {
-            assert_eq!(told(item.clone()), expected, "{item}");
+            assert_eq!(told(&item), expected, "{item}");
         }
     }
 }

@@ -124,6 +124,8 @@ pub fn estimate(item: &Item, per_kb: u64) -> u64 {
         // Sealed as well; or what others are told.
         Item::Sealed { item, instead, .. } => tokens(sealed(item) / 4 * 3, TOKENS_PER_KB).max(text(instead)),
         Item::Unknown(value) => tokens(written(value), per_kb),
+        // It is not sent.
+        Item::Sources { .. } => 0,
     }
 }
 
@@ -289,7 +291,9 @@ impl Kind {
             },
             Item::Sealed { .. } => Self::Summary,
             Item::User { .. } => Self::User,
-            Item::Assistant { .. } | Item::Reasoning { .. } | Item::Unknown(_) => Self::Model,
+            Item::Assistant { .. } | Item::Reasoning { .. } | Item::Sources { .. } | Item::Unknown(_) => {
+                Self::Model
+            }
             Item::ToolCall { .. } => Self::Calls,
             Item::ToolResult { shown: Shown::Skill { .. }, .. } => Self::Skills,
             Item::ToolResult { .. } => Self::Results,

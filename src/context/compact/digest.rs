@@ -82,6 +82,7 @@ fn line(item: &Item) -> Option<String> {
         | Item::Context { .. }
         | Item::User { .. }
         | Item::Reasoning { .. }
+        | Item::Sources { .. }
         | Item::Sealed { .. }
         | Item::Unknown(_) => None,
     }

@@ -6,8 +6,8 @@
 use std::io::{self, Write};
 
 use crate::protocol::{
-    Connection, Content, Context, Delta, Event, Excerpt, Fact, FileOperation, Item, Level, Outcome, Passage,
-    PatchedFile, Rejection, Shown, StepStatus, Update, printable, words,
+    Connection, Content, Context, Delta, Event, Excerpt, Fact, FileOperation, HostedCall, Item, Level,
+    Outcome, Passage, PatchedFile, Rejection, Shown, StepStatus, Update, printable, words,
 };
 use crate::session::Session;
 
@@ -241,7 +241,24 @@ impl<D: Write, N: Write> Headless<D, N> {
             Item::Context { context: Context::Notice, text } => {
                 self.note(&format!("· {}", text.replace('\n', "\n  ")))
             }
-            Item::Context { .. } | Item::ToolCall { .. } | Item::Sealed { .. } | Item::Unknown(_) => Ok(()),
+            Item::Sources { sources } => {
+                let all: Vec<String> = sources.iter().map(|source| format!("    {source}")).collect();
+                self.note(&format!("  sources:\n{}", all.join("\n")))
+            }
+            Item::Unknown(value) => match HostedCall::of(value) {
+                Some(HostedCall { verb, what, output, failed }) => {
+                    let mark = if failed { '✗' } else { '•' };
+                    let head = format!("{mark} {verb} {what}").trim_end().replace('\n', "\n  ");
+                    let output: Vec<String> = output
+                        .lines()
+                        .take(OUTPUT_LINES)
+                        .map(|line| line.chars().take(400).collect())
+                        .collect();
+                    self.note(&indented(head, &output))
+                }
+                None => Ok(()),
+            },
+            Item::Context { .. } | Item::ToolCall { .. } | Item::Sealed { .. } => Ok(()),
         }
     }
 }

@@ -152,6 +152,9 @@ pub(super) enum CommandArgs {
     Login {
         /// The provider's name. Nothing: the one of the configured model.
         provider: Option<String>,
+        /// Keep it in the keyring of the operating system, and not in a file.
+        #[arg(long)]
+        keyring: bool,
     },
     /// Forget the key of a provider.
     Logout {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::config::{Stamp, rules};
 use crate::harness::{Place, Surroundings};
-use crate::protocol::{Fact, Item, Rule, SandboxMode, Settings};
+use crate::protocol::{Cost, Fact, HostedTool, Item, Rule, SandboxMode, Settings};
 use crate::sandbox::{SharedSandbox, network::Network};
 use crate::session::Session;
 
@@ -85,6 +85,14 @@ impl Surroundings for Around {
 
     fn instead(&self, settings: &Settings) -> Option<Settings> {
         self.start.instead(settings)
+    }
+
+    fn dear(&self) -> Cost {
+        self.start.dear()
+    }
+
+    fn hosted(&self, settings: &Settings) -> Vec<HostedTool> {
+        self.start.hosted(&settings.model)
     }
 
     fn keep(&self, rule: &Rule) -> Result<(), String> {

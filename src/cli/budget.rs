@@ -1,10 +1,10 @@
 //! What a session may spend, from the command line and the configuration.
 
 use clap::Args;
-use jiff::{civil, tz::TimeZone};
+use jiff::tz::TimeZone;
 
 use crate::config::BudgetSettings;
-use crate::protocol::{self, Budget, Cost, Fact, Settings, Time};
+use crate::protocol::{self, Budget, Cost, Fact, Settings};
 
 use super::{
     error::CliError,
@@ -54,7 +54,8 @@ impl Start {
         before: Option<&Budget>,
         settings: &Settings,
     ) -> Result<Option<Fact>, CliError> {
-        let BudgetSettings { max_usd, max_tokens, max_turns, deadline, hard } = &self.config.budget;
+        let BudgetSettings { max_usd, max_tokens, max_turns, deadline, hard, warn_usd: _ } =
+            &self.config.budget;
         let counts = |key: &str| before.is_none() || self.config.is_typed(&format!("budget.{key}"));
         let mut budget = before.cloned().unwrap_or_default();
         if let (Some(usd), true) = (max_usd, counts("max_usd")) {
@@ -67,7 +68,8 @@ impl Start {
             budget.max_turns = Some(*turns);
         }
         if let (Some(text), true) = (deadline, counts("deadline")) {
-            budget.deadline = Some(self::deadline(text, now(), TimeZone::system()).map_err(CliError::usage)?);
+            budget.deadline =
+                Some(protocol::deadline(text, now(), TimeZone::system()).map_err(CliError::usage)?);
         }
         if counts("hard") {
             budget.hard = *hard;
@@ -86,58 +88,5 @@ impl Start {
         let unlimited = before.is_none() && Budget { hard: false, ..budget } == Budget::default();
         let same = before == Some(&budget);
         Ok((!unlimited && !same).then_some(Fact::Budgeted { budget }))
-    }
-}
-
-/// A moment: after a duration from `now`, at a time of the day (the next one), or a date and a time.
-fn deadline(text: &str, now: Time, zone: TimeZone) -> Result<Time, String> {
-    let text = text.trim();
-    let wrong = || {
-        format!(
-            "`{text}` is no deadline; expected a duration (30m, 1h30m), a time (18:30) or a date and a time"
-        )
-    };
-    if let Ok(seconds) = protocol::seconds(text) {
-        let seconds = i64::try_from(seconds).map_err(|_| wrong())?;
-        return now.checked_add(jiff::SignedDuration::from_secs(seconds)).map_err(|_| wrong());
-    }
-    if let Ok(moment) = text.parse::<Time>() {
-        return Ok(moment);
-    }
-    if let (Ok(moment), true) = (text.parse::<civil::DateTime>(), text.contains(':')) {
-        return moment.to_zoned(zone).map(|moment| moment.timestamp()).map_err(|_| wrong());
-    }
-    let time: civil::Time = text.parse().map_err(|_| wrong())?;
-    let here = now.to_zoned(zone.clone());
-    let at =
-        |date: civil::Date| date.to_datetime(time).to_zoned(zone.clone()).map(|moment| moment.timestamp());
-    let today = at(here.date()).map_err(|_| wrong())?;
-    if today > now {
-        return Ok(today);
-    }
-    here.date().tomorrow().and_then(at).map_err(|_| wrong())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_deadline_is_a_duration_a_time_or_a_date() {
-        let now: Time = "2026-11-22T10:00:00Z".parse().unwrap();
-        let zone = TimeZone::fixed(jiff::tz::offset(2));
-        for (text, expected) in [
-            ("30m", "2026-11-22T10:30:00Z"),
-            ("1h 30m", "2026-11-22T11:30:00Z"),
-            ("18:30", "2026-11-22T16:30:00Z"),
-            ("11:00", "2026-11-23T09:00:00Z"),
-            ("2026-11-24 08:00", "2026-11-24T06:00:00Z"),
-            ("2026-11-24T08:00:00Z", "2026-11-24T08:00:00Z"),
-        ] {
-            assert_eq!(deadline(text, now, zone.clone()), Ok(expected.parse().unwrap()), "{text}");
-        }
-        for text in ["", "soon", "30", "25:00", "2026-11-24"] {
-            assert!(deadline(text, now, zone.clone()).unwrap_err().contains("expected a duration"), "{text}");
-        }
     }
 }

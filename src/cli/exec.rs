@@ -541,6 +541,7 @@ fn intent(intent: &Intent) -> String {
         Intent::Remember { before, after } if before.is_empty() => format!("remember {after:?}"),
         Intent::Remember { before, after } if after.is_empty() => format!("forget {before:?}"),
         Intent::Remember { before, after } => format!("remember {after:?} instead of {before:?}"),
+        Intent::Hosted { tools } => format!("have the provider use {}", tools.join(", ")),
         Intent::None | Intent::Unknown => String::new(),
     };
     printable(&text).replace('\n', "\\n")

@@ -1,4 +1,5 @@
-//! `agent login`, `agent logout` and `agent whoami`: keys of providers in the file that only their owner can read.
+//! `agent login`, `agent logout` and `agent whoami`: keys of providers in the file that only their owner can read, or in
+//! the keyring of the operating system.
 //!
 //! A key is never an argument: others can read those.
 
@@ -9,6 +10,8 @@ use std::{
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use secrecy::SecretString;
+
+use crate::model::{ModelError, auth::Place};
 
 use super::{
     error::{CliError, Kind},
@@ -22,7 +25,7 @@ const LONGEST: u64 = 64 << 10;
 const CTRL_C: u8 = 3;
 
 /// Keeps a key: typed without being shown on a terminal, else all that comes on standard input.
-pub(super) fn login(start: &Start, provider: Option<String>) -> Result<ExitCode, CliError> {
+pub(super) fn login(start: &Start, provider: Option<String>, keyring: bool) -> Result<ExitCode, CliError> {
     let provider = known(start, provider)?;
     let key = match io::stdin().is_terminal() {
         true => typed(&provider).map(|line| line.ok_or(CliError::new(Kind::Interrupted, "interrupted"))),
@@ -37,9 +40,17 @@ pub(super) fn login(start: &Start, provider: Option<String>) -> Result<ExitCode,
         return Err(CliError::usage("that is no key: it is one word")
             .hint(format!("agent login {provider} <key-file, or type it when asked")));
     }
-    let keys = start.keys();
-    keys.set(&provider, SecretString::from(key.trim()))
-        .map_err(|error| CliError::new(Kind::Auth, error.message))?;
+    // Whoever typed the key can unlock a keyring.
+    let keys = start.keys().with_person(io::stdin().is_terminal());
+    let key = SecretString::from(key.trim());
+    if keyring {
+        keys.set_in_keyring(&provider, &key).map_err(|error| {
+            CliError::new(Kind::Auth, error.message)
+                .hint(format!("without --keyring it is kept in {} (mode 0600)", keys.path().display()))
+        })?;
+        return super::print(&format!("the key of {provider} is kept in {}", keys.keyring().name()));
+    }
+    keys.set(&provider, key).map_err(|error| CliError::new(Kind::Auth, error.message))?;
     super::print(&format!("the key of {provider} is kept in {} (mode 0600)", keys.path().display()))
 }
 
@@ -47,9 +58,14 @@ pub(super) fn login(start: &Start, provider: Option<String>) -> Result<ExitCode,
 pub(super) fn logout(start: &Start, provider: Option<String>) -> Result<ExitCode, CliError> {
     let provider = known(start, provider)?;
     let keys = start.keys();
-    let found = keys.remove(&provider).map_err(|error| CliError::new(Kind::Auth, error.message))?;
+    let failed = |error: ModelError| CliError::new(Kind::Auth, error.message);
+    let place = keys.place(&provider).map_err(failed)?;
+    let found = keys.remove(&provider).map_err(failed)?;
     let path = keys.path().display();
     super::print(&match found {
+        true if place == Some(Place::Keyring) => {
+            format!("the key of {provider} is gone from {}", keys.keyring().name())
+        }
         true => format!("the key of {provider} is gone from {path}"),
         false => format!("there is no key of {provider} in {path}"),
     })
@@ -64,14 +80,16 @@ pub(super) fn whoami(start: &Start, json: bool) -> Result<ExitCode, CliError> {
         let Ok(provider) = catalog.provider(name) else { continue };
         let variable = provider.env_key.as_deref();
         let set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
-        let in_file = || keys.get(name).map(|key| key.is_some()).map_err(|error| error.message);
+        // The keyring itself is not asked: it may want to be unlocked.
+        let kept = || keys.place(name).map_err(|error| error.message);
         let (from, detail) = match (variable, variable.filter(set)) {
             _ if !provider.token_command.is_empty() => ("command", "token_command".to_owned()),
             (None, _) => ("none needed", String::new()),
             (Some(_), Some(variable)) => ("environment", variable.to_owned()),
-            (Some(variable), None) => match in_file() {
-                Ok(true) => ("file", keys.path().display().to_string()),
-                Ok(false) => ("missing", format!("set {variable}, or run: agent login {name}")),
+            (Some(variable), None) => match kept() {
+                Ok(Some(Place::File)) => ("file", keys.path().display().to_string()),
+                Ok(Some(Place::Keyring)) => ("keyring", keys.keyring().name().to_owned()),
+                Ok(None) => ("missing", format!("set {variable}, or run: agent login {name}")),
                 Err(problem) => ("unreadable", problem),
             },
         };

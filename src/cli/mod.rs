@@ -182,7 +182,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             runtime()?.block_on(sandbox::run(&start, &command))
         }
         Some(CommandArgs::Demo { keep }) => runtime()?.block_on(demo::run(keep.as_deref())),
-        Some(CommandArgs::Login { provider }) => login::login(&start(&common)?, provider),
+        Some(CommandArgs::Login { provider, keyring }) => login::login(&start(&common)?, provider, keyring),
         Some(CommandArgs::Logout { provider }) => login::logout(&start(&common)?, provider),
         Some(CommandArgs::Whoami { json }) => login::whoami(&start(&common)?, json),
         Some(CommandArgs::Models { refresh, json, command: None }) => {

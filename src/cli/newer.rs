@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::protocol::{Event, FORMAT_VERSION, Fact, Item, Level};
+use crate::protocol::{Event, FORMAT_VERSION, Fact, HostedCall, Item, Level};
 
 /// Kinds that are named.
 const NAMED: usize = 5;
@@ -14,6 +14,8 @@ pub(super) fn note(history: &[Event]) -> Option<Fact> {
         let unknown = match &event.fact {
             Fact::Unknown(fields) => Some(fields.get("type").and_then(|kind| kind.as_str()).unwrap_or("?")),
             Fact::ItemAdded { item } => match &**item {
+                // Of a provider, and not of another version.
+                Item::Unknown(value) if HostedCall::of(value).is_some() => None,
                 Item::Unknown(value) => Some(value.get("type").and_then(|kind| kind.as_str()).unwrap_or("?")),
                 _ => None,
             },

@@ -489,6 +489,7 @@ fn ground(start: &Start) -> Ground {
         branch: branch(&start.workspace),
         project: short(project_root(&start.workspace)),
         config: short(&start.home.config_file()),
+        dear: start.dear(),
     }
 }
 

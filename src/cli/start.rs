@@ -20,8 +20,8 @@ use crate::model::record::Recorder;
 use crate::model::token::Learned;
 use crate::model::{ModelError, ModelErrorKind};
 use crate::protocol::{
-    Approval, Command, Effort, Event, FORMAT_VERSION, Fact, Level, ModelRef, Rule, SandboxMode, SessionId,
-    Settings, Time, ToolStyle, TurnId, Verbosity,
+    Approval, Command, Cost, Effort, Event, FORMAT_VERSION, Fact, HostedTool, Level, ModelRef, Rule,
+    SandboxMode, SessionId, Settings, Time, ToolStyle, TurnId, Verbosity,
 };
 use crate::sandbox::{self, SharedSandbox, network::Network};
 use crate::secrets::Secrets;
@@ -372,6 +372,7 @@ impl Start {
     ) -> Result<(Settings, Vec<String>), CliError> {
         let Resolved { model, limits, price, tools, effort, verbosity, notes, .. } =
             self.resolve(&self.config.model)?;
+        let hosted = self.hosted_notes(&model);
         let settings = Settings {
             model,
             effort,
@@ -385,8 +386,43 @@ impl Start {
             snapshots: self.config.snapshots.mode,
             output_schema,
         };
-        let notes = self.config.notices.iter().cloned().chain(notes).chain(self.network_notes()).collect();
+        let notes = self
+            .config
+            .notices
+            .iter()
+            .cloned()
+            .chain(notes)
+            .chain(self.network_notes())
+            .chain(hosted)
+            .collect();
         Ok((settings, notes))
+    }
+
+    /// From which price on a request is foretold that the provider's cache has little of.
+    pub(super) fn dear(&self) -> Cost {
+        Cost::try_from(self.config.budget.warn_usd).unwrap_or_default()
+    }
+
+    /// The tools that the provider of a model runs, as far as they are turned on and the provider has them.
+    pub(super) fn hosted(&self, model: &ModelRef) -> Vec<HostedTool> {
+        let wire = self.catalog().provider(&model.provider).map(|provider| provider.wire);
+        let tools = self.config.hosted.tools().into_iter();
+        tools.filter(|tool| wire.as_ref().is_ok_and(|wire| wire.hosts(tool))).collect()
+    }
+
+    /// What is turned on and this model's provider has not.
+    fn hosted_notes(&self, model: &ModelRef) -> Option<String> {
+        let here = self.hosted(model);
+        let on = self.config.hosted.tools();
+        let missing: Vec<String> =
+            on.iter().filter(|tool| !here.contains(tool)).map(ToString::to_string).collect();
+        (!missing.is_empty()).then(|| {
+            format!(
+                "{} has no {} of its own: the model is not told of it",
+                model.provider,
+                missing.join(", ")
+            )
+        })
     }
 
     /// What a session would begin with. Where that can't be had, such as with an unknown provider, it comes near.
@@ -477,7 +513,7 @@ impl Start {
 
     /// The file with keys that are not in the environment.
     pub(super) fn keys(&self) -> AuthFile {
-        AuthFile::new(self.home.keys())
+        AuthFile::new(self.home.keys()).with_person(self.person == Person::Present)
     }
 
     pub(super) fn catalog(&self) -> Catalog {

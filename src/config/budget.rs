@@ -3,7 +3,7 @@
 use serde::{Deserialize, de};
 
 /// What each session may spend. At its end you are asked whether it goes on; `agent exec` ends with exit code 4.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct BudgetSettings {
     /// US dollars. The prices of the model have to be known.
@@ -22,6 +22,20 @@ pub struct BudgetSettings {
     pub deadline: Option<String>,
     /// At its end the turn ends and what runs is stopped, and nobody is asked.
     pub hard: bool,
+    /// US dollars: before a request that costs so much because the provider's cache has little of it, you are told.
+    #[serde(deserialize_with = "dollars")]
+    #[schemars(range(min = 0))]
+    pub warn_usd: f64,
+}
+
+impl Default for BudgetSettings {
+    fn default() -> Self {
+        Self { max_usd: None, max_tokens: None, max_turns: None, deadline: None, hard: false, warn_usd: 0.50 }
+    }
+}
+
+fn dollars<'de, D: de::Deserializer<'de>>(source: D) -> Result<f64, D::Error> {
+    usd(source)?.ok_or_else(|| de::Error::custom("nothing; expected dollars"))
 }
 
 fn usd<'de, D: de::Deserializer<'de>>(source: D) -> Result<Option<f64>, D::Error> {

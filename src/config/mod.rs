@@ -6,6 +6,7 @@
 
 mod budget;
 mod error;
+mod hosted;
 mod layer;
 mod path;
 mod paths;
@@ -24,6 +25,7 @@ use std::{
 
 pub use budget::BudgetSettings;
 pub use error::ConfigError;
+pub use hosted::{HostedMcp, HostedSettings};
 pub use paths::Home;
 pub use project::project_root;
 pub use schema::schema;

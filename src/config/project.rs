@@ -28,6 +28,7 @@ const FORBIDDEN: &[&[&str]] = &[
     &["snapshots"],
     &["memory"],
     &["budget"],
+    &["hosted"],
     &["reveal"],
     &["session_disk"],
     &["shell", "env_allow"],

@@ -14,6 +14,7 @@ use crate::store;
 use crate::tui;
 
 use super::budget::BudgetSettings;
+use super::hosted::HostedSettings;
 use super::rules::{self, Allow, Ask, Deny};
 
 use super::layer::ON_COMMAND_LINE;
@@ -60,6 +61,8 @@ pub struct Config {
     pub idle_timeout: u64,
     /// What a session may spend.
     pub budget: BudgetSettings,
+    /// Tools that the provider of the model runs on its own machines.
+    pub hosted: HostedSettings,
     /// Containers, where commands run in them.
     pub docker: DockerSettings,
     /// What commands reach of the network.
@@ -240,6 +243,7 @@ impl Default for Config {
             context_window: None,
             idle_timeout: 300,
             budget: BudgetSettings::default(),
+            hosted: HostedSettings::default(),
             docker: DockerSettings::default(),
             network: network::Settings::default(),
             shell: ShellSettings::default(),

@@ -36,6 +36,7 @@ pub(super) fn intent(secrets: &Secrets, intent: Intent) -> Intent {
         | Intent::Input { .. }
         | Intent::Connect { .. }
         | Intent::Remember { .. }
+        | Intent::Hosted { .. }
         | Intent::Unknown) => same,
     }
 }

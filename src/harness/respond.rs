@@ -36,6 +36,10 @@ impl Harness {
         self.tell_news();
         self.tell_tools();
         self.watch_window();
+        if self.asks_for_hosted() {
+            return;
+        }
+        self.foresee();
         self.record(vec![Fact::ResponseStarted { response }]);
         let opened = match self.session.settings.clone() {
             Some(settings) => self.opened(&settings).map(|opened| (opened, settings)),
@@ -93,7 +97,7 @@ impl Harness {
             effort: settings.effort,
             verbosity: settings.verbosity,
             output_schema: settings.output_schema.clone(),
-            tools: self.specs(settings.tools),
+            tools: self.with_hosted(self.specs(settings.tools), settings),
             epoch: self.session.epoch,
             items: Arc::clone(&self.session.items),
             left_out: self.session.left_out,

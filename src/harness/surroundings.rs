@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::context::Permissions;
-use crate::protocol::{By, Fact, Item, Level, Rule, Settings};
+use crate::protocol::{By, Cost, Fact, HostedTool, Item, Level, Rule, Settings};
 use crate::sandbox::{SharedSandbox, env::Vars};
 use crate::session::Session;
 
@@ -37,6 +37,16 @@ pub trait Surroundings: Send + Sync {
     /// What the session goes on with when the model of these settings can't be had: another one. None: it ends.
     fn instead(&self, _settings: &Settings) -> Option<Settings> {
         None
+    }
+
+    /// From which price on a request is foretold.
+    fn dear(&self) -> Cost {
+        Cost::default()
+    }
+
+    /// The tools that the provider of these settings' model runs and the person has turned on.
+    fn hosted(&self, _settings: &Settings) -> Vec<HostedTool> {
+        Vec::new()
     }
 
     /// Keeps a rule beyond the session.

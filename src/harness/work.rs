@@ -179,6 +179,7 @@ impl Harness {
         };
         facts.push(Fact::ResponseFinished { response, outcome, usage });
         self.record(facts);
+        self.explain_miss();
     }
 
     fn ran(&mut self, call: &CallId, result: Result<Output, ToolError>) {

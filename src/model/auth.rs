@@ -1,4 +1,5 @@
-//! Where a provider's key comes from: an environment variable, or a file that only its owner can read.
+//! Where a provider's key comes from: an environment variable, a file that only its owner can read, or the keyring of the
+//! operating system, of which that file says so.
 //!
 //! The environment itself is looked up by the caller. No key is ever shown, logged or put into an error.
 
@@ -12,12 +13,20 @@ use std::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{ModelError, ModelErrorKind as Kind, catalog::Provider};
+use super::{ModelError, ModelErrorKind as Kind, catalog::Provider, keyring::Keyring};
 
 /// The file `auth.json`: keys by provider.
 #[derive(Debug, Clone)]
 pub struct AuthFile {
     path: PathBuf,
+    keyring: Keyring,
+}
+
+/// Where a key is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    File,
+    Keyring,
 }
 
 /// The key of a provider, or nothing if it takes none. The environment goes before the file.
@@ -51,19 +60,51 @@ pub fn key(
 }
 
 #[derive(Deserialize)]
-struct Entry {
-    key: SecretString,
+#[serde(untagged)]
+enum Entry {
+    Key {
+        key: SecretString,
+    },
+    /// The keyring has it.
+    Keyring {
+        keyring: bool,
+    },
 }
 
 #[derive(Serialize)]
-struct Exposed<'a> {
-    key: &'a str,
+#[serde(untagged)]
+enum Exposed<'a> {
+    Key { key: &'a str },
+    Keyring { keyring: bool },
 }
 
 impl AuthFile {
     /// The file at this path. It need not exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), keyring: Keyring::new(false) }
+    }
+
+    /// The same where a person is there, who can unlock a keyring.
+    #[must_use]
+    pub fn with_person(self, person: bool) -> Self {
+        Self { keyring: Keyring::new(person), ..self }
+    }
+
+    /// The keyring beside it.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Where the key of a provider is kept. The keyring is not asked.
+    ///
+    /// # Errors
+    /// When the file can't be read, or others could have read it.
+    pub fn place(&self, provider: &str) -> Result<Option<Place>, ModelError> {
+        Ok(self.read()?.get(provider).map(|entry| match entry {
+            Entry::Key { .. } => Place::File,
+            Entry::Keyring { .. } => Place::Keyring,
+        }))
     }
 
     /// Where it is.
@@ -75,17 +116,34 @@ impl AuthFile {
     /// The key of a provider.
     ///
     /// # Errors
-    /// When the file can't be read, or others could have read it.
+    /// When the file can't be read, or others could have read it; when the keyring does not give the key.
     pub fn get(&self, provider: &str) -> Result<Option<SecretString>, ModelError> {
-        Ok(self.read()?.remove(provider).map(|entry| entry.key))
+        match self.read()?.remove(provider) {
+            None | Some(Entry::Keyring { keyring: false }) => Ok(None),
+            Some(Entry::Key { key }) => Ok(Some(key)),
+            Some(Entry::Keyring { keyring: true }) => {
+                let lost = || format!("{} has no key of {provider} any more", self.keyring.name());
+                let key = self.keyring.get(provider).and_then(|key| key.ok_or_else(lost));
+                key.map(Some).map_err(|why| {
+                    let what = format!(
+                        "no key for provider {provider}: {why}; `agent login {provider}` keeps it anew"
+                    );
+                    ModelError::new(Kind::Auth, what)
+                })
+            }
+        }
     }
 
-    /// All keys.
+    /// All keys that are in the file itself.
     ///
     /// # Errors
     /// When the file can't be read, or others could have read it.
     pub fn all(&self) -> Result<Vec<SecretString>, ModelError> {
-        Ok(self.read()?.into_values().map(|entry| entry.key).collect())
+        let in_file = |entry| match entry {
+            Entry::Key { key } => Some(key),
+            Entry::Keyring { .. } => None,
+        };
+        Ok(self.read()?.into_values().filter_map(in_file).collect())
     }
 
     /// Keeps a key. The file is replaced as a whole, or not at all.
@@ -94,7 +152,23 @@ impl AuthFile {
     /// When the file can't be read or written.
     pub fn set(&self, provider: &str, key: SecretString) -> Result<(), ModelError> {
         let mut entries = self.read()?;
-        entries.insert(provider.to_owned(), Entry { key });
+        let before = entries.insert(provider.to_owned(), Entry::Key { key });
+        self.write(&entries)?;
+        if let Some(Entry::Keyring { .. }) = before {
+            // It counts no more; a keyring that can't be asked keeps what it had.
+            let _ = self.keyring.remove(provider);
+        }
+        Ok(())
+    }
+
+    /// Keeps a key in the keyring, and says so in the file.
+    ///
+    /// # Errors
+    /// When the keyring does not take it, or the file can't be read or written.
+    pub fn set_in_keyring(&self, provider: &str, key: &SecretString) -> Result<(), ModelError> {
+        let mut entries = self.read()?;
+        self.keyring.set(provider, key).map_err(|why| ModelError::new(Kind::Auth, why))?;
+        entries.insert(provider.to_owned(), Entry::Keyring { keyring: true });
         self.write(&entries)
     }
 
@@ -104,11 +178,14 @@ impl AuthFile {
     /// When the file can't be read or written.
     pub fn remove(&self, provider: &str) -> Result<bool, ModelError> {
         let mut entries = self.read()?;
-        let found = entries.remove(provider).is_some();
-        if found {
+        let found = entries.remove(provider);
+        if let Some(Entry::Keyring { .. }) = found {
+            self.keyring.remove(provider).map_err(|why| ModelError::new(Kind::Auth, why))?;
+        }
+        if found.is_some() {
             self.write(&entries)?;
         }
-        Ok(found)
+        Ok(found.is_some())
     }
 
     fn read(&self) -> Result<BTreeMap<String, Entry>, ModelError> {
@@ -150,7 +227,13 @@ impl AuthFile {
     fn write(&self, entries: &BTreeMap<String, Entry>) -> Result<(), ModelError> {
         let exposed: BTreeMap<&str, Exposed<'_>> = entries
             .iter()
-            .map(|(name, entry)| (name.as_str(), Exposed { key: entry.key.expose_secret() }))
+            .map(|(name, entry)| {
+                let exposed = match entry {
+                    Entry::Key { key } => Exposed::Key { key: key.expose_secret() },
+                    Entry::Keyring { keyring } => Exposed::Keyring { keyring: *keyring },
+                };
+                (name.as_str(), exposed)
+            })
             .collect();
         let write = || -> io::Result<()> {
             let folder = self.path.parent().unwrap_or(Path::new("."));

@@ -13,6 +13,7 @@ use super::{
     anthropic::{self, Anthropic},
     chat::{Chat, Dialect},
     found::Found,
+    hosted,
     http::Http,
     ollama::{Ollama, Voice},
     record::Recorder,
@@ -20,7 +21,7 @@ use super::{
     responses::Responses,
     token::Learned,
 };
-use crate::protocol::{Effort, Limits, ModelRef, Price, TOKENS_PER_KB, ToolStyle, Verbosity};
+use crate::protocol::{Effort, HostedTool, Limits, ModelRef, Price, TOKENS_PER_KB, ToolStyle, Verbosity};
 
 /// Providers and models by name.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -155,6 +156,19 @@ pub enum Wire {
     Ollama,
     /// No provider: answers come from a script.
     Replay,
+}
+
+impl Wire {
+    /// Whether it has such a tool, which the provider runs.
+    #[must_use]
+    pub fn hosts(self, tool: &HostedTool) -> bool {
+        match self {
+            // A script says what its provider did.
+            Self::Responses | Self::Replay => true,
+            Self::Anthropic => hosted::of_anthropic(tool).is_some(),
+            Self::Chat | Self::Ollama => false,
+        }
+    }
 }
 
 /// A provider, with everything decided.

@@ -8,10 +8,11 @@ use crate::protocol::{Args, Item, ToolForm, ToolSpec};
 const FIELD: &str = "input";
 
 /// What a tool is called and how it is described on a wire with functions only: its name, its description, and the JSON
-/// Schema of its arguments.
+/// Schema of its arguments. None for one that the provider would have to run.
 #[must_use]
-pub fn function(tool: &ToolSpec) -> (&str, String, Value) {
-    match &tool.form {
+pub fn function(tool: &ToolSpec) -> Option<(&str, String, Value)> {
+    Some(match &tool.form {
+        ToolForm::Hosted { .. } => return None,
         ToolForm::Function { parameters } => (&tool.name, tool.description.clone(), parameters.clone()),
         ToolForm::Freeform { grammar } => {
             let description = format!(
@@ -27,14 +28,13 @@ pub fn function(tool: &ToolSpec) -> (&str, String, Value) {
             });
             (&tool.name, description, parameters)
         }
-    }
+    })
 }
 
 /// All tools as functions, in the form that most servers know.
 #[must_use]
 pub fn functions(tools: &[ToolSpec]) -> Value {
-    let functions = tools.iter().map(|tool| {
-        let (name, description, parameters) = function(tool);
+    let functions = tools.iter().filter_map(function).map(|(name, description, parameters)| {
         let function = json!({"name": name, "description": description, "parameters": parameters});
         json!({"type": "function", "function": function})
     });

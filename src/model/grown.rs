@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Prompt, ReadBlob};
 use crate::protocol::{Item, ToolSpec};
 
+/// The result of a call that has none: without one, servers refuse the whole conversation.
+pub const NO_RESULT: &str = "(there is no result of this call)";
+
 /// The tools that were offered last, as they were written.
 #[derive(Default)]
 pub struct Offered {
@@ -18,7 +21,7 @@ pub struct Offered {
 impl Offered {
     /// The tools in the form of a wire.
     pub fn encode(&mut self, specs: &Arc<[ToolSpec]>, form: fn(&[ToolSpec]) -> serde_json::Value) -> &[u8] {
-        if !self.specs.as_ref().is_some_and(|known| Arc::ptr_eq(known, specs)) {
+        if !self.specs.as_ref().is_some_and(|known| Arc::ptr_eq(known, specs) || known == specs) {
             self.text = form(specs).to_string().into_bytes();
             self.specs = Some(Arc::clone(specs));
         }

@@ -4,9 +4,10 @@
 //! nothing but what makes the next request cheaper.
 //!
 //! - [`catalog`]: which providers and models there are, and how to open one
-//! - [`auth`], [`token`]: where a provider's key comes from
+//! - [`auth`], [`keyring`], [`token`]: where a provider's key comes from
 //! - [`http`], [`sse`], [`lines`], [`stream`], [`text`], [`fault`]: what wires over HTTP share
 //! - [`grown`], [`turns`], [`content`], [`freeform`]: what wires share that send a conversation
+//! - [`hosted`]: tools that providers run themselves
 //! - [`responses`]: the OpenAI Responses wire
 //! - [`chat`]: the Chat Completions wire, in its dialects
 //! - [`anthropic`]: the Anthropic Messages wire
@@ -24,7 +25,9 @@ pub mod fault;
 pub mod found;
 pub mod freeform;
 pub mod grown;
+pub mod hosted;
 pub mod http;
+pub mod keyring;
 pub mod lines;
 pub mod listing;
 pub mod measure;

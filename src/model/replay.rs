@@ -34,7 +34,7 @@ use super::{
     responses::{self, decode::Decoder},
     stream::{self, Decode},
 };
-use crate::protocol::{Event, Fact, Item, Usage};
+use crate::protocol::{Event, Fact, HostedCall, Item, Usage};
 
 /// A model that answers from a script.
 #[derive(Debug, Clone)]
@@ -185,7 +185,12 @@ impl Script {
             Item::ToolCall { call, .. } if !self.calls.insert(call.to_string()) => {
                 Err(format!("call {call} is there twice"))
             }
-            Item::Assistant { .. } | Item::Reasoning { .. } | Item::ToolCall { .. } => Ok(item),
+            Item::Assistant { .. }
+            | Item::Reasoning { .. }
+            | Item::ToolCall { .. }
+            | Item::Sources { .. } => Ok(item),
+            // What its provider did with tools of its own.
+            Item::Unknown(value) if HostedCall::of(value).is_some() => Ok(item),
             Item::Unknown(value) if value.get("type").is_some_and(|kind| kind == "tool_call") => {
                 Err("a tool_call has `tool`, and `args` such as {\"json\":\"{}\"} or {\"text\":\"…\"}"
                     .to_owned())

@@ -128,9 +128,8 @@ pub fn read<D: Decode>(bytes: &[u8], mut decoder: D) -> (Vec<Chunk>, Option<Mode
     let mut chunks = VecDeque::new();
     // As a socket gives them.
     let pieces: Vec<_> = bytes.chunks(16 << 10).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-    let bytes = stream::iter(pieces);
-    let events = events::<_, D>(bytes, usize::MAX).collect::<Vec<_>>().now_or_never();
-    for event in events.into_iter().flatten() {
+    let mut events = events::<_, D>(stream::iter(pieces), usize::MAX);
+    while let Some(event) = events.next().now_or_never().flatten() {
         match event.and_then(|event| decoder.event(&event, &mut chunks)) {
             Ok(Flow::More) => {}
             Ok(Flow::Done) => return (chunks.into(), None),

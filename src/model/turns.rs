@@ -8,12 +8,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     ReadBlob, content, freeform,
-    grown::{self, Write},
+    grown::{self, NO_RESULT, Write},
 };
 use crate::protocol::{CallId, Content, Context, Item};
-
-/// The result of a call that has none: without one, servers refuse the whole conversation.
-const NO_RESULT: &str = "(there is no result of this call)";
 
 /// A message that is whole.
 #[derive(Debug)]
@@ -146,9 +143,13 @@ impl<V: Voice> Write for Turns<V> {
                 self.flush(out);
                 let tool = self.calls.remove(at).map(|(_, tool)| tool).unwrap_or_default();
                 let parts = self.parts(content, blobs);
-                let (texts, pictures): (Vec<_>, Vec<_>) =
+                let (mut texts, pictures): (Vec<_>, Vec<_>) =
                     parts.into_iter().partition(|part| matches!(part, Part::Text(_)));
-                let mut text = joined(&texts);
+                // Nearly always there is one, and it is long.
+                let mut text = match &mut texts[..] {
+                    [Part::Text(text)] => std::mem::take(text),
+                    texts => joined(texts),
+                };
                 if !pictures.is_empty() {
                     text.push_str(if text.is_empty() { "" } else { "\n" });
                     text.push_str("(the picture follows)");
@@ -157,8 +158,8 @@ impl<V: Voice> Write for Turns<V> {
                 self.write(&Message::Result { call: call.clone(), tool, text }, out);
             }
             Item::Sealed { instead, .. } => self.user(vec![Part::Text(instead.clone())], out),
-            // Another wire's.
-            Item::Unknown(_) => {}
+            // Another wire's; and what is for people.
+            Item::Unknown(_) | Item::Sources { .. } => {}
         }
     }
 

@@ -277,6 +277,7 @@ pub fn proposals(intent: &Intent, policy: &Policy) -> Vec<Grant> {
         | Intent::Read { .. }
         | Intent::Input { .. }
         | Intent::Remember { .. }
+        | Intent::Hosted { .. }
         | Intent::Unknown => Vec::new(),
     }
 }

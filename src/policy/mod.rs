@@ -93,6 +93,11 @@ pub fn judge(intent: &Intent, policy: &Policy, rules: &[Rule]) -> Judgement {
             "the memory stays as it is: it changes only with the user's word, and nobody is asked here"
                 .to_owned(),
         ),
+        Intent::Hosted { .. } => policy.ask_or(
+            "it leaves this machine: what the model gives it goes to those who run it".to_owned(),
+            "the provider may not do this: nobody is asked here, and nothing says that it may unasked"
+                .to_owned(),
+        ),
         Intent::Unknown => policy.ask_or(
             "this call says nothing that this version understands about what it would do".into(),
             "call rejected: what it would do is unknown; rejected by user approval settings".into(),

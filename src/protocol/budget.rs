@@ -1,5 +1,6 @@
 //! What a session may spend before it stops.
 
+use jiff::{civil, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::{Cost, Time};
@@ -96,6 +97,38 @@ pub fn span(seconds: u64) -> String {
     if words.is_empty() { "0 s".to_owned() } else { words.join(" ") }
 }
 
+/// A moment: after a duration from `now`, at a time of the day (the next one), or a date and a time.
+///
+/// # Errors
+/// With a sentence for the person, when it is none.
+pub fn deadline(text: &str, now: Time, zone: TimeZone) -> Result<Time, String> {
+    let text = text.trim();
+    let wrong = || {
+        format!(
+            "`{text}` is no deadline; expected a duration (30m, 1h30m), a time (18:30) or a date and a time"
+        )
+    };
+    if let Ok(seconds) = seconds(text) {
+        let seconds = i64::try_from(seconds).map_err(|_| wrong())?;
+        return now.checked_add(jiff::SignedDuration::from_secs(seconds)).map_err(|_| wrong());
+    }
+    if let Ok(moment) = text.parse::<Time>() {
+        return Ok(moment);
+    }
+    if let (Ok(moment), true) = (text.parse::<civil::DateTime>(), text.contains(':')) {
+        return moment.to_zoned(zone).map(|moment| moment.timestamp()).map_err(|_| wrong());
+    }
+    let time: civil::Time = text.parse().map_err(|_| wrong())?;
+    let here = now.to_zoned(zone.clone());
+    let at =
+        |date: civil::Date| date.to_datetime(time).to_zoned(zone.clone()).map(|moment| moment.timestamp());
+    let today = at(here.date()).map_err(|_| wrong())?;
+    if today > now {
+        return Ok(today);
+    }
+    here.date().tomorrow().and_then(at).map_err(|_| wrong())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,5 +170,24 @@ mod tests {
         assert_eq!(budget.max_usd.map(Cost::nano_usd), Some(2_500_000_000));
         assert_eq!(serde_json::to_string(&budget).unwrap(), r#"{"max_usd":2.5}"#);
         assert_eq!(serde_json::from_str::<Limit>(r#""sighs""#).unwrap(), Limit::Unknown);
+    }
+
+    #[test]
+    fn a_deadline_is_a_duration_a_time_or_a_date() {
+        let now: Time = "2026-11-22T10:00:00Z".parse().unwrap();
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        for (text, expected) in [
+            ("30m", "2026-11-22T10:30:00Z"),
+            ("1h 30m", "2026-11-22T11:30:00Z"),
+            ("18:30", "2026-11-22T16:30:00Z"),
+            ("11:00", "2026-11-23T09:00:00Z"),
+            ("2026-11-24 08:00", "2026-11-24T06:00:00Z"),
+            ("2026-11-24T08:00:00Z", "2026-11-24T08:00:00Z"),
+        ] {
+            assert_eq!(deadline(text, now, zone.clone()), Ok(expected.parse().unwrap()), "{text}");
+        }
+        for text in ["", "soon", "30", "25:00", "2026-11-24"] {
+            assert!(deadline(text, now, zone.clone()).unwrap_err().contains("expected a duration"), "{text}");
+        }
     }
 }

@@ -98,6 +98,7 @@ impl Counts {
             Item::Context { .. }
             | Item::Reasoning { .. }
             | Item::ToolResult { .. }
+            | Item::Sources { .. }
             | Item::Sealed { .. }
             | Item::Unknown(_) => {}
         }

@@ -46,6 +46,8 @@ pub enum Intent {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         after: String,
     },
+    /// Have the provider use these tools of its own: what the model gives them goes where they are.
+    Hosted { tools: Vec<String> },
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
@@ -217,7 +219,11 @@ impl Intent {
     #[must_use]
     pub fn mutates(&self) -> bool {
         match self {
-            Self::None | Self::Read { .. } | Self::Connect { .. } | Self::Remember { .. } => false,
+            Self::None
+            | Self::Read { .. }
+            | Self::Connect { .. }
+            | Self::Remember { .. }
+            | Self::Hosted { .. } => false,
             Self::Write { .. } | Self::Command { .. } | Self::Input { .. } | Self::Unknown => true,
         }
     }
@@ -233,6 +239,7 @@ impl Intent {
             | Self::Input { .. }
             | Self::Connect { .. }
             | Self::Remember { .. }
+            | Self::Hosted { .. }
             | Self::Unknown => false,
         }
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{BlobId, CallId, InputId, Shown};
+use super::{BlobId, CallId, InputId, Shown, Source};
 
 /// A piece of conversation, in the order in which the model sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub enum Item {
     },
     /// What came of a tool call. Exactly one for each call.
     ToolResult { call: CallId, content: Vec<Content>, shown: Shown },
+    /// What the message before it rests on. For people: it is not sent back.
+    Sources { sources: Vec<Source> },
     /// What stands for the part of the conversation that was left out, made by the provider and sealed.
     Sealed {
         /// The host that sealed it: there it goes back as it came. Nobody else can read it.
@@ -56,7 +58,8 @@ pub enum Item {
         /// What everybody else is told in its place.
         instead: String,
     },
-    /// Written by a newer version.
+    /// An item that only its provider understands, such as a call of a tool that it runs itself; or written by a newer
+    /// version.
     #[serde(untagged)]
     Unknown(serde_json::Value),
 }
@@ -187,7 +190,11 @@ impl Item {
             Self::Assistant { .. } | Self::Reasoning { .. } | Self::ToolCall { .. } | Self::Unknown(_) => {
                 true
             }
-            Self::Context { .. } | Self::User { .. } | Self::ToolResult { .. } | Self::Sealed { .. } => false,
+            Self::Context { .. }
+            | Self::User { .. }
+            | Self::ToolResult { .. }
+            | Self::Sources { .. }
+            | Self::Sealed { .. } => false,
         }
     }
 
@@ -200,6 +207,7 @@ impl Item {
             | Self::User { .. }
             | Self::Assistant { .. }
             | Self::Reasoning { .. }
+            | Self::Sources { .. }
             | Self::Sealed { .. }
             | Self::Unknown(_) => None,
         }

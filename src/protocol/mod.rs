@@ -14,6 +14,7 @@ mod event;
 mod exact;
 mod goal;
 mod hidden;
+mod hosted;
 mod id;
 mod intent;
 mod item;
@@ -26,7 +27,7 @@ mod shown;
 mod told;
 mod tool;
 
-pub use budget::{Budget, Limit, count, grouped, seconds, span};
+pub use budget::{Budget, Limit, count, deadline, grouped, seconds, span};
 pub use command::{Command, Delivery, Rejection, Update, Verdict};
 pub use compaction::{Compaction, CompactionMeans, CompactionReason, Counts, Part};
 pub use confidential::is_secret;
@@ -39,6 +40,7 @@ pub use event::{
 pub use exact::{Exact, exact, exact_parts};
 pub use goal::{Check, Checked, Claim, Goal, GoalStatus, Verify};
 pub use hidden::Hidden;
+pub use hosted::{HostedCall, HostedTool, MCP_APPROVAL, MCP_APPROVED, Source, mcp_question};
 pub use id::{BlobId, CallId, InputId, ProcessId, RequestId, ResponseId, Seq, SessionId, SnapshotId, TurnId};
 pub use intent::{FileChange, FileOperation, Grant, Intent, Rule, Scope, quoted};
 pub use item::{Args, Content, Context, Item, words};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::HostedTool;
+
 /// A tool as it is described to the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ToolSpec {
@@ -19,4 +21,6 @@ pub enum ToolForm {
     /// Free text that follows a Lark grammar. On a wire without such tools it is offered as a function
     /// with the single string field `input`.
     Freeform { grammar: String },
+    /// No form of ours: the provider runs it. On a wire that has no such tools it is not offered.
+    Hosted { hosted: HostedTool },
 }

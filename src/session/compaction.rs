@@ -120,6 +120,8 @@ impl Session {
                 turn.usage += usage;
             }
         }
+        let same = old.iter().zip(self.items.iter()).take_while(|(old, new)| old == new).count();
+        self.cache_rewritten(same);
         self.left_out += answers(&old).saturating_sub(answers(&self.items));
         self.counted = None;
         self.points.iter_mut().for_each(|point| point.item = None);

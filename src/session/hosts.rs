@@ -19,6 +19,8 @@ pub(super) struct Hosts {
     refused: Vec<(Wanted, String)>,
     requests: u32,
     turn: TurnId,
+    /// Whether the provider may use tools of its own; none while nobody has said.
+    hosted: Option<bool>,
 }
 
 /// A host and a port.
@@ -41,6 +43,12 @@ impl HostQuestion {
             Intent::Connect { host, port } => Some((host.clone(), *port)),
             _ => None,
         }
+    }
+
+    /// Whether it is about tools of the provider, and not about a host.
+    #[must_use]
+    pub fn hosted(&self) -> bool {
+        matches!(self.intent, Intent::Hosted { .. })
     }
 }
 
@@ -65,12 +73,16 @@ impl Hosts {
             }
             Fact::HostAllowed { request, by } => {
                 let Some(question) = self.answered(*request) else { return };
+                self.hosted = question.hosted().then_some(true).or(self.hosted);
                 if let (By::Person { grant: None, .. }, Some(wanted)) = (by, question.wanted()) {
                     self.allowed.push((wanted, question.call));
                 }
             }
             Fact::HostRefused { request, by, reason } => {
                 let Some(question) = self.answered(*request) else { return };
+                if question.hosted() && matches!(by, By::Person { .. }) {
+                    self.hosted = Some(false);
+                }
                 if let (By::Person { .. }, Some(wanted)) = (by, question.wanted()) {
                     self.refused.push((wanted, reason.clone()));
                 }
@@ -117,6 +129,12 @@ impl Session {
         None
     }
 
+    /// What a person has said of the tools that the provider runs, in this session.
+    #[must_use]
+    pub fn hosted_settled(&self) -> Option<bool> {
+        self.hosts.hosted
+    }
+
     /// Whether so many connections wait for a person that no further one can.
     #[must_use]
     pub fn hosts_full(&self) -> bool {
@@ -140,9 +158,10 @@ impl Session {
                 Fact::HostAllowed { request, by: by(Some(grant), scope) }
             }
             Verdict::Deny { note } => {
+                let done = if question.hosted() { "used" } else { "reached" };
                 let reason = match note.trim() {
-                    "" => "the user does not want it to be reached".to_owned(),
-                    note => format!("the user does not want it to be reached, and says: {note}"),
+                    "" => format!("the user does not want it to be {done}"),
+                    note => format!("the user does not want it to be {done}, and says: {note}"),
                 };
                 Fact::HostRefused { request, by: by(None, Scope::Session), reason }
             }
@@ -258,6 +277,37 @@ mod tests {
             facts.into_iter().for_each(|fact| world.record(fact));
             assert_eq!(world.0.hosts_asked().count(), 0);
             assert_eq!(world.settled("a.b", Some("c1")), None);
+        }
+    }
+
+    #[test]
+    fn what_a_person_says_of_tools_of_the_provider_holds_for_the_session() {
+        for (verdict, expected) in [(Verdict::Allow, true), (no(), false)] {
+            let mut world = World::default();
+            world.turn(1);
+            let ask = |world: &mut World| {
+                let request = world.0.next_request();
+                let intent = Intent::Hosted { tools: vec!["web search".into()] };
+                world.record(Fact::HostRequested {
+                    request,
+                    call: None,
+                    intent,
+                    reason: String::new(),
+                    grants: vec![],
+                });
+                request
+            };
+            ask(&mut world);
+            // Nobody has said anything when the turn was interrupted.
+            let facts = world.0.decide(Command::Interrupt, Time::UNIX_EPOCH).unwrap();
+            facts.into_iter().for_each(|fact| world.record(fact));
+            assert_eq!((world.0.hosted_settled(), world.0.hosts_asked().count()), (None, 0));
+            world.turn(2);
+            let request = ask(&mut world);
+            assert!(world.0.hosts_asked().any(HostQuestion::hosted));
+            world.decide(request, verdict).unwrap();
+            world.turn(3);
+            assert_eq!(world.0.hosted_settled(), Some(expected));
         }
     }
 

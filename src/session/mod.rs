@@ -4,6 +4,7 @@
 //! the same facts through the same code.
 
 mod budget;
+mod cache;
 mod checks;
 mod compaction;
 mod decide;
@@ -37,6 +38,7 @@ use checks::Checks;
 use hosts::Hosts;
 
 pub use budget::Spending;
+pub use cache::{Cold, Missed, Why};
 pub use compaction::{Compacting, Wanted};
 pub use goal::Pursuit;
 pub use hosts::HostQuestion;
@@ -110,6 +112,7 @@ pub struct Session {
     inputs: u32,
     hosts: Hosts,
     checks: Checks,
+    cache: cache::Cache,
 }
 
 /// A message that waits to be delivered.
@@ -184,6 +187,7 @@ impl Session {
     pub fn apply(&mut self, event: &Event) {
         self.seq = event.seq;
         self.hosts.apply(event);
+        self.cache_fact(event);
         self.check_fact(event);
         match &event.fact {
             Fact::SessionStarted { session, workspace, .. } => {
@@ -442,6 +446,7 @@ impl Session {
             Item::Context { .. }
             | Item::Assistant { .. }
             | Item::Reasoning { .. }
+            | Item::Sources { .. }
             | Item::Sealed { .. }
             | Item::Unknown(_) => self.push(item),
         }

@@ -5,7 +5,7 @@ use crate::protocol::{
     ResponseId, SandboxMode, Snapshots, TurnId,
 };
 
-use super::{Call, CallState, Session, Wanted, undo::Kept};
+use super::{Call, CallState, HostQuestion, Session, Wanted, undo::Kept};
 
 /// The next thing to do. Starting it records a fact that makes it not due.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,6 +110,9 @@ impl Session {
             }
             if let Some(reason) = self.goal_spent() {
                 return Some(Step::Settle(GoalStatus::OutOfBudget, reason));
+            }
+            if self.hosts_asked().any(HostQuestion::hosted) {
+                return None;
             }
             if let Some(wanted) = self.compaction_due() {
                 return Some(Step::Compact(wanted));

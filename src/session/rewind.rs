@@ -149,11 +149,16 @@ impl Session {
         let Some(point) = self.points.drain(at..).next() else { return };
         match (before, point.item) {
             (Some(items), _) => {
+                let same = self.items.iter().zip(items).take_while(|(old, new)| old == new).count();
+                self.cache_rewritten(same);
                 self.items = Arc::new(items.to_vec());
                 // None of the messages before it has a place that is known.
                 self.points.iter_mut().for_each(|point| point.item = None);
             }
-            (None, Some(at)) => Arc::make_mut(&mut self.items).truncate(at),
+            (None, Some(at)) => {
+                self.cache_rewritten(at);
+                Arc::make_mut(&mut self.items).truncate(at);
+            }
             // Nobody who writes this fact leaves them out.
             (None, None) => {}
         }

@@ -7,6 +7,7 @@ pub mod apply_patch;
 mod args;
 mod command;
 pub mod exec_command;
+pub mod hosted;
 pub mod load_skill;
 mod opened;
 mod places;
@@ -73,6 +74,8 @@ pub enum Offered {
     Compacted,
     /// When there was a goal.
     Goal,
+    /// To nobody: the provider calls it.
+    Never,
 }
 
 /// All that a running tool may reach.

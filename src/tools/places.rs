@@ -138,6 +138,7 @@ impl Workspace {
             | Intent::Input { .. }
             | Intent::Connect { .. }
             | Intent::Remember { .. }
+            | Intent::Hosted { .. }
             | Intent::Unknown => {}
         }
         wider

@@ -179,7 +179,11 @@ fn by_words(past: &dyn Past, query: &str, most: usize) -> Result<String, ToolErr
                 (format!("call {call}, {tool}"), args.as_str().to_owned())
             }
             Item::ToolResult { call, content, .. } => (format!("result of call {call}"), words(content)),
-            Item::Context { .. } | Item::Reasoning { .. } | Item::Sealed { .. } | Item::Unknown(_) => return,
+            Item::Context { .. }
+            | Item::Reasoning { .. }
+            | Item::Sources { .. }
+            | Item::Sealed { .. }
+            | Item::Unknown(_) => return,
         };
         let Some((number, line)) =
             text.lines().enumerate().find(|(_, line)| line.to_lowercase().contains(&wanted))

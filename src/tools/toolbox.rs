@@ -8,8 +8,8 @@ use std::{
 use crate::protocol::{ToolSpec, ToolStyle};
 
 use super::{
-    Offered, Tool, apply_patch::ApplyPatch, exec_command::ExecCommand, recall::Recall, style,
-    update_goal::UpdateGoal, update_plan::UpdatePlan, view_image::ViewImage, wait::WaitForSessions,
+    Offered, Tool, apply_patch::ApplyPatch, exec_command::ExecCommand, hosted::HostedMcp, recall::Recall,
+    style, update_goal::UpdateGoal, update_plan::UpdatePlan, view_image::ViewImage, wait::WaitForSessions,
     write_stdin::WriteStdin,
 };
 
@@ -71,6 +71,7 @@ impl Toolbox {
             Arc::new(UpdatePlan),
             Arc::new(Recall),
             Arc::new(UpdateGoal),
+            Arc::new(HostedMcp),
         ])
         .with_style(ToolStyle::Claude)
         .with_style(ToolStyle::Plain)

@@ -2,7 +2,10 @@
 
 use crossterm::event::KeyEvent;
 
-use crate::protocol::{Command, Content, Delivery, Event, Fact, Seq, Time, TurnId, Update, Verdict};
+use crate::protocol::{
+    Command, Content, Delivery, Event, Fact, ResponseId, ResponseOutcome, Seq, Time, TurnId, Update, Usage,
+    Verdict,
+};
 
 use super::{
     action::{Action, Input},
@@ -340,4 +343,41 @@ fn a_goal_is_set_and_shown_in_the_status_line() {
         let sent = [Action::Send(Command::ChangeGoal { status })];
         assert_eq!(run(&mut app, &format!("/goal {line}")), sent);
     }
+}
+
+#[test]
+fn a_message_that_will_be_dear_is_foretold_and_goes_out_when_it_is_sent_once_more() {
+    let mut app = app("");
+    let mut seq = 0;
+    let mut tell = |app: &mut App, fact: Fact| {
+        seq += 1;
+        let event = Event { seq: Seq(seq), at: Time::UNIX_EPOCH, fact };
+        drop(app.update(Input::Update(Update::Event(event)), 0));
+    };
+    let mut settings = Ground::sample().settings;
+    settings.price = serde_json::from_str(r#"{"input": 5.0, "output": 30.0}"#).unwrap();
+    tell(&mut app, Fact::Configured { settings });
+    for cached in [0, 199_000] {
+        let response = ResponseId(cached);
+        let usage = Usage { input: 200_000, cached: u64::from(cached), output: 10, ..Usage::default() };
+        tell(&mut app, Fact::ResponseStarted { response });
+        let outcome = ResponseOutcome::Completed;
+        tell(&mut app, Fact::ResponseFinished { response, outcome, usage: Some(usage) });
+    }
+    let enter = |app: &mut App, minutes: u64| {
+        let key: Key = "enter".parse().unwrap();
+        app.update(Input::Key(KeyEvent::new(key.code, key.modifiers)), minutes * 60_000)
+    };
+    let sent = |actions: &[Action]| matches!(actions, [Action::Send(Command::Submit { .. })]);
+    app.composer.set_text("warm");
+    assert!(sent(&enter(&mut app, 2)));
+    app.composer.set_text("cold");
+    assert_eq!(enter(&mut app, 60).len(), 0);
+    let shown = rows(&mut app, 80, 24).join(" ");
+    assert!(shown.contains("nothing was sent for 60 minutes") && shown.contains("about $1.00"), "{shown}");
+    assert!(shown.contains("/compact first"), "{shown}");
+    // Another message is another matter.
+    app.composer.set_text("colder");
+    assert_eq!(enter(&mut app, 61).len(), 0);
+    assert!(sent(&enter(&mut app, 61)));
 }

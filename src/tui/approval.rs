@@ -301,6 +301,13 @@ impl Approval {
                 }
                 page.say(&format!("Asked because: {}", self.reason), theme.dim);
             }
+            Intent::Hosted { tools } => {
+                page.say("Let the provider use this?", theme.strong);
+                for tool in tools {
+                    page.say_exactly(tool, theme.accent);
+                }
+                page.say(&format!("Asked because: {}", self.reason), theme.dim);
+            }
             Intent::Input { .. } | Intent::None | Intent::Unknown => {
                 page.say("Allow this call?", theme.strong);
                 page.say(&self.reason, theme.plain);
@@ -340,8 +347,10 @@ impl Approval {
         if !read {
             page.say("↓  read on: yes can be said at the end", theme.warning);
         } else {
+            let hosted = matches!(self.intent, Intent::Hosted { .. });
             let once = match self.asked {
                 Asked::Call(_) => "y  yes, this once",
+                Asked::Host(_) if hosted => "y  yes, for this session",
                 Asked::Host(_) => "y  yes, for this command",
             };
             page.say(once, theme.plain);

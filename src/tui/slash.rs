@@ -61,7 +61,7 @@ pub(super) enum View {
 
 /// All commands, with what they do and the words that they take.
 const COMMANDS: &[(&str, &str, &[&str])] = &[
-    ("budget", "what the session may spend: usd, tokens, turns, or off", &[]),
+    ("budget", "what the session may spend: usd, tokens, turns, deadline, or off", &[]),
     ("compact", "make the conversation smaller; a note says what matters", &[]),
     ("context", "what fills the model's window", &[]),
     ("copy", "copy the last answer to the clipboard", &[]),
@@ -98,7 +98,7 @@ pub(super) fn specs() -> Vec<CommandSpec> {
         name: (*name).to_owned(),
         about: (*what).to_owned(),
         usage: match (*name, words) {
-            ("budget", _) => "[usd|tokens|turns <number>]".to_owned(),
+            ("budget", _) => "[usd|tokens|turns <number>]|[deadline <time>]".to_owned(),
             ("compact", _) => "[note]".to_owned(),
             ("goal", _) => {
                 "[text [--tokens N] [--time T] [--verify CMD] | pause | resume | clear]".to_owned()
@@ -117,7 +117,6 @@ pub(super) fn specs() -> Vec<CommandSpec> {
 
 pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) -> Run {
     match name {
-        "budget" => wants::budget(args, session),
         "cost" => Run::Cost(cost(session, ground)),
         "copy" => match session.last_answer() {
             Some(answer) => Run::Do(vec![Action::Copy(answer.to_owned())]),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ratatui::text::{Line, Span};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::protocol::{Settings, printable};
+use crate::protocol::{Cost, Settings, printable};
 use crate::session::{ProcessState, Session};
 
 use super::{
@@ -30,6 +30,8 @@ pub struct Ground {
     pub project: String,
     /// The person's own settings file, in the same way.
     pub config: String,
+    /// From which price on a request is foretold that the provider's cache has little of.
+    pub dear: Cost,
 }
 
 impl Ground {
@@ -184,6 +186,7 @@ impl Ground {
             branch: None,
             project: "~/project".into(),
             config: "~/.config/agent/config.toml".into(),
+            dear: Cost::try_from(0.5).unwrap(),
         }
     }
 }

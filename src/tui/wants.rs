@@ -1,17 +1,18 @@
 //! `/budget` and `/goal`: what a session may spend, and what it is to come to.
 
-use crate::protocol::{self, Budget, Command, Cost, Goal, GoalStatus};
+use jiff::tz::TimeZone;
+
+use crate::protocol::{self, Budget, Command, Cost, Goal, GoalStatus, Time};
 use crate::session::Session;
 
 use super::{action::Action, slash::Run};
 
-const BUDGET: &str =
-    "/budget usd 2.50, /budget tokens 500k, /budget turns 50 (requests to the model), /budget off";
+const BUDGET: &str = "/budget usd 2.50, /budget tokens 500k, /budget turns 50 (requests to the model), /budget deadline 30m, /budget off";
 const GOAL: &str =
     "/goal TEXT [--tokens 500k] [--time 2h] [--verify CMD], /goal pause, /goal resume, /goal clear";
 
 /// Shows the budget, or changes a part of it.
-pub(super) fn budget(args: &str, session: &Session) -> Run {
+pub(super) fn budget(args: &str, session: &Session, now: Time) -> Run {
     let words: Vec<&str> = args.split_whitespace().collect();
     let budget = session.spending.budget.clone();
     let changed = match words[..] {
@@ -32,6 +33,11 @@ pub(super) fn budget(args: &str, session: &Session) -> Run {
             Ok(turns @ 1..) => Ok(Budget { max_turns: Some(turns), ..budget }),
             _ => Err(format!("`{count}` is no number of requests")),
         },
+        ["deadline", _, ..] => {
+            let when = args.trim_start().trim_start_matches("deadline");
+            let deadline = protocol::deadline(when, now, TimeZone::system());
+            deadline.map(|deadline| Budget { deadline: Some(deadline), ..budget })
+        }
         _ => Err("what is to be limited?".to_owned()),
     };
     match changed {
@@ -150,18 +156,23 @@ mod tests {
     #[test]
     fn a_budget_is_changed_part_by_part_once_there_is_a_session() {
         let mut session = Session::default();
-        let print = |args, session: &Session| match budget(args, session) {
+        let now = Time::from_second(1_000).unwrap();
+        let print = |args, session: &Session| match budget(args, session, now) {
             Run::Print(lines) => lines.join("\n"),
             other => format!("{other:?}"),
         };
         assert!(print("usd 2", &session).contains("There is no session yet"));
         session.id = Some(protocol::SessionId(uuid::Uuid::nil()));
         session.spending.budget.max_tokens = Some(7);
-        let Run::Do(actions) = budget("usd $2.50", &session) else { panic!() };
+        let Run::Do(actions) = budget("usd $2.50", &session, now) else { panic!() };
         let [Action::Send(Command::SetBudget { budget })] = &actions[..] else { panic!("{actions:?}") };
         assert_eq!(budget.in_words(), "$2.50, 7 tokens");
+        let Run::Do(actions) = super::budget("deadline 1h 30m", &session, now) else { panic!() };
+        let [Action::Send(Command::SetBudget { budget })] = &actions[..] else { panic!("{actions:?}") };
+        assert_eq!(budget.deadline, Some(Time::from_second(1_000 + 5_400).unwrap()));
         assert!(print("", &session).starts_with("0 of 7 tokens used\n"));
-        for wrong in ["usd", "usd x", "usd 0", "turns 0", "tokens -3", "time 3"] {
+        for wrong in ["usd", "usd x", "usd 0", "turns 0", "tokens -3", "time 3", "deadline", "deadline soon"]
+        {
             assert!(print(wrong, &session).contains(BUDGET), "{wrong}");
         }
     }

@@ -15,7 +15,7 @@
 //! ```
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -24,23 +24,18 @@ use std::{
 };
 
 use agent::{
-    model::{
-        Chunk, ModelError,
-        responses::decode::Decoder,
-        sse,
-        stream::{Decode as _, Flow},
-    },
+    model::Chunk,
     patch::{self, Patch},
     policy::command::plain,
     protocol::{Time, printable},
     store::read_whole_lines,
 };
 use bytes::Bytes;
-use futures::{FutureExt as _, StreamExt as _, stream};
 
 use crate::support::{
     chance::{Chance, fuzz},
     scripted::open_log,
+    wires::{self, Wired},
 };
 
 const SHORT: Duration = Duration::from_secs(1);
@@ -188,26 +183,8 @@ fn patches() {
     });
 }
 
-/// What a stream of bytes decodes to.
-fn decode(pieces: Vec<Bytes>) -> (Vec<Chunk>, Option<ModelError>) {
-    let mut events = sse::events(stream::iter(pieces.into_iter().map(Ok)), 1 << 16);
-    let mut decoder = Decoder::new("host");
-    let mut chunks = VecDeque::new();
-    loop {
-        let read = match events.next().now_or_never().expect("all bytes are there") {
-            Some(Ok(event)) => decoder.event(&event, &mut chunks),
-            Some(Err(error)) => Err(error),
-            None => Err(decoder.ended(&mut chunks).unwrap_err()),
-        };
-        match read {
-            Ok(Flow::More) => {}
-            Ok(Flow::Done) => return (chunks.into(), None),
-            Err(error) => return (chunks.into(), Some(error)),
-        }
-    }
-}
-
-const SSE_WORDS: &[&str] = &[
+/// What stands in streams of every wire; each has words of its own.
+const STREAM_WORDS: &[&str] = &[
     "data: ",
     "event: ",
     "\n\n",
@@ -222,25 +199,23 @@ const SSE_WORDS: &[&str] = &[
     "[",
     "null",
     "\"\"",
-    "\"type\":\"response.completed\"",
-    "\"type\":\"response.output_item.done\"",
-    "data: {\"type\":\"response.completed\",\"response\":{}}\n\n",
     "\\ud800",
     "1e999",
     "-1",
-    "\"output_index\":9999999999",
-    "data: {\"type\":\"error\"}\n\n",
-    "data: {\"type\":\"response.output_text.delta\",\"delta\":\"x\"}\n\n",
 ];
 
-#[test]
-fn streams() {
-    let recorded = samples("wires/responses", ".sse");
-    fuzz("streams", SHORT, |chance| {
-        let bytes = mutated(chance, &recorded, SSE_WORDS);
+/// Streams of one wire.
+fn streams(wire: &Wired) {
+    let recorded = wire.samples();
+    let words = [STREAM_WORDS, wire.words].concat();
+    fuzz(&format!("streams of {}", wire.name), SHORT, |chance| {
+        let bytes = mutated(chance, &recorded, &words);
         let text = String::from_utf8_lossy(&bytes).into_owned();
         timed(&text, || {
-            let whole = decode(vec![Bytes::copy_from_slice(&bytes)]);
+            let whole = (wire.read)(vec![Bytes::copy_from_slice(&bytes)], 1 << 16);
+            let finished = matches!(whole.0.last(), Some(Chunk::Finished { .. }));
+            assert!(finished != whole.1.is_some(), "neither an end nor an error: {whole:?} for {text:?}");
+            assert!(whole.1.as_ref().is_none_or(|error| !error.message.is_empty()), "{text:?}");
             let mut pieces = Vec::new();
             let mut rest = &bytes[..];
             while !rest.is_empty() {
@@ -248,10 +223,33 @@ fn streams() {
                 pieces.push(Bytes::copy_from_slice(piece));
                 rest = after;
             }
-            let split = decode(pieces);
+            let split = (wire.read)(pieces, 1 << 16);
             assert!(split == whole, "split otherwise it gives {split:?}, not {whole:?}, for {text:?}");
+            let (chunks, error) = (wire.document)(&bytes);
+            let finished = matches!(chunks.last(), Some(Chunk::Finished { .. }));
+            assert!(finished != error.is_some(), "{chunks:?} {error:?} for the document {text:?}");
         });
     });
+}
+
+#[test]
+fn streams_of_responses() {
+    streams(&wires::ALL[0]);
+}
+
+#[test]
+fn streams_of_chat() {
+    streams(&wires::ALL[1]);
+}
+
+#[test]
+fn streams_of_anthropic() {
+    streams(&wires::ALL[2]);
+}
+
+#[test]
+fn streams_of_ollama() {
+    streams(&wires::ALL[3]);
 }
 
 #[test]

@@ -14,7 +14,8 @@ pub(super) fn of(session: &Session, tail: usize, budget: u64) -> String {
     let before = before.map(|text| text.strip_prefix(PREFIX).unwrap_or(text).trim());
     let since = items.get(summary.map_or(0, |at| at + 1)..).unwrap_or_default();
     let lines: Vec<String> = since.iter().filter_map(|item| line(item)).collect();
-    let before = before.map(|text| piece::within(text, budget / 2, session)).unwrap_or_default();
+    let share = if lines.is_empty() { budget } else { budget / 2 };
+    let before = before.map(|text| piece::within(text, share, session)).unwrap_or_default();
     let mut room = budget.saturating_sub(session.estimate(&Item::user(before.clone())));
     let mut kept = 0;
     for line in lines.iter().rev() {
@@ -81,6 +82,7 @@ fn line(item: &Item) -> Option<String> {
         | Item::Context { .. }
         | Item::User { .. }
         | Item::Reasoning { .. }
+        | Item::Sources { .. }
         | Item::Sealed { .. }
         | Item::Unknown(_) => None,
     }

@@ -104,42 +104,45 @@ pub fn past(session: &Session) -> Arc<Vec<Arc<Item>>> {
 /// still too large.
 #[must_use]
 pub fn build(session: &Session, wanted: &Wanted, pinned: &Pinned, summary: &Summary) -> Option<Compaction> {
-    if summary.sealed.is_some() {
+    let (built, enough) = smallest(session, wanted, pinned, summary);
+    if summary.sealed.is_some() && !enough {
         // What the provider gave can't be cut: it makes enough room, or it is of no use.
-        return enough(session, wanted, pinned, summary)
-            .or_else(|_| {
-                let problem = Some("what the provider gave is too large".to_owned());
-                build(session, wanted, pinned, &Summary { sealed: None, problem, ..summary.clone() })
-                    .ok_or(())
-            })
-            .ok();
+        let problem = Some("what the provider gave is too large".to_owned());
+        return build(session, wanted, pinned, &Summary { sealed: None, problem, ..summary.clone() });
     }
-    enough(session, wanted, pinned, summary).map_or_else(|least| least, Some)
+    built
 }
 
-/// What makes enough room; or else what makes most, where it is worth anything.
-fn enough(
+/// What makes enough room; or else what makes most, where it is worth anything. And whether it is enough.
+fn smallest(
     session: &Session,
     wanted: &Wanted,
     pinned: &Pinned,
     summary: &Summary,
-) -> Result<Compaction, Option<Compaction>> {
+) -> (Option<Compaction>, bool) {
     let (from, room) = (session.used(), session.limits().room());
+    // What a provider has sealed and does not take back has to go, whatever is gained by it.
+    let unseals = wanted.reason == Reason::Overflow
+        && summary.sealed.is_none()
+        && session.items.iter().any(|item| matches!(**item, Item::Sealed { .. }));
     let mut least: Option<Compaction> = None;
     for level in session.compaction_tries()..LEVELS + session.compaction_tries() {
         let built = at_level(session, wanted, pinned, summary, Budget::of(session, level));
         let smaller = built.to < from;
+        if unseals && from <= room {
+            return (Some(built), true);
+        }
         let enough = built.to <= room / 4 * 3
             && (built.to <= from / 10 * 8 || wanted.reason == Reason::Asked && smaller);
         if enough {
-            return Ok(built);
+            return (Some(built), true);
         }
         // A gain of nothing but a few words is none.
         if built.to < from - from / 20 && least.as_ref().is_none_or(|least| built.to < least.to) {
             least = Some(built);
         }
     }
-    Err(least)
+    (least, false)
 }
 
 fn at_level(
@@ -295,10 +298,7 @@ fn end(session: &Session, tail: usize, budget: Budget, pieces: &mut Pieces<'_>) 
         items.iter().skip(tail).filter(|item| matches!(***item, Item::ToolResult { .. })).count() as u64;
     for (at, item) in items.iter().enumerate().skip(tail) {
         // What holds beside the conversation was told anew.
-        if matches!(
-            **item,
-            Item::Context { context: Context::Summary | Context::State, .. } | Item::Sealed { .. }
-        ) {
+        if piece::is_anew(item) {
             continue;
         }
         let result = || shrink::result(item, session, budget.tail / results.max(1));

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
-use crate::protocol::{CallId, Compaction, CompactionMeans, CompactionReason, Counts, Item, Part};
+use crate::protocol::{CallId, Compaction, CompactionMeans, CompactionReason, Context, Counts, Item, Part};
 use crate::session::{Session, room};
 
 /// A conversation that is being put together from another one.
@@ -121,7 +121,14 @@ pub(super) fn tail(session: &Session, budget: u64) -> usize {
         cost += more;
         begin = seam;
     }
-    begin
+    // What stands for what was left out before is no part of the end: it would be told anew, and lost.
+    let anew = items.iter().rposition(|item| is_anew(item)).map_or(0, |at| at + 1);
+    begin.max(anew.min(must))
+}
+
+/// Whether each compaction tells it anew.
+pub(super) fn is_anew(item: &Item) -> bool {
+    matches!(item, Item::Context { context: Context::Summary | Context::State, .. } | Item::Sealed { .. })
 }
 
 /// The beginning and the end of a text, in so many tokens.

@@ -100,6 +100,38 @@ fn paired(items: &[Arc<Item>]) -> Result<(), TestCaseError> {
 }
 
 #[test]
+fn a_summary_is_not_lost_when_it_is_compacted_again_soon() {
+    let summary = format!("{PREFIX}\nThe beginning of it. {} And its end.", "Words of it. ".repeat(300));
+    for sealed in [false, true] {
+        let stands = if sealed {
+            let item = serde_json::json!({"type": "compaction", "encrypted_content": "x".repeat(2_000)});
+            Item::Sealed { by: "host".into(), item, instead: summary.clone() }
+        } else {
+            Item::Context { context: Context::Summary, text: summary.clone() }
+        };
+        let mut items = vec![system(), Item::user("The first message."), stands];
+        items.extend(called(1, 100));
+        items.push(Item::Assistant { id: None, text: "Done.".into(), partial: false });
+        let session = session(60_000, items);
+        for reason in [Reason::Asked, Reason::Overflow, Reason::Full] {
+            let built = build(&session, &wanted(reason), &Pinned::default(), &Summary::default());
+            // A sealed one that was refused has to go.
+            assert!(built.is_some() || !(sealed && reason == Reason::Overflow), "{sealed} {reason:?}");
+            let Some(built) = built else { continue };
+            let then = after(&session, &built);
+            let all = serde_json::to_string(&then).unwrap();
+            assert!(
+                all.contains("The beginning of it.") && all.contains("And its end."),
+                "{reason:?}: {all}"
+            );
+            assert!(!all.contains("encrypted_content"), "{all}");
+            assert_eq!(then.iter().filter(|item| ***item == system()).count(), 1);
+            assert!(all.contains("line of 1") && all.contains("Done."), "{all}");
+        }
+    }
+}
+
+#[test]
 fn what_the_provider_has_sealed_takes_the_place_of_the_summary_with_words_for_others() {
     let mut items = vec![system(), Item::user("The first message.")];
     for id in 0..40 {

@@ -35,7 +35,11 @@ pub(super) fn sample(log: &Path) -> io::Result<Sample> {
                     sample.push(Speaker::Result, start(&words(content)));
                 }
             }
-            Item::Context { .. } | Item::Reasoning { .. } | Item::Sealed { .. } | Item::Unknown(_) => {}
+            Item::Context { .. }
+            | Item::Reasoning { .. }
+            | Item::Sources { .. }
+            | Item::Sealed { .. }
+            | Item::Unknown(_) => {}
         }
     })?;
     Ok(sample)

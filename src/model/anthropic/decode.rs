@@ -3,16 +3,20 @@
 //! An answer is blocks, each of which begins, grows and ends; it is given out when it has ended. Blocks of unknown types are
 //! passed over.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::encode::{REDACTED, SIGNED};
 use crate::model::{
-    Chunk, ModelError, ModelErrorKind as Kind,
+    Chunk, ModelError, ModelErrorKind as Kind, Retry,
     fault::{self, Broken, Words},
     freeform,
+    hosted::{self, DEPTH_LIMIT, nesting},
     sse::Event,
     stream::{Decode, Flow},
     text::Text,
@@ -28,15 +32,36 @@ pub struct Decoder {
     usage: Option<Usage>,
     stop: Option<String>,
     given: bool,
+    /// What was said and not given out yet, and what it rests on.
+    said: String,
+    sources: Vec<Value>,
+    /// The provider has used tools of its own.
+    searched: bool,
     broken: Broken,
 }
 
 /// A block that is coming.
 enum Block {
-    Text(String),
-    Thinking { text: String, signature: String },
+    Text {
+        text: String,
+        sources: Vec<Value>,
+    },
+    Thinking {
+        text: String,
+        signature: String,
+    },
     Redacted(String),
-    Call { id: String, name: String, input: Value, json: String },
+    Call {
+        id: String,
+        name: String,
+        input: Value,
+        json: String,
+    },
+    /// Of a tool that the provider runs: the block as it came, and the parts of its input.
+    Hosted {
+        block: Value,
+        json: String,
+    },
     Unknown,
 }
 
@@ -66,6 +91,7 @@ struct Delta<'a> {
     signature: Option<Text<'a>>,
     #[serde(borrow)]
     partial_json: Option<Text<'a>>,
+    citation: Option<&'a RawValue>,
     #[serde(borrow)]
     stop_reason: Option<Text<'a>>,
 }
@@ -81,6 +107,9 @@ impl Decoder {
             usage: None,
             stop: None,
             given: false,
+            said: String::new(),
+            sources: Vec::new(),
+            searched: false,
             broken: Broken::default(),
         }
     }
@@ -135,7 +164,7 @@ impl Decoder {
                 if !text.is_empty() {
                     chunks.push_back(Chunk::Text(text.clone()));
                 }
-                Block::Text(text)
+                Block::Text { text, sources: block["citations"].as_array().cloned().unwrap_or_default() }
             }
             "thinking" => Block::Thinking { text: field("thinking"), signature: field("signature") },
             "redacted_thinking" => Block::Redacted(field("data")),
@@ -145,18 +174,26 @@ impl Decoder {
                 input: block["input"].clone(),
                 json: String::new(),
             },
+            _ if hosted::is_of_anthropic(block) => {
+                Block::Hosted { block: block.clone(), json: String::new() }
+            }
             _ => Block::Unknown,
         }
     }
 
     fn grow(&mut self, index: u64, delta: &Delta<'_>, chunks: &mut VecDeque<Chunk>) {
         let grown = match self.blocks.get_mut(&index) {
-            Some(Block::Text(text)) => (text, &delta.text, Chunk::Text as fn(String) -> Chunk),
+            Some(Block::Text { text, sources }) => {
+                sources.extend(delta.citation.map(|citation| value(Some(citation))));
+                (text, &delta.text, Chunk::Text as fn(String) -> Chunk)
+            }
             Some(Block::Thinking { text, signature }) => {
                 signature.push_str(delta.signature.as_deref().unwrap_or_default());
                 (text, &delta.thinking, Chunk::Reasoning as _)
             }
-            Some(Block::Call { json, .. }) => (json, &delta.partial_json, Chunk::Arguments as _),
+            Some(Block::Call { json, .. } | Block::Hosted { json, .. }) => {
+                (json, &delta.partial_json, Chunk::Arguments as _)
+            }
             Some(Block::Redacted(_) | Block::Unknown) | None => return,
         };
         let (text, Some(more), chunk) = grown else { return };
@@ -168,10 +205,25 @@ impl Decoder {
 
     /// Gives out a block that has ended.
     fn give(&mut self, block: Block, chunks: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
+        if let Block::Text { text, sources } = block {
+            self.said.push_str(&text);
+            self.sources.extend(sources);
+            // What rests on a search comes in pieces, of which each is a block of its own.
+            if !self.searched {
+                self.spoken(chunks);
+            }
+            return Ok(());
+        }
+        self.spoken(chunks);
         let item = match block {
-            Block::Text(text) if text.is_empty() => return Ok(()),
-            Block::Unknown => return Ok(()),
-            Block::Text(text) => Item::Assistant { id: None, text, partial: false },
+            Block::Text { .. } | Block::Unknown => return Ok(()),
+            Block::Hosted { block, json } => {
+                self.searched = true;
+                let item = hosted_item(block, &json)
+                    .ok_or_else(|| self.garbage("a call of its own tools that can't be understood"))?;
+                chunks.push_back(Chunk::Item(item));
+                return Ok(());
+            }
             Block::Thinking { text, signature } => Item::Reasoning {
                 id: None,
                 summary: if text.is_empty() { Vec::new() } else { vec![text] },
@@ -204,6 +256,17 @@ impl Decoder {
         Ok(())
     }
 
+    /// Gives out what was said.
+    fn spoken(&mut self, chunks: &mut VecDeque<Chunk>) {
+        let (text, sources) = (std::mem::take(&mut self.said), std::mem::take(&mut self.sources));
+        if text.is_empty() {
+            return;
+        }
+        self.given = true;
+        chunks.push_back(Chunk::Item(Item::Assistant { id: None, text, partial: false }));
+        chunks.extend(hosted::sources(&sources).map(Chunk::Item));
+    }
+
     fn finished(&mut self, chunks: &mut VecDeque<Chunk>) -> Result<Flow, ModelError> {
         let with_usage = |error: ModelError, usage| ModelError { usage, ..error };
         if self.broken.count() > 0 {
@@ -212,6 +275,7 @@ impl Decoder {
         for (_, block) in std::mem::take(&mut self.blocks) {
             self.give(block, chunks)?;
         }
+        self.spoken(chunks);
         let incomplete = |why: &str| fault::incomplete(&self.host, why);
         let error = match self.stop.as_deref() {
             Some("max_tokens") => incomplete("it reached the limit of its length (max_tokens)"),
@@ -219,6 +283,11 @@ impl Decoder {
             Some("model_context_window_exceeded") => {
                 let what = format!("{} finds the conversation too long for the model", self.host);
                 ModelError::new(Kind::ContextWindow, what)
+            }
+            // It took long, and goes on when it is asked again with what there is.
+            Some("pause_turn") => {
+                let what = format!("{} paused in the middle of its answer (pause_turn)", self.host);
+                ModelError::new(Kind::Incomplete, what).with_retry(Retry::After(Duration::ZERO))
             }
             _ if !self.given => self.garbage("an answer without a word"),
             _ => {
@@ -288,6 +357,15 @@ impl Decode for Decoder {
         let error = read.err().map(Err);
         chunks.into_iter().map(Ok).chain(error).collect()
     }
+}
+
+/// A block of a tool that the provider runs, with its whole input.
+fn hosted_item(mut block: Value, json: &str) -> Option<Item> {
+    if block["type"] == "server_tool_use" && !json.trim().is_empty() {
+        block["input"] = serde_json::from_str(json).ok()?;
+    }
+    // It would come back from a log as something else than it is, or not at all.
+    (nesting(&block) <= DEPTH_LIMIT).then_some(Item::Unknown(block))
 }
 
 /// A value that was passed over at first.

@@ -12,16 +12,15 @@ use serde_json::{Map, Value, json, value::RawValue};
 use crate::model::{
     Prompt, ReadBlob, content,
     freeform::{self, function},
-    grown::{Grown, Offered, Write, note},
+    grown::{Grown, NO_RESULT, Offered, Write, note},
+    hosted,
 };
-use crate::protocol::{CallId, Content, Context, Effort, Item, ToolSpec};
+use crate::protocol::{CallId, Content, Context, Effort, Item, ToolForm, ToolSpec};
 
 /// What is sealed in a reasoning of this wire: the signature of the thought,
 pub(super) const SIGNED: &str = "anthropic:signed:";
 /// or all of a thought that nobody may read.
 pub(super) const REDACTED: &str = "anthropic:redacted:";
-/// The result of a call that has none: without one, the whole conversation is refused.
-const NO_RESULT: &str = "(there is no result of this call)";
 /// The least that can be given for thinking.
 const LEAST_THOUGHT: u64 = 1024;
 
@@ -107,11 +106,15 @@ fn budget(effort: Effort, output: u64) -> Option<u64> {
 }
 
 fn tools(tools: &[ToolSpec]) -> Value {
-    let tools = tools.iter().map(|tool| {
-        let (name, description, schema) = function(tool);
-        json!({"name": name, "description": description, "input_schema": schema})
-    });
-    tools.collect()
+    let form = |tool: &ToolSpec| {
+        match (&tool.form, function(tool)) {
+        (ToolForm::Hosted { hosted }, _) => hosted::of_anthropic(hosted),
+        (_, function) => function.map(|(name, description, schema)| {
+            json!({"name": name, "description": description, "input_schema": schema})
+        }),
+    }
+    };
+    tools.iter().filter_map(form).collect()
 }
 
 /// The messages of a conversation.
@@ -127,6 +130,8 @@ struct Messages {
     calls: VecDeque<CallId>,
     /// The model has asked for calls in this turn without a thought: another model's. Then it can't think on.
     unthought: bool,
+    /// A call of a tool of the provider, of which nothing has come yet.
+    searching: Option<Value>,
     /// Whether the model takes pictures.
     images: bool,
 }
@@ -138,6 +143,8 @@ struct Open {
     blocks: Blocks,
     /// Whether a thought is among them.
     thought: bool,
+    /// Whether the last of them is what a tool of the provider found: it may go on from there.
+    hosted: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -171,13 +178,12 @@ enum Block<'a> {
         name: &'a str,
         input: &'a RawValue,
     },
+    /// Its content follows, see [`Blocks::answer`].
     ToolResult {
         tool_use_id: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        content: Option<&'a RawValue>,
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
-        is_error: bool,
     },
+    #[serde(untagged)]
+    AsItCame(&'a Value),
 }
 
 #[derive(Serialize)]
@@ -197,6 +203,23 @@ impl Blocks {
             self.0.push(b',');
         }
         into_vec(block, &mut self.0);
+    }
+
+    /// A result. Its content is written already, and long: it is copied, and not read once more.
+    fn answer(&mut self, call: &CallId, content: &Self, is_error: bool) {
+        self.push(&Block::ToolResult { tool_use_id: id(call) });
+        if self.0.pop().is_none() {
+            return;
+        }
+        if !content.is_empty() {
+            self.0.extend_from_slice(b",\"content\":[");
+            self.0.extend_from_slice(&content.0);
+            self.0.push(b']');
+        }
+        if is_error {
+            self.0.extend_from_slice(b",\"is_error\":true");
+        }
+        self.0.push(b'}');
     }
 
     fn append(&mut self, more: &mut Self) {
@@ -259,6 +282,7 @@ impl Write for Messages {
             Item::Assistant { text, .. } if text.trim().is_empty() => {}
             Item::Assistant { text, .. } => self.assistant(&Block::Text { text }, out),
             Item::ToolCall { call, tool, args, .. } => {
+                self.searching = None;
                 let input = freeform::object(args);
                 let input = serde_json::from_str(&input).unwrap_or(RawValue::NULL);
                 self.assistant(&Block::ToolUse { id: id(call), name: tool, input }, out);
@@ -270,24 +294,22 @@ impl Write for Messages {
                 let Some(at) = self.calls.iter().position(|open| open == call) else { return };
                 self.calls.remove(at);
                 self.thoughts = Blocks::default();
-                let mut content = Blocks::of(content, self.images, blobs).0;
-                let list = (!content.is_empty()).then(|| {
-                    content.insert(0, b'[');
-                    content.push(b']');
-                    content
-                });
-                let content = list.as_deref().and_then(|list| serde_json::from_slice(list).ok());
-                self.answer(&Block::ToolResult { tool_use_id: id(call), content, is_error: false }, out);
+                let content = Blocks::of(content, self.images, blobs);
+                self.answer(call, &content, false, out);
             }
             Item::Sealed { instead, .. } => self.user(Blocks::text(instead), out),
-            // A summary of another wire is for people; and items of another wire are its own.
-            Item::Reasoning { encrypted: None, .. } | Item::Unknown(_) => {}
+            Item::Unknown(value) if hosted::is_of_anthropic(value) => self.hosted(value, out),
+            // A summary of another wire is for people, as sources are; and items of another wire are its own.
+            Item::Reasoning { encrypted: None, .. } | Item::Sources { .. } | Item::Unknown(_) => {}
         }
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
         self.settle(out);
-        if self.open.as_ref().is_some_and(|open| open.role == Role::Assistant) {
+        if let Some(begun) = self.searching.take() {
+            // The provider paused in the middle of it: it goes on where its message ends.
+            self.assistant(&Block::AsItCame(&begun), out);
+        } else if self.open.as_ref().is_some_and(|open| open.role == Role::Assistant && !open.hosted) {
             // Words can't be put into the model's mouth.
             self.user(Blocks::text(&note("Your answer broke off here. Go on with it.")), out);
         }
@@ -308,15 +330,17 @@ impl Messages {
         if self.open.as_ref().is_some_and(|open| open.role != role) {
             self.flush(out);
         }
-        self.open.get_or_insert_with(|| Open { role, blocks: Blocks::default(), thought: false })
+        let fresh = || Open { role, blocks: Blocks::default(), thought: false, hosted: false };
+        self.open.get_or_insert_with(fresh)
     }
 
     fn user(&mut self, mut more: Blocks, out: &mut Vec<u8>) {
         if more.is_empty() {
             return;
         }
-        // The answer broke off while it thought.
+        // The answer broke off while it thought, or searched.
         self.thoughts = Blocks::default();
+        self.searching = None;
         self.settle(out);
         self.open(Role::User, out).blocks.append(&mut more);
     }
@@ -335,19 +359,33 @@ impl Messages {
         open.thought |= !thoughts.is_empty();
         open.blocks.append(&mut thoughts);
         open.blocks.push(block);
+        open.hosted = false;
+    }
+
+    /// A block of a tool that the provider runs. One that began it waits for what was found: without it, the provider
+    /// refuses the conversation.
+    fn hosted(&mut self, value: &Value, out: &mut Vec<u8>) {
+        if value["type"] == "server_tool_use" {
+            self.searching = Some(value.clone());
+            return;
+        }
+        let Some(begun) = self.searching.take_if(|begun| begun["id"] == value["tool_use_id"]) else { return };
+        self.assistant(&Block::AsItCame(&begun), out);
+        self.assistant(&Block::AsItCame(value), out);
+        if let Some(open) = &mut self.open {
+            open.hosted = true;
+        }
     }
 
     /// A result, in the message behind the calls.
-    fn answer(&mut self, result: &Block<'_>, out: &mut Vec<u8>) {
-        self.open(Role::User, out).blocks.push(result);
+    fn answer(&mut self, call: &CallId, content: &Blocks, is_error: bool, out: &mut Vec<u8>) {
+        self.open(Role::User, out).blocks.answer(call, content, is_error);
     }
 
     /// Answers the calls that nobody answered.
     fn settle(&mut self, out: &mut Vec<u8>) {
-        let content = serde_json::value::to_raw_value(NO_RESULT).ok();
         for call in std::mem::take(&mut self.calls) {
-            let content = content.as_deref();
-            self.answer(&Block::ToolResult { tool_use_id: id(&call), content, is_error: true }, out);
+            self.answer(&call, &Blocks::text(NO_RESULT), true, out);
         }
     }
 

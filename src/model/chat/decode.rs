@@ -3,9 +3,12 @@
 //! Text and reasoning are told while they come; whole items follow at the end, which is where this wire says that they are
 //! whole. What servers leave out (ids, indexes, types, the last event) is made up for as long as it is clear what they mean.
 
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    fmt,
+};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value, json, value::RawValue};
 
 use super::encode::{DETAILS, EXTRA};
@@ -50,11 +53,40 @@ struct Call {
 #[derive(Deserialize)]
 struct Frame<'a> {
     #[serde(borrow)]
-    choices: Option<Vec<Choice<'a>>>,
+    choices: Option<First<Choice<'a>>>,
     usage: Option<&'a RawValue>,
     error: Option<&'a RawValue>,
     /// Where Groq puts the usage.
     x_groq: Option<&'a RawValue>,
+}
+
+/// The first choice. Others are alternatives that nobody asked for.
+struct First<T>(Option<T>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for First<Choice<'a>> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = First<Choice<'de>>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of choices")
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
+                let mut first = None;
+                while let Some(choice) = all.next_element::<Choice<'de>>()? {
+                    if first.is_none() && choice.index.unwrap_or(0) == 0 {
+                        first = Some(choice);
+                    }
+                }
+                Ok(First(first))
+            }
+        }
+
+        from.deserialize_seq(Visitor)
+    }
 }
 
 #[derive(Deserialize)]
@@ -67,7 +99,8 @@ struct Choice<'a> {
     /// Of a document.
     #[serde(borrow)]
     message: Option<Message<'a>>,
-    finish_reason: Option<String>,
+    #[serde(borrow)]
+    finish_reason: Option<Text<'a>>,
     error: Option<&'a RawValue>,
 }
 
@@ -133,16 +166,14 @@ impl Decoder {
         let groq = || frame.x_groq.and_then(|groq| value(groq).get_mut("usage").map(Value::take));
         let usage = frame.usage.map(value).or_else(groq);
         self.usage = usage.as_ref().and_then(read_usage).or(self.usage);
-        // Others than the first are alternatives that nobody asked for.
-        let first = frame.choices.into_iter().flatten().find(|choice| choice.index.unwrap_or(0) == 0);
-        if let Some(choice) = first {
+        if let Some(First(Some(choice))) = frame.choices {
             if let Some(error) = choice.error {
                 return Err(self.failed(&value(error)));
             }
             if let Some(message) = choice.delta.or(choice.message) {
                 self.message(message, chunks)?;
             }
-            self.finish = choice.finish_reason.or(self.finish.take());
+            self.finish = choice.finish_reason.map(|reason| reason.to_string()).or(self.finish.take());
         }
         if self.finish.is_some() && self.usage.is_some() { self.finished(chunks) } else { Ok(Flow::More) }
     }

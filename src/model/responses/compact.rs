@@ -7,9 +7,10 @@ use futures::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::decode::{DEPTH_LIMIT, WireUsage, depth};
+use super::decode::WireUsage;
 use crate::model::{
     ModelError, ModelErrorKind as Kind, Sealed,
+    hosted::{DEPTH_LIMIT, nesting},
     http::{Answer, Form},
 };
 use crate::protocol::Usage;
@@ -63,7 +64,7 @@ fn parse(bytes: &[u8], host: &str) -> Result<Sealed, String> {
     });
     let sealed = sealed.ok_or("a compaction without a `compaction` item")?;
     let item: Value = serde_json::from_str(sealed.get()).map_err(|error| error.to_string())?;
-    if depth(&item) > DEPTH_LIMIT {
+    if nesting(&item) > DEPTH_LIMIT {
         return Err("a `compaction` item that is nested too deeply".to_owned());
     }
     // An account that can't be read costs nobody the rest.

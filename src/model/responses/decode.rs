@@ -10,18 +10,16 @@
 use std::{borrow::Cow, collections::VecDeque};
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::model::{
     Chunk, ModelError,
     fault::{self, Broken, Words},
+    hosted::{self, DEPTH_LIMIT, nesting},
     sse::Event,
     stream::{Decode, Flow},
 };
 use crate::protocol::{Args, CallId, Item, Usage};
-
-/// How deeply an unknown item may be nested, so that it can be written into a log and read back.
-pub(super) const DEPTH_LIMIT: usize = 64;
 
 /// Reads one answer.
 pub struct Decoder {
@@ -140,6 +138,9 @@ struct CustomCall {
 struct Part {
     text: Option<String>,
     refusal: Option<String>,
+    /// What it rests on.
+    #[serde(default)]
+    annotations: Option<Vec<Value>>,
 }
 
 impl Decoder {
@@ -224,13 +225,14 @@ impl Decoder {
 
     /// Gives out a whole item.
     fn item(&mut self, raw: &RawValue, chunks: &mut VecDeque<Chunk>) -> Result<(), ModelError> {
-        let item = read_item(raw.get())
+        let (item, sources) = read_item(raw.get())
             .map_err(|reason| self.garbage(&format!("an item that can't be understood ({reason})")))?;
         self.items += 1;
         if matches!(item, Item::Assistant { .. }) {
             self.loose_text = false;
         }
         chunks.push_back(Chunk::Item(item));
+        chunks.extend(sources.map(Chunk::Item));
         Ok(())
     }
 
@@ -381,13 +383,16 @@ fn words(json: &str) -> Words {
     serde_json::from_str(json).map(Words::of_json).unwrap_or_default()
 }
 
-/// An item of the provider as one of ours.
-fn read_item(json: &str) -> Result<Item, String> {
+/// An item of the provider as one of ours, and what it rests on.
+fn read_item(json: &str) -> Result<(Item, Option<Item>), String> {
     let text = |error: serde_json::Error| error.to_string();
     let kind = serde_json::from_str::<Kinded<'_>>(json).map_err(text)?.kind;
-    Ok(match &*kind {
+    let mut sources = None;
+    let item = match &*kind {
         "message" => {
             let message: Message = serde_json::from_str(json).map_err(text)?;
+            sources =
+                hosted::sources(message.content.iter().flat_map(|part| part.annotations.iter().flatten()));
             let text = message.content.into_iter().filter_map(|part| part.text.or(part.refusal)).collect();
             Item::Assistant { id: message.id, text, partial: false }
         }
@@ -412,26 +417,23 @@ fn read_item(json: &str) -> Result<Item, String> {
             let call = call_id(item.call_id.as_deref(), item.id.as_deref())?;
             Item::ToolCall { call, id: item.id, tool: item.name, args: Args::Text(item.input) }
         }
+        "mcp_approval_request" => {
+            let question = serde_json::from_str(json).map_err(text)?;
+            hosted::asked(&question)
+                .ok_or_else(|| "a question without an id, a server or a tool".to_owned())?
+        }
         kind => match serde_json::from_str(json).map_err(text)? {
-            Item::Unknown(value) if depth(&value) <= DEPTH_LIMIT => Item::Unknown(value),
+            Item::Unknown(value) if nesting(&value) <= DEPTH_LIMIT => Item::Unknown(value),
             Item::Unknown(_) => return Err(format!("`{kind}` is nested too deeply")),
             // It would come back from a log as something else than it is.
             _ => return Err(format!("`{}` is no item of this protocol", fault::printable(kind))),
         },
-    })
+    };
+    Ok((item, sources))
 }
 
 fn call_id(call: Option<&str>, item: Option<&str>) -> Result<CallId, String> {
     let usable = |id: &&str| !id.is_empty();
     let id = call.filter(usable).or(item.filter(usable));
     id.map(CallId::from).ok_or_else(|| "a call without an id".to_owned())
-}
-
-/// How deeply a value is nested. The parser has bounded it already.
-pub(super) fn depth(value: &serde_json::Value) -> usize {
-    match value {
-        serde_json::Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or_default(),
-        serde_json::Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or_default(),
-        _ => 0,
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each item is encoded once. The bytes before the last item never change while a conversation only grows.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::model::{
     Prompt, ReadBlob, content,
-    grown::{Grown, Offered, Write},
-    is_foreign,
+    grown::{Grown, NO_RESULT, Offered, Write},
+    hosted, is_foreign,
 };
 use crate::protocol::{Args, CallId, Content, Effort, Item, ToolForm, ToolSpec, Verbosity};
 
@@ -26,8 +26,8 @@ pub struct Encoder {
 struct State {
     /// Reasoning whose outcome has not come yet.
     reasoning: Vec<Arc<Item>>,
-    /// The form of each call that is not answered.
-    calls: HashMap<CallId, Form>,
+    /// Calls that are not answered, each in its form.
+    calls: VecDeque<(CallId, Form)>,
     /// Whether the model takes pictures.
     images: bool,
     /// The host that the conversation goes to.
@@ -38,6 +38,19 @@ struct State {
 enum Form {
     Function,
     Custom,
+    /// A hosted MCP server asks whether it may do something.
+    Question,
+}
+
+impl Form {
+    /// Writes what a call in this form came to.
+    fn answer(self, call_id: &str, output: Output<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::Function => write(&Input::FunctionCallOutput { call_id, output }, out),
+            Self::Custom => write(&Input::CustomToolCallOutput { call_id, output }, out),
+            Self::Question => write(&hosted::answer(&CallId::from(call_id), &[]), out),
+        }
+    }
 }
 
 /// The request up to its tools. The order of the fields is the order on the wire: what changes least comes
@@ -47,7 +60,7 @@ struct Head<'a> {
     model: &'a str,
     stream: bool,
     store: bool,
-    include: &'static [&'static str],
+    include: Vec<&'static str>,
     prompt_cache_key: &'a str,
     tool_choice: &'static str,
     parallel_tool_calls: bool,
@@ -210,7 +223,8 @@ impl Write for State {
             // Nothing is there to be sent, and so nothing for reasoning to lead to.
             Item::Assistant { text, .. } if text.is_empty() => return,
             Item::User { content, .. } if content.is_empty() => return,
-            Item::Unknown(value) if !value.get("type").is_some_and(Value::is_string) => return,
+            Item::Sources { .. } => return,
+            Item::Unknown(value) if !hosted::is_of_responses(value) => return,
             Item::Assistant { partial: false, .. } | Item::ToolCall { .. } | Item::Unknown(_) => {
                 for reasoning in std::mem::take(&mut self.reasoning) {
                     write_reasoning(&reasoning, out);
@@ -228,8 +242,12 @@ impl Write for State {
         self.write(item, blobs, out);
     }
 
-    /// Reasoning without its outcome is refused by the provider.
-    fn close(&mut self, _: &mut Vec<u8>) {}
+    /// Reasoning without its outcome is refused by the provider, and so is a call without a result.
+    fn close(&mut self, out: &mut Vec<u8>) {
+        for (call, form) in std::mem::take(&mut self.calls) {
+            form.answer(call.as_str(), Output::Text(NO_RESULT), out);
+        }
+    }
 }
 
 impl State {
@@ -250,8 +268,12 @@ impl State {
                 let content = vec![Part::OutputText { text }];
                 write(&Input::Message { id: own(id, "msg_"), role: "assistant", content }, out);
             }
-            Item::Reasoning { .. } => {}
+            Item::Reasoning { .. } | Item::Sources { .. } => {}
             Item::ToolCall { call, id, tool, args } => {
+                if let Some(question) = hosted::question(tool, id.as_deref(), args) {
+                    write(&question, out);
+                    return self.calls.push_back((call.clone(), Form::Question));
+                }
                 let (call_id, name) = (call.as_str(), tool.as_str());
                 let (form, input) = match args {
                     Args::Json(arguments) => {
@@ -264,7 +286,7 @@ impl State {
                     }
                 };
                 write(&input, out);
-                self.calls.insert(call.clone(), form);
+                self.calls.push_back((call.clone(), form));
             }
             Item::ToolResult { call, content, .. } => {
                 let output = match &content[..] {
@@ -272,11 +294,11 @@ impl State {
                     [Content::Text { text }] => Output::Text(text),
                     _ => Output::Parts(parts(content, self.images, blobs)),
                 };
-                let call_id = call.as_str();
-                match self.calls.remove(call) {
-                    Some(Form::Function) => write(&Input::FunctionCallOutput { call_id, output }, out),
-                    Some(Form::Custom) => write(&Input::CustomToolCallOutput { call_id, output }, out),
-                    // Its call is not in the conversation any more; the provider would refuse the request.
+                // Without its call in the conversation, the provider would refuse the request.
+                let Some(at) = self.calls.iter().position(|(open, _)| open == call) else { return };
+                match self.calls.remove(at) {
+                    Some((_, Form::Question)) => write(&hosted::answer(call, content), out),
+                    Some((_, form)) => form.answer(call.as_str(), output, out),
                     None => {}
                 }
             }
@@ -328,12 +350,13 @@ fn encode_head(prompt: &Prompt) -> Vec<u8> {
             schema,
         }),
     });
+    let reasoning = prompt.effort.map(|_| "reasoning.encrypted_content");
     let head = Head {
         model: &prompt.model,
         stream: true,
         store: false,
         // A model that does not reason refuses to be asked for its reasoning.
-        include: if prompt.effort.is_some() { &["reasoning.encrypted_content"] } else { &[] },
+        include: reasoning.into_iter().chain(hosted::included(&prompt.tools)).collect(),
         prompt_cache_key: &prompt.cache_key,
         tool_choice: "auto",
         parallel_tool_calls: true,
@@ -357,6 +380,7 @@ fn tools(tools: &[ToolSpec]) -> Value {
                 "strict": false,
                 "parameters": parameters,
             }),
+            ToolForm::Hosted { hosted } => hosted::of_responses(hosted),
             ToolForm::Freeform { grammar } => json!({
                 "type": "custom",
                 "name": tool.name,

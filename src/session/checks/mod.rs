@@ -103,6 +103,7 @@ impl Session {
                 | Item::Assistant { .. }
                 | Item::Reasoning { .. }
                 | Item::ToolCall { .. }
+                | Item::Sources { .. }
                 | Item::Sealed { .. }
                 | Item::Unknown(_) => {}
             },

@@ -2,15 +2,16 @@
 
 use crossterm::event::KeyEvent;
 
-use crate::protocol::{Command, Delivery, InputId, words};
+use crate::protocol::{Command, Delivery, InputId, Time, words};
 
 use crate::tui::{
     action::Action,
     approval,
-    composer::Reaction,
+    composer::{Message, Reaction},
     host::Question,
     keymap::{self, Key, Layer},
     overlay::{self, Pager},
+    status::short,
 };
 
 use super::{App, QUIT_MS, send};
@@ -35,7 +36,7 @@ impl App {
         } else {
             match self.composer.on_key(key) {
                 Reaction::Ignored => {}
-                reaction => return self.composed(reaction),
+                reaction => return self.composed(reaction, now_ms),
             }
         }
         self.own_key(key, now_ms)
@@ -71,10 +72,40 @@ impl App {
         Vec::new()
     }
 
-    pub(super) fn composed(&mut self, reaction: Reaction) -> Vec<Action> {
+    /// Sends a message; first it is said what that costs, if it is much because the provider's cache has little of it.
+    fn submit(&mut self, message: Message, now_ms: u64) -> Vec<Action> {
+        let told = self.foretold.take().is_some_and(|text| text == message.text);
+        // Pictures don't come back into the composer.
+        if !told
+            && self.session.turn.is_none()
+            && message.images.is_empty()
+            && let Some(said) = self.cold(now_ms)
+        {
+            self.composer.set_text(&message.text);
+            self.foretold = Some(message.text);
+            self.said = Some(said);
+            return Vec::new();
+        }
+        vec![send(message, Delivery::Steer)]
+    }
+
+    /// What the next request costs, if that is much because the provider's cache has little of it.
+    fn cold(&self, now_ms: u64) -> Option<String> {
+        let now = Time::from_millisecond(i64::try_from(now_ms).ok()?).ok()?;
+        let cold = self.session.cold(now)?;
+        let cost = cold.cost.filter(|cost| cost.nano_usd() >= self.ground.dear.nano_usd())?;
+        Some(format!(
+            "The provider's cache has little of this conversation ({}): {} tokens cost about {cost}. \
+             Sent once more, it goes out; /compact first makes it smaller",
+            cold.why,
+            short(cold.tokens)
+        ))
+    }
+
+    pub(super) fn composed(&mut self, reaction: Reaction, now_ms: u64) -> Vec<Action> {
         match reaction {
             Reaction::Consumed | Reaction::Ignored => Vec::new(),
-            Reaction::Submit(message) => vec![send(message, Delivery::Steer)],
+            Reaction::Submit(message) => self.submit(message, now_ms),
             Reaction::Queue(message) => vec![send(message, Delivery::AfterTurn)],
             Reaction::Shell(command) => {
                 if let Some(running) = &self.shell {
@@ -88,7 +119,7 @@ impl App {
             Reaction::Editor => vec![Action::Edit(self.composer.draft())],
             Reaction::WantFiles(query) => vec![Action::Files(query)],
             Reaction::WantSkills => vec![Action::Ask(Question::Skills)],
-            Reaction::Command { name, args } => self.command(&name, &args),
+            Reaction::Command { name, args } => self.command(&name, &args, now_ms),
         }
     }
 

@@ -55,7 +55,11 @@ impl App {
             };
         }
         let reaction = self.composer.say(line);
-        let actions = self.composed(reaction);
+        let actions = self.composed(reaction, now_ms);
+        if self.foretold.is_some() {
+            // Here nothing stays in the line: it is typed again.
+            self.composer.set_text("");
+        }
         if let Some(notice) = self.composer.notice() {
             self.said = Some(notice.to_owned());
             self.composer.set_text("");

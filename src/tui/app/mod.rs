@@ -78,6 +78,8 @@ pub(super) struct App {
     back_until_ms: Option<u64>,
     /// A line above the status, until the next key.
     said: Option<String>,
+    /// A message of which the person was told what it will cost.
+    foretold: Option<String>,
     /// What is shown is a session that was kept, step by step.
     playback: Option<Playback>,
 }
@@ -113,6 +115,7 @@ impl App {
             typed_ms: 0,
             back_until_ms: None,
             said: None,
+            foretold: None,
             playback: None,
         }
     }
@@ -224,7 +227,7 @@ impl App {
                 match (self.overlays.last_mut(), &mut self.approval) {
                     (Some(overlay), _) => overlay.paste(&text),
                     (None, Some(approval)) => approval.paste(&text),
-                    (None, None) => return self.pasted(&text),
+                    (None, None) => return self.pasted(&text, now_ms),
                 }
                 Vec::new()
             }
@@ -308,16 +311,16 @@ impl App {
                     self.said = None;
                 }
                 let reaction = self.composer.on_wake(std::time::Instant::now());
-                self.composed(reaction)
+                self.composed(reaction, now_ms)
             }
         }
     }
 
     /// A path that was pasted as a picture may be none: better said now than when it is sent.
-    fn pasted(&mut self, text: &str) -> Vec<Action> {
+    fn pasted(&mut self, text: &str, now_ms: u64) -> Vec<Action> {
         let before = self.composer.images();
         let reaction = self.composer.on_paste(text);
-        let mut actions = self.composed(reaction);
+        let mut actions = self.composed(reaction, now_ms);
         let new: Vec<PathBuf> =
             self.composer.images().into_iter().filter(|image| !before.contains(image)).collect();
         if !new.is_empty() {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::protocol::{Event, Fact, Item, Seq};
+use crate::protocol::{Event, Fact, HostedCall, Item, Seq};
 use crate::session::Session;
 
 use crate::tui::{
@@ -223,9 +223,11 @@ fn milliseconds(event: &Event) -> u64 {
 /// Whether a fact changes what a person sees. Others come along with the next one that does.
 fn seen(fact: &Fact) -> bool {
     match fact {
-        Fact::ItemAdded { item } => {
-            !matches!(**item, Item::Context { .. } | Item::Sealed { .. } | Item::Unknown(_))
-        }
+        Fact::ItemAdded { item } => match &**item {
+            Item::Context { .. } | Item::Sealed { .. } => false,
+            Item::Unknown(value) => HostedCall::of(value).is_some(),
+            _ => true,
+        },
         Fact::Noted { .. }
         | Fact::TurnFinished { .. }
         | Fact::InputQueued { .. }

@@ -12,6 +12,8 @@ use super::view::{View, headline};
 pub enum Decision {
     /// For this once, or from now on.
     Allowed(Option<Rule>),
+    /// For as long as the session goes on.
+    ForSession,
     /// By a rule that was given before.
     Ruled(Rule),
     Refused {
@@ -30,6 +32,11 @@ pub fn rows(decision: &Decision, about: &str, view: &View<'_>) -> Vec<Line<'stat
             };
             let mut text = Text::of(&format!("You allowed {about}"), theme.plain);
             text.push(&until, theme.dim);
+            view.wrapped("✓ ", theme.good, &text)
+        }
+        Decision::ForSession => {
+            let mut text = Text::of(&format!("You allowed {about}"), theme.plain);
+            text.push(" for this session", theme.dim);
             view.wrapped("✓ ", theme.good, &text)
         }
         Decision::Ruled(Rule { grant, scope }) => {

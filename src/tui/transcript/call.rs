@@ -242,9 +242,11 @@ impl Call {
 impl About {
     pub fn of(intent: &Intent) -> Self {
         match intent {
-            Intent::None | Intent::Connect { .. } | Intent::Remember { .. } | Intent::Unknown => {
-                Self::Nothing
-            }
+            Intent::None
+            | Intent::Connect { .. }
+            | Intent::Remember { .. }
+            | Intent::Hosted { .. }
+            | Intent::Unknown => Self::Nothing,
             Intent::Read { paths } => Self::Read(paths.clone()),
             Intent::Write { files } => Self::Write(files.iter().map(|file| file.path.clone()).collect()),
             Intent::Command { command, .. } => Self::Command(command.clone()),

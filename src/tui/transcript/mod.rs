@@ -9,6 +9,7 @@ mod assistant;
 mod call;
 mod command;
 mod explored;
+mod hosted;
 mod image;
 mod notice;
 mod output;
@@ -32,8 +33,8 @@ use std::{
 use ratatui::text::Line;
 
 use crate::protocol::{
-    BlobId, By, CallId, Context, Delta, Event, Fact, Intent, Item, Level, Outcome, ProcessId, RequestId,
-    ResponseId, Rule, Seq, Usage, words,
+    BlobId, By, CallId, Context, Delta, Event, Fact, HostedCall, Intent, Item, Level, Outcome, ProcessId,
+    RequestId, ResponseId, Rule, Seq, Source, Usage, words,
 };
 use crate::tui::{
     term::Row,
@@ -68,7 +69,7 @@ pub struct Transcript {
     calls: HashMap<CallId, usize>,
     processes: HashMap<ProcessId, String>,
     /// Hosts that a person was asked about.
-    hosts: HashMap<RequestId, String>,
+    hosts: HashMap<RequestId, (String, bool)>,
     /// What the person said, by its fact.
     messages: HashMap<Seq, String>,
     answer: Answer,
@@ -118,6 +119,10 @@ enum Cell {
     Assistant(Box<Assistant>),
     Reasoning(Arc<Item>),
     Call(Box<Call>),
+    /// The provider has used a tool of its own.
+    Hosted(Box<HostedCall>),
+    /// What the message before it rests on.
+    Sources(Arc<Item>),
     Notice(Notice),
     TurnEnd(TurnEnd),
     /// It was shown live, and came to nothing.
@@ -241,11 +246,16 @@ impl Transcript {
             // A view asks, and the result of the call says what came of it.
             Fact::SecretAsked { .. } | Fact::SecretAnswered { .. } => {}
             Fact::HostRequested { request, intent: Intent::Connect { host, port }, .. } => {
-                self.hosts.insert(*request, format!("{host}:{port}"));
+                self.hosts.insert(*request, (format!("connections to {host}:{port}"), false));
+            }
+            Fact::HostRequested { request, intent: Intent::Hosted { tools }, .. } => {
+                self.hosts.insert(*request, (format!("the provider's own {}", tools.join(", ")), true));
             }
             Fact::HostAllowed { request, by: By::Person { grant, scope } } => {
                 let rule = grant.clone().map(|grant| Rule { grant, scope: *scope });
-                self.host_decided(*request, approval::Decision::Allowed(rule));
+                let hosted = self.hosts.get(request).is_some_and(|(_, hosted)| *hosted);
+                let allowed = approval::Decision::Allowed(rule);
+                self.host_decided(*request, if hosted { approval::Decision::ForSession } else { allowed });
             }
             Fact::HostRefused { request, by: By::Person { .. }, reason } => {
                 self.host_decided(*request, approval::Decision::Refused { note: reason.clone() });
@@ -299,7 +309,7 @@ impl Transcript {
     }
 
     fn host_decided(&mut self, request: RequestId, decision: approval::Decision) {
-        if let Some(host) = self.hosts.remove(&request) {
+        if let Some((host, _)) = self.hosts.remove(&request) {
             self.notice(Notice::HostDecided { host, decision });
         }
     }
@@ -444,8 +454,12 @@ impl Transcript {
             Item::Context { context: Context::Notice, text } => {
                 self.notice(Notice::Noted { level: Level::Info, text: text.clone() });
             }
+            Item::Sources { .. } => self.cells.push(Cell::Sources(Arc::clone(item))),
             Item::Context { .. } | Item::Sealed { .. } => {}
             Item::Unknown(value) => {
+                if let Some(call) = HostedCall::of(value) {
+                    return self.cells.push(Cell::Hosted(Box::new(call)));
+                }
                 let name = value.get("type").and_then(|name| name.as_str()).unwrap_or("something");
                 self.notice(Notice::Unknown(name.to_owned()));
             }
@@ -539,7 +553,13 @@ impl Cell {
         match self {
             Self::Assistant(answer) => answer.finished(),
             Self::Call(call) => !call.is_open(),
-            Self::User(_) | Self::Reasoning(_) | Self::Notice(_) | Self::TurnEnd(_) | Self::Void => true,
+            Self::User(_)
+            | Self::Reasoning(_)
+            | Self::Hosted(_)
+            | Self::Sources(_)
+            | Self::Notice(_)
+            | Self::TurnEnd(_)
+            | Self::Void => true,
         }
     }
 
@@ -558,6 +578,8 @@ impl Cell {
             Self::Assistant(answer) => answer.live(view),
             Self::Reasoning(item) => reasoning::rows(item, view),
             Self::Call(call) => call.rows(view, now),
+            Self::Hosted(call) => hosted::rows(call, false, view),
+            Self::Sources(item) => hosted::sources(sources_of(item), false, view),
             Self::Notice(notice) => notice.rows(view),
             Self::TurnEnd(end) => end.rows(view),
             Self::Void => Vec::new(),
@@ -571,9 +593,18 @@ impl Cell {
             Self::Reasoning(item) => reasoning::full(item, view),
             Self::Call(call) if call.is_open() => call.rows(view, now),
             Self::Call(call) => return Whole { rows: call.full(view), blob: call.blob() },
+            Self::Hosted(call) => hosted::rows(call, true, view),
+            Self::Sources(item) => hosted::sources(sources_of(item), true, view),
             Self::Notice(_) | Self::TurnEnd(_) | Self::Void => self.live(view, 0),
         };
         Whole { rows, blob: None }
+    }
+}
+
+fn sources_of(item: &Item) -> &[Source] {
+    match item {
+        Item::Sources { sources } => sources,
+        _ => &[],
     }
 }
 

@@ -75,9 +75,7 @@ impl Notice {
                 let what = ("back to before: ".to_owned(), theme.dim);
                 vec![view.row(vec![mark, what, (headline(said), theme.plain)])]
             }
-            Self::HostDecided { host, decision } => {
-                approval::rows(decision, &format!("connections to {host}"), view)
-            }
+            Self::HostDecided { host, decision } => approval::rows(decision, host, view),
             Self::Compacted(compaction) => compacted(compaction, view),
             Self::Said(lines) => lines.iter().flat_map(|line| columned(line, view)).collect(),
         }

@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 
 use crate::protocol::{
-    Content, Excerpt, FileOperation, Item, Outcome, PatchedFile, Shown, StepStatus, printable,
+    Content, Excerpt, FileOperation, HostedCall, Item, Outcome, PatchedFile, Shown, StepStatus, printable,
 };
 use crate::tui::text::Markdown;
 
-use super::{Cell, Transcript, Whole, approval::Decision, assistant, call::Call, notice::Notice, view::View};
+use super::{
+    Cell, Transcript, Whole, approval::Decision, assistant, call::Call, notice::Notice, sources_of,
+    view::View,
+};
 use crate::tui::theme::Theme;
 
 impl Transcript {
@@ -64,7 +67,9 @@ impl Transcript {
                 Some(Shown::Text { text } | Shown::Failure { text }) => text.clone(),
                 _ => self.markdown_of(cell),
             },
-            Cell::Notice(_) | Cell::TurnEnd(_) | Cell::Void => self.markdown_of(cell),
+            Cell::Hosted(_) | Cell::Sources(_) | Cell::Notice(_) | Cell::TurnEnd(_) | Cell::Void => {
+                self.markdown_of(cell)
+            }
         };
         let text = text.trim_end();
         (!text.is_empty()).then(|| printable(text).into_owned())
@@ -98,6 +103,18 @@ impl Transcript {
                 words(item).trim().lines().map(|line| format!("> {line}\n")).collect::<String>()
             }
             Cell::Call(call) => self.call(call),
+            Cell::Hosted(call) => {
+                let HostedCall { verb, what, output, .. } = &**call;
+                let head = format!("*{verb}* {}", what.trim());
+                if output.is_empty() {
+                    head
+                } else {
+                    format!("{}\n\n{}", head.trim_end(), fenced("", output))
+                }
+            }
+            Cell::Sources(item) => {
+                sources_of(item).iter().map(|source| format!("- {source}\n")).collect::<String>()
+            }
             Cell::Notice(Notice::Noted { text, .. }) => format!("*{}*", text.trim()),
             Cell::Notice(Notice::Rewound(said)) => {
                 format!("*went back to before: {}*", said.trim().lines().next().unwrap_or_default())
@@ -107,8 +124,10 @@ impl Transcript {
                 None => format!("*process {process} was ended*"),
             },
             Cell::Notice(Notice::HostDecided { host, decision }) => match decision {
-                Decision::Refused { .. } => format!("*refused connections to {host}*"),
-                Decision::Allowed(_) | Decision::Ruled(_) => format!("*allowed connections to {host}*"),
+                Decision::Refused { .. } => format!("*refused {host}*"),
+                Decision::Allowed(_) | Decision::ForSession | Decision::Ruled(_) => {
+                    format!("*allowed {host}*")
+                }
             },
             Cell::Notice(Notice::Compacted(compaction)) => format!("*compacted: {}*", compaction.in_words()),
             Cell::TurnEnd(end) => match &end.outcome {

@@ -3,6 +3,7 @@
 mod explain;
 mod input;
 mod keeping;
+mod keyring;
 mod models;
 mod output;
 mod replay;

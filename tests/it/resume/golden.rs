@@ -172,6 +172,7 @@ fn item_in_words(item: &Item) -> String {
             };
             format!("result {call}: {} / shown {shown}", content(said))
         }
+        Item::Sources { sources } => format!("sources: {sources:?}"),
         Item::Sealed { by, item, instead } => format!("sealed by {by}: {item}, or {}", short(instead)),
         Item::Unknown(value) => format!("unknown: {value}"),
     }

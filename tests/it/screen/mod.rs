@@ -6,6 +6,7 @@ mod clipboard;
 mod conversation;
 mod demo;
 mod ends;
+mod hosted;
 mod hostile;
 mod hosts;
 mod memory;

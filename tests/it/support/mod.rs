@@ -3,6 +3,7 @@
 pub mod chance;
 pub mod mock;
 pub mod scripted;
+pub mod wires;
 pub mod world;
 
 use std::{

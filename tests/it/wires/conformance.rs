@@ -2,7 +2,7 @@
 
 use agent::model::chat::Dialect;
 
-use super::*;
+use super::{rules, *};
 use crate::support::{
     mock::{custom_call, reasoning as thought, text},
     world::{World, shell},
@@ -192,9 +192,15 @@ async fn a_model_that_takes_no_pictures_is_told_so_in_words_on_every_wire() {
 
 /// Pieces of conversations, in any order and with anything missing.
 fn anything() -> impl Strategy<Value = Vec<Item>> {
-    let id = || prop::sample::select(vec!["a", "b", "c"]);
-    let sealed =
-        prop::sample::select(vec![None, Some("c2VhbGVk"), Some("chat:[{\"type\":\"x\"}]"), Some("other:x")]);
+    let id = || prop::sample::select(vec!["a", "b.c", "c"]);
+    let sealed = prop::sample::select(vec![
+        None,
+        Some("c2VhbGVk"),
+        Some("chat:[{\"type\":\"x\"}]"),
+        Some("anthropic:signed:s"),
+        Some("anthropic:redacted:r"),
+        Some("other:x"),
+    ]);
     let item = prop_oneof![
         Just(Item::user("hi")),
         Just(context(Context::System, "system")),
@@ -217,85 +223,37 @@ fn anything() -> impl Strategy<Value = Vec<Item>> {
     prop::collection::vec(item, 0..24)
 }
 
-/// What no conversation of this wire may have.
-fn faults(messages: &[Value]) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut open: Vec<&str> = Vec::new();
-    let mut before = "";
-    for (at, message) in messages.iter().enumerate() {
-        let role = message["role"].as_str().unwrap();
-        if role != "tool" && !open.is_empty() {
-            faults.push(format!("{at}: {open:?} have no result"));
-            open.clear();
-        }
-        match role {
-            "system" if at > 0 => faults.push(format!("{at}: a system message in the middle")),
-            "user" if before == "user" => faults.push(format!("{at}: two messages of the user")),
-            "tool" => match open.iter().position(|id| message["tool_call_id"] == **id) {
-                Some(found) => drop(open.remove(found)),
-                None => faults.push(format!("{at}: a result without its call")),
-            },
-            "assistant" => {
-                let calls = message["tool_calls"].as_array();
-                open = calls.into_iter().flatten().map(|call| call["id"].as_str().unwrap()).collect();
-                for call in calls.into_iter().flatten() {
-                    let arguments = call["function"]["arguments"].as_str().unwrap();
-                    if !serde_json::from_str::<Value>(arguments).is_ok_and(|value| value.is_object()) {
-                        faults.push(format!("{at}: arguments that are no object: {arguments}"));
-                    }
-                }
-                if calls.is_none() && message["content"].is_null() {
-                    faults.push(format!("{at}: an empty message"));
-                }
-            }
-            _ => {}
-        }
-        before = role;
-    }
-    if !open.is_empty() {
-        faults.push(format!("the end: {open:?} have no result"));
-    }
-    faults
-}
-
 proptest! {
     #[test]
     fn whatever_was_said_the_request_pairs_calls_with_results_and_holds_nothing_foreign(items in anything()) {
-        let body = agent::model::chat::encode::Encoder::new(Default::default()).request(&prompt(items.clone()));
-        let body: Value = serde_json::from_slice(&body).unwrap();
-        let messages = body["messages"].as_array().unwrap();
-        prop_assert_eq!(faults(messages), Vec::<String>::new(), "{}", body);
-        let text = body.to_string();
-        prop_assert!(!text.contains("c2VhbGVk") && !text.contains("other:") && !text.contains("web_search"), "{}", text);
-
         let voice = agent::model::ollama::Voice { window: 8_000, output: None, images: true };
-        let body = agent::model::ollama::encode::Encoder::new(voice).request(&prompt(items.clone()));
-        let mut body: Value = serde_json::from_slice(&body).unwrap();
-        let text = body.to_string();
-        prop_assert!(!text.contains("c2VhbGVk") && !text.contains("chat:") && !text.contains("other:"), "{}", text);
-        prop_assert!(!text.contains("web_search"), "{}", text);
-        // The same rules, but that arguments are objects.
-        for message in body["messages"].as_array_mut().unwrap() {
-            for call in message["tool_calls"].as_array_mut().into_iter().flatten() {
-                prop_assert!(call["function"]["arguments"].is_object(), "{}", text);
-                call["function"]["arguments"] = json!(call["function"]["arguments"].to_string());
-            }
-        }
-        prop_assert_eq!(faults(body["messages"].as_array().unwrap()), Vec::<String>::new(), "{}", text);
-
-        let body = Encoder::default().request(&prompt(items));
-        let body: Value = serde_json::from_slice(&body).unwrap();
-        let text = body.to_string();
-        prop_assert!(!text.contains("chat:") && !text.contains("other:"), "{}", text);
-        let mut open = Vec::new();
-        for item in body["input"].as_array().unwrap() {
-            match item["type"].as_str().unwrap() {
-                "function_call" | "custom_tool_call" => open.push(item["call_id"].clone()),
-                "function_call_output" | "custom_tool_call_output" => {
-                    prop_assert!(open.contains(&item["call_id"]), "a result without its call: {}", body);
-                }
-                _ => {}
-            }
+        for (wire, body, foreign) in [
+            (
+                Wire::Responses,
+                Encoder::default().request(&prompt(items.clone())),
+                &["chat:", "other:", "anthropic:"][..],
+            ),
+            (
+                Wire::Chat,
+                agent::model::chat::encode::Encoder::new(Dialect::default()).request(&prompt(items.clone())),
+                &["c2VhbGVk", "other:", "anthropic:", "web_search"],
+            ),
+            (
+                Wire::Anthropic,
+                agent::model::anthropic::encode::Encoder::new(32_000).request(&prompt(items.clone())),
+                &["c2VhbGVk", "other:", "chat:", "web_search"],
+            ),
+            (
+                Wire::Ollama,
+                agent::model::ollama::encode::Encoder::new(voice).request(&prompt(items.clone())),
+                &["c2VhbGVk", "other:", "chat:", "anthropic:", "web_search"],
+            ),
+        ] {
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            prop_assert_eq!(rules::broken(wire, &body), Vec::<String>::new(), "{:?}: {:#}", wire, body);
+            let text = body.to_string();
+            let sent: Vec<&&str> = foreign.iter().filter(|word| text.contains(**word)).collect();
+            prop_assert!(sent.is_empty(), "{:?} has {:?}: {}", wire, sent, text);
         }
     }
 }

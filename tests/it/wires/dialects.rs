@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use agent::model::{
     chat::{Dialect, decode::Decoder as ChatDecoder, encode::Encoder as ChatEncoder},
-    stream as answers,
+    sse,
+    stream::{self as answers, Flow},
 };
 
 use super::{requests::assert_golden, *};
@@ -233,33 +234,4 @@ fn a_conversation_is_sent_as_the_api_wants_it_and_only_grows() {
     let blind = Dialect { images: false, ..Dialect::default() };
     let body = String::from_utf8(ChatEncoder::new(blind).request(&prompt(all)).to_vec()).unwrap();
     assert!(!body.contains("base64") && body.contains("this model takes no pictures"), "{body}");
-}
-
-fn damaged() -> impl Strategy<Value = Vec<u8>> {
-    let bytes = ["deepseek", "openrouter", "gemini", "mistral", "local"].map(sample).concat();
-    let length = bytes.len();
-    prop::collection::vec((0..length, any::<u8>()), 0..12).prop_map(move |changes| {
-        let mut bytes = bytes.clone();
-        for (at, byte) in changes {
-            bytes[at] = byte;
-        }
-        bytes
-    })
-}
-
-proptest! {
-    #[test]
-    fn no_damage_makes_it_panic_or_end_without_a_word(bytes in damaged(), from in 0usize..4000) {
-        let (chunks, error) = read(&bytes[from.min(bytes.len())..]);
-        prop_assert!(error.is_some() != finished(&chunks), "{:?} {:?}", error, chunks);
-        let _ = decoder().document(&bytes);
-    }
-
-    #[test]
-    fn no_event_makes_it_panic(data in "\\PC{0,60}|\\{\"choices\":\\[\\{\"delta\":\\{\"(content|tool_calls|reasoning|reasoning_details)\":\\PC{0,40}\\}\\}\\]\\}") {
-        let mut chunks = VecDeque::new();
-        let mut decoder = decoder();
-        let _ = decoder.event(&Event { name: String::new(), data }, &mut chunks);
-        let _ = decoder.ended(&mut chunks);
-    }
 }

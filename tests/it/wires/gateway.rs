@@ -25,7 +25,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway whose model is that of this server, reached in the language of Messages.
+    /// A gateway whose models are that of this server, reached in the language of Messages, or of Responses.
     fn start(world: &World) -> Option<Self> {
         let program = std::env::var_os(PROGRAM).unwrap_or_else(|| "litellm".into());
         // Free when it was asked for; a gateway that can't have it ends, and the test fails with its words.
@@ -35,6 +35,8 @@ impl Gateway {
             "model_list": [
                 {"model_name": "messages", "litellm_params": {
                     "model": "anthropic/m", "api_base": format!("http://{host}"), "api_key": "sk-upstream"}},
+                {"model_name": "responses", "litellm_params": {
+                    "model": "openai/m", "api_base": format!("http://{host}/v1"), "api_key": "sk-upstream"}},
             ],
             "litellm_settings": {"num_retries": 0, "telemetry": false, "drop_params": true},
             "router_settings": {"num_retries": 0, "disable_cooldowns": true},
@@ -90,7 +92,7 @@ fn answer(request: &crate::support::mock::Request) -> Step {
     match () {
         // What is refused, and not tried again.
         () if said.contains("refuse this") => Step::status(400).body(
-            r#"{"type":"error","error":{"type":"invalid_request_error","message":"the mock refuses"}}"#,
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"the mock refuses","code":null,"param":null}}"#,
         ),
         () if said.contains("badger") => {
             Step::text("Both files are there. ".repeat(200)).chunk(40).usage(300, 30)
@@ -110,7 +112,16 @@ fn answer(request: &crate::support::mock::Request) -> Step {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_real_program_works_through_a_gateway_that_others_wrote() {
     // The program speaks Chat Completions, and the gateway another language on its other side.
-    let model = "messages";
+    through("chat", "messages", "/messages").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_works_with_messages_on_this_side_and_responses_on_the_other() {
+    through("anthropic", "responses", "/responses").await;
+}
+
+/// Works through a gateway that is spoken to on a wire, and reaches its model on another one.
+async fn through(wire: &str, model: &str, path: &str) {
     let world = World::new((0..60).map(|_| Step::reply(answer))).await;
     let Some(gateway) = Gateway::start(&world) else {
         return skip("a gateway that others wrote: pip install -r tests/data/gateway.txt");
@@ -119,7 +130,7 @@ async fn the_real_program_works_through_a_gateway_that_others_wrote() {
     let address = format!("base_url = 'http://127.0.0.1:{}/v1'", gateway.port);
     let changed = config
         .replace(&format!("base_url = '{}'", world.mock.base_url()), &address)
-        .replace("wire = 'responses'", "wire = 'chat'")
+        .replace("wire = 'responses'", &format!("wire = '{wire}'"))
         .replace("model = 'mock/m'", &format!("model = 'mock/{model}'"))
         .replace(
             "[models.m]\nwindow = 200000\neffort = 'medium'",
@@ -149,7 +160,7 @@ async fn the_real_program_works_through_a_gateway_that_others_wrote() {
     // What the mock got is its own language, with each call paired with its result.
     let requests = world.mock.requests();
     let last = requests.iter().rfind(|request| request.body.to_string().contains("badger")).unwrap();
-    assert!(last.path.contains("/messages"), "the gateway asked {}", last.path);
+    assert!(last.path.contains(path), "the gateway asked {}", last.path);
     let sent = last.body.to_string();
     assert!(sent.contains("aardvark") && sent.contains("badger"), "{sent}");
 

@@ -6,9 +6,13 @@ mod dialects;
 mod failures;
 mod fallback;
 mod gateway;
+mod hosted;
 mod ollama;
 mod requests;
+mod rules;
+mod schemas;
 mod streams;
+mod switching;
 mod thinking;
 
 use std::{
@@ -23,9 +27,8 @@ use agent::{
         Chunk, Model, ModelError, ModelErrorKind as Kind, Prompt, ReadBlob, Retry,
         catalog::{self, Catalog, Provider, Resolved, Wire},
         http::Http,
-        responses::{Responses, decode::Decoder, encode::Encoder},
-        sse::{self, Event},
-        stream::{Decode as _, Flow},
+        responses::{Responses, encode::Encoder},
+        stream::Decode as _,
     },
     protocol::{
         Args, BlobId, CallId, Content, Context, Effort, Item, Shown, ToolForm, ToolSpec, Usage, Verbosity,

@@ -55,39 +55,6 @@ fn an_answer_in_lines_is_understood_with_what_servers_leave_out() {
 }
 
 #[test]
-fn the_same_is_read_wherever_the_lines_are_split() {
-    let bytes = sample();
-    // Ids that are made up are others each time.
-    let plain = |chunks: Vec<Chunk>| -> Vec<Chunk> {
-        let mut chunks = chunks;
-        for chunk in &mut chunks {
-            if let Chunk::Item(Item::ToolCall { call, .. }) = chunk {
-                *call = CallId::from("any");
-            }
-        }
-        chunks
-    };
-    let whole = plain(answers::read(&bytes, decoder()).0);
-    for at in 0..=bytes.len() {
-        let (a, b) = bytes.split_at(at);
-        let pieces: Vec<_> = [a, b].iter().map(|part| Ok(Bytes::copy_from_slice(part))).collect();
-        let lines = answers::events::<_, OllamaDecoder>(stream::iter(pieces), 1 << 20);
-        let (mut decoder, mut chunks) = (decoder(), VecDeque::new());
-        for line in lines.collect::<Vec<_>>().now_or_never().unwrap() {
-            decoder.event(&line.unwrap(), &mut chunks).unwrap();
-        }
-        assert_eq!(plain(chunks.into()), whole, "split at {at}");
-    }
-    // Cut off anywhere, it is an error; only the last line break may be missing.
-    for at in 0..bytes.len() - 1 {
-        let (_, error) = answers::read(&bytes[..at], decoder());
-        let error = error.unwrap_or_else(|| panic!("cut at {at}"));
-        assert!(matches!(error.kind, Kind::Network | Kind::Garbage), "cut at {at}: {error:?}");
-    }
-    assert_eq!(answers::read(&bytes[..bytes.len() - 1], decoder()).1, None);
-}
-
-#[test]
 fn a_document_in_the_place_of_lines_and_odd_ends() {
     let said = json!({"message": {"role": "assistant", "content": "hi"}, "done": false});
     let end = |reason: &str| json!({"message": {"role": "assistant", "content": ""}, "done": true, "done_reason": reason});
@@ -148,26 +115,5 @@ async fn what_the_server_refuses_is_told_in_its_words() {
         let request = &mock.requests()[0];
         assert_eq!(request.body["options"]["num_ctx"], 32_768 * 95 / 100);
         assert!(!request.headers.contains_key("authorization"));
-    }
-}
-
-proptest! {
-    #[test]
-    fn no_damage_makes_it_panic_or_end_without_a_word(changes in prop::collection::vec((0usize..2_000, any::<u8>()), 0..12)) {
-        let mut bytes = sample();
-        for (at, byte) in changes {
-            if let Some(place) = bytes.get_mut(at) {
-                *place = byte;
-            }
-        }
-        let (chunks, error) = answers::read(&bytes, decoder());
-        prop_assert!(error.is_some() != finished(&chunks), "{:?} {:?}", error, chunks);
-        let _ = decoder().document(&bytes);
-    }
-
-    #[test]
-    fn no_line_makes_it_panic(data in "\\PC{0,60}|\\{\"message\":\\{\"(content|tool_calls|thinking)\":\\PC{0,40}\\}\\}") {
-        let mut chunks = VecDeque::new();
-        let _ = decoder().event(&Event { name: String::new(), data }, &mut chunks);
     }
 }

@@ -48,7 +48,16 @@ fn a_request_begins_with_the_bytes_of_the_one_before() {
     let all = conversation();
     let mut encoder = Encoder::default();
     let mut before: Option<Bytes> = None;
-    for count in 0..=all.len() {
+    // Nothing is sent while a call has no result: then one would be made up, and taken back.
+    let open = |count: &usize| {
+        let (calls, results) = all[..*count].iter().fold((0, 0), |(calls, results), item| match item {
+            Item::ToolCall { .. } => (calls + 1, results),
+            Item::ToolResult { .. } => (calls, results + 1),
+            _ => (calls, results),
+        });
+        calls > results
+    };
+    for count in (0..=all.len()).filter(|count| !open(count)) {
         let body = encoder.request(&prompt(all[..count].to_vec()));
         assert!(serde_json::from_slice::<Value>(&body).is_ok());
         if let Some(before) = &before {
@@ -106,7 +115,7 @@ fn reasoning_without_its_outcome_is_not_sent() {
     assert_eq!(sent(vec![reasoning("rs_1"), assistant("msg_1", "")]), [""; 0]);
     assert_eq!(
         sent(vec![reasoning("rs_1"), assistant("msg_1", ""), reasoning("rs_2"), call("a", json())]),
-        ["reasoning", "reasoning", "function_call"]
+        ["reasoning", "reasoning", "function_call", "function_call_output"]
     );
 }
 

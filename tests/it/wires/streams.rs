@@ -1,25 +1,11 @@
 //! Streams split, damaged and long.
 
 use super::*;
+use crate::support::wires::{self, Wired};
 
 /// What a stream of bytes decodes to, without a network.
 fn decode(pieces: Vec<Bytes>) -> (Vec<Chunk>, Option<ModelError>) {
-    let mut events = sse::events(stream::iter(pieces.into_iter().map(Ok)), 1 << 20);
-    let mut decoder = Decoder::new("host");
-    let mut chunks = VecDeque::new();
-    let error = loop {
-        let read = match events.next().now_or_never().expect("all bytes are there") {
-            Some(Ok(event)) => decoder.event(&event, &mut chunks),
-            Some(Err(error)) => Err(error),
-            None => Err(decoder.ended(&mut chunks).unwrap_err()),
-        };
-        match read {
-            Ok(Flow::More) => {}
-            Ok(Flow::Done) => break None,
-            Err(error) => break Some(error),
-        }
-    };
-    (chunks.into(), error)
+    (wires::ALL[0].read)(pieces, 1 << 20)
 }
 
 fn recorded(name: &str) -> Vec<u8> {
@@ -49,32 +35,83 @@ async fn an_answer_may_come_byte_by_byte() {
     assert_eq!((text_of(&chunks), finished(&chunks), error), ("héllo 🦀".to_owned(), true, None));
 }
 
-/// Bytes with a good chance to get beyond the first brace.
-fn streams() -> impl Strategy<Value = Vec<u8>> {
-    let bytes = recorded("tools");
-    let length = bytes.len();
-    prop::collection::vec((0..length, any::<u8>()), 0..12).prop_map(move |changes| {
-        let mut bytes = bytes.clone();
-        for (at, byte) in changes {
-            bytes[at] = byte;
+#[test]
+fn a_recorded_stream_of_any_wire_is_read_the_same_wherever_it_is_split_and_cut_off_it_is_none() {
+    for wire in wires::ALL {
+        for (path, bytes) in wire.samples() {
+            let whole = wire.whole(&bytes);
+            for at in 0..=bytes.len() {
+                let (a, b) = bytes.split_at(at);
+                let split = (wire.read)(vec![Bytes::copy_from_slice(a), Bytes::copy_from_slice(b)], 1 << 20);
+                assert!(split == whole, "{} split at {at}: {split:?}", path.display());
+                let (chunks, error) = wire.whole(a);
+                match error {
+                    None => {
+                        assert!(finished(&chunks), "{} cut at {at}: {chunks:?}", path.display());
+                        assert_eq!(items(&chunks), items(&whole.0), "{} cut at {at}", path.display());
+                    }
+                    // What was cut off has not ended in any other way than the whole.
+                    Some(error) => assert!(
+                        matches!(error.kind, Kind::Network | Kind::Garbage)
+                            || Some(&error) == whole.1.as_ref(),
+                        "{} cut at {at}: {error:?}",
+                        path.display()
+                    ),
+                }
+            }
+            let bytes = bytes.iter().map(|byte| Bytes::copy_from_slice(&[*byte]));
+            assert_eq!((wire.read)(bytes.collect(), 1 << 20), whole);
         }
-        bytes
+    }
+}
+
+/// A recorded stream of any wire, with bytes that are others.
+fn damaged() -> impl Strategy<Value = (Wired, Vec<u8>)> {
+    let sample = (0..wires::ALL.len()).prop_flat_map(|wire| {
+        let wire = wires::ALL[wire];
+        let samples: Vec<Vec<u8>> = wire.samples().into_iter().map(|(_, bytes)| bytes).collect();
+        (Just(wire), prop::sample::select(samples))
+    });
+    sample.prop_flat_map(|(wire, bytes)| {
+        prop::collection::vec((0..bytes.len(), any::<u8>()), 0..12).prop_map(move |changes| {
+            let mut bytes = bytes.clone();
+            for (at, byte) in changes {
+                bytes[at] = byte;
+            }
+            (wire, bytes)
+        })
     })
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
     #[test]
-    fn damage_to_a_stream_is_read_the_same_wherever_it_is_split(bytes in streams(), at in 0usize..4000) {
+    fn damage_to_a_stream_is_read_the_same_wherever_it_is_split_and_never_ends_without_a_word(
+        (wire, bytes) in damaged(),
+        at in 0usize..4000,
+        from in prop_oneof![3 => Just(0usize), 1 => 0usize..4000],
+    ) {
+        let bytes = &bytes[from.min(bytes.len())..];
         let (a, b) = bytes.split_at(at.min(bytes.len()));
-        let split = decode(vec![Bytes::copy_from_slice(a), Bytes::copy_from_slice(b)]);
-        prop_assert_eq!(split, decode(vec![Bytes::copy_from_slice(&bytes)]));
+        let (chunks, error) = (wire.read)(vec![Bytes::copy_from_slice(a), Bytes::copy_from_slice(b)], 1 << 20);
+        prop_assert!(error.is_some() != finished(&chunks), "{}: {:?} {:?}", wire.name, error, chunks);
+        prop_assert_eq!(&(chunks, error), &wire.whole(bytes));
+        let (chunks, error) = (wire.document)(bytes);
+        prop_assert!(error.is_some() != finished(&chunks), "{}: {:?} {:?}", wire.name, error, chunks);
     }
 
     #[test]
-    fn no_data_of_an_event_makes_it_panic(data in "\\PC{0,80}|\\{\"type\":\"response\\.[a-z_.]{0,30}\",\"(item|delta|response|error)\":\\PC{0,40}\\}") {
-        let mut chunks = VecDeque::new();
-        let _ = Decoder::new("h").event(&Event { name: String::new(), data: data.clone() }, &mut chunks);
-        let _ = Decoder::new("h").document(data.as_bytes());
+    fn no_data_of_an_event_makes_it_panic(
+        (wire, data) in (0..wires::ALL.len()).prop_flat_map(|wire| {
+            let wire = wires::ALL[wire];
+            (Just(wire), prop_oneof!["\\PC{0,80}", wire.pattern])
+        })
+    ) {
+        let (chunks, error) = wire.whole(&wire.event(&data));
+        prop_assert!(error.is_some() != finished(&chunks), "{}: {:?} {:?}", wire.name, error, chunks);
+        let (chunks, error) = (wire.document)(data.as_bytes());
+        prop_assert!(error.is_some() != finished(&chunks), "{}: {:?} {:?}", wire.name, error, chunks);
     }
 }
 

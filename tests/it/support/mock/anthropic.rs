@@ -36,7 +36,9 @@ impl Step {
                 "message" => {
                     let parts = pieces(item["content"][0]["text"].as_str().unwrap_or_default(), self.chunk);
                     let deltas = parts.into_iter().map(|part| json!({"type": "text_delta", "text": part}));
-                    (json!({"type": "text", "text": ""}), deltas.collect())
+                    let notes = item["content"][0]["annotations"].as_array().into_iter().flatten();
+                    let notes = notes.map(|note| json!({"type": "citations_delta", "citation": note}));
+                    (json!({"type": "text", "text": ""}), deltas.chain(notes).collect())
                 }
                 "reasoning" => {
                     let all: Vec<&str> = item["summary"]
@@ -54,6 +56,16 @@ impl Step {
                 }
                 "function_call" => call(field("arguments")),
                 "custom_tool_call" => call(&json!({"input": item["input"]}).to_string()),
+                "server_tool_use" => {
+                    let mut block = item.clone();
+                    block["input"] = json!({});
+                    let parts = pieces(&item["input"].to_string(), self.chunk).into_iter();
+                    (
+                        block,
+                        parts.map(|part| json!({"type": "input_json_delta", "partial_json": part})).collect(),
+                    )
+                }
+                "web_search_tool_result" => (item.clone(), Vec::new()),
                 _ => continue,
             };
             calls |= block["type"] == "tool_use";
@@ -66,6 +78,7 @@ impl Step {
         let stop = match &self.end {
             End::Completed => Some(if calls { "tool_use" } else { "end_turn" }),
             End::Incomplete(reason) if reason == "max_output_tokens" => Some("max_tokens"),
+            End::Incomplete(reason) if reason == "pause_turn" => Some("pause_turn"),
             End::Incomplete(_) => Some("refusal"),
             End::Failed(error) => {
                 push("error", json!({"error": {"type": error["code"], "message": error["message"]}}));

@@ -52,7 +52,8 @@ impl Step {
             events.push(chunk(&json!({}), json!(finish)));
             let usage = &self.usage;
             events.push(json!({
-                "id": format!("chatcmpl_{number}"), "object": "chat.completion.chunk", "choices": [],
+                "id": format!("chatcmpl_{number}"), "object": "chat.completion.chunk", "created": 1, "model": "m",
+                "choices": [],
                 "usage": {
                     "prompt_tokens": usage["input_tokens"], "completion_tokens": usage["output_tokens"],
                     "total_tokens": usage["total_tokens"],

@@ -152,7 +152,7 @@ impl Step {
     /// With these counts of tokens.
     pub fn usage_all(mut self, input: u64, cached: u64, output: u64, reasoning: u64) -> Self {
         self.usage = json!({
-            "input_tokens": input, "input_tokens_details": {"cached_tokens": cached},
+            "input_tokens": input, "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
             "output_tokens": output, "output_tokens_details": {"reasoning_tokens": reasoning},
             "total_tokens": input + output,
         });
@@ -245,7 +245,7 @@ impl Step {
     pub fn events(&self, number: usize) -> Vec<String> {
         let Answer::Items(items) = &self.answer else { return Vec::new() };
         let mut out = Events { sequence: 0, lines: Vec::new() };
-        let response = json!({"id": format!("resp_{number}"), "object": "response", "status": "in_progress"});
+        let response = whole_response(number);
         out.push("response.created", json!({"response": response}));
         out.push("response.in_progress", json!({"response": response}));
         let items: Vec<Value> =
@@ -254,7 +254,7 @@ impl Step {
             self.item_events(index, item, &mut out);
         }
         let output = if self.listed { items } else { Vec::new() };
-        let mut done = json!({"id": format!("resp_{number}"), "object": "response"});
+        let mut done = whole_response(number);
         match &self.end {
             End::Completed => {
                 done["status"] = json!("completed");
@@ -289,10 +289,7 @@ impl Step {
             merge(&mut base, fields);
             base
         };
-        out.push(
-            "response.output_item.added",
-            json!({"output_index": index, "item": {"type": item["type"], "id": item["id"]}}),
-        );
+        out.push("response.output_item.added", json!({"output_index": index, "item": begun(item)}));
         let deltas = |name: &str, text: &str, fields: Value, out: &mut Events| {
             for delta in pieces(text, if self.quiet { 0 } else { self.chunk }) {
                 let mut event = at(fields.clone());
@@ -304,13 +301,18 @@ impl Step {
         match field("type") {
             "message" => {
                 let text = item["content"][0]["text"].as_str().unwrap_or_default();
-                deltas("response.output_text.delta", text, json!({"content_index": 0}), out);
-                out.push("response.output_text.done", at(json!({"content_index": 0, "text": text})));
+                let fields = json!({"content_index": 0, "logprobs": []});
+                deltas("response.output_text.delta", text, fields.clone(), out);
+                let mut done = at(fields);
+                merge(&mut done, json!({"text": text}));
+                out.push("response.output_text.done", done);
             }
             "reasoning" => {
                 for (part, summary) in item["summary"].as_array().into_iter().flatten().enumerate() {
                     let fields = json!({"summary_index": part});
-                    out.push("response.reasoning_summary_part.added", at(fields.clone()));
+                    let mut added = at(fields.clone());
+                    merge(&mut added, json!({"part": {"type": "summary_text", "text": ""}}));
+                    out.push("response.reasoning_summary_part.added", added);
                     let text = summary["text"].as_str().unwrap_or_default();
                     deltas("response.reasoning_summary_text.delta", text, fields, out);
                 }
@@ -340,6 +342,29 @@ impl Events {
         merge(&mut event, fields);
         self.lines.push(format!("event: {name}\ndata: {event}\n\n"));
     }
+}
+
+/// A response that has only begun.
+fn whole_response(number: usize) -> Value {
+    json!({"id": format!("resp_{number}"), "object": "response", "created_at": 1, "status": "in_progress", "model": "m",
+           "output": [], "parallel_tool_calls": true, "tool_choice": "auto", "tools": []})
+}
+
+/// An item of which nothing has come yet but what it is: whose it is and by what name has to be said with that.
+fn begun(item: &Value) -> Value {
+    let mut begun = item.clone();
+    for (name, empty) in [
+        ("status", json!("in_progress")),
+        ("content", json!([])),
+        ("summary", json!([])),
+        ("arguments", json!("")),
+        ("input", json!("")),
+    ] {
+        if let Some(field) = begun.get_mut(name) {
+            *field = empty;
+        }
+    }
+    begun
 }
 
 fn merge(into: &mut Value, fields: Value) {

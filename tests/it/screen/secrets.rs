@@ -63,7 +63,7 @@ fn a_person_types_a_password_that_reaches_the_command_and_nobody_else() {
         return;
     }
     let asks = json!({"cmd": ASKS, "tty": true});
-    let mut screen = Screen::new(&[call("c1", &asks), say("open")]);
+    let mut screen = Screen::new(&[call("c1", &asks), say("It is unlocked.")]);
     screen.shows("\u{203a}");
     screen.say("open the vault");
     screen.shows("A command waits for something that is not shown");
@@ -74,7 +74,7 @@ fn a_person_types_a_password_that_reaches_the_command_and_nobody_else() {
     screen.insist("\u{15}correct-horse-9\r", "the result", |screen| {
         screen.terminal.screen().contents().contains("15 letters")
     });
-    screen.shows("open");
+    screen.shows("It is unlocked.");
     let log = screen.log();
     assert!(log.contains("\"secret_asked\"") && log.contains("\"answer\":\"typed\""), "{log}");
     assert!(log.contains("The user was asked for what is not echoed, and typed it"), "{log}");

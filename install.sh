@@ -130,22 +130,28 @@ engine() {
     say "note: no container engine answers; what needs one is skipped, aloud"
 }
 
-# A server that buckets are tested with: the one of this Python, or one in a folder beside what is built.
+# A Python with what FILE lists, in a folder of this NAME beside what is built, which is then in $tools.
+python_tools() {
+    name=$1 file=$2 check=$3
+    tools=${CARGO_TARGET_DIR:-target}/$name
+    case $tools in /*) ;; *) tools=$(pwd)/$tools ;; esac
+    if [ ! -x "$tools/bin/python3" ] || ! "$tools/bin/python3" -c "$check" >/dev/null 2>&1; then
+        python3 -m venv "$tools" >/dev/null 2>&1 || { [ $root = no ] || { get python3-venv && python3 -m venv "$tools"; }; } || true
+        "$tools/bin/python3" -m pip install -q -r "$file" || true
+    fi
+}
+
+# A server that buckets are tested with: the one of this Python, or its own.
 bucket() {
     ! python3 -c 'import moto.server' >/dev/null 2>&1 || return 0
-    tools=${CARGO_TARGET_DIR:-target}/test-tools
-    if [ ! -x "$tools/bin/python3" ] || ! "$tools/bin/python3" -c 'import moto.server' >/dev/null 2>&1; then
-        python3 -m venv "$tools" >/dev/null 2>&1 || { [ $root = no ] || { get python3-venv && python3 -m venv "$tools"; }; } || true
-        "$tools/bin/python3" -m pip install -q 'moto[server]>=5,<6' || true
-    fi
-    case $tools in /*) ;; *) tools=$(pwd)/$tools ;; esac
+    python_tools test-tools tests/data/bucket.txt 'import moto.server'
     [ ! -x "$tools/bin/python3" ] || PATH=$tools/bin:$PATH
 }
 
 # The same for buckets of Azure: one in the path, or one in a folder beside what is built.
 azure() {
     ! command -v azurite-blob >/dev/null 2>&1 || return 0
-    command -v npm >/dev/null 2>&1 || return 0
+    command -v npm >/dev/null 2>&1 || { [ $root = no ] || get npm; } || return 0
     tools=${CARGO_TARGET_DIR:-target}/test-azure
     case $tools in /*) ;; *) tools=$(pwd)/$tools ;; esac
     if [ ! -x "$tools/node_modules/.bin/azurite-blob" ]; then
@@ -154,16 +160,18 @@ azure() {
     PATH=$PATH:$tools/node_modules/.bin
 }
 
-# A gateway that others wrote, which wires are tested against: one in the path, or one in a folder beside what is built.
+# A gateway that others wrote, which wires are tested against: the one in the path, or its own.
 gateway() {
     ! command -v litellm >/dev/null 2>&1 || return 0
-    tools=${CARGO_TARGET_DIR:-target}/test-gateway
-    if [ ! -x "$tools/bin/litellm" ]; then
-        python3 -m venv "$tools" >/dev/null 2>&1 || { [ $root = no ] || { get python3-venv && python3 -m venv "$tools"; }; } || true
-        "$tools/bin/python3" -m pip install -q -r tests/data/gateway.txt || true
-    fi
-    case $tools in /*) ;; *) tools=$(pwd)/$tools ;; esac
+    python_tools test-gateway tests/data/gateway.txt 'import litellm'
     [ ! -x "$tools/bin/litellm" ] || { AGENT_TEST_GATEWAY=$tools/bin/litellm; export AGENT_TEST_GATEWAY; }
+}
+
+# The types that providers publish, which requests are held against: those of this Python, or their own.
+schemas() {
+    ! python3 -c 'import anthropic, openai, pydantic' >/dev/null 2>&1 || return 0
+    python_tools test-schemas tests/data/schemas.txt 'import anthropic, openai, pydantic'
+    [ ! -x "$tools/bin/python3" ] || { AGENT_TEST_SCHEMAS=$tools/bin/python3; export AGENT_TEST_SCHEMAS; }
 }
 
 sandbox_check() {
@@ -203,8 +211,9 @@ case $action in
             if [ $root = yes ]; then get $missing; else say "note: not installed:$missing; what needs them is skipped, aloud"; fi
         fi
         bucket
-        azure
         gateway
+        schemas
+        [ $action = test ] || azure
         dockerd=
         engine
         AGENT_TEST_SKIPS=$(mktemp)

@@ -461,7 +461,7 @@ fn a_rebase_that_the_user_began_can_be_ended_in_a_container() {
         "{IDENTITY} echo both > file; git add file; GIT_EDITOR=true git rebase --continue > /dev/null 2>&1"
     ));
     assert_eq!(said, [] as [String; 0]);
-    let workspace = world.settings.workspace.clone();
-    assert_eq!(git(&workspace, &["log", "--format=%s"]), "side\nmain\nfirst");
-    assert_eq!(git(&workspace, &["status"]), "On branch side\nnothing to commit, working tree clean");
+    let workspace = &world.settings.workspace;
+    assert_eq!(git(workspace, &["log", "--format=%s"]), "side\nmain\nfirst");
+    assert_eq!(git(workspace, &["status"]), "On branch side\nnothing to commit, working tree clean");
 }

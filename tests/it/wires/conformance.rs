@@ -245,7 +245,7 @@ proptest! {
             ),
             (
                 Wire::Ollama,
-                agent::model::ollama::encode::Encoder::new(voice).request(&prompt(items.clone())),
+                agent::model::ollama::encode::Encoder::new(voice).request(&prompt(items)),
                 &["c2VhbGVk", "other:", "chat:", "anthropic:", "web_search"],
             ),
         ] {

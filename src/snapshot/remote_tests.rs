@@ -39,7 +39,7 @@ impl Server {
         match (&server, long()) {
             (None, true) => skipped("server for blobs of Azure: npm install -g azurite"),
             (None, false) => {
-                say("buckets of Azure: left to the long form of the tests, or to where azurite is")
+                say("buckets of Azure: left to the long form of the tests, or to where azurite is");
             }
             (Some(_), _) => {}
         }

@@ -10,6 +10,18 @@ use serde_json::value::RawValue;
 pub struct Text<'a>(Cow<'a, str>);
 
 impl<'a> Text<'a> {
+    /// A text that stands somewhere already.
+    #[must_use]
+    pub fn borrowed(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+
+    /// A copy of a text.
+    #[must_use]
+    pub fn owned(text: &str) -> Self {
+        Self(Cow::Owned(text.to_owned()))
+    }
+
     /// The text of a value that is one.
     #[must_use]
     pub fn of(value: &'a RawValue) -> Option<Self> {

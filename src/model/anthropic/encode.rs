@@ -130,8 +130,8 @@ struct Messages {
     calls: VecDeque<CallId>,
     /// The model has asked for calls in this turn without a thought: another model's. Then it can't think on.
     unthought: bool,
-    /// A call of a tool of the provider, of which nothing has come yet.
-    searching: Option<Value>,
+    /// Calls of tools of the provider, of which nothing has come yet.
+    searching: Vec<Value>,
     /// Whether the model takes pictures.
     images: bool,
 }
@@ -152,6 +152,9 @@ enum Role {
     User,
     Assistant,
 }
+
+/// Bytes that a block takes beside its text, about.
+const AROUND: usize = 128;
 
 /// Blocks as they are written, with commas between them.
 #[derive(Clone, Default)]
@@ -207,6 +210,7 @@ impl Blocks {
 
     /// A result. Its content is written already, and long: it is copied, and not read once more.
     fn answer(&mut self, call: &CallId, content: &Self, is_error: bool) {
+        self.0.reserve(content.0.len() + AROUND);
         self.push(&Block::ToolResult { tool_use_id: id(call) });
         if self.0.pop().is_none() {
             return;
@@ -242,7 +246,10 @@ impl Blocks {
         for part in content {
             match content::part(part, images, blobs) {
                 content::Part::Text(text) if text.trim().is_empty() => {}
-                content::Part::Text(text) => blocks.push(&Block::Text { text: &text }),
+                content::Part::Text(text) => {
+                    blocks.0.reserve(text.len() + text.len() / 8 + AROUND);
+                    blocks.push(&Block::Text { text: &text });
+                }
                 content::Part::Picture { mime, base64 } => blocks.push(&Block::Image {
                     source: Source { r#type: "base64", media_type: mime, data: base64 },
                 }),
@@ -282,7 +289,7 @@ impl Write for Messages {
             Item::Assistant { text, .. } if text.trim().is_empty() => {}
             Item::Assistant { text, .. } => self.assistant(&Block::Text { text }, out),
             Item::ToolCall { call, tool, args, .. } => {
-                self.searching = None;
+                self.searching.clear();
                 let input = freeform::object(args);
                 let input = serde_json::from_str(&input).unwrap_or(RawValue::NULL);
                 self.assistant(&Block::ToolUse { id: id(call), name: tool, input }, out);
@@ -306,9 +313,11 @@ impl Write for Messages {
 
     fn close(&mut self, out: &mut Vec<u8>) {
         self.settle(out);
-        if let Some(begun) = self.searching.take() {
+        if !self.searching.is_empty() {
             // The provider paused in the middle of it: it goes on where its message ends.
-            self.assistant(&Block::AsItCame(&begun), out);
+            for begun in std::mem::take(&mut self.searching) {
+                self.assistant(&Block::AsItCame(&begun), out);
+            }
         } else if self.open.as_ref().is_some_and(|open| open.role == Role::Assistant && !open.hosted) {
             // Words can't be put into the model's mouth.
             self.user(Blocks::text(&note("Your answer broke off here. Go on with it.")), out);
@@ -340,7 +349,7 @@ impl Messages {
         }
         // The answer broke off while it thought, or searched.
         self.thoughts = Blocks::default();
-        self.searching = None;
+        self.searching.clear();
         self.settle(out);
         self.open(Role::User, out).blocks.append(&mut more);
     }
@@ -366,10 +375,13 @@ impl Messages {
     /// refuses the conversation.
     fn hosted(&mut self, value: &Value, out: &mut Vec<u8>) {
         if value["type"] == "server_tool_use" {
-            self.searching = Some(value.clone());
+            self.searching.push(value.clone());
             return;
         }
-        let Some(begun) = self.searching.take_if(|begun| begun["id"] == value["tool_use_id"]) else { return };
+        let Some(at) = self.searching.iter().position(|begun| begun["id"] == value["tool_use_id"]) else {
+            return;
+        };
+        let begun = self.searching.remove(at);
         self.assistant(&Block::AsItCame(&begun), out);
         self.assistant(&Block::AsItCame(value), out);
         if let Some(open) = &mut self.open {

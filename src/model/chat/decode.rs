@@ -106,9 +106,8 @@ struct Choice<'a> {
 
 #[derive(Deserialize, Default)]
 struct Message<'a> {
-    /// A text, or parts.
     #[serde(borrow)]
-    content: Option<&'a RawValue>,
+    content: Option<Said<'a>>,
     #[serde(borrow)]
     refusal: Option<Text<'a>>,
     /// DeepSeek, vLLM, llama.cpp and others.
@@ -119,6 +118,66 @@ struct Message<'a> {
     reasoning_details: Option<Vec<Value>>,
     #[serde(borrow)]
     tool_calls: Option<Vec<WireCall<'a>>>,
+}
+
+/// What is said: a text, or parts.
+enum Said<'a> {
+    Text(Text<'a>),
+    Parts(Vec<Value>),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Said<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Said<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, or a list of parts")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Said::Text(Text::borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Said::Text(Text::owned(text)))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
+                let mut parts = Vec::new();
+                while let Some(part) = all.next_element()? {
+                    parts.push(part);
+                }
+                Ok(Said::Parts(parts))
+            }
+
+            // What else there is says nothing.
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Said::Parts(Vec::new()))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Said::Parts(Vec::new()))
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+                Ok(Said::Parts(Vec::new()))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Said::Parts(Vec::new()))
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
+                while all.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
+                Ok(Said::Parts(Vec::new()))
+            }
+        }
+
+        from.deserialize_any(Visitor)
+    }
 }
 
 #[derive(Deserialize)]
@@ -187,21 +246,17 @@ impl Decoder {
             self.detail(part);
         }
         match message.content {
-            Some(content) if content.get().starts_with('"') => {
-                if let Some(text) = Text::of(content) {
-                    self.say(&text, chunks);
-                }
-            }
+            Some(Said::Text(text)) => self.say(&text, chunks),
             // Mistral sends parts, and what it thinks among them.
-            Some(content) if content.get().starts_with('[') => {
-                for part in value(content).as_array().into_iter().flatten() {
+            Some(Said::Parts(parts)) => {
+                for part in &parts {
                     match part["type"].as_str() {
                         Some("thinking") => self.think(&texts(&part["thinking"]), chunks),
                         _ => self.say(part["text"].as_str().unwrap_or_default(), chunks),
                     }
                 }
             }
-            _ => {}
+            None => {}
         }
         if let Some(refusal) = message.refusal {
             self.say(&refusal, chunks);

@@ -236,7 +236,15 @@ pub(super) fn writable(plan: &Plan) -> Vec<(PathBuf, PathBuf)> {
 }
 
 /// Makes the private directories of a session on the host.
+///
+/// # Errors
+/// Also when the directory that they are to lie in is gone: who comes that late must not make it anew, for nobody
+/// would remove it.
 pub(super) fn make_private(plan: &Plan) -> io::Result<()> {
+    match std::fs::DirBuilder::new().mode(0o700).create(&plan.scratch) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at(&plan.scratch, error)),
+        _ => {}
+    }
     // What of the program's own could be made by a command must be there to be covered.
     let own = plan.own.iter().filter(|own| plan.write && plan.shared().any(|root| own.starts_with(root)));
     for path in plan.private().into_iter().map(|(path, _)| path).chain(own.cloned()) {

@@ -258,6 +258,21 @@ async fn a_provider_that_pauses_goes_on_where_it_was() {
     assert_eq!(kinds, ["user", "assistant", "server_tool_use", "web_search_tool_result", "assistant"]);
 }
 
+#[test]
+fn searches_side_by_side_each_keep_what_they_found() {
+    let [begun, found] = messages_search();
+    let named = |mut block: Value, field: &str| {
+        block[field] = json!("srvtoolu_2");
+        block
+    };
+    let others = [named(begun.clone(), "id"), named(found.clone(), "tool_use_id")];
+    let blocks = [&begun, &others[0], &found, &others[1]].map(|block| Item::Unknown(block.clone()));
+    let items = [Item::user("look")].into_iter().chain(blocks).chain([Item::user("and?")]).collect();
+    let body = agent::model::anthropic::encode::Encoder::new(32_000).request(&prompt(items));
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["messages"][1]["content"], json!([begun, found, others[0], others[1]]));
+}
+
 #[tokio::test]
 async fn where_nobody_is_asked_a_hosted_server_that_asks_is_told_no_and_one_that_need_not_does_not_ask() {
     let asked = json!({"type": "mcp_approval_request", "id": "mcpr_1", "server_label": "docs", "name": "find", "arguments": "{}"});

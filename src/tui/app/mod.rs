@@ -191,8 +191,11 @@ impl App {
     /// Folds what happened before. The same code as for what happens now.
     pub(super) fn replay(&mut self, history: &[Event], now_ms: u64) {
         for event in history {
-            self.event(event, now_ms);
+            self.session.apply(event);
+            self.transcript.apply(event);
         }
+        // What was asked and answered then is no question any more.
+        self.settle(now_ms);
         self.transcript.pass_over_old();
     }
 
@@ -332,6 +335,11 @@ impl App {
     fn event(&mut self, event: &Event, now_ms: u64) {
         self.session.apply(event);
         self.transcript.apply(event);
+        self.settle(now_ms);
+    }
+
+    /// Shows the questions that are open, and none else.
+    fn settle(&mut self, now_ms: u64) {
         self.composer.set_running(self.session.turn.is_some());
         let shown = self.approval.as_ref().map(|approval| &approval.asked);
         let asked = Asked::first(&self.session, shown);

@@ -89,4 +89,9 @@ impl Start {
         let same = before == Some(&budget);
         Ok((!unlimited && !same).then_some(Fact::Budgeted { budget }))
     }
+
+    /// From which price on a request is foretold that the provider's cache has little of.
+    pub(super) fn dear(&self) -> Cost {
+        Cost::try_from(self.config.budget.warn_usd).unwrap_or_default()
+    }
 }

@@ -18,6 +18,7 @@ mod explain;
 mod export;
 mod feedback;
 mod fork;
+mod hosted;
 mod import;
 mod keep;
 mod listing;

@@ -20,8 +20,8 @@ use crate::model::record::Recorder;
 use crate::model::token::Learned;
 use crate::model::{ModelError, ModelErrorKind};
 use crate::protocol::{
-    Approval, Command, Cost, Effort, Event, FORMAT_VERSION, Fact, HostedTool, Level, ModelRef, Rule,
-    SandboxMode, SessionId, Settings, Time, ToolStyle, TurnId, Verbosity,
+    Approval, Command, Effort, Event, FORMAT_VERSION, Fact, Level, ModelRef, Rule, SandboxMode, SessionId,
+    Settings, Time, ToolStyle, TurnId, Verbosity,
 };
 use crate::sandbox::{self, SharedSandbox, network::Network};
 use crate::secrets::Secrets;
@@ -396,33 +396,6 @@ impl Start {
             .chain(hosted)
             .collect();
         Ok((settings, notes))
-    }
-
-    /// From which price on a request is foretold that the provider's cache has little of.
-    pub(super) fn dear(&self) -> Cost {
-        Cost::try_from(self.config.budget.warn_usd).unwrap_or_default()
-    }
-
-    /// The tools that the provider of a model runs, as far as they are turned on and the provider has them.
-    pub(super) fn hosted(&self, model: &ModelRef) -> Vec<HostedTool> {
-        let wire = self.catalog().provider(&model.provider).map(|provider| provider.wire);
-        let tools = self.config.hosted.tools().into_iter();
-        tools.filter(|tool| wire.as_ref().is_ok_and(|wire| wire.hosts(tool))).collect()
-    }
-
-    /// What is turned on and this model's provider has not.
-    fn hosted_notes(&self, model: &ModelRef) -> Option<String> {
-        let here = self.hosted(model);
-        let on = self.config.hosted.tools();
-        let missing: Vec<String> =
-            on.iter().filter(|tool| !here.contains(tool)).map(ToString::to_string).collect();
-        (!missing.is_empty()).then(|| {
-            format!(
-                "{} has no {} of its own: the model is not told of it",
-                model.provider,
-                missing.join(", ")
-            )
-        })
     }
 
     /// What a session would begin with. Where that can't be had, such as with an unknown provider, it comes near.

@@ -9,14 +9,14 @@ impl Harness {
     /// Says what the next request will cost when that is much because the cache has little of it. Who sits before a
     /// screen was told before the message was sent.
     pub(super) fn foresee(&mut self) {
+        if self.permissions.person == Person::Present {
+            return;
+        }
         let Some(cold) = self.session.cold((self.clock)()) else { return };
         let Some(cost) = cold.cost.filter(|cost| cost.nano_usd() >= self.surroundings.dear().nano_usd())
         else {
             return;
         };
-        if self.permissions.person == Person::Present {
-            return;
-        }
         let text = format!(
             "this request sends {} tokens of which the provider's cache has little ({}): they cost about {cost}",
             cold.tokens, cold.why

@@ -2,7 +2,13 @@
 //!
 //! Says nothing of keys (see [`super::auth`]) and asks no server anything.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
@@ -238,7 +244,11 @@ impl Catalog {
     /// What ships with the program.
     #[must_use]
     pub fn builtin() -> Self {
-        toml::from_str(include_str!("../../assets/models.toml")).expect("a test reads the built-in catalog")
+        static READ: LazyLock<Catalog> = LazyLock::new(|| {
+            toml::from_str(include_str!("../../assets/models.toml"))
+                .expect("a test reads the built-in catalog")
+        });
+        READ.clone()
     }
 
     /// The same with a user's providers: new ones, and changes to known ones.

@@ -8,6 +8,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use crate::protocol::SnapshotId;
+
 use super::{
     Limits, Pushed, Remote, Sending, Settings, SnapshotError, Snapshots, Which,
     kill_tests::long,
@@ -131,28 +133,29 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     out
 }
 
-#[test]
-fn a_snapshot_is_put_back_on_another_machine_and_only_what_is_new_has_travelled() {
-    let Some(server) = Server::start() else { return };
+/// Two states go through a bucket to another machine: only what is new travels. Gives which they are.
+fn travels(remote: &Remote) -> [SnapshotId; 2] {
+    let bucket = || Some(remote.clone());
     let here = World::new();
     here.write("src/main.rs", "fn main() {}\n");
     here.write("run.sh", "#!/bin/sh\n");
+    // In parts.
     here.write("large", noise(1, 20 << 20));
     std::os::unix::fs::symlink("nowhere", here.path("link")).unwrap();
-    let sender = elsewhere(&here, Some(server.remote(false)));
+    let sender = elsewhere(&here, bucket());
     let first = (here.look(), sender.take().unwrap());
     let pushed = sender.push(&first.1.id, &Sending::default()).unwrap().unwrap();
     assert!(pushed.bytes > 20 << 20, "{pushed:?}");
-    here.write("src/main.rs", "fn main() { todo!() }\n");
+    here.write("src/main.rs", "fn main() { print!() }\n");
     let second = (here.look(), sender.take().unwrap());
     let pushed = sender.push(&second.1.id, &Sending::default()).unwrap().unwrap();
     assert!(pushed.packs == 1 && pushed.bytes < 2000, "{pushed:?}");
     // Also for a program that is started anew, and when another one asks.
-    let again = elsewhere(&here, Some(server.remote(false))).push(&second.1.id, &Sending::default()).unwrap();
+    let again = elsewhere(&here, bucket()).push(&second.1.id, &Sending::default()).unwrap();
     assert_eq!(again, Some(Pushed::default()));
 
     let there = World::new();
-    let receiver = elsewhere(&there, Some(server.remote(false)));
+    let receiver = elsewhere(&there, bucket());
     for (look, taken) in [&first, &second, &first] {
         let now = receiver.take().unwrap();
         let plan = receiver.plan(&now.id, &taken.id, &[]).unwrap();
@@ -160,41 +163,28 @@ fn a_snapshot_is_put_back_on_another_machine_and_only_what_is_new_has_travelled(
         assert_eq!((done.left, &there.look(), &result.id), (Vec::new(), look, &taken.id));
     }
     // What was fetched is here now.
-    drop(server);
     let offline = elsewhere(&there, None);
     let now = offline.take().unwrap();
     assert!(offline.plan(&now.id, &second.1.id, &[]).is_ok());
+    [first.1.id, second.1.id]
+}
+
+#[test]
+fn a_snapshot_is_put_back_on_another_machine_and_only_what_is_new_has_travelled() {
+    let Some(server) = Server::start() else { return };
+    travels(&server.remote(false));
 }
 
 #[test]
 fn azure_takes_what_is_new_and_gives_it_to_another_machine() {
     let Some(server) = Server::azure() else { return };
-    let here = World::new();
-    here.write("src/main.rs", "fn main() {}\n");
-    // In parts.
-    here.write("large", noise(1, 20 << 20));
-    let sender = elsewhere(&here, Some(server.azure_remote()));
-    let first = (here.look(), sender.take().unwrap());
-    let pushed = sender.push(&first.1.id, &Sending::default()).unwrap().unwrap();
-    assert!(pushed.bytes > 20 << 20, "{pushed:?}");
-    here.write("src/main.rs", "fn main() { todo!() }\n");
-    let second = (here.look(), sender.take().unwrap());
-    let pushed = sender.push(&second.1.id, &Sending::default()).unwrap().unwrap();
-    assert!(pushed.packs == 1 && pushed.bytes < 2000, "{pushed:?}");
-    let there = World::new();
-    let receiver = elsewhere(&there, Some(server.azure_remote()));
-    for (look, taken) in [&first, &second] {
-        let now = receiver.take().unwrap();
-        let plan = receiver.plan(&now.id, &taken.id, &[]).unwrap();
-        let (done, _) = receiver.restore(&plan, Which::All).unwrap();
-        assert_eq!((done.left, &there.look()), (Vec::new(), look));
-    }
+    let sent = travels(&server.azure_remote());
     // With another key nothing is to be had, and no word of the key is told.
     let mut wrong = server.azure_remote();
     wrong.options.retain(|(name, _)| name != "AZURE_STORAGE_ACCOUNT_KEY");
     wrong.options.push(("AZURE_STORAGE_ACCOUNT_KEY".to_owned(), "ZG8gbm90IHRlbGw=".to_owned()));
     let stranger = World::new();
-    let refused = elsewhere(&stranger, Some(wrong)).plan(&first.1.id, &second.1.id, &[]).unwrap_err();
+    let refused = elsewhere(&stranger, Some(wrong)).plan(&sent[0], &sent[1], &[]).unwrap_err();
     assert!(matches!(&refused, SnapshotError::Remote(text) if !text.contains("ZG8g")), "{refused}");
 }
 

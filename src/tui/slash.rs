@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::protocol::{Command, Effort, ProcessId, Rejection, Settings, TurnId, Usage};
+use crate::protocol::{Command, Effort, ProcessId, Rejection, Settings, Time, TurnId, Usage, grouped};
 use crate::session::{ProcessState, Session, Undoable};
 
 use super::{
@@ -115,8 +115,9 @@ pub(super) fn specs() -> Vec<CommandSpec> {
     COMMANDS.iter().map(spec).collect()
 }
 
-pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground) -> Run {
+pub(super) fn run(name: &str, args: &str, session: &Session, ground: &Ground, now: Time) -> Run {
     match name {
+        "budget" => wants::budget(args, session, now),
         "cost" => Run::Cost(cost(session, ground)),
         "copy" => match session.last_answer() {
             Some(answer) => Run::Do(vec![Action::Copy(answer.to_owned())]),
@@ -299,14 +300,17 @@ fn spent(of: &str, usage: &Usage) -> String {
     let cost = usage.cost.map(|cost| format!(" · {cost}")).unwrap_or_default();
     format!(
         "{of}: {} in ({} cached), {} out ({} of it reasoning){cost}",
-        usage.input, usage.cached, usage.output, usage.reasoning
+        grouped(usage.input),
+        grouped(usage.cached),
+        grouped(usage.output),
+        grouped(usage.reasoning)
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Event, Fact, Seq, Time};
+    use crate::protocol::{Event, Fact, Seq};
 
     fn run_with(processes: &[u32], line: &str) -> Run {
         let mut session = Session::default();
@@ -317,7 +321,7 @@ mod tests {
         }
         let ground = Ground::sample();
         let (name, args) = line.split_once(' ').unwrap_or((line, ""));
-        run(name, args, &session, &ground)
+        run(name, args, &session, &ground, Time::UNIX_EPOCH)
     }
 
     #[test]
@@ -357,9 +361,9 @@ mod tests {
         assert_eq!(
             cost(&session, &ground),
             [
-                "a/x: 1000 in (10 cached), 100 out (7 of it reasoning) · $0.0080",
-                "b/y: 1000 in (10 cached), 100 out (7 of it reasoning)",
-                "this session: 2000 in (20 cached), 200 out (14 of it reasoning) · $0.0080+",
+                "a/x: 1,000 in (10 cached), 100 out (7 of it reasoning) · $0.0080",
+                "b/y: 1,000 in (10 cached), 100 out (7 of it reasoning)",
+                "this session: 2,000 in (20 cached), 200 out (14 of it reasoning) · $0.0080+",
                 "What b/y costs is not known here. To have it counted, in config.toml, in US dollars per million tokens:",
                 "  [models.\"y\"]",
                 "  price = { input = 5.00, cached = 0.50, output = 30.00 }",

@@ -89,16 +89,25 @@ pub(super) enum Staged {
 /// # Errors
 /// When it must not take the place of the user's: why.
 pub(super) fn staged(content: &[u8], git: &Path) -> Result<Staged, &'static str> {
-    // Those are the user's own files.
-    let config = std::fs::read(git.join("config")).unwrap_or_default();
-    let theirs = std::fs::read(git.join("index")).ok();
-    let id_length = content::id_length(&config);
+    let (theirs, id_length) = theirs(git);
     let says = index::digest(content, id_length)?;
     if theirs.as_ref().is_some_and(|theirs| index::digest(theirs, id_length).as_ref() == Ok(&says)) {
         return Ok(Staged::Same);
     }
     index::may_replace(content, theirs.as_deref(), id_length)?;
     index::distrusted(content, theirs.as_deref(), id_length).map(Staged::Honest)
+}
+
+/// What the index of the repository at `git` says, if there is one.
+pub(super) fn said_outside(git: &Path) -> Option<String> {
+    let (theirs, id_length) = theirs(git);
+    index::digest(&theirs?, id_length).ok()
+}
+
+/// The index of a repository of the user's, and how long the ids in it are.
+fn theirs(git: &Path) -> (Option<Vec<u8>>, usize) {
+    let config = std::fs::read(git.join("config")).unwrap_or_default();
+    (std::fs::read(git.join("index")).ok(), content::id_length(&config))
 }
 
 /// Whether the content of the file at `path` has its form. What is longer than [`LONGEST`] is looked at elsewhere, and

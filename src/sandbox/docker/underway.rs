@@ -7,13 +7,13 @@ use std::{
 };
 
 use super::{
-    border::Form,
+    border::{self, Form},
     carry::{Carrier, shown},
     judge::Judge,
     listing::Listing,
     scan::Scan,
 };
-use crate::sandbox::publish::{content, filter, index};
+use crate::sandbox::publish::filter;
 
 /// What the indexes outside said when something began inside, by repository.
 pub(super) type Held = BTreeMap<PathBuf, Option<String>>;
@@ -38,7 +38,7 @@ impl Carrier {
         self.held.retain(|git, _| underway.contains(git));
         for git in &underway {
             if !self.held.contains_key(git) {
-                self.held.insert(git.clone(), self.staged_outside(git));
+                self.held.insert(git.clone(), border::said_outside(&self.root.join(git)));
                 self.warn_again(filter::is_underway_in(&shown(git)));
             }
         }
@@ -54,21 +54,16 @@ impl Carrier {
             let is_index = judge.form(&path) == Some(Form::Index);
             if let Some((content, outside)) = now
                 && is_index
-                && self.held.get(git).is_some_and(|said| said.is_some() && *said == self.staged_outside(git))
+                && self
+                    .held
+                    .get(git)
+                    .is_some_and(|said| said.is_some() && *said == border::said_outside(&self.root.join(git)))
                 && let Some(entry) = self.manifest.entries.get_mut(&path)
             {
                 // Git only looked at the files anew.
                 (entry.content, entry.outside) = (content, outside);
             }
         }
-    }
-
-    /// What the index of a repository says outside.
-    fn staged_outside(&self, git: &Path) -> Option<String> {
-        let git = self.root.join(git);
-        let config = std::fs::read(git.join("config")).unwrap_or_default();
-        let index = std::fs::read(git.join("index")).ok()?;
-        index::digest(&index, content::id_length(&config)).ok()
     }
 }
 

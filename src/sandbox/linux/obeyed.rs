@@ -325,6 +325,14 @@ mod tests {
         (dir, root, known)
     }
 
+    /// A repository as git makes it, as far as it takes one for one.
+    fn repository(top: &Path) {
+        for path in [".git/objects", ".git/refs"] {
+            fs::create_dir_all(top.join(path)).unwrap();
+        }
+        fs::write(top.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+    }
+
     const NOTHING: [String; 0] = [];
 
     #[test]
@@ -374,10 +382,10 @@ mod tests {
     #[test]
     fn what_a_configuration_names_is_kept_and_what_comes_in_its_place_is_not() {
         let (_dir, root, mut known) = fresh();
-        for path in [".git/objects", ".git/refs", "tools", "hooks"] {
-            fs::create_dir_all(root.join(path)).unwrap();
+        repository(&root);
+        for path in ["tools", "hooks"] {
+            fs::create_dir(root.join(path)).unwrap();
         }
-        fs::write(root.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
         fs::write(
             root.join(".git/config"),
             "[core]\nhooksPath = hooks\n[diff]\nexternal = tools/differ\n[filter \"x\"]\nclean = sh x.sh\n",
@@ -404,10 +412,7 @@ mod tests {
     #[test]
     fn hooks_that_lie_beside_everything_are_found() {
         let (_dir, root, mut known) = fresh();
-        for path in [".git/objects", ".git/refs"] {
-            fs::create_dir_all(root.join(path)).unwrap();
-        }
-        fs::write(root.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        repository(&root);
         fs::write(root.join(".git/config"), "[core]\nhooksPath = .\n").unwrap();
         fs::write(root.join("pre-commit"), "").unwrap();
         known.look();
@@ -422,10 +427,8 @@ mod tests {
     #[test]
     fn the_repository_that_the_workspace_is_a_part_of_is_asked_too() {
         let (_dir, top, _) = fresh();
-        for path in [".git/objects", ".git/refs", "sub"] {
-            fs::create_dir_all(top.join(path)).unwrap();
-        }
-        fs::write(top.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        repository(&top);
+        fs::create_dir(top.join("sub")).unwrap();
         fs::write(top.join(".git/config"), "[core]\nhooksPath = sub/hooks\n").unwrap();
         let mut known = Known::of(vec![top.join("sub")], Vec::new());
         assert_eq!(known.protected(), [] as [&Path; 0]);
@@ -441,10 +444,7 @@ mod tests {
         fs::write(root.join("main"), "").unwrap();
         fs::write(root.join("src/x"), "").unwrap();
         known.look();
-        for path in ["sub/.git/objects", "sub/.git/refs"] {
-            fs::create_dir_all(root.join(path)).unwrap();
-        }
-        fs::write(root.join("sub/.git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        repository(&root.join("sub"));
         fs::write(root.join("sub/.git/config"), "[core]\nhooksPath = ../src\n[diff]\nexternal = ../main\n")
             .unwrap();
         symlink("src", root.join(".vscode")).unwrap();
@@ -457,10 +457,7 @@ mod tests {
     #[test]
     fn a_repository_made_anew_is_looked_at_again_while_a_command_runs() {
         let (_dir, root, mut known) = fresh();
-        for path in ["sub/.git/objects", "sub/.git/refs"] {
-            fs::create_dir_all(root.join(path)).unwrap();
-        }
-        fs::write(root.join("sub/.git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        repository(&root.join("sub"));
         known.quarantine(false);
         let config = root.join("sub/.git/config");
         assert!(config.exists());

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::protocol::{Command, Content, Delivery, Seq, Time, TurnId, printable};
+use crate::protocol::{Command, Content, Delivery, Seq, TurnId, printable};
 
 use crate::tui::{
     action::Action,
@@ -13,19 +13,13 @@ use crate::tui::{
     },
     slash,
     theme::{self, Theme},
-    wants,
 };
 
-use super::App;
+use super::{App, moment};
 
 impl App {
     pub(super) fn command(&mut self, name: &str, args: &str, now_ms: u64) -> Vec<Action> {
-        let now = i64::try_from(now_ms).ok().and_then(|now| Time::from_millisecond(now).ok());
-        let run = match name {
-            "budget" => wants::budget(args, &self.session, now.unwrap_or_default()),
-            _ => slash::run(name, args, &self.session, &self.ground),
-        };
-        match run {
+        match slash::run(name, args, &self.session, &self.ground, moment(now_ms)) {
             slash::Run::Do(actions) => actions,
             slash::Run::New if self.is_busy() => Vec::new(),
             slash::Run::New => vec![Action::New],

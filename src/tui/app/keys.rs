@@ -2,7 +2,7 @@
 
 use crossterm::event::KeyEvent;
 
-use crate::protocol::{Command, Delivery, InputId, Time, words};
+use crate::protocol::{Command, Delivery, InputId, words};
 
 use crate::tui::{
     action::Action,
@@ -14,7 +14,7 @@ use crate::tui::{
     status::short,
 };
 
-use super::{App, QUIT_MS, send};
+use super::{App, QUIT_MS, moment, send};
 
 impl App {
     pub(super) fn key(&mut self, key: KeyEvent, now_ms: u64) -> Vec<Action> {
@@ -91,8 +91,7 @@ impl App {
 
     /// What the next request costs, if that is much because the provider's cache has little of it.
     fn cold(&self, now_ms: u64) -> Option<String> {
-        let now = Time::from_millisecond(i64::try_from(now_ms).ok()?).ok()?;
-        let cold = self.session.cold(now)?;
+        let cold = self.session.cold(moment(now_ms))?;
         let cost = cold.cost.filter(|cost| cost.nano_usd() >= self.ground.dear.nano_usd())?;
         Some(format!(
             "The provider's cache has little of this conversation ({}): {} tokens cost about {cost}. \

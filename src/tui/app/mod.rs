@@ -12,7 +12,7 @@ use crossterm::event::KeyEventKind;
 use ratatui::text::Line;
 
 use crate::protocol::{
-    Command, Content, Delivery, Event, Fact, Outcome, ProcessId, Rejection, Update, Verdict,
+    Command, Content, Delivery, Event, Fact, Outcome, ProcessId, Rejection, Time, Update, Verdict,
 };
 use crate::session::Session;
 
@@ -458,4 +458,9 @@ pub(super) fn notice(update: &Update) -> Option<&'static str> {
         Fact::TurnFinished { .. } => Some("finished"),
         _ => None,
     }
+}
+
+/// Milliseconds of the clock as a time.
+fn moment(now_ms: u64) -> Time {
+    i64::try_from(now_ms).ok().and_then(|now| Time::from_millisecond(now).ok()).unwrap_or_default()
 }

@@ -33,7 +33,7 @@ use super::{
 use crate::sandbox::env;
 
 /// What of the system is shown. Links among them are made again as links.
-const SYSTEM: &[&str] = &[
+pub(super) const SYSTEM: &[&str] = &[
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu", "/snap",
 ];
 
@@ -41,7 +41,7 @@ const SYSTEM: &[&str] = &[
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
 /// What of the system is not shown: it holds secrets, or may.
-const SECRETS: &[&str] = &[
+pub(super) const SECRETS: &[&str] = &[
     "/etc/NetworkManager/system-connections",
     "/etc/cifs-credentials",
     "/etc/credstore",

@@ -73,6 +73,11 @@ pub(super) fn alone(layers: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Waits until nobody uses them.
+pub(super) fn wait_alone(layers: &Path) -> io::Result<()> {
+    Ok(flock(used_file(layers)?, FlockOperation::LockExclusive)?)
+}
+
 fn used_file(layers: &Path) -> io::Result<File> {
     let path = layers.join(USED);
     File::options().create(true).append(true).open(&path).map_err(|error| at(&path, error))

@@ -65,4 +65,6 @@ const LAYERS: &[&str] = &[
     "mounts",
     "landlock",
     "seccomp",
+    "bubblewrap",
+    "life line",
 ];

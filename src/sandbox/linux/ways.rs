@@ -1,0 +1,176 @@
+//! The ways to a local sandbox, best first, and which one a session takes: the next one only where the kernel refuses
+//! what the one before needs, and never in silence.
+
+use std::{ffi::OsString, sync::Arc};
+
+use super::{Holder, Linux, bubblewrap, hold::Failure, plan::Plan};
+use crate::sandbox::{SandboxError, Settings, SharedSandbox, network::Network};
+
+/// What needs user namespaces, and is refused where they are.
+const NAMESPACES: &[&str] = &["namespaces", "user namespace", "uts namespace", "network namespace", "mounts"];
+
+/// How commands get inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Through namespaces that this program makes, once for all commands of the session.
+    Own,
+    /// Through those that bubblewrap makes, for each command anew.
+    Bubblewrap,
+}
+
+/// Why there is no sandbox here: the layer that is missing, and what is said of it.
+pub(super) struct Missing {
+    pub(super) layer: &'static str,
+    pub(super) error: SandboxError,
+}
+
+/// The sandbox of a session, by the first way that the kernel lets it go.
+///
+/// # Errors
+/// When there is none. The text says what is missing.
+pub(in crate::sandbox) fn start(
+    settings: Settings,
+    network: Option<Network>,
+) -> Result<SharedSandbox, SandboxError> {
+    match holder(&settings, network.as_ref()) {
+        Ok((way, plan, holder)) => Ok(Arc::new(Linux::held(settings, plan, network, way, holder))),
+        // A way without namespaces at all would be tried here, where `missing.is_refused`.
+        Err(missing) => Err(missing.error),
+    }
+}
+
+/// Who holds the namespaces of a session, or sees to its end; and the way by which commands get there.
+pub(super) fn holder(settings: &Settings, network: Option<&Network>) -> Result<(Way, Plan, Holder), Missing> {
+    let plan = Plan::new(settings)
+        .map(|plan| Plan { network: network.is_some(), ..plan })
+        .map_err(|error| Missing { layer: "workspace", error })?;
+    let own = match Holder::start(Way::Own, settings, &plan, network) {
+        Ok(holder) => return Ok((Way::Own, plan, holder)),
+        Err(failure) => failure,
+    };
+    if !refuses_namespaces(&own) {
+        return Err(Missing { layer: own.layer, error: explain(&own) });
+    }
+    match Holder::start(Way::Bubblewrap, settings, &plan, network) {
+        Ok(holder) => Ok((Way::Bubblewrap, plan, holder)),
+        Err(failure) => {
+            let mut error = explain(&own);
+            error.message = format!(
+                "{}. Nor is there one by bubblewrap, which was tried in its place: {}: {}",
+                error.message, failure.layer, failure.reason
+            );
+            Err(Missing { layer: own.layer, error })
+        }
+    }
+}
+
+impl Way {
+    /// The helper's role that holds the session.
+    pub(super) fn hold(self) -> &'static str {
+        match self {
+            Self::Own => "hold",
+            Self::Bubblewrap => bubblewrap::KEEP,
+        }
+    }
+
+    /// The helper's first arguments in the role that takes a command inside.
+    pub(super) fn enter(self, plan: &Plan) -> Vec<OsString> {
+        match self {
+            Self::Own => vec!["enter".into()],
+            Self::Bubblewrap => bubblewrap::enter::arguments(plan),
+        }
+    }
+
+    /// What a person and the model are told at first, where this is not the best way.
+    pub(super) fn notice(self) -> Option<String> {
+        match self {
+            Self::Own => None,
+            Self::Bubblewrap => Some(format!(
+                "this machine does not let agent make namespaces, so that bubblewrap makes them for each command: {}",
+                bubblewrap::LESS
+            )),
+        }
+    }
+
+    /// For the one line that says what holds.
+    pub(super) fn in_words(self) -> String {
+        match self {
+            Self::Own => String::new(),
+            Self::Bubblewrap => format!(", by bubblewrap: {}", bubblewrap::LESS),
+        }
+    }
+
+    /// Who makes the namespaces, where this program does not.
+    pub(super) fn of_whom(self) -> &'static str {
+        match self {
+            Self::Own => "",
+            Self::Bubblewrap => {
+                ", made by bubblewrap for each command, for the kernel does not let agent make them itself"
+            }
+        }
+    }
+}
+
+/// What a missing layer means, and how to get it.
+pub(super) fn explain(failure: &Failure) -> SandboxError {
+    let Failure { layer, reason } = failure;
+    let hint = match *layer {
+        _ if refuses_namespaces(failure) => {
+            "The kernel must let you make user namespaces: see `sysctl user.max_user_namespaces`, on Debian \
+             `kernel.unprivileged_userns_clone=1`, on Ubuntu `kernel.apparmor_restrict_unprivileged_userns=0` \
+             (or an AppArmor profile for this program); in a container, a seccomp profile that allows `unshare` \
+             and `mount`. Linux 5.12 or newer is needed"
+        }
+        "identity" if rustix::process::geteuid().is_root() => {
+            "Commands of root run as somebody without power, who is shown the workspace, its further directories and the \
+             session's own one as his: their file systems must take id-mapped mounts (ext4, xfs, btrfs and others do, \
+             network and overlay file systems don't). Start the program as an ordinary user, or work in another place"
+        }
+        "bubblewrap" => {
+            "Where this program may not make namespaces, bubblewrap makes them if it is installed as /usr/bin/bwrap \
+             (the package `bubblewrap`), belongs to root, and may make them"
+        }
+        "seccomp" => "The kernel must have CONFIG_SECCOMP_FILTER",
+        "scratch" => "The session's own directory must be writable",
+        _ => "",
+    };
+    let dot = if hint.is_empty() { "" } else { ". " };
+    SandboxError {
+        message: format!(
+            "no sandbox: {layer}: {reason}{dot}{hint}. To run without one, at your own risk: --sandbox danger-full-access"
+        ),
+    }
+}
+
+/// Whether it was the kernel that would not let this program have namespaces of its own.
+fn refuses_namespaces(failure: &Failure) -> bool {
+    NAMESPACES.contains(&failure.layer) && refused(&failure.reason)
+}
+
+/// Whether it is the machine that does not let it be: not permitted, no more of them, or not known to the kernel.
+fn refused(reason: &str) -> bool {
+    [libc::EPERM, libc::ENOSPC, libc::ENOSYS]
+        .iter()
+        .any(|code| reason.contains(&format!("(os error {code})")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_blamed_only_for_what_it_refuses() {
+        for (reason, blamed) in [
+            ("Operation not permitted (os error 1)", true),
+            ("No space left on device (os error 28)", true),
+            ("Function not implemented (os error 38)", true),
+            ("/ws: Too many levels of symbolic links (os error 40)", false),
+            ("/ws: Permission denied (os error 13)", false),
+        ] {
+            for layer in ["namespaces", "mounts"] {
+                let SandboxError { message } = explain(&Failure { layer, reason: reason.into() });
+                assert_eq!(message.contains("sysctl"), blamed, "{message}");
+            }
+        }
+    }
+}

@@ -227,7 +227,7 @@ fn which_way_it_is_and_what_is_less_is_said() {
     let said = |words: &[&str]| {
         let home = format!("AGENT_HOME={}", place.home.join("own").display());
         let place_of = format!("--chdir={}", place.home.join("projects").display());
-        let mut all = vec!["env", home.as_str(), place_of.as_str(), agent];
+        let mut all = vec!["env", place_of.as_str(), home.as_str(), agent];
         all.extend(words);
         let output = place.run(&all).unwrap();
         let text = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());

@@ -50,7 +50,7 @@ pub(in crate::sandbox::linux) fn main(args: &[OsString]) -> ExitCode {
     let sent = sys::take(letter).and_then(Letter::open).ok().and_then(|letter| read(&letter));
     // Nobody else than the outer stage starts this.
     let Some(sent) = sent.filter(|_| getpid().is_init()) else { return ExitCode::from(2) };
-    exit_code(if sent.is_trial { attempt(&sent) } else { run(&sent) })
+    exit_code(if sent.is_trial { attempt(sent) } else { run(&sent) })
 }
 
 fn read(letter: &Letter) -> Option<Sent> {
@@ -112,7 +112,7 @@ fn run(sent: &Sent) -> i32 {
 }
 
 /// Attacks the layers as a command would, says what came of it, and then does what the life line wants: the end.
-fn attempt(sent: &Sent) -> i32 {
+fn attempt(sent: Sent) -> i32 {
     let tried = table::check(&sent.covers, &sent.known)
         .map_err(failed("mounts"))
         .and_then(|()| probe::attempt(&sent.plan));
@@ -126,8 +126,11 @@ fn attempt(sent: &Sent) -> i32 {
     if rustix::io::write(&sent.begin, report.to_string().as_bytes()).is_err() {
         return 1;
     }
+    // The end of the report is the end of what is written there.
+    let Sent { line, begin, .. } = sent;
+    drop(begin);
     loop {
-        match poll(&mut [PollFd::new(&sent.line, PollFlags::IN)], None) {
+        match poll(&mut [PollFd::new(&line, PollFlags::IN)], None) {
             Err(Errno::INTR) => {}
             _ => return code,
         }

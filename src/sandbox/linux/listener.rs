@@ -7,7 +7,7 @@ use std::{
     mem::MaybeUninit,
     net::{Ipv4Addr, TcpListener},
     os::{
-        fd::{AsFd as _, OwnedFd},
+        fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
     },
 };
@@ -23,14 +23,23 @@ const MARK: &[u8] = b"+";
 /// Makes a listener in this process's network, on any of its loopback addresses, and hands it over to whoever reads
 /// the standard output.
 pub(super) fn hand_over() -> io::Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    send(rustix::stdio::stdout(), &make(0)?)
+}
+
+/// Makes a listener in this process's network, on any of its loopback addresses: on `port`, or on any for 0.
+pub(super) fn make(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
+}
+
+/// Hands a listener over.
+pub(super) fn send(to: impl AsFd, listener: &TcpListener) -> io::Result<()> {
     let fds = [listener.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
         return Err(io::ErrorKind::OutOfMemory.into());
     }
-    sendmsg(rustix::stdio::stdout(), &[IoSlice::new(MARK)], &mut control, SendFlags::NOSIGNAL)?;
+    sendmsg(to, &[IoSlice::new(MARK)], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
 

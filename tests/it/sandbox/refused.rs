@@ -175,7 +175,7 @@ impl Place {
                 .stdin(Stdio::null());
             command.output().map_err(|error| format!("setpriv: {error}"))
         };
-        // The filter is one of a thread and what that starts. The one who answers has none, or would ask himself.
+        // The filter is one of a thread, and of what that starts. Whoever answers asks for nothing.
         std::thread::scope(|scope| {
             let (give, take) = std::sync::mpsc::channel();
             scope.spawn(move || give.send(run()).unwrap());
@@ -204,14 +204,12 @@ fn place() -> Option<Place> {
 fn where_only_bubblewrap_makes_namespaces_the_same_holds() {
     let Some(place) = place() else { return };
     let tests = place.tests.to_str().unwrap();
-    let output = match place.run(&[
-        tests,
-        "sandbox::",
-        "--skip",
-        "the_same_holds_for_an_ordinary_user",
-        "--skip",
-        "contained",
-    ]) {
+    // Those of commits that go out have nothing to try: .git is read-only there.
+    let left = ["the_same_holds_for_an_ordinary_user", "contained", "sandbox::git::"];
+    eprintln!("not over bubblewrap: {}", left.join(", "));
+    let words = [tests, "sandbox::", "network::sandboxed::"].into_iter();
+    let words: Vec<&str> = words.chain(left.iter().flat_map(|name| ["--skip", name])).collect();
+    let output = match place.run(&words) {
         Ok(output) => output,
         Err(why) => return skip(&format!("the sandbox by bubblewrap: {why}")),
     };

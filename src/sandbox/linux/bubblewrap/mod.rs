@@ -19,6 +19,7 @@ pub(super) mod inside;
 pub(super) mod keep;
 mod layout;
 mod letter;
+mod proxy;
 mod table;
 
 use std::{io, os::unix::fs::MetadataExt as _, path::Path};
@@ -26,6 +27,7 @@ use std::{io, os::unix::fs::MetadataExt as _, path::Path};
 use super::place::at;
 
 pub(super) use layout::SHM;
+pub(super) use proxy::{Listeners, PORT};
 
 /// The helper's roles of this way.
 pub(super) const KEEP: &str = "keep";

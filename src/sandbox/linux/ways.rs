@@ -54,11 +54,7 @@ pub(super) fn holder(settings: &Settings, network: Option<&Network>) -> Result<(
     match Holder::start(Way::Bubblewrap, settings, &plan, network) {
         Ok(holder) => Ok((Way::Bubblewrap, plan, holder)),
         Err(failure) => {
-            let mut error = explain(&own);
-            error.message = format!(
-                "{}. Nor is there one by bubblewrap, which was tried in its place: {}: {}",
-                error.message, failure.layer, failure.reason
-            );
+            let error = explain_both(&own, &failure);
             Err(Missing { layer: own.layer, error })
         }
     }
@@ -113,6 +109,23 @@ impl Way {
 
 /// What a missing layer means, and how to get it.
 pub(super) fn explain(failure: &Failure) -> SandboxError {
+    SandboxError { message: format!("no sandbox: {}. {AT_RISK}", in_words(failure)) }
+}
+
+/// The same where bubblewrap was tried in place of this program's own way, and failed too.
+fn explain_both(own: &Failure, bubblewrap: &Failure) -> SandboxError {
+    SandboxError {
+        message: format!(
+            "no sandbox: {}. Nor is there one by bubblewrap, which was tried in its place: {}. {AT_RISK}",
+            in_words(own),
+            in_words(bubblewrap)
+        ),
+    }
+}
+
+const AT_RISK: &str = "To run without one, at your own risk: --sandbox danger-full-access";
+
+fn in_words(failure: &Failure) -> String {
     let Failure { layer, reason } = failure;
     let hint = match *layer {
         _ if refuses_namespaces(failure) => {
@@ -127,19 +140,15 @@ pub(super) fn explain(failure: &Failure) -> SandboxError {
              network and overlay file systems don't). Start the program as an ordinary user, or work in another place"
         }
         "bubblewrap" => {
-            "Where this program may not make namespaces, bubblewrap makes them if it is installed as /usr/bin/bwrap \
-             (the package `bubblewrap`), belongs to root, and may make them"
+            "It is taken from /usr/bin/bwrap alone (the package `bubblewrap`), where it must belong to root, and the system \
+             must let it make namespaces: on Ubuntu by its AppArmor profile, `bwrap-userns-restrict`"
         }
         "seccomp" => "The kernel must have CONFIG_SECCOMP_FILTER",
         "scratch" => "The session's own directory must be writable",
         _ => "",
     };
     let dot = if hint.is_empty() { "" } else { ". " };
-    SandboxError {
-        message: format!(
-            "no sandbox: {layer}: {reason}{dot}{hint}. To run without one, at your own risk: --sandbox danger-full-access"
-        ),
-    }
+    format!("{layer}: {reason}{dot}{hint}")
 }
 
 /// Whether it was the kernel that would not let this program have namespaces of its own.

@@ -19,6 +19,9 @@ use crate::support::{PROGRAM, program, skip};
 /// Who tests over bubblewrap has it in the environment.
 pub const BUBBLEWRAP: &str = "AGENT_TEST_BUBBLEWRAP";
 
+/// How the sentence begins that says so, once in a session.
+pub const NOTICE: &str = "this machine does not let agent make namespaces, so that bubblewrap makes them";
+
 /// Whether this is such a machine: tests of what is not there say so.
 pub fn over_bubblewrap() -> bool {
     std::env::var_os(BUBBLEWRAP).is_some()
@@ -233,9 +236,11 @@ fn which_way_it_is_and_what_is_less_is_said() {
     };
     let (code, text) =
         said(&["sandbox", "--", "sh", "-c", "echo pid $$; cat /proc/1/cmdline | tr '\\0' ' '"]);
-    assert_eq!(code, Some(0), "{text}");
+    // The inner stage of this program is the first process, and nobody else.
+    assert!(code == Some(0) && text.contains("pid 2") && text.contains("__sandbox inside"), "{text}");
+    assert!(text.contains(NOTICE), "{text}");
     let (_, text) = said(&["doctor"]);
-    for wanted in ["made by bubblewrap", "✓ sandbox seccomp", ".git is read-only"] {
+    for wanted in ["made by bubblewrap", "✓ sandbox seccomp", "✗ sandbox git", ".git is read-only"] {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
     let (code, text) = said(&["sandbox", "explain"]);

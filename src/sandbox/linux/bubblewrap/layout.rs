@@ -28,9 +28,6 @@ const EMPTY_FILE: &str = "covers/file";
 const WAYS: &str = "covers/ways";
 const MASK: &str = "covers/mask";
 
-/// What lies behind /dev/shm, so that commands of the session share it.
-pub(in crate::sandbox::linux) const SHM: &str = "shm";
-
 /// All that bubblewrap is told, and what is to be found inside then.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
@@ -64,7 +61,6 @@ pub(super) fn prepare(plan: &Plan) -> io::Result<()> {
     };
     make(covers, 0o700)?;
     make(plan.scratch.join(EMPTY_DIRECTORY), 0o500)?;
-    make(plan.scratch.join(SHM), 0o700)?;
     make(plan.scratch.join(WAYS), 0o755)?;
     for way in plan
         .shown
@@ -134,7 +130,7 @@ impl Layout {
         layout.namespaces();
         let mounts = table::places()?;
         layout.system(plan, &mounts)?;
-        layout.devices(plan);
+        layout.devices();
         layout.processes(plan)?;
         layout.trees(plan, &mounts);
         layout.secrets(plan)?;
@@ -211,10 +207,11 @@ impl Layout {
         Ok(())
     }
 
-    fn devices(&mut self, plan: &Plan) {
+    fn devices(&mut self) {
         self.add("--dev", ["/dev"]);
-        let shm = Path::new("/dev/shm").to_owned();
-        self.bind(&Bind { from: plan.scratch.join(SHM), to: shm, write: true, optional: false }, &[]);
+        self.add("--size", [mounts::SHM_SIZE]);
+        self.add("--perms", ["1777"]);
+        self.add("--tmpfs", ["/dev/shm"]);
         // Where the kernel has no message queues, there are none.
         let systems = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
         if systems.lines().any(|line| line.ends_with("\tmqueue")) {
@@ -266,6 +263,10 @@ impl Layout {
         let system = SECRETS.iter().filter_map(|path| Path::new(path).canonicalize().ok());
         let own = plan.own.iter().chain(&plan.secrets).chain([&plan.scratch]).cloned();
         for path in system.chain(own).filter(|path| is_shown(plan, path)) {
+            // Nothing is seen of what is covered.
+            if self.covers.iter().any(|cover| path.starts_with(&cover.at)) {
+                continue;
+            }
             let nothing = match open_plain(&path).and_then(|opened| kind(&opened)) {
                 Ok(FileType::Directory) if plan.shown.iter().any(|shown| shown.starts_with(&path)) => {
                     plan.scratch.join(WAYS)

@@ -153,14 +153,18 @@ fn in_words(failure: &Failure) -> String {
 
 /// Whether it was the kernel that would not let this program have namespaces of its own.
 fn refuses_namespaces(failure: &Failure) -> bool {
-    NAMESPACES.contains(&failure.layer) && refused(&failure.reason)
+    // A security module denies this way, too; a file of the workspace is denied to the person themself.
+    let denied = failure.layer != "mounts" && gives(&failure.reason, libc::EACCES);
+    NAMESPACES.contains(&failure.layer) && (denied || refused(&failure.reason))
 }
 
 /// Whether it is the machine that does not let it be: not permitted, no more of them, or not known to the kernel.
 fn refused(reason: &str) -> bool {
-    [libc::EPERM, libc::ENOSPC, libc::ENOSYS]
-        .iter()
-        .any(|code| reason.contains(&format!("(os error {code})")))
+    [libc::EPERM, libc::ENOSPC, libc::ENOSYS].into_iter().any(|code| gives(reason, code))
+}
+
+fn gives(reason: &str, code: i32) -> bool {
+    reason.contains(&format!("(os error {code})"))
 }
 
 #[cfg(test)]
@@ -174,12 +178,24 @@ mod tests {
             ("No space left on device (os error 28)", true),
             ("Function not implemented (os error 38)", true),
             ("/ws: Too many levels of symbolic links (os error 40)", false),
-            ("/ws: Permission denied (os error 13)", false),
         ] {
             for layer in ["namespaces", "mounts"] {
                 let SandboxError { message } = explain(&Failure { layer, reason: reason.into() });
                 assert_eq!(message.contains("sysctl"), blamed, "{message}");
             }
+        }
+        for (layer, blamed) in
+            [("namespaces", true), ("user namespace", true), ("mounts", false), ("landlock", false)]
+        {
+            let reason = "Permission denied (os error 13)".to_owned();
+            assert_eq!(refuses_namespaces(&Failure { layer, reason }), blamed, "{layer}");
+        }
+        for layer in ["identity", "seccomp", "landlock", "scratch", "process"] {
+            let reason = "Operation not permitted (os error 1)".to_owned();
+            assert!(
+                !refuses_namespaces(&Failure { layer, reason }),
+                "no other way may be taken for want of {layer}"
+            );
         }
     }
 }

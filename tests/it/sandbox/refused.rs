@@ -245,4 +245,33 @@ fn which_way_it_is_and_what_is_less_is_said() {
     }
     let (code, text) = said(&["sandbox", "explain"]);
     assert!(code == Some(0) && text.contains("by bubblewrap"), "{code:?}: {text}");
+    assert!(text.contains("only read, in each repository"), "{text}");
+}
+
+/// Where a command that still runs puts a link at the right moment, bubblewrap would make a place for a mount outside.
+#[test]
+fn nothing_is_made_outside_by_a_link_in_the_way_of_a_mount() {
+    let Some(place) = place() else { return };
+    let [workspace, victim] = ["workspace", "victim"].map(|name| place.home.join(name));
+    for path in [&workspace, &victim] {
+        fs::create_dir(path).unwrap();
+        std::os::unix::fs::chown(path, Some(USER), Some(USER)).unwrap();
+    }
+    std::os::unix::fs::symlink(
+        Path::new("/oldroot").join(victim.strip_prefix("/").unwrap()),
+        workspace.join("l"),
+    )
+    .unwrap();
+    let made = |sealed: bool| {
+        let workspace = workspace.to_str().unwrap();
+        let mut words = vec!["bwrap", "--ro-bind", "/usr", "/usr", "--bind", workspace, "/w"];
+        if sealed {
+            words.extend(["--ro-bind", "/", "/../oldroot"]);
+        }
+        words.extend(["--ro-bind", "/usr/bin", "/w/l/made", "/usr/bin/true"]);
+        place.run(&words).unwrap();
+        victim.join("made").exists()
+    };
+    assert!(!made(true), "as it is done");
+    assert!(made(false), "else this shows nothing");
 }

@@ -28,6 +28,11 @@ const EMPTY_FILE: &str = "covers/file";
 const WAYS: &str = "covers/ways";
 const MASK: &str = "covers/mask";
 
+/// Where the machine's own root is for bubblewrap while it mounts, seen from the new one. It makes a place there when a
+/// link of a command's leads to where none is. Should it be called otherwise one day, a place too much is found inside,
+/// and no command runs.
+const MACHINE: &str = "/../oldroot";
+
 /// All that bubblewrap is told, and what is to be found inside then.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
@@ -303,8 +308,11 @@ impl Layout {
         }
     }
 
-    /// What is of this command: what it must not change, and what it must not see.
+    /// What is of this command: what it must not change, and what it must not see. Others that still run may move
+    /// things there meanwhile, so that it is done when nothing of the machine can be written any more from here, by
+    /// whatever link.
     fn entry(&mut self, plan: &Plan, entry: &Entry) -> io::Result<()> {
+        self.add("--ro-bind", [Path::new("/"), Path::new(MACHINE)]);
         for path in &entry.protected {
             match open_plain(path) {
                 // Something else is there meanwhile, of which the next look takes care.

@@ -206,7 +206,7 @@ fn the_first_demonstration_replays() {
     turn: none
     next: None
     outcome: Some(Done)
-    usage: Usage { input: 0, cached: 0, output: 0, reasoning: 0, cost: None }
+    usage: Usage { input: 0, cached: 0, output: 0, reasoning: 0, cost: None, unpriced: false }
     "#);
 }
 
@@ -232,7 +232,7 @@ fn the_first_pending_approval_replays_and_waits() {
     call: c2 is Asked { intent: Command { command: "touch ../outside", workdir: "/home/me/workspace", escalated: true, justification: Some("The file belongs outside of the workspace."), prefix: ["touch"], shell: None }, reason: "The file belongs outside of the workspace.", grants: [], effects: None }
     next: None
     outcome: None
-    usage: Usage { input: 0, cached: 0, output: 0, reasoning: 0, cost: None }
+    usage: Usage { input: 0, cached: 0, output: 0, reasoning: 0, cost: None, unpriced: false }
     "#);
 }
 
@@ -261,7 +261,7 @@ fn a_session_of_a_newer_version_opens_and_what_is_unknown_folds_to_nothing() {
     outcome: None
     queued: Queued { input: InputId(1), content: [Text { text: "and then this" }], delivery: AfterTurn }
     rule: Rule { grant: Unknown, scope: Session }
-    usage: Usage { input: 10, cached: 0, output: 5, reasoning: 0, cost: None }
+    usage: Usage { input: 10, cached: 0, output: 5, reasoning: 0, cost: None, unpriced: false }
     "#);
 
     // Unknown facts, items, parts and shapes are kept to the letter (4, 5, 7, 10, 18, 20). What a known fact says in
@@ -311,7 +311,7 @@ fn the_first_fork_that_went_back_replays() {
     turn: none
     next: None
     outcome: None
-    usage: Usage { input: 30, cached: 0, output: 5, reasoning: 0, cost: None }
+    usage: Usage { input: 30, cached: 0, output: 5, reasoning: 0, cost: None, unpriced: false }
     "#);
 }
 
@@ -359,7 +359,7 @@ fn the_first_compactions_replay() {
     turn: none
     next: None
     outcome: Some(Done)
-    usage: Usage { input: 31850, cached: 8000, output: 230, reasoning: 0, cost: None }
+    usage: Usage { input: 31850, cached: 8000, output: 230, reasoning: 0, cost: None, unpriced: false }
     "#);
     insta::assert_snapshot!(in_words(&session), @r#"
     workspace: /home/me/sum
@@ -372,7 +372,7 @@ fn the_first_compactions_replay() {
     turn: none
     next: None
     outcome: None
-    usage: Usage { input: 31850, cached: 8000, output: 230, reasoning: 0, cost: None }
+    usage: Usage { input: 31850, cached: 8000, output: 230, reasoning: 0, cost: None, unpriced: false }
     "#);
 }
 

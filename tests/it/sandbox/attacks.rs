@@ -217,6 +217,8 @@ fn the_same_holds_for_an_ordinary_user() {
         skip("the sandbox as root starts it: these tests run as an ordinary user");
         return;
     }
+    let alone = &super::refused::ONE_AT_A_TIME;
+    let _alone = alone.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let directory = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .tempdir()

@@ -15,7 +15,7 @@ use rustix::{
     fs::{CWD, Mode, OFlags, openat},
     io::{FdFlags, fcntl_setfd},
     pipe::{PipeFlags, pipe_with},
-    process::{Pid, PidfdFlags, pidfd_open},
+    process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid},
 };
 
 use super::{
@@ -65,38 +65,57 @@ pub(in crate::sandbox::linux) fn main(args: &[OsString]) -> ExitCode {
     }
 }
 
+/// How often bubblewrap is started for a command. Mounts of the machine come and go while it copies them.
+const TRIES: usize = 3;
+
 fn enter(plan: &Plan, entry: &Entry, command: &[OsString]) -> io::Result<i32> {
     sys::close_from(3);
     sys::block_signals();
+    // Until everything of the command has ended.
     let used: OwnedFd = overlay::used(&entry.layers)?.into();
     limits::join(&entry.groups)?;
+    let env = env::inherited();
+    let start = Start { plan, entry, command, env: &env, task: Task::Run };
+    for _ in 0..TRIES {
+        if let Some(code) = attempt(&start, &used)? {
+            return Ok(code);
+        }
+    }
+    // It has said why.
+    Ok(126)
+}
+
+/// Starts bubblewrap once. Nothing where the command has not begun, and nothing of it is left.
+fn attempt(start: &Start<'_>, used: &OwnedFd) -> io::Result<Option<i32>> {
     let line = Lifeline::new()?;
-    let (began, begin) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    let start = Start { plan, entry, command, env: &env::inherited(), task: Task::Run };
-    let (inner, proxy) = if plan.network {
+    let (began, begin) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (inner, proxy) = if start.plan.network {
         let (ours, theirs) = UnixStream::pair()?;
         (Some(ours), Some(theirs.into()))
     } else {
         (None, None)
     };
-    let handed = Handed { line: line.inner, keeper: keeper(entry)?, begin, used: Some(used), proxy };
-    start.bubblewrap(&handed)?;
-    // All that is kept is the word that a command runs, until everything of it has ended.
-    let Handed { line: inner_line, keeper, begin, used: _used, proxy } = handed;
-    drop((inner_line, keeper, begin, proxy));
-    let _served =
-        inner.map(|inner| proxy::bring_out(inner, &plan.scratch)).transpose().unwrap_or_else(|error| {
-            // The inner stage hears that nobody serves it, and ends.
-            eprint_raw(&format!("agent: the proxy of the network can't be reached: {error}\n"));
-            None
-        });
-    let code = match relay(line.outer, None) {
+    let used = Some(used.try_clone()?);
+    let child = {
+        let handed = Handed { line: line.inner, keeper: keeper(start.entry)?, begin, used, proxy };
+        start.bubblewrap(&handed)?
+    };
+    let served = inner.map(|inner| proxy::bring_out(inner, &start.plan.scratch)).transpose();
+    let _served = served.unwrap_or_else(|error| {
+        // The inner stage hears that nobody serves it, and ends.
+        eprint_raw(&format!("agent: the proxy of the network can't be reached: {error}\n"));
+        None
+    });
+    let mut byte = [0_u8];
+    if !matches!(rustix::io::retry_on_intr(|| rustix::io::read(&began, &mut byte)), Ok(1)) {
+        drop(line.outer);
+        let _ = waitpid(Some(child), WaitOptions::empty());
+        return Ok(None);
+    }
+    Ok(Some(match relay(line.outer, None) {
         Ended::Code(code) => code,
         Ended::Killed => 137,
-    };
-    // What bubblewrap says of itself is not the command's code.
-    let mut byte = [0_u8];
-    Ok(if matches!(rustix::io::read(&began, &mut byte), Ok(1)) { code } else { 126 })
+    }))
 }
 
 /// Whoever sees to the end of the session: commands end with it.

@@ -254,7 +254,7 @@ pub fn probe(settings: &Settings) -> Vec<Layer> {
 
 #[cfg(target_os = "linux")]
 fn local(settings: Settings, network: Option<Network>) -> Result<SharedSandbox, SandboxError> {
-    Ok(Arc::new(linux::Linux::start(settings, network)?))
+    linux::ways::start(settings, network)
 }
 
 #[cfg(target_os = "macos")]

@@ -64,6 +64,20 @@ fn failed(layer: &'static str) -> impl Fn(io::Error) -> Failure {
 
 fn drop_rights() -> io::Result<()> {
     set_no_new_privs(true)?;
+    give_up_what_may_come()?;
+    give_up_what_is_there()
+}
+
+/// The same of a process that may have no right to say so: then nothing may come, for no program gives anything now.
+pub(super) fn give_up_rights() -> io::Result<()> {
+    set_no_new_privs(true)?;
+    if rustix::thread::capabilities(None)?.effective.contains(CapabilitySet::SETPCAP) {
+        give_up_what_may_come()?;
+    }
+    give_up_what_is_there()
+}
+
+fn give_up_what_may_come() -> io::Result<()> {
     set_capabilities_secure_bits(
         CapabilitiesSecureBits::NO_ROOT
             | CapabilitiesSecureBits::NO_ROOT_LOCKED
@@ -78,6 +92,10 @@ fn drop_rights() -> io::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
+    Ok(())
+}
+
+fn give_up_what_is_there() -> io::Result<()> {
     clear_ambient_capability_set()?;
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;

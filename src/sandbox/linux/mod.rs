@@ -9,8 +9,11 @@
 //! ```
 //!
 //! Nothing here reads the command: what it may touch is decided by what it can see.
+//!
+//! Where no namespaces can be had at all, what is left is `alone`. Which way it is, is decided in `ways`.
 
 mod aftermath;
+mod alone;
 mod disk;
 mod enter;
 pub(super) mod explain;
@@ -38,6 +41,7 @@ pub(super) mod secrets;
 mod sockets;
 mod supervise;
 pub(super) mod sys;
+pub(super) mod ways;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -61,6 +65,7 @@ use self::{
     report::Report,
     repositories::Repositories,
     secrets::Secrets,
+    ways::{Way, explain},
 };
 use super::{
     CommandLine, Published, Sandbox, SandboxError, Settings, env,
@@ -89,6 +94,8 @@ pub(super) fn helper(args: &[OsString]) -> Option<ExitCode> {
     Some(match rest.split_first() {
         Some((part, rest)) if part == "hold" => hold::main(rest),
         Some((part, rest)) if part == "enter" => enter::main(rest),
+        Some((part, rest)) if part == alone::HOLD => alone::hold(rest),
+        Some((part, rest)) if part == alone::ENTER => alone::enter(rest),
         _ => ExitCode::from(2),
     })
 }
@@ -96,6 +103,8 @@ pub(super) fn helper(args: &[OsString]) -> Option<ExitCode> {
 /// The sandbox of one session.
 pub(super) struct Linux {
     settings: Settings,
+    /// How commands get inside.
+    way: Way,
     plan: Plan,
     known: Arc<Mutex<Known>>,
     /// The commands that are to begin, or have.
@@ -146,24 +155,23 @@ struct Ready {
 }
 
 impl Linux {
-    /// The sandbox of a session, started and tried.
-    pub(super) fn start(settings: Settings, network: Option<Network>) -> Result<Self, SandboxError> {
-        let plan = Plan { network: network.is_some(), ..Plan::new(&settings)? };
-        let holder =
-            Holder::start(&settings, &plan, network.as_ref()).map_err(|failure| explain(&failure))?;
+    /// The sandbox of a session whose holder is there, and was tried.
+    fn held(settings: Settings, plan: Plan, network: Option<Network>, way: Way, holder: Holder) -> Self {
         let layered = plan.write && holder.ready.layers.is_ok();
         let mut repositories = layered.then(|| Repositories::new(plan.repositories(), &plan.scratch));
         let known = match aftermath::left(&plan) {
             Some(known) => known,
             None => Known::of(plan.repositories(), aftermath::except(&plan)),
         };
-        let said = repositories.as_mut().map(|all| all.refresh(known.repositories())).unwrap_or_default();
+        let mut said: Vec<String> = way.notice().into_iter().collect();
+        said.extend(repositories.as_mut().map(|all| all.refresh(known.repositories())).unwrap_or_default());
         let roots = plan.shared().map(Path::to_owned).collect();
         let secrets = Secrets::of(roots, settings.reveal.clone());
         let wanted = overlay::begun(&overlay::place(&plan.scratch));
         let begun = Begun { wanted, last: Instant::now() };
-        Ok(Self {
+        Self {
             settings,
+            way,
             secrets: Mutex::new(secrets),
             known: Arc::new(Mutex::new(known)),
             begun: Arc::new(Mutex::new(begun)),
@@ -174,7 +182,7 @@ impl Linux {
             watch: Mutex::new(None),
             group: limits::Group::new().map_err(|error| error.to_string()),
             said: Arc::new(Mutex::new(said)),
-        })
+        }
     }
 
     /// Does what may take a moment away from the tasks that wait for input.
@@ -199,7 +207,8 @@ impl Linux {
         {
             return Ok((holder.ready.clone(), holder.port()));
         }
-        let holder = Holder::start(&self.settings, &self.plan, self.network.as_ref())
+        let network = self.network.as_ref().filter(|_| self.plan.network);
+        let holder = Holder::start(self.way, &self.settings, &self.plan, network)
             .map_err(|failure| explain(&failure))?;
         let holder = slot.insert(holder);
         Ok((holder.ready.clone(), holder.port()))
@@ -225,6 +234,9 @@ impl Linux {
     }
 
     fn env(&self, vars: env::Vars, port: Option<u16>, call: Option<&CallId>) -> env::Vars {
+        if self.way == Way::Alone {
+            return alone::environment(vars, &self.plan.scratch);
+        }
         let vars = env::with_programs(vars, Path::new(env::PROGRAMS));
         match (&self.network, port) {
             (Some(network), Some(port)) => network.vars(vars, (network.lease(call), port).into()),
@@ -271,7 +283,8 @@ impl Sandbox for Linux {
             file_size: self.settings.disk,
             sockets: sockets::below(&self.plan.seen()),
         };
-        let mut args: Vec<OsString> = vec![ROLE.into(), "enter".into()];
+        let mut args: Vec<OsString> = vec![ROLE.into()];
+        args.extend(self.way.enter(&self.plan));
         args.extend(entry.to_args());
         args.push("--".into());
         args.push(command.program);
@@ -287,6 +300,10 @@ impl Sandbox for Linux {
 
     fn describe(&self) -> String {
         let slot = lock(&self.holder);
+        if self.way == Way::Alone {
+            let landlock = slot.as_ref().map_or(0, |holder| holder.ready.landlock);
+            return alone::describe(self.settings.mode, landlock, self.group.is_ok(), self.network.is_some());
+        }
         let writes = match self.settings.mode {
             SandboxMode::ReadOnly => "only /tmp and HOME (both private) are writable",
             _ => "only the workspace, /tmp and HOME (the last two private) are writable",
@@ -382,11 +399,11 @@ impl Holder {
         self.served.as_ref().map(|served| served.port)
     }
 
-    fn start(settings: &Settings, plan: &Plan, network: Option<&Network>) -> Result<Self, Failure> {
+    fn start(way: Way, settings: &Settings, plan: &Plan, network: Option<&Network>) -> Result<Self, Failure> {
         let process = |error: std::io::Error| Failure { layer: "process", reason: error.to_string() };
         let (ours, theirs) = UnixStream::pair().map_err(process)?;
         let mut child = Command::new(&settings.helper)
-            .args([OsStr::new(ROLE), OsStr::new("hold")])
+            .args([OsStr::new(ROLE), OsStr::new(way.hold())])
             .args(plan.to_args())
             .env_clear()
             .current_dir("/")
@@ -448,50 +465,12 @@ fn ends_within(child: &Child, time: Timespec) -> bool {
     matches!(poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&time)), Ok(1..))
 }
 
-/// What a missing layer means, and how to get it.
-fn explain(failure: &Failure) -> SandboxError {
-    let Failure { layer, reason } = failure;
-    let hint = match *layer {
-        "namespaces" | "user namespace" | "uts namespace" | "network namespace" | "mounts"
-            if refused(reason) =>
-        {
-            "The kernel must let you make user namespaces: see `sysctl user.max_user_namespaces`, on Debian \
-             `kernel.unprivileged_userns_clone=1`, on Ubuntu `kernel.apparmor_restrict_unprivileged_userns=0` \
-             (or an AppArmor profile for this program); in a container, a seccomp profile that allows `unshare` \
-             and `mount`. Linux 5.12 or newer is needed"
-        }
-        "identity" if rustix::process::geteuid().is_root() => {
-            "Commands of root run as somebody without power, who is shown the workspace, its further directories and the \
-             session's own one as his: their file systems must take id-mapped mounts (ext4, xfs, btrfs and others do, \
-             network and overlay file systems don't). Start the program as an ordinary user, or work in another place"
-        }
-        "seccomp" => "The kernel must have CONFIG_SECCOMP_FILTER",
-        "scratch" => "The session's own directory must be writable",
-        _ => "",
-    };
-    let dot = if hint.is_empty() { "" } else { ". " };
-    SandboxError {
-        message: format!(
-            "no sandbox: {layer}: {reason}{dot}{hint}. To run without one, at your own risk: --sandbox danger-full-access"
-        ),
-    }
-}
-
-/// Whether it is the machine that does not let it be: not permitted, no more of them, or not known to the kernel.
-fn refused(reason: &str) -> bool {
-    [libc::EPERM, libc::ENOSPC, libc::ENOSYS]
-        .iter()
-        .any(|code| reason.contains(&format!("(os error {code})")))
-}
-
 /// One layer of the sandbox, as found by trying it.
 pub(super) fn layers(settings: &Settings) -> Vec<super::Layer> {
     let layer = |name: &str, ok: bool, detail: String| super::Layer { name: name.into(), ok, detail };
-    match Plan::new(settings)
-        .map_err(|error| Failure { layer: "workspace", reason: error.message })
-        .and_then(|plan| Holder::start(settings, &plan, None))
-    {
-        Ok(holder) => {
+    match ways::holder(settings, None) {
+        Ok((Way::Alone, plan, holder)) => alone::layers(&plan, holder.ready.landlock),
+        Ok((Way::Own, _, holder)) => {
             let Ready { landlock, user, layers, .. } = holder.ready.clone();
             let identity = match user {
                 Some(_) => "you are root, commands are not",
@@ -522,27 +501,6 @@ pub(super) fn layers(settings: &Settings) -> Vec<super::Layer> {
                 },
             ]
         }
-        Err(failure) => vec![layer(failure.layer, false, explain(&failure).message)],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_machine_is_blamed_only_for_what_it_refuses() {
-        for (reason, blamed) in [
-            ("Operation not permitted (os error 1)", true),
-            ("No space left on device (os error 28)", true),
-            ("Function not implemented (os error 38)", true),
-            ("/ws: Too many levels of symbolic links (os error 40)", false),
-            ("/ws: Permission denied (os error 13)", false),
-        ] {
-            for layer in ["namespaces", "mounts"] {
-                let SandboxError { message } = explain(&Failure { layer, reason: reason.into() });
-                assert_eq!(message.contains("sysctl"), blamed, "{message}");
-            }
-        }
+        Err(missing) => vec![layer(missing.layer, false, missing.error.message)],
     }
 }

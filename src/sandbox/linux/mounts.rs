@@ -41,7 +41,7 @@ const SYSTEM: &[&str] = &[
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
 /// What of the system is not shown: it holds secrets, or may.
-const SECRETS: &[&str] = &[
+pub(super) const SECRETS: &[&str] = &[
     "/etc/NetworkManager/system-connections",
     "/etc/cifs-credentials",
     "/etc/credstore",

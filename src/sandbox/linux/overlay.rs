@@ -73,6 +73,13 @@ pub(super) fn alone(layers: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Waits until nobody uses them.
+pub(super) fn wait_alone(layers: &Path) -> io::Result<File> {
+    let file = used_file(layers)?;
+    flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
+}
+
 fn used_file(layers: &Path) -> io::Result<File> {
     let path = layers.join(USED);
     File::options().create(true).append(true).open(&path).map_err(|error| at(&path, error))

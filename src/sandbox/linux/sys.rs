@@ -5,7 +5,11 @@
 use std::{
     ffi::{CStr, CString},
     io,
-    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+    os::{
+        fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
 };
 
 use rustix::process::Pid;
@@ -187,6 +191,15 @@ pub(super) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
     check(unsafe {
         libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const filter)
     })?;
+    Ok(())
+}
+
+/// Empties a file, without opening it.
+#[expect(unsafe_code, reason = "truncate")]
+pub(super) fn truncate(path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the path ends with a zero byte.
+    check(unsafe { libc::truncate(path.as_ptr(), 0) }.into())?;
     Ok(())
 }
 

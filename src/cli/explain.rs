@@ -38,15 +38,15 @@ pub(super) async fn policy(start: &Start, json: bool) -> Result<ExitCode, CliErr
             .for_each(|(_, text)| text.clone_from(&words));
     }
     articles.push(("environment", environment(start, mode)));
-    articles.push(("asked", asked(start)));
     let backend = start.config.backend.clone();
     let sandbox = start.sandbox_in(&backend, mode, scratch.path(), start.listed_network())?;
     let described = sandbox.describe();
+    articles.push(("asked", asked(start, sandbox.weakness().is_some())));
     let trial = Trial {
         start,
         mode,
         sandbox: std::sync::Arc::clone(&sandbox),
-        attacker: (!contained).then(|| sandbox::attacker(&parts)),
+        attacker: sandbox.attacker(),
     };
     let tried = trial.run().await;
     sandbox.stop().await;
@@ -110,8 +110,10 @@ fn environment(start: &Start, mode: SandboxMode) -> String {
 }
 
 /// When somebody is asked.
-fn asked(start: &Start) -> String {
+fn asked(start: &Start, weak: bool) -> String {
     let on = |person| match start::approval(&start.config, person) {
+        Approval::Never if weak => "never, so that every command is refused",
+        Approval::Untrusted | Approval::OnRequest if weak => "before every command",
         Approval::Untrusted => "before every command that is not known to be harmless",
         Approval::OnRequest => "when the model asks to leave the sandbox, or a patch does",
         Approval::Never => "never, and what would need a yes is refused",
@@ -123,6 +125,16 @@ fn asked(start: &Start) -> String {
     }
 }
 
+/// Why each command of this mode is asked for here, if that is so. Where there is no sandbox, nothing runs anyway.
+fn weakness(start: &Start) -> Option<String> {
+    let scratch = tempfile::tempdir().ok()?;
+    let parts = start.sandbox_settings(start.config.sandbox, scratch.path()).ok()?;
+    if start.config.backend != Backend::Local {
+        return None;
+    }
+    sandbox::pick(parts).ok()?.weakness()
+}
+
 /// Says what would become of a command of the model.
 pub(super) fn command(start: &Start, words: &[String], json: bool) -> Result<ExitCode, CliError> {
     let text = match words {
@@ -132,9 +144,11 @@ pub(super) fn command(start: &Start, words: &[String], json: bool) -> Result<Exi
     let rules = start.rules_now().map_err(CliError::usage)?;
     let mut roots = vec![start.workspace.clone()];
     roots.extend(start.writable_roots());
+    let weak = weakness(start);
     let policy = |person| Policy {
         approval: start::approval(&start.config, person),
         sandbox: start.config.sandbox,
+        weak: weak.clone(),
         roots: roots.clone(),
         scripts: std::collections::BTreeMap::new(),
         configured: std::collections::BTreeSet::new(),

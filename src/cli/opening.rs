@@ -25,6 +25,7 @@ impl Start {
             approval: settings.approval,
             network: self.told_network(settings),
             backend: sandbox.describe(),
+            weak: sandbox.weakness(),
             person: self.person,
         }
     }

@@ -7,7 +7,7 @@ use std::{
     mem::MaybeUninit,
     net::{Ipv4Addr, TcpListener},
     os::{
-        fd::{AsFd as _, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
 };
@@ -24,18 +24,23 @@ const MARK: &[u8] = b"+";
 /// the standard output.
 pub(super) fn hand_over() -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    let fds = [listener.as_fd()];
+    send(&rustix::stdio::stdout(), listener.as_fd())
+}
+
+/// Sends a descriptor.
+pub(super) fn send(to: &impl AsFd, what: BorrowedFd<'_>) -> io::Result<()> {
+    let fds = [what];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
         return Err(io::ErrorKind::OutOfMemory.into());
     }
-    sendmsg(rustix::stdio::stdout(), &[IoSlice::new(MARK)], &mut control, SendFlags::NOSIGNAL)?;
+    sendmsg(to, &[IoSlice::new(MARK)], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
 
-/// Reads a report to its end, and takes the listener that came before it.
-pub(super) fn hear(stream: &UnixStream) -> io::Result<(String, Option<TcpListener>)> {
+/// Reads a report to its end, and takes the descriptor that came before it.
+pub(super) fn hear(stream: &UnixStream) -> io::Result<(String, Option<OwnedFd>)> {
     let mut said = Vec::new();
     let mut listener = None;
     loop {
@@ -50,7 +55,7 @@ pub(super) fn hear(stream: &UnixStream) -> io::Result<(String, Option<TcpListene
         };
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(fds) = message {
-                listener = fds.last().map(|fd: OwnedFd| TcpListener::from(fd));
+                listener = fds.last();
             }
         }
         if received.flags.contains(ReturnFlags::CTRUNC) {

@@ -47,7 +47,7 @@ use std::{
     ffi::{OsStr, OsString},
     net::TcpListener,
     os::unix::net::UnixStream,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -326,6 +326,18 @@ impl Sandbox for Linux {
         )
     }
 
+    fn weakness(&self) -> Option<String> {
+        (self.way == Way::Alone && self.plan.write).then(alone::question)
+    }
+
+    fn attacker(&self) -> Option<PathBuf> {
+        let programs = match self.way {
+            Way::Own => PathBuf::from(env::PROGRAMS),
+            Way::Alone => alone::programs(&self.plan.scratch),
+        };
+        Some(programs.join("apply_patch"))
+    }
+
     fn refusals(&self, call: Option<&CallId>) -> Vec<String> {
         self.network.as_ref().map(|network| network.refusals(call)).unwrap_or_default()
     }
@@ -412,7 +424,7 @@ impl Holder {
             .stderr(Stdio::null())
             .spawn()
             .map_err(process)?;
-        let heard = listener::hear(&ours).map(|(text, listener)| (Report::parse(&text), listener));
+        let heard = listener::hear(&ours).map(|(text, listener)| (Report::parse(&text), listener.map(TcpListener::from)));
         let failure = match heard {
             Ok((Some(Report::Ready { holder, started, user, landlock, layers }), listener)) => {
                 match serve(network, listener) {

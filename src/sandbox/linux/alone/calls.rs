@@ -41,32 +41,23 @@ const SHARED: &[c_long] = &[
     libc::SYS_shmget,
 ];
 
-/// What files are like: modes, owners, times and attributes, by any path that can be walked.
+/// What files are like, by any path that can be walked: their attributes, and their times in the forms that nobody
+/// uses any more. Of those in [`asked`](super::asked) somebody decides by the path.
 const LIKENESS: &[c_long] = &[
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_chmod,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_chown,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_lchown,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_futimesat,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_utime,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_utimes,
-    libc::SYS_fchmod,
-    libc::SYS_fchmodat,
-    FCHMODAT2,
-    libc::SYS_fchown,
-    libc::SYS_fchownat,
+];
+const ATTRIBUTES: &[c_long] = &[
     libc::SYS_fremovexattr,
     libc::SYS_fsetxattr,
     libc::SYS_lremovexattr,
     libc::SYS_lsetxattr,
     libc::SYS_removexattr,
     libc::SYS_setxattr,
-    libc::SYS_utimensat,
 ];
 
 /// The same by calls that programs know how to do without.
@@ -77,7 +68,6 @@ const LIKENESS_REQUESTS: &[u32] =
     &[0x4008_6602, 0x4004_6602, 0x401c_5820, 0x4008_7602, 0x4004_7602];
 
 /// The same numbers everywhere.
-const FCHMODAT2: c_long = 452;
 const SETXATTRAT: c_long = 463;
 const REMOVEXATTRAT: c_long = 466;
 const FILE_SETATTR: c_long = 469;
@@ -107,21 +97,14 @@ const SIGNALS: &[c_long] =
 const OWNERS: &[u32] = &[8 /* F_SETOWN */, 15 /* F_SETOWN_EX */];
 const OWNERS_REQUESTS: &[u32] = &[0x8901 /* FIOSETOWN */, 0x8902 /* SIOCSPGRP */];
 
-/// What a filter is made for.
-pub(super) struct Wanted<'a> {
-    /// A person has allowed that the command changes the workspace.
-    pub(super) write: bool,
-    /// Processes that see to the end of the command, where Landlock does not keep signals from them.
-    pub(super) watchers: Option<&'a [Pid]>,
-}
-
-/// Applies the filter to this process, and to whatever it starts, for good.
-pub(super) fn confine(wanted: &Wanted<'_>) -> io::Result<()> {
-    sys::install_filter(&program(&rules(wanted)))
+/// Applies the filter to this process, and to whatever it starts, for good. `watchers` see to the end of the command,
+/// where Landlock does not keep signals from them.
+pub(super) fn confine(watchers: Option<&[Pid]>) -> io::Result<()> {
+    sys::install_filter(&program(&rules(watchers)))
 }
 
 /// Every call that is not simply allowed.
-fn rules(wanted: &Wanted<'_>) -> Vec<(c_long, Answer)> {
+fn rules(watchers: Option<&[Pid]>) -> Vec<(c_long, Answer)> {
     let refused = |calls: &[c_long], error: i32| {
         calls.iter().map(|call| (*call, Answer::Refuse(error))).collect::<Vec<_>>()
     };
@@ -138,12 +121,12 @@ fn rules(wanted: &Wanted<'_>) -> Vec<(c_long, Answer)> {
     for (call, kind) in OF_GROUPS {
         rules.push((*call, Answer::RefuseIf(vec![Test::NoneOf(0, vec![*kind])])));
     }
-    if !wanted.write {
-        rules.extend(refused(LIKENESS, libc::EPERM));
-        rules.extend(refused(LIKENESS_NEW, libc::ENOSYS));
-        rules.push((libc::SYS_ioctl, Answer::RefuseIf(vec![Test::OneOf(1, LIKENESS_REQUESTS.to_vec())])));
-    }
-    if let Some(watchers) = wanted.watchers {
+    rules.extend(refused(LIKENESS, libc::EPERM));
+    // Whoever copies a file goes on without.
+    rules.extend(refused(ATTRIBUTES, libc::EOPNOTSUPP));
+    rules.extend(refused(LIKENESS_NEW, libc::ENOSYS));
+    rules.push((libc::SYS_ioctl, Answer::RefuseIf(vec![Test::OneOf(1, LIKENESS_REQUESTS.to_vec())])));
+    if let Some(watchers) = watchers {
         let meant = watchers.iter().flat_map(|pid| {
             let pid = pid.as_raw_nonzero().get();
             [pid, -pid]
@@ -180,14 +163,13 @@ mod tests {
     const NOT_PERMITTED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
     const UNKNOWN: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 
-    fn verdict(wanted: &Wanted<'_>, call: c_long, args: [i32; 4]) -> u32 {
-        run(&program(&rules(wanted)), ARCH, u32::try_from(call).unwrap(), args.map(i32::cast_unsigned))
+    fn verdict(watchers: Option<&[Pid]>, call: c_long, args: [i32; 4]) -> u32 {
+        run(&program(&rules(watchers)), ARCH, u32::try_from(call).unwrap(), args.map(i32::cast_unsigned))
     }
 
     #[test]
     fn nobody_is_reached_and_nothing_is_shared() {
-        let wanted = Wanted { write: true, watchers: None };
-        let verdict = |call, args| verdict(&wanted, call, args);
+        let verdict = |call, args| verdict(None, call, args);
         for call in SOCKETS {
             assert_eq!(verdict(*call, [1, 1, 0, 0]), NOT_PERMITTED, "{call}");
         }
@@ -210,48 +192,44 @@ mod tests {
 
     #[test]
     fn a_process_changes_itself_and_no_other() {
-        let wanted = Wanted { write: true, watchers: None };
         for (call, own, others) in [
             (libc::SYS_prlimit64, [0, 7, 0, 0], vec![[9, 7, 0, 0]]),
             (libc::SYS_sched_setaffinity, [0; 4], vec![[9, 0, 0, 0]]),
             (libc::SYS_setpriority, [0; 4], vec![[0, 9, 1, 0], [1, 0, 1, 0], [2, 0, 1, 0]]),
             (libc::SYS_ioprio_set, [1, 0, 0, 0], vec![[1, 9, 0, 0], [2, 0, 0, 0], [3, 0, 0, 0]]),
         ] {
-            assert_eq!(verdict(&wanted, call, own), ALLOWED, "{call}");
+            assert_eq!(verdict(None, call, own), ALLOWED, "{call}");
             for other in others {
-                assert_eq!(verdict(&wanted, call, other), NOT_PERMITTED, "{call} {other:?}");
+                assert_eq!(verdict(None, call, other), NOT_PERMITTED, "{call} {other:?}");
             }
         }
     }
 
     #[test]
-    fn what_files_are_like_is_changed_only_by_what_a_person_allowed() {
-        for (write, want) in [(false, NOT_PERMITTED), (true, ALLOWED)] {
-            let wanted = Wanted { write, watchers: None };
-            for call in LIKENESS {
-                assert_eq!(verdict(&wanted, *call, [0; 4]), want, "{call}");
-            }
-            for request in LIKENESS_REQUESTS {
-                let got = verdict(&wanted, libc::SYS_ioctl, [3, request.cast_signed(), 0, 0]);
-                assert_eq!(got, want, "{request:x}");
-            }
-            assert_eq!(verdict(&wanted, libc::SYS_ioctl, [3, 0x5401, 0, 0]), ALLOWED);
+    fn attributes_and_flags_of_files_stay_as_they_are() {
+        const UNSUPPORTED: u32 = libc::SECCOMP_RET_ERRNO | libc::EOPNOTSUPP as u32;
+        for call in ATTRIBUTES {
+            assert_eq!(verdict(None, *call, [0; 4]), UNSUPPORTED, "{call}");
         }
+        for request in LIKENESS_REQUESTS {
+            let got = verdict(None, libc::SYS_ioctl, [3, request.cast_signed(), 0, 0]);
+            assert_eq!(got, NOT_PERMITTED, "{request:x}");
+        }
+        assert_eq!(verdict(None, libc::SYS_ioctl, [3, 0x5401, 0, 0]), ALLOWED);
     }
 
     #[test]
     fn who_watches_gets_no_signal_where_landlock_keeps_none() {
         let watchers = [7, 8].map(|pid| Pid::from_raw(pid).unwrap());
-        let old = Wanted { write: false, watchers: Some(&watchers) };
-        let new = Wanted { write: false, watchers: None };
+        let (old, new) = (Some(&watchers[..]), None);
         for (pid, want) in [(7, NOT_PERMITTED), (-8, NOT_PERMITTED), (-1, NOT_PERMITTED), (0, ALLOWED), (9, ALLOWED)] {
             for call in SIGNALS {
-                assert_eq!(verdict(&old, *call, [pid, 9, 0, 0]), want, "{call} {pid}");
-                assert_eq!(verdict(&new, *call, [pid, 9, 0, 0]), ALLOWED, "{call} {pid}");
+                assert_eq!(verdict(old, *call, [pid, 9, 0, 0]), want, "{call} {pid}");
+                assert_eq!(verdict(new, *call, [pid, 9, 0, 0]), ALLOWED, "{call} {pid}");
             }
         }
-        assert_eq!(verdict(&old, libc::SYS_pidfd_send_signal, [5, 9, 0, 0]), NOT_PERMITTED);
-        assert_eq!(verdict(&old, libc::SYS_fcntl, [5, 8, 7, 0]), NOT_PERMITTED);
-        assert_eq!(verdict(&old, libc::SYS_fcntl, [5, 4, 7, 0]), ALLOWED);
+        assert_eq!(verdict(old, libc::SYS_pidfd_send_signal, [5, 9, 0, 0]), NOT_PERMITTED);
+        assert_eq!(verdict(old, libc::SYS_fcntl, [5, 8, 7, 0]), NOT_PERMITTED);
+        assert_eq!(verdict(old, libc::SYS_fcntl, [5, 4, 7, 0]), ALLOWED);
     }
 }

@@ -3,7 +3,13 @@
 //! The outer one stands for the command. The inner one is the parent of all that the command leaves behind. It is not
 //! held by the command's rules, so that the command can neither signal nor trace it, and gave up every right itself.
 
-use std::{error::Error, ffi::OsString, io, os::fd::OwnedFd, process::ExitCode};
+use std::{
+    error::Error,
+    ffi::OsString,
+    io,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::ExitCode,
+};
 
 use rustix::{
     process::{Pid, PidfdFlags, Signal, getpid, getppid, pidfd_open, set_child_subreaper, set_parent_process_death_signal},
@@ -20,12 +26,14 @@ use super::{
         plan::{Entry, Plan},
         relay::{Ended, Lifeline, exit_code, relay},
         seccomp,
-        supervise::{Watched, supervise},
+        supervise::{Watched, supervise_asked},
         sys::{self, Cloned},
     },
-    calls::{self, Wanted},
+    asked::{self, Asked},
+    calls,
     hold::SIGNALS,
     rules::Rules,
+    written,
 };
 use crate::sandbox::env;
 
@@ -93,17 +101,24 @@ fn inner(plan: &Plan, entry: &Entry, launch: &Launch<'_>, lifeline: &OwnedFd, ho
     // All of them have one thread, so that each has one number.
     let watchers: Vec<Pid> =
         [Some(getpid()), getppid(), Pid::from_raw(entry.holder)].into_iter().flatten().collect();
+    let mut asked = None;
     let started = prepare(entry)
         .and_then(|()| Rules::new(plan, entry).map_err(|error| failure("landlock", &error)))
         .and_then(|rules| {
+            let (ours, theirs) = UnixStream::pair().map_err(|error| failure("process", &error))?;
             let confine = || {
-                confine(plan.write, rules, &watchers)
+                confine(rules, &watchers, &theirs)
                     .map_err(|Failure { layer, reason }| format!("{layer}: {reason}"))
             };
-            launch.start_confined(&env::inherited(), confine).map_err(|error| failure("process", &error))
+            let command = launch.start_confined(&env::inherited(), confine);
+            drop(theirs);
+            asked = Asked::hear(&ours, written(plan));
+            command.map_err(|error| failure("process", &error))
         });
+    let answer = || asked.iter().for_each(Asked::answer);
+    let asked_by = asked.as_ref().map(|asked| (asked.listener(), &answer as &dyn Fn()));
     let code = match started {
-        Ok(command) => match supervise(command, lifeline, Some(holder)) {
+        Ok(command) => match supervise_asked(command, lifeline, Some(holder), asked_by) {
             Watched::Exited(code) => code,
             Watched::Abandoned => 137,
         },
@@ -126,13 +141,14 @@ fn prepare(entry: &Entry) -> Result<(), Failure> {
         .map_err(|error| failure("process", &error))
 }
 
-/// What the command gives up, in its own process, which `watchers` watch over.
-pub(super) fn confine(write: bool, rules: Rules, watchers: &[Pid]) -> Result<(), Failure> {
+/// What the command gives up, in its own process, which `watchers` watch over; who is asked hears of it by `to`.
+pub(super) fn confine(rules: Rules, watchers: &[Pid], to: &UnixStream) -> Result<(), Failure> {
     // Where it keeps signals within the command, nobody has to be named.
     let watchers = (sys::landlock_version() < SIGNALS).then_some(watchers);
     rules.hold().map_err(|error| failure("landlock", &error))?;
     seccomp::confine()
-        .and_then(|()| calls::confine(&Wanted { write, watchers }))
+        .and_then(|()| asked::confine(to))
+        .and_then(|()| calls::confine(watchers))
         .map_err(|error| failure("seccomp", &error))
 }
 

@@ -12,6 +12,7 @@
 //! What can't be had so: a `.git` that a command changes and the user's git still trusts, a private /tmp and /dev/shm,
 //! a /proc, sockets, terminals of its own, and that a name outside is not even known to be there (`stat` is free).
 
+mod asked;
 mod calls;
 mod enter;
 mod hold;

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
 };
 
@@ -21,9 +21,11 @@ use super::{
         plan::{Entry, Plan},
         sys::{self, Cloned},
     },
+    asked::Asked,
     enter::confine,
     home,
     rules::Rules,
+    written,
 };
 
 /// The layer that must refuse an attack, what it means if it does not, and the attack: true when it succeeds.
@@ -58,9 +60,16 @@ pub(super) fn attempt(plan: &Plan) -> Result<u32, Failure> {
     let process = |error: io::Error| Failure { layer: "process", reason: error.to_string() };
     let canary = plan.scratch.join("canary");
     fs::write(&canary, "untouched").map_err(process)?;
+    let (ours, theirs) = UnixStream::pair().map_err(process)?;
     let tried = match sys::clone_process(0).map_err(process)? {
-        Cloned::Child => sys::exit_now(attack(plan, &canary)),
+        Cloned::Child => {
+            drop(ours);
+            sys::exit_now(attack(plan, &canary, theirs))
+        }
         Cloned::Parent(child) => {
+            drop(theirs);
+            // It asks until it ends.
+            Asked::hear(&ours, written(plan)).iter().for_each(Asked::answer_all);
             waitpid(Some(child), WaitOptions::empty()).map_err(|error| process(error.into()))?
         }
     };
@@ -76,23 +85,23 @@ pub(super) fn attempt(plan: &Plan) -> Result<u32, Failure> {
 }
 
 /// 0, or which attack succeeded, or which layer could not be had.
-fn attack(plan: &Plan, canary: &Path) -> i32 {
-    // A command that a person has not looked at is what has to be held.
-    let plan = Plan { write: false, ..plan.clone() };
+fn attack(plan: &Plan, canary: &Path, to: UnixStream) -> i32 {
     let watchers: Vec<Pid> = [getppid(), Some(getpid())].into_iter().flatten().collect();
     let confined = init::give_up_rights()
         .map_err(|error| Failure { layer: "identity", reason: error.to_string() })
         .and_then(|()| {
-            Rules::new(&plan, &entry()).map_err(|error| Failure { layer: "landlock", reason: error.to_string() })
+            Rules::new(plan, &entry()).map_err(|error| Failure { layer: "landlock", reason: error.to_string() })
         })
-        .and_then(|rules| confine(plan.write, rules, &watchers));
+        .and_then(|rules| confine(rules, &watchers, &to));
+    drop(to);
     match confined {
         Ok(()) => {}
         Err(Failure { layer: "landlock", .. }) => return 101,
         Err(Failure { layer: "seccomp", .. }) => return 102,
         Err(_) => return 103,
     }
-    if !opens(&home(&plan.scratch).join(".agent-probe"), OFlags::WRONLY | OFlags::CREATE) {
+    let own = home(&plan.scratch).join(".agent-probe");
+    if !opens(&own, OFlags::WRONLY | OFlags::CREATE) {
         return 104;
     }
     ATTACKS.iter().zip(1..).find(|((_, _, succeeds), _)| succeeds(canary)).map_or(0, |(_, number)| number)

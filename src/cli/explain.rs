@@ -42,12 +42,7 @@ pub(super) async fn policy(start: &Start, json: bool) -> Result<ExitCode, CliErr
     let sandbox = start.sandbox_in(&backend, mode, scratch.path(), start.listed_network())?;
     let described = sandbox.describe();
     articles.push(("asked", asked(start, sandbox.weakness().is_some())));
-    let trial = Trial {
-        start,
-        mode,
-        sandbox: std::sync::Arc::clone(&sandbox),
-        attacker: sandbox.attacker(),
-    };
+    let trial = Trial { start, mode, sandbox: std::sync::Arc::clone(&sandbox), attacker: sandbox.attacker() };
     let tried = trial.run().await;
     sandbox.stop().await;
     let tried = tried

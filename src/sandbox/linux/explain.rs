@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::{alone, limits, mounts, ways::{self, Way}};
+use super::{
+    alone, limits, mounts,
+    ways::{self, Way},
+};
 use crate::{
     protocol::obeyed_names,
     sandbox::{Article, SandboxError, Settings},

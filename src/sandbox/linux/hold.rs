@@ -201,6 +201,7 @@ pub(super) fn become_user(user: Option<u32>) -> io::Result<()> {
     Ok(())
 }
 
+/// Waits until the life line at the standard input is cut.
 pub(super) fn wait_for_the_end() {
     // Ended orphans vanish by themselves.
     sys::ignore_children();

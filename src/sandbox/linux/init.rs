@@ -4,9 +4,9 @@
 use std::{io, os::fd::OwnedFd, path::PathBuf};
 
 use rustix::{
-    process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal},
+    process::{DumpableBehavior, Signal, getuid, set_dumpable_behavior, set_parent_process_death_signal},
     thread::{
-        CapabilitiesSecureBits, CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+        CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
         remove_capability_from_bounding_set, set_capabilities, set_capabilities_secure_bits,
         set_no_new_privs,
     },
@@ -64,20 +64,40 @@ fn failed(layer: &'static str) -> impl Fn(io::Error) -> Failure {
 
 fn drop_rights() -> io::Result<()> {
     set_no_new_privs(true)?;
-    give_up_what_may_come()?;
-    give_up_what_is_there()
-}
-
-/// The same of a process that may have no right to say so: then nothing may come, for no program gives anything now.
-pub(super) fn give_up_rights() -> io::Result<()> {
-    set_no_new_privs(true)?;
-    if rustix::thread::capabilities(None)?.effective.contains(CapabilitySet::SETPCAP) {
-        give_up_what_may_come()?;
+    // Who has none can't get any, and has none of those that it takes to lock that.
+    if !has_no_rights()? {
+        lock_rights()?;
     }
     give_up_what_is_there()
 }
 
-fn give_up_what_may_come() -> io::Result<()> {
+/// The same of a process that may have no right to lock anything: that no program gives any right is locked already.
+pub(super) fn give_up_rights() -> io::Result<()> {
+    set_no_new_privs(true)?;
+    if capabilities(None)?.effective.contains(CapabilitySet::SETPCAP) {
+        lock_rights()?;
+    }
+    give_up_what_is_there()
+}
+
+fn give_up_what_is_there() -> io::Result<()> {
+    clear_ambient_capability_set()?;
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
+    // Not to be traced by the command, which has the same user.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    // The life line says the same, but not to a process that is stopped.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    Ok(())
+}
+
+fn has_no_rights() -> io::Result<bool> {
+    let CapabilitySets { effective, permitted, inheritable } = capabilities(None)?;
+    Ok((effective | permitted | inheritable).is_empty() && !getuid().is_root())
+}
+
+/// No program that is started from here on gets one back.
+fn lock_rights() -> io::Result<()> {
     set_capabilities_secure_bits(
         CapabilitiesSecureBits::NO_ROOT
             | CapabilitiesSecureBits::NO_ROOT_LOCKED
@@ -92,16 +112,5 @@ fn give_up_what_may_come() -> io::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(())
-}
-
-fn give_up_what_is_there() -> io::Result<()> {
-    clear_ambient_capability_set()?;
-    let none = CapabilitySet::empty();
-    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
-    // Not to be traced by the command, which has the same user.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    // The life line says the same, but not to a process that is stopped.
-    set_parent_process_death_signal(Some(Signal::KILL))?;
     Ok(())
 }

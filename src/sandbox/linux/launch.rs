@@ -41,8 +41,7 @@ impl Launch<'_> {
             Cloned::Parent(pid) => Ok(pid),
             Cloned::Child => {
                 let failed = |why| Failure { code: 126, text: format!("cannot enter the sandbox: {why}") };
-                let Failure { text, code } =
-                    confine().map_or_else(failed, |()| self.become_it(env));
+                let Failure { text, code } = confine().map_or_else(failed, |()| self.become_it(env));
                 eprint_raw(&format!("agent: {text}\n"));
                 sys::exit_now(code)
             }

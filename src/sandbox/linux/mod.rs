@@ -10,10 +10,12 @@
 //!
 //! Nothing here reads the command: what it may touch is decided by what it can see.
 //!
-//! Where no namespaces can be had at all, what is left is `alone`. Which way it is, is decided in `ways`.
+//! Where this program may not make namespaces and bubblewrap may, that makes them, for each command anew: see
+//! `bubblewrap`. Where none can be had at all, what is left is `alone`. Which way it is, is decided in `ways`.
 
 mod aftermath;
 mod alone;
+mod bubblewrap;
 mod disk;
 mod enter;
 pub(super) mod explain;
@@ -96,6 +98,9 @@ pub(super) fn helper(args: &[OsString]) -> Option<ExitCode> {
         Some((part, rest)) if part == "enter" => enter::main(rest),
         Some((part, rest)) if part == alone::HOLD => alone::hold(rest),
         Some((part, rest)) if part == alone::ENTER => alone::enter(rest),
+        Some((part, rest)) if part == bubblewrap::KEEP => bubblewrap::keep::main(rest),
+        Some((part, rest)) if part == bubblewrap::ENTER => bubblewrap::enter::main(rest),
+        Some((part, rest)) if part == bubblewrap::INSIDE => bubblewrap::inside::main(rest),
         _ => ExitCode::from(2),
     })
 }
@@ -320,8 +325,9 @@ impl Sandbox for Linux {
         let limits =
             if self.group.is_ok() { "" } else { ", with limits of each process alone (no control group)" };
         format!(
-            "{} (local sandbox): {writes}{git}, files with secrets there (such as .env) are hidden, {}{notes}{limits}",
+            "{} (local sandbox{}): {writes}{git}, files with secrets there (such as .env) are hidden, {}{notes}{limits}",
             self.settings.mode,
+            self.way.in_words(),
             self.network.as_ref().map_or_else(|| "no network".to_owned(), Network::describe),
         )
     }
@@ -332,7 +338,7 @@ impl Sandbox for Linux {
 
     fn attacker(&self) -> Option<PathBuf> {
         let programs = match self.way {
-            Way::Own => PathBuf::from(env::PROGRAMS),
+            Way::Own | Way::Bubblewrap => PathBuf::from(env::PROGRAMS),
             Way::Alone => alone::programs(&self.plan.scratch),
         };
         Some(programs.join("apply_patch"))
@@ -424,7 +430,8 @@ impl Holder {
             .stderr(Stdio::null())
             .spawn()
             .map_err(process)?;
-        let heard = listener::hear(&ours).map(|(text, listener)| (Report::parse(&text), listener.map(TcpListener::from)));
+        let heard = listener::hear(&ours)
+            .map(|(text, listener)| (Report::parse(&text), listener.map(TcpListener::from)));
         let failure = match heard {
             Ok((Some(Report::Ready { holder, started, user, landlock, layers }), listener)) => {
                 match serve(network, listener) {
@@ -482,14 +489,18 @@ pub(super) fn layers(settings: &Settings) -> Vec<super::Layer> {
     let layer = |name: &str, ok: bool, detail: String| super::Layer { name: name.into(), ok, detail };
     match ways::holder(settings, None) {
         Ok((Way::Alone, plan, holder)) => alone::layers(&plan, holder.ready.landlock),
-        Ok((Way::Own, _, holder)) => {
+        Ok((way, _, holder)) => {
             let Ready { landlock, user, layers, .. } = holder.ready.clone();
             let identity = match user {
                 Some(_) => "you are root, commands are not",
                 None => "commands run as you, without any rights of yours elsewhere",
             };
             vec![
-                layer("namespaces", true, "user, mount, pid, network, ipc, uts, cgroup".into()),
+                layer(
+                    "namespaces",
+                    true,
+                    format!("user, mount, pid, network, ipc, uts, cgroup{}", way.of_whom()),
+                ),
                 layer("identity", true, identity.into()),
                 layer("private root", true, "the system is read-only, your home is hidden".into()),
                 layer("network", true, "none but a loopback of its own".into()),

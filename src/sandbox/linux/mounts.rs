@@ -33,7 +33,7 @@ use super::{
 use crate::sandbox::env;
 
 /// What of the system is shown. Links among them are made again as links.
-const SYSTEM: &[&str] = &[
+pub(super) const SYSTEM: &[&str] = &[
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu", "/snap",
 ];
 

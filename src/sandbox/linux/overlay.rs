@@ -74,10 +74,8 @@ pub(super) fn alone(layers: &Path) -> io::Result<Option<File>> {
 }
 
 /// Waits until nobody uses them.
-pub(super) fn wait_alone(layers: &Path) -> io::Result<File> {
-    let file = used_file(layers)?;
-    flock(&file, FlockOperation::LockExclusive)?;
-    Ok(file)
+pub(super) fn wait_alone(layers: &Path) -> io::Result<()> {
+    Ok(flock(used_file(layers)?, FlockOperation::LockExclusive)?)
 }
 
 fn used_file(layers: &Path) -> io::Result<File> {

@@ -3,7 +3,12 @@
 //! What there is more of it differs between kernels, so that it is not listed: all that is not known to be wanted is
 //! covered with nothing.
 
-use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::Path};
+use std::{
+    ffi::OsStr,
+    io,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
 use rustix::{
     fs::CWD,
@@ -40,16 +45,24 @@ const WANTED: &[&str] = &[
 pub(super) fn mount() -> io::Result<()> {
     let flags = proc_flags() | MountFlags::RDONLY;
     mount_new("proc", PLACE, "proc", flags, None).map_err(|error| at(PLACE, error.into()))?;
+    for (path, is_directory) in unwanted()? {
+        cover(&path, if is_directory { EMPTY_DIRECTORY } else { EMPTY_FILE })?;
+    }
+    Ok(())
+}
+
+/// What is there and no program is known to want, and whether it is a directory.
+pub(super) fn unwanted() -> io::Result<Vec<(PathBuf, bool)>> {
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(PLACE)? {
         let entry = entry?;
         let name = entry.file_name();
         let kind = entry.file_type()?;
         if !is_process(&name) && !WANTED.iter().any(|known| name == *known) && !kind.is_symlink() {
-            let nothing = if kind.is_dir() { EMPTY_DIRECTORY } else { EMPTY_FILE };
-            cover(&entry.path(), nothing)?;
+            found.push((entry.path(), kind.is_dir()));
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 fn is_process(name: &OsStr) -> bool {

@@ -55,6 +55,7 @@ impl Report {
 
 /// Everything that can be missing.
 const LAYERS: &[&str] = &[
+    "workspace",
     "scratch",
     "process",
     "namespaces",
@@ -65,4 +66,6 @@ const LAYERS: &[&str] = &[
     "mounts",
     "landlock",
     "seccomp",
+    "bubblewrap",
+    "life line",
 ];

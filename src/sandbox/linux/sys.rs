@@ -50,6 +50,20 @@ pub(in crate::sandbox) fn close_from(first: u32) {
     unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
 }
 
+/// A descriptor that was handed on to this program under a number. It is not handed on any further.
+///
+/// # Errors
+/// When there is none, or it belongs to somebody here.
+#[expect(unsafe_code, reason = "a descriptor known by its number")]
+pub(super) fn take(number: &std::ffi::OsStr) -> io::Result<OwnedFd> {
+    let number = number.to_str().and_then(|text| text.parse::<i32>().ok());
+    let number = number.filter(|number| *number > 2).ok_or(io::ErrorKind::InvalidInput)?;
+    // SAFETY: it asks of a number alone, and fails where nothing is open under it.
+    check(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) }.into())?;
+    // SAFETY: it is open, and nothing of this program has opened anything yet: each number is taken once, at its start.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 /// Blocks all signals, so that they wait for [`next_signal`] or a [`signal_fd`].
 pub(in crate::sandbox) fn block_signals() {
     mask(libc::SIG_BLOCK);
@@ -230,9 +244,8 @@ pub(super) fn next_call(listener: BorrowedFd<'_>) -> io::Result<Asked> {
 #[expect(unsafe_code, reason = "an ioctl on a listener of seccomp")]
 pub(super) fn still_asks(listener: BorrowedFd<'_>, id: u64) -> bool {
     // SAFETY: the kernel reads the number alone.
-    let answer = unsafe {
-        libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID as _, &raw const id)
-    };
+    let answer =
+        unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID as _, &raw const id) };
     answer == 0
 }
 

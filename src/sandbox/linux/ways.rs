@@ -3,7 +3,7 @@
 
 use std::{ffi::OsString, sync::Arc};
 
-use super::{Holder, Linux, alone, hold::Failure, plan::Plan};
+use super::{Holder, Linux, alone, bubblewrap, hold::Failure, plan::Plan};
 use crate::sandbox::{SandboxError, Settings, SharedSandbox, network::Network};
 
 /// What needs user namespaces, and is refused where they are.
@@ -14,6 +14,8 @@ const NAMESPACES: &[&str] = &["namespaces", "user namespace", "uts namespace", "
 pub(super) enum Way {
     /// Through namespaces that this program makes, once for all commands of the session.
     Own,
+    /// Through those that bubblewrap makes, for each command anew.
+    Bubblewrap,
     /// Without any: by rules of Landlock and a list of system calls alone.
     Alone,
 }
@@ -39,10 +41,7 @@ pub(in crate::sandbox) fn start(
 }
 
 /// Who holds the namespaces of a session, or sees to its end; and the way by which commands get there.
-pub(super) fn holder(
-    settings: &Settings,
-    network: Option<&Network>,
-) -> Result<(Way, Plan, Holder), Missing> {
+pub(super) fn holder(settings: &Settings, network: Option<&Network>) -> Result<(Way, Plan, Holder), Missing> {
     let plan = Plan::new(settings)
         .map(|plan| Plan { network: network.is_some(), ..plan })
         .map_err(|error| Missing { layer: "workspace", error })?;
@@ -53,24 +52,27 @@ pub(super) fn holder(
     if !refuses_namespaces(&own) {
         return Err(Missing { layer: own.layer, error: explain(&own) });
     }
-    without_namespaces(settings, plan, &own)
-}
-
-/// The last way, where no other one can be had.
-fn without_namespaces(settings: &Settings, plan: Plan, own: &Failure) -> Result<(Way, Plan, Holder), Missing> {
+    let bubblewrap = match Holder::start(Way::Bubblewrap, settings, &plan, network) {
+        Ok(holder) => return Ok((Way::Bubblewrap, plan, holder)),
+        Err(failure) => failure,
+    };
     // There is nowhere to listen for what commands send.
     let plan = Plan { network: false, ..plan };
-    match Holder::start(Way::Alone, settings, &plan, None) {
-        Ok(holder) => Ok((Way::Alone, plan, holder)),
-        Err(failure) => {
-            let mut error = explain(own);
-            error.message = format!(
-                "{}. Nor can commands be held without namespaces: {}: {}",
-                error.message, failure.layer, failure.reason
-            );
-            Err(Missing { layer: own.layer, error })
+    let is_none = bubblewrap.layer == "bubblewrap" || refuses_namespaces(&bubblewrap);
+    let alone = match is_none.then(|| Holder::start(Way::Alone, settings, &plan, None)) {
+        Some(Ok(holder)) => return Ok((Way::Alone, plan, holder)),
+        Some(Err(failure)) => {
+            format!(". Nor can commands be held without any: {}: {}", failure.layer, failure.reason)
         }
-    }
+        // It was there, and did not hold.
+        None => String::new(),
+    };
+    let mut error = explain(&own);
+    error.message = format!(
+        "{}. Nor is there one by bubblewrap, which was tried in its place: {}: {}{alone}",
+        error.message, bubblewrap.layer, bubblewrap.reason
+    );
+    Err(Missing { layer: own.layer, error })
 }
 
 impl Way {
@@ -78,6 +80,7 @@ impl Way {
     pub(super) fn hold(self) -> &'static str {
         match self {
             Self::Own => "hold",
+            Self::Bubblewrap => bubblewrap::KEEP,
             Self::Alone => alone::HOLD,
         }
     }
@@ -86,6 +89,7 @@ impl Way {
     pub(super) fn enter(self, plan: &Plan) -> Vec<OsString> {
         match self {
             Self::Own => vec!["enter".into()],
+            Self::Bubblewrap => bubblewrap::enter::arguments(plan),
             Self::Alone => alone::arguments(plan),
         }
     }
@@ -94,7 +98,29 @@ impl Way {
     pub(super) fn notice(self) -> Option<String> {
         match self {
             Self::Own => None,
+            Self::Bubblewrap => Some(format!(
+                "this machine does not let agent make namespaces, so that bubblewrap makes them for each command: {}",
+                bubblewrap::LESS
+            )),
             Self::Alone => Some(alone::notice()),
+        }
+    }
+
+    /// For the one line that says what holds.
+    pub(super) fn in_words(self) -> String {
+        match self {
+            Self::Own | Self::Alone => String::new(),
+            Self::Bubblewrap => format!(", by bubblewrap: {}", bubblewrap::LESS),
+        }
+    }
+
+    /// Who makes the namespaces, where this program does not.
+    pub(super) fn of_whom(self) -> &'static str {
+        match self {
+            Self::Own | Self::Alone => "",
+            Self::Bubblewrap => {
+                ", made by bubblewrap for each command, for the kernel does not let agent make them itself"
+            }
         }
     }
 }
@@ -114,6 +140,10 @@ pub(super) fn explain(failure: &Failure) -> SandboxError {
             "Commands of root run as somebody without power, who is shown the workspace, its further directories and the \
              session's own one as his: their file systems must take id-mapped mounts (ext4, xfs, btrfs and others do, \
              network and overlay file systems don't). Start the program as an ordinary user, or work in another place"
+        }
+        "bubblewrap" => {
+            "Where this program may not make namespaces, bubblewrap makes them if it is installed as /usr/bin/bwrap \
+             (the package `bubblewrap`), belongs to root, and may make them"
         }
         "seccomp" => "The kernel must have CONFIG_SECCOMP_FILTER",
         "scratch" => "The session's own directory must be writable",

@@ -10,5 +10,6 @@ mod git;
 mod limits;
 mod missing;
 mod ordinary;
+pub mod refused;
 pub mod terminal;
 pub mod world;

@@ -138,7 +138,8 @@ fn meant(call: &sys::Asked) -> Result<Meant, Errno> {
     let here = i64::from(libc::AT_FDCWD).cast_unsigned();
     let follow = 0;
     let mode = |mode: u64| Change::Mode(Mode::from_raw_mode((mode & MODES) as u32));
-    let owner = |user: u64, group: u64| Change::Owner(id(user).map(Uid::from_raw), id(group).map(Gid::from_raw));
+    let owner =
+        |user: u64, group: u64| Change::Owner(id(user).map(Uid::from_raw), id(group).map(Gid::from_raw));
     let (file, change) = match call.number {
         #[cfg(target_arch = "x86_64")]
         libc::SYS_chmod => (caller.at(here, a, follow)?, mode(b)),
@@ -180,7 +181,13 @@ impl Caller {
         let nofollow =
             if flags & libc::AT_SYMLINK_NOFOLLOW != 0 { OFlags::NOFOLLOW } else { OFlags::empty() };
         // Names in /proc would lead to what this process has open, and not to what the caller has.
-        openat2(from, path, OFlags::PATH | OFlags::CLOEXEC | nofollow, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
+        openat2(
+            from,
+            path,
+            OFlags::PATH | OFlags::CLOEXEC | nofollow,
+            Mode::empty(),
+            ResolveFlags::NO_MAGICLINKS,
+        )
     }
 
     /// What it has open under a number.
@@ -192,10 +199,12 @@ impl Caller {
     }
 
     fn opened(&self, name: &Path) -> Result<OwnedFd, Errno> {
-        open(self.place.join(name), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(|error| match error {
-            Errno::NOENT => Errno::BADF,
-            other => other,
-        })
+        open(self.place.join(name), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(
+            |error| match error {
+                Errno::NOENT => Errno::BADF,
+                other => other,
+            },
+        )
     }
 
     fn path(&self, address: u64) -> Result<PathBuf, Errno> {
@@ -217,7 +226,8 @@ impl Caller {
         if self.read(address, &mut bytes)? != bytes.len() {
             return Err(Errno::FAULT);
         }
-        let mut numbers = bytes.chunks_exact(8).filter_map(|word| Some(i64::from_ne_bytes(word.try_into().ok()?)));
+        let mut numbers =
+            bytes.chunks_exact(8).filter_map(|word| Some(i64::from_ne_bytes(word.try_into().ok()?)));
         let mut time = || Some(Timespec { tv_sec: numbers.next()?, tv_nsec: numbers.next()? });
         let (access, change) = (time().ok_or(Errno::FAULT)?, time().ok_or(Errno::FAULT)?);
         Ok(Timestamps { last_access: access, last_modification: change })

@@ -64,8 +64,7 @@ const ATTRIBUTES: &[c_long] = &[
 const LIKENESS_NEW: &[c_long] = &[SETXATTRAT, REMOVEXATTRAT, FILE_SETATTR];
 
 /// The same by requests to an open file: flags, projects and versions.
-const LIKENESS_REQUESTS: &[u32] =
-    &[0x4008_6602, 0x4004_6602, 0x401c_5820, 0x4008_7602, 0x4004_7602];
+const LIKENESS_REQUESTS: &[u32] = &[0x4008_6602, 0x4004_6602, 0x401c_5820, 0x4008_7602, 0x4004_7602];
 
 /// The same numbers everywhere.
 const SETXATTRAT: c_long = 463;
@@ -148,7 +147,8 @@ fn connected() -> Vec<u32> {
     [libc::SOCK_STREAM, libc::SOCK_SEQPACKET]
         .iter()
         .flat_map(|kind| {
-            let flags = [0, libc::SOCK_CLOEXEC, libc::SOCK_NONBLOCK, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK];
+            let flags =
+                [0, libc::SOCK_CLOEXEC, libc::SOCK_NONBLOCK, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK];
             flags.map(|flags| (kind | flags).cast_unsigned())
         })
         .collect()
@@ -178,7 +178,10 @@ mod tests {
         }
         let pair = |family, kind| verdict(libc::SYS_socketpair, [family, kind, 0, 0]);
         assert_eq!(pair(libc::AF_UNIX, libc::SOCK_STREAM), ALLOWED);
-        assert_eq!(pair(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK), ALLOWED);
+        assert_eq!(
+            pair(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK),
+            ALLOWED
+        );
         assert_eq!(pair(libc::AF_UNIX, libc::SOCK_SEQPACKET), ALLOWED);
         for (family, kind) in [
             (libc::AF_UNIX, libc::SOCK_DGRAM),
@@ -222,7 +225,9 @@ mod tests {
     fn who_watches_gets_no_signal_where_landlock_keeps_none() {
         let watchers = [7, 8].map(|pid| Pid::from_raw(pid).unwrap());
         let (old, new) = (Some(&watchers[..]), None);
-        for (pid, want) in [(7, NOT_PERMITTED), (-8, NOT_PERMITTED), (-1, NOT_PERMITTED), (0, ALLOWED), (9, ALLOWED)] {
+        for (pid, want) in
+            [(7, NOT_PERMITTED), (-8, NOT_PERMITTED), (-1, NOT_PERMITTED), (0, ALLOWED), (9, ALLOWED)]
+        {
             for call in SIGNALS {
                 assert_eq!(verdict(old, *call, [pid, 9, 0, 0]), want, "{call} {pid}");
                 assert_eq!(verdict(new, *call, [pid, 9, 0, 0]), ALLOWED, "{call} {pid}");

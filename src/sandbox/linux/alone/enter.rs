@@ -11,8 +11,9 @@ use std::{
     process::ExitCode,
 };
 
-use rustix::{
-    process::{Pid, PidfdFlags, Signal, getpid, getppid, pidfd_open, set_child_subreaper, set_parent_process_death_signal},
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, getppid, pidfd_open, set_child_subreaper,
+    set_parent_process_death_signal,
 };
 
 use super::{
@@ -133,7 +134,8 @@ fn inner(plan: &Plan, entry: &Entry, launch: &Launch<'_>, lifeline: &OwnedFd, ho
 
 /// What the watcher itself gives up, and the command with it.
 fn prepare(entry: &Entry) -> Result<(), Failure> {
-    limits::confine_user(!entry.groups.is_empty(), entry.file_size).map_err(|error| failure("limits", &error))?;
+    limits::confine_user(!entry.groups.is_empty(), entry.file_size)
+        .map_err(|error| failure("limits", &error))?;
     init::give_up_rights().map_err(|error| failure("identity", &error))?;
     set_child_subreaper(Some(getpid()))
         // A second bell beside the life line, for the case that this process is stopped: SIGCONT wakes it.

@@ -75,8 +75,12 @@ fn check(plan: &Plan) -> Result<(), Failure> {
     let version = sys::landlock_version();
     let missing = |layer, reason: String| Err(Failure { layer, reason });
     if version < NEEDED {
-        let found = if version == 0 { "is not in this kernel".to_owned() } else { format!("has version {version}") };
-        return missing("landlock", format!("it {found}, and without namespaces version {NEEDED} is needed (Linux 6.2)"));
+        let found =
+            if version == 0 { "is not in this kernel".to_owned() } else { format!("has version {version}") };
+        return missing(
+            "landlock",
+            format!("it {found}, and without namespaces version {NEEDED} is needed (Linux 6.2)"),
+        );
     }
     if version < SIGNALS && rustix::process::geteuid().is_root() {
         return missing(
@@ -91,7 +95,10 @@ fn check(plan: &Plan) -> Result<(), Failure> {
     match plan.own.iter().find(|own| plan.shared().any(|root| own.starts_with(root))) {
         Some(own) => missing(
             "workspace",
-            format!("{} lies in it, with this program's keys and sessions, and can't be hidden there", own.display()),
+            format!(
+                "{} lies in it, with this program's keys and sessions, and can't be hidden there",
+                own.display()
+            ),
         ),
         None => Ok(()),
     }

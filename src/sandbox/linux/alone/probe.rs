@@ -32,13 +32,19 @@ use super::{
 type Attack = (&'static str, &'static str, fn(&Path) -> bool);
 
 const ATTACKS: &[Attack] = &[
-    ("landlock", "a file that is none of a command's business can be read", |canary| fs::read(canary).is_ok()),
+    ("landlock", "a file that is none of a command's business can be read", |canary| {
+        fs::read(canary).is_ok()
+    }),
     ("landlock", "a file outside can be written", |canary| opens(canary, OFlags::WRONLY)),
     ("landlock", "a file outside can be emptied", |canary| empties(canary)),
-    ("landlock", "a file outside can be made", |canary| opens(&canary.with_extension("new"), OFlags::WRONLY | OFlags::CREATE)),
+    ("landlock", "a file outside can be made", |canary| {
+        opens(&canary.with_extension("new"), OFlags::WRONLY | OFlags::CREATE)
+    }),
     ("landlock", "a file outside can be removed", |canary| fs::remove_file(canary).is_ok()),
     ("landlock", "the environment of another process can be read", |_| reads_environment()),
-    ("landlock", "another process can be signalled", |_| getppid().is_some_and(|parent| test_kill_process(parent).is_ok())),
+    ("landlock", "another process can be signalled", |_| {
+        getppid().is_some_and(|parent| test_kill_process(parent).is_ok())
+    }),
     ("seccomp", "the mode of a file outside can be changed", |canary| {
         fs::set_permissions(canary, fs::Permissions::from_mode(0o777)).is_ok()
     }),
@@ -90,7 +96,8 @@ fn attack(plan: &Plan, canary: &Path, to: UnixStream) -> i32 {
     let confined = init::give_up_rights()
         .map_err(|error| Failure { layer: "identity", reason: error.to_string() })
         .and_then(|()| {
-            Rules::new(plan, &entry()).map_err(|error| Failure { layer: "landlock", reason: error.to_string() })
+            Rules::new(plan, &entry())
+                .map_err(|error| Failure { layer: "landlock", reason: error.to_string() })
         })
         .and_then(|rules| confine(rules, &watchers, &to));
     drop(to);

@@ -168,7 +168,8 @@ fn granted(root: &Path, hidden: &BTreeSet<PathBuf>) -> Vec<(PathBuf, BitFlags<Ac
             continue;
         }
         // Behind a path come those below it.
-        let mut below = hidden.range(path.clone()..).take_while(|hidden| hidden.starts_with(&path)).peekable();
+        let mut below =
+            hidden.range(path.clone()..).take_while(|hidden| hidden.starts_with(&path)).peekable();
         if below.peek().is_none() {
             granted.push((path, AccessFs::from_read(KNOWN)));
             continue;
@@ -178,7 +179,11 @@ fn granted(root: &Path, hidden: &BTreeSet<PathBuf>) -> Vec<(PathBuf, BitFlags<Ac
             granted.push((path.clone(), AccessFs::ReadDir.into()));
         }
         let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
-        open.extend(entries.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink())).map(|entry| entry.path()));
+        open.extend(
+            entries
+                .filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()))
+                .map(|entry| entry.path()),
+        );
     }
     granted
 }
@@ -232,7 +237,8 @@ mod tests {
         }
         let mut found = BTreeSet::new();
         closed(root, &mut found);
-        let names: Vec<_> = found.iter().map(|path| path.strip_prefix(root).unwrap().display().to_string()).collect();
+        let names: Vec<_> =
+            found.iter().map(|path| path.strip_prefix(root).unwrap().display().to_string()).collect();
         assert_eq!(names, ["c", "open/b", "open/shut", "walked"]);
     }
 }

@@ -17,7 +17,8 @@ const WEAKER: &str = "this machine allows no namespaces (as in most containers),
                       and seccomp alone";
 
 /// What a command that may write the workspace could do to it.
-const WORKSPACE: &str = "the .git of the workspace, its secrets and what other programs obey there are open to it";
+const WORKSPACE: &str =
+    "the .git of the workspace, its secrets and what other programs obey there are open to it";
 
 /// What a person is told at first.
 pub(in super::super) fn notice() -> String {
@@ -33,7 +34,12 @@ pub(in super::super) fn question() -> String {
 }
 
 /// In one line.
-pub(in super::super) fn describe(mode: SandboxMode, landlock: u32, grouped: bool, wants_network: bool) -> String {
+pub(in super::super) fn describe(
+    mode: SandboxMode,
+    landlock: u32,
+    grouped: bool,
+    wants_network: bool,
+) -> String {
     let (writes, git) = match mode {
         SandboxMode::ReadOnly => ("only $HOME and $TMPDIR (both private) are writable", ""),
         _ => (
@@ -41,9 +47,16 @@ pub(in super::super) fn describe(mode: SandboxMode, landlock: u32, grouped: bool
             ", each command is asked for, and neither .git nor secrets there are kept from it",
         ),
     };
-    let secrets = if mode == SandboxMode::ReadOnly { ", files with secrets there (such as .env) can't be read" } else { "" };
-    let signals =
-        if landlock < SIGNALS { ", processes of yours can be ended (Landlock is older than Linux 6.12)" } else { "" };
+    let secrets = if mode == SandboxMode::ReadOnly {
+        ", files with secrets there (such as .env) can't be read"
+    } else {
+        ""
+    };
+    let signals = if landlock < SIGNALS {
+        ", processes of yours can be ended (Landlock is older than Linux 6.12)"
+    } else {
+        ""
+    };
     let network = if wants_network {
         "no network (nor the allowed hosts: that needs namespaces) and no sockets"
     } else {
@@ -57,9 +70,10 @@ pub(in super::super) fn describe(mode: SandboxMode, landlock: u32, grouped: bool
 }
 
 /// What does not hold, or does not work, in these words in `explain` and in the README.
-const LESS: &[(&str, &str)] = &[
-    ("names", "that a file exists, its size and time, can be asked for by its path, and arguments of no process"),
-];
+const LESS: &[(&str, &str)] = &[(
+    "names",
+    "that a file exists, its size and time, can be asked for by its path, and arguments of no process",
+)];
 
 /// One line for each layer.
 pub(in super::super) fn layers(plan: &Plan, landlock: u32) -> Vec<Layer> {
@@ -79,7 +93,11 @@ pub(in super::super) fn layers(plan: &Plan, landlock: u32) -> Vec<Layer> {
             true,
             format!(
                 "version {landlock}: what is read and written goes by rules{}",
-                if landlock < SIGNALS { "; signals to processes of yours don't" } else { ", and so do signals" }
+                if landlock < SIGNALS {
+                    "; signals to processes of yours don't"
+                } else {
+                    ", and so do signals"
+                }
             ),
         ),
         layer("seccomp", true, "kernel interfaces and sockets are refused".into()),
@@ -92,7 +110,11 @@ pub(in super::super) fn layers(plan: &Plan, landlock: u32) -> Vec<Layer> {
         layer(
             "git",
             false,
-            if plan.write { format!("each command is asked for: {WORKSPACE}") } else { "it is read-only".into() },
+            if plan.write {
+                format!("each command is asked for: {WORKSPACE}")
+            } else {
+                "it is read-only".into()
+            },
         ),
     ]
 }
@@ -100,7 +122,8 @@ pub(in super::super) fn layers(plan: &Plan, landlock: u32) -> Vec<Layer> {
 /// The policy for these settings.
 pub(in super::super) fn articles(settings: &Settings, plan: &Plan) -> Vec<Article> {
     let article = |about: &'static str, text: String| Article { about, text };
-    let list = |paths: &[&Path]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    let list =
+        |paths: &[&Path]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
     let roots: Vec<&Path> = plan.shared().collect();
     let written = written(plan);
     let written: Vec<&Path> = written.iter().map(|path| path.as_path()).collect();
@@ -110,7 +133,8 @@ pub(in super::super) fn articles(settings: &Settings, plan: &Plan) -> Vec<Articl
         article("write", format!("nothing but {}; HOME and TMPDIR are there", list(&written))),
     ];
     if plan.write {
-        articles.push(article("in there", format!("nothing is held: {WORKSPACE}. Each command is asked for")));
+        articles
+            .push(article("in there", format!("nothing is held: {WORKSPACE}. Each command is asked for")));
     }
     articles.extend([
         article(

@@ -173,6 +173,11 @@ impl Caller {
         if path.as_os_str().is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
             return self.open(directory);
         }
+        if flags & libc::AT_SYMLINK_NOFOLLOW == 0
+            && let Some(descriptor) = own_descriptor(&path)
+        {
+            return self.open(descriptor);
+        }
         let from = match number(directory) {
             libc::AT_FDCWD => self.opened(Path::new("cwd"))?,
             _ if path.is_absolute() => self.opened(Path::new("root"))?,
@@ -180,7 +185,7 @@ impl Caller {
         };
         let nofollow =
             if flags & libc::AT_SYMLINK_NOFOLLOW != 0 { OFlags::NOFOLLOW } else { OFlags::empty() };
-        // Names in /proc would lead to what this process has open, and not to what the caller has.
+        // Others of them would lead to what this process has open, and not to what the caller has.
         openat2(
             from,
             path,
@@ -248,6 +253,14 @@ impl Caller {
         }
         Ok(done)
     }
+}
+
+/// The descriptor behind a name for what a process has open itself: C libraries make do with those for calls that an
+/// older kernel did not have.
+fn own_descriptor(path: &Path) -> Option<u64> {
+    let name = path.strip_prefix("/proc/self/fd").or_else(|_| path.strip_prefix("/dev/fd")).ok()?;
+    let digits = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok()
 }
 
 /// A descriptor or flags: the kernel looks at the lower half alone.

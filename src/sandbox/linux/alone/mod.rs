@@ -53,6 +53,9 @@ pub(super) fn furnish(plan: &Plan) -> io::Result<()> {
         if let Some(parent) = at.parent() {
             fs::create_dir_all(parent)?;
         }
+        // Where another way was tried before, there is an empty place for it to be mounted on.
+        let empty = fs::symlink_metadata(at).is_ok_and(|meta| meta.is_file() && meta.len() == 0);
+        let _ = if empty { fs::remove_file(at) } else { fs::remove_dir(at) };
         match symlink(to, at) {
             // Of an earlier run; or a command has put something else there, for itself.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),

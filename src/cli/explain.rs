@@ -31,16 +31,16 @@ pub(super) async fn policy(start: &Start, json: bool) -> Result<ExitCode, CliErr
     let policy = if contained { Ok(Vec::new()) } else { sandbox::policy(&parts) };
     let mut articles: Vec<(&str, String)> =
         policy.map_err(none)?.into_iter().map(|article| (article.about, article.text)).collect();
-    if let Some(words) = start.network_in_words() {
+    articles.push(("environment", environment(start, mode)));
+    let backend = start.config.backend.clone();
+    let sandbox = start.sandbox_in(&backend, mode, scratch.path(), start.listed_network())?;
+    let described = sandbox.describe();
+    if let Some(words) = start.network_in_words().filter(|_| sandbox.can_reach()) {
         articles
             .iter_mut()
             .filter(|(about, _)| *about == "network")
             .for_each(|(_, text)| text.clone_from(&words));
     }
-    articles.push(("environment", environment(start, mode)));
-    let backend = start.config.backend.clone();
-    let sandbox = start.sandbox_in(&backend, mode, scratch.path(), start.listed_network())?;
-    let described = sandbox.describe();
     articles.push(("asked", asked(start, sandbox.weakness().is_some())));
     let trial = Trial { start, mode, sandbox: std::sync::Arc::clone(&sandbox), attacker: sandbox.attacker() };
     let tried = trial.run().await;

@@ -106,6 +106,11 @@ pub trait Sandbox: Send + Sync {
         None
     }
 
+    /// Whether commands here can be let reach other machines at all, whatever is allowed.
+    fn can_reach(&self) -> bool {
+        true
+    }
+
     /// What starts this program inside, to make an [`attempt`]; nothing where it is not there.
     fn attacker(&self) -> Option<PathBuf> {
         None

@@ -7,7 +7,7 @@ use std::{
     mem::MaybeUninit,
     net::{Ipv4Addr, TcpListener},
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
     },
 };
@@ -24,12 +24,12 @@ const MARK: &[u8] = b"+";
 /// the standard output.
 pub(super) fn hand_over() -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    send(&rustix::stdio::stdout(), listener.as_fd())
+    send(rustix::stdio::stdout(), &listener)
 }
 
 /// Sends a descriptor.
-pub(super) fn send(to: &impl AsFd, what: BorrowedFd<'_>) -> io::Result<()> {
-    let fds = [what];
+pub(super) fn send(to: impl AsFd, what: &impl AsFd) -> io::Result<()> {
+    let fds = [what.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(&fds)) {

@@ -336,6 +336,10 @@ impl Sandbox for Linux {
         (self.way == Way::Alone && self.plan.write).then(alone::question)
     }
 
+    fn can_reach(&self) -> bool {
+        self.way != Way::Alone
+    }
+
     fn attacker(&self) -> Option<PathBuf> {
         let programs = match self.way {
             Way::Own | Way::Bubblewrap => PathBuf::from(env::PROGRAMS),

@@ -80,6 +80,19 @@ fn in_read_only_mode_the_workspace_is_read_but_for_its_secrets() {
 }
 
 #[test]
+fn what_a_command_makes_that_others_obey_is_put_away_all_the_same() {
+    let bare = Bare::new();
+    bare.make_repository();
+    let script = "mkdir .vscode && echo x > .vscode/tasks.json && echo two >> file && git commit -qam two";
+    let ran = agent(&bare, &["sandbox", "--", "sh", "-c", script]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.err.contains("untrusted"), "{ran:?}");
+    assert!(!bare.workspace.join(".vscode").exists());
+    let (_, log) = bare.host(&bare.workspace, "git log --format=%s", &[]);
+    assert_eq!(log, "two\none\n", "what it may write is the real repository");
+}
+
+#[test]
 fn a_home_and_temporary_files_of_its_own_behave_like_any() {
     let bare = Bare::new();
     fs::create_dir_all(bare.home.join(".cargo/bin")).unwrap();
@@ -145,7 +158,7 @@ fn what_ordinary_work_needs_is_there() {
 #[tokio::test]
 async fn without_a_person_only_what_is_read_only_runs() {
     for (mode, runs) in [("workspace-write", false), ("read-only", true)] {
-        let shell = call("exec_command", &serde_json::json!({"cmd": "echo ra''n"}));
+        let shell = call("exec_command", serde_json::json!({"cmd": "echo ra''n"}));
         let world = World::bare([Step::items([shell]), Step::text("done")]).await;
         let mut command = world.command(["exec", "-s", mode, "go"]);
         #[expect(unsafe_code, reason = "a filter can only be put around a program by hand")]

@@ -55,7 +55,7 @@ const LONGEST: usize = 4096;
 /// Has somebody asked about these calls of this process, and of whatever it starts: whoever hears at the other end.
 pub(super) fn confine(to: &UnixStream) -> io::Result<()> {
     let listener = sys::install_listener(&asking(CALLS))?;
-    listener::send(to, listener.as_fd())
+    listener::send(to, &listener)
 }
 
 /// Who is asked.

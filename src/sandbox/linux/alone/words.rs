@@ -69,12 +69,6 @@ pub(in super::super) fn describe(
     )
 }
 
-/// What does not hold, or does not work, in these words in `explain` and in the README.
-const LESS: &[(&str, &str)] = &[(
-    "names",
-    "that a file exists, its size and time, can be asked for by its path, and arguments of no process",
-)];
-
 /// One line for each layer.
 pub(in super::super) fn layers(plan: &Plan, landlock: u32) -> Vec<Layer> {
     let layer = |name: &str, ok: bool, detail: String| Layer { name: name.into(), ok, detail };
@@ -84,7 +78,6 @@ pub(in super::super) fn layers(plan: &Plan, landlock: u32) -> Vec<Layer> {
     } else {
         "commands run as you, without any rights of yours elsewhere"
     };
-    let _ = LESS;
     vec![
         layer("namespaces", false, format!("{WEAKER}. {}", super::super::ways::HINT)),
         layer("identity", !root, identity.into()),
@@ -121,6 +114,7 @@ pub(in super::super) fn layers(plan: &Plan, landlock: u32) -> Vec<Layer> {
 
 /// The policy for these settings.
 pub(in super::super) fn articles(settings: &Settings, plan: &Plan) -> Vec<Article> {
+    let landlock = super::super::sys::landlock_version();
     let article = |about: &'static str, text: String| Article { about, text };
     let list =
         |paths: &[&Path]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
@@ -143,7 +137,7 @@ pub(in super::super) fn articles(settings: &Settings, plan: &Plan) -> Vec<Articl
              this program's settings, keys and sessions, what the system keeps secret, credentials of your tools"
                 .to_owned(),
         ),
-        article("network", "none, and no sockets but pairs of a command's own; not even a loopback".to_owned()),
+        article("network", "none whatever is allowed, and no sockets but pairs of a command's own; not even a loopback".to_owned()),
         article(
             "kernel",
             "no mounts, namespaces, keyrings, set-id programs, shared memory or messages of the machine; no other process is \
@@ -155,7 +149,7 @@ pub(in super::super) fn articles(settings: &Settings, plan: &Plan) -> Vec<Articl
             "not held",
             format!(
                 "that a path exists, how large and how old it is{}{}",
-                if plan.write { "; modes and times of your files outside can be changed" } else { "" },
+                if landlock < SIGNALS { "; processes of yours can be ended" } else { "" },
                 if rustix::process::geteuid().is_root() { "; commands are root, without its rights" } else { "" },
             ),
         ),

@@ -111,6 +111,11 @@ pub trait Sandbox: Send + Sync {
         true
     }
 
+    /// Whether commands of root stay root here, if without its rights; then that is said, and nothing else promised.
+    fn keeps_root(&self) -> bool {
+        false
+    }
+
     /// What starts this program inside, to make an [`attempt`]; nothing where it is not there.
     fn attacker(&self) -> Option<PathBuf> {
         None

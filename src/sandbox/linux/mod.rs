@@ -340,6 +340,10 @@ impl Sandbox for Linux {
         self.way != Way::Alone
     }
 
+    fn keeps_root(&self) -> bool {
+        self.way == Way::Alone && rustix::process::geteuid().is_root()
+    }
+
     fn attacker(&self) -> Option<PathBuf> {
         let programs = match self.way {
             Way::Own | Way::Bubblewrap => PathBuf::from(env::PROGRAMS),

@@ -42,7 +42,7 @@ fn in_a_container_the_program_holds_commands_by_rules_alone() {
         let mount = format!("{}:/agent:ro", program().display());
         let output = Command::new("docker")
             .args(["run", "--rm", "--init=false", "--network", "none", "--user", user, "-v", &mount])
-            .args(["--workdir", "/tmp", image, "sh", "-c", SCRIPT])
+            .args(["--tmpfs", "/tmp:mode=1777,exec", "--workdir", "/tmp", image, "sh", "-c", SCRIPT])
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

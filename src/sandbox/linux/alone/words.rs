@@ -62,11 +62,20 @@ pub(in super::super) fn describe(
     } else {
         "no network and no sockets"
     };
-    let limits = if grouped { "" } else { ", with limits of each process alone (no control group)" };
+    let limits = if grouped {
+        String::new()
+    } else {
+        format!(", with limits of each process alone (no control group){}", crowd())
+    };
     format!(
         "{mode} (local sandbox without namespaces, Landlock and seccomp alone): {writes}{git}{secrets}; /tmp, /dev/shm, /proc and \
          new terminals can't be used; {network}{signals}{limits}"
     )
+}
+
+/// The kernel counts processes of everybody but root.
+fn crowd() -> &'static str {
+    if rustix::process::geteuid().is_root() { ", which counts no processes of root" } else { "" }
 }
 
 /// One line for each layer.
@@ -96,9 +105,11 @@ pub(in super::super) fn layers(plan: &Plan, landlock: u32) -> Vec<Layer> {
         layer("seccomp", true, "kernel interfaces and sockets are refused".into()),
         match limits::Group::new() {
             Ok(_) => layer("limits", true, limits::describe()),
-            Err(why) => {
-                layer("limits", false, format!("of each process alone, for there is no control group: {why}"))
-            }
+            Err(why) => layer(
+                "limits",
+                false,
+                format!("of each process alone, for there is no control group{}: {why}", crowd()),
+            ),
         },
         layer(
             "git",
@@ -156,8 +167,9 @@ pub(in super::super) fn articles(settings: &Settings, plan: &Plan) -> Vec<Articl
         article(
             "limits",
             format!(
-                "at most {} processes, {} open files each and {} MB in the private directories; no core dumps",
+                "at most {} processes{}, {} open files each and {} MB in the private directories; no core dumps",
                 limits::PROCESSES,
+                if crowd().is_empty() { "" } else { " (of root only where there is a control group)" },
                 limits::FILES,
                 settings.disk >> 20
             ),

@@ -206,6 +206,7 @@ case $action in
         for tool in tmux git python3 less; do command -v $tool >/dev/null 2>&1 || missing="$missing $tool"; done
         command -v vi >/dev/null 2>&1 || missing="$missing vim"
         command -v top >/dev/null 2>&1 || missing="$missing procps"
+        [ "$(uname -s)" != Linux ] || [ -x /usr/bin/bwrap ] || missing="$missing bubblewrap"
         if [ -n "$missing" ]; then
             # shellcheck disable=SC2086 # words on purpose
             if [ $root = yes ]; then get $missing; else say "note: not installed:$missing; what needs them is skipped, aloud"; fi

@@ -21,7 +21,7 @@ use rustix::fs::statvfs;
 
 use crate::sandbox::publish::tree::Tree;
 
-use super::{bubblewrap::SHM, lock, obeyed::open_up};
+use super::{lock, obeyed::open_up};
 
 /// How often the free space is asked for while commands run.
 const OFTEN: Duration = Duration::from_millis(50);
@@ -61,8 +61,8 @@ impl Bound {
 }
 
 /// The directories of a session that are bounded: those first that can be spared first.
-fn places(scratch: &Path) -> [PathBuf; 4] {
-    [SHM, "tmp", "var-tmp", "home"].map(|name| scratch.join(name))
+fn places(scratch: &Path) -> [PathBuf; 3] {
+    ["tmp", "var-tmp", "home"].map(|name| scratch.join(name))
 }
 
 /// Bytes that may still be written there. Of a disk that can't be asked, none ever shrinks.
@@ -96,7 +96,7 @@ fn taken(place: &Path) -> u64 {
 /// Removes what is there, from what can be spared on, until it fits. Gives what was emptied.
 fn empty(bound: &mut Bound) -> Vec<&'static str> {
     let mut emptied = Vec::new();
-    for (place, name) in places(&bound.scratch).iter().zip(["/dev/shm", "/tmp", "/var/tmp", "HOME"]) {
+    for (place, name) in places(&bound.scratch).iter().zip(["/tmp", "/var/tmp", "HOME"]) {
         if bound.taken <= bound.limit {
             break;
         }

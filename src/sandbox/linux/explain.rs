@@ -42,8 +42,13 @@ pub(in crate::sandbox) fn policy(settings: &Settings) -> Result<Vec<Article>, Sa
             names.join(", ")
         );
         articles.push(article("in there", text));
-        let text =
-            "history at most goes out of it: commits, branches, the stash; settings and hooks never do";
+        // Found out by trying: whoever asks for the policy is about to try it all.
+        let text = match ways::holder(settings, None) {
+            Ok((Way::Bubblewrap, ..)) => {
+                "only read, in each repository: bubblewrap can't put a layer over it"
+            }
+            _ => "history at most goes out of it: commits, branches, the stash; settings and hooks never do",
+        };
         articles.push(article(".git", text.to_owned()));
     }
     articles.extend([

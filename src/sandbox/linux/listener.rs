@@ -23,11 +23,15 @@ const MARK: &[u8] = b"+";
 /// Makes a listener in this process's network, on any of its loopback addresses, and hands it over to whoever reads
 /// the standard output.
 pub(super) fn hand_over() -> io::Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    send(rustix::stdio::stdout(), &listener)
+    send(rustix::stdio::stdout(), &make(0)?)
 }
 
-/// Sends a descriptor.
+/// Makes a listener in this process's network, on any of its loopback addresses: on `port`, or on any for 0.
+pub(super) fn make(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
+}
+
+/// Hands a descriptor over.
 pub(super) fn send(to: impl AsFd, what: &impl AsFd) -> io::Result<()> {
     let fds = [what.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];

@@ -145,7 +145,15 @@ struct Holder {
     child: Child,
     ready: Ready,
     /// The proxy's end of the network inside.
-    served: Option<Served>,
+    served: Option<Serving>,
+}
+
+/// What the proxy listens on.
+enum Serving {
+    /// One listener, in the network of the session.
+    Session(Served),
+    /// One in the network of each command.
+    Commands(#[expect(dead_code, reason = "it is served as long as this lives")] bubblewrap::Listeners),
 }
 
 /// What a holder said when it was ready.
@@ -422,7 +430,10 @@ impl Sandbox for Linux {
 impl Holder {
     /// Where commands find the proxy.
     fn port(&self) -> Option<u16> {
-        self.served.as_ref().map(|served| served.port)
+        self.served.as_ref().map(|served| match served {
+            Serving::Session(served) => served.port,
+            Serving::Commands(_) => bubblewrap::PORT,
+        })
     }
 
     fn start(way: Way, settings: &Settings, plan: &Plan, network: Option<&Network>) -> Result<Self, Failure> {
@@ -442,7 +453,7 @@ impl Holder {
             .map(|(text, listener)| (Report::parse(&text), listener.map(TcpListener::from)));
         let failure = match heard {
             Ok((Some(Report::Ready { holder, started, user, landlock, layers }), listener)) => {
-                match serve(network, listener) {
+                match serve(way, plan, network, listener) {
                     Ok(served) => {
                         let ready = Ready { holder, started, user, landlock, layers };
                         return Ok(Self { child, ready, served });
@@ -462,12 +473,26 @@ impl Holder {
 }
 
 /// Has the proxy serve what was made inside for it.
-fn serve(network: Option<&Network>, listener: Option<TcpListener>) -> Result<Option<Served>, Failure> {
+fn serve(
+    way: Way,
+    plan: &Plan,
+    network: Option<&Network>,
+    listener: Option<TcpListener>,
+) -> Result<Option<Serving>, Failure> {
     let Some(network) = network else { return Ok(None) };
     let failed = |reason: String| Failure { layer: "network namespace", reason };
+    if way == Way::Bubblewrap {
+        let listeners = bubblewrap::Listeners::serve(&plan.scratch, network);
+        return listeners
+            .map(|served| Some(Serving::Commands(served)))
+            .map_err(|error| failed(error.to_string()));
+    }
     let listener =
         listener.ok_or_else(|| failed("nothing was made for the proxy to listen on".to_owned()))?;
-    network.listen(listener).map(Some).map_err(|error| failed(error.to_string()))
+    network
+        .listen(listener)
+        .map(|served| Some(Serving::Session(served)))
+        .map_err(|error| failed(error.to_string()))
 }
 
 impl Drop for Holder {

@@ -80,7 +80,7 @@ const WAYS: &str = "/.ways";
 const MASK: &str = "/.hidden-file";
 
 /// Sizes of what lives in memory.
-const SHM_SIZE: &str = "1g";
+pub(super) const SHM_SIZE: &str = "1073741824";
 const ROOT_SIZE: &str = "16m";
 
 /// A tree to be mounted.

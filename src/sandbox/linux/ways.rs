@@ -67,12 +67,7 @@ pub(super) fn holder(settings: &Settings, network: Option<&Network>) -> Result<(
         // It was there, and did not hold.
         None => String::new(),
     };
-    let mut error = explain(&own);
-    error.message = format!(
-        "{}. Nor is there one by bubblewrap, which was tried in its place: {}: {}{alone}",
-        error.message, bubblewrap.layer, bubblewrap.reason
-    );
-    Err(Missing { layer: own.layer, error })
+    Err(Missing { layer: own.layer, error: explain_both(&own, &bubblewrap, &alone) })
 }
 
 impl Way {
@@ -133,6 +128,23 @@ pub(super) const HINT: &str = "The kernel must let you make user namespaces: see
 
 /// What a missing layer means, and how to get it.
 pub(super) fn explain(failure: &Failure) -> SandboxError {
+    SandboxError { message: format!("no sandbox: {}. {AT_RISK}", in_words(failure)) }
+}
+
+/// The same where bubblewrap was tried in place of this program's own way, and failed too.
+fn explain_both(own: &Failure, bubblewrap: &Failure, alone: &str) -> SandboxError {
+    SandboxError {
+        message: format!(
+            "no sandbox: {}. Nor is there one by bubblewrap, which was tried in its place: {}{alone}. {AT_RISK}",
+            in_words(own),
+            in_words(bubblewrap)
+        ),
+    }
+}
+
+const AT_RISK: &str = "To run without one, at your own risk: --sandbox danger-full-access";
+
+fn in_words(failure: &Failure) -> String {
     let Failure { layer, reason } = failure;
     let hint = match *layer {
         _ if refuses_namespaces(failure) => HINT,
@@ -142,33 +154,33 @@ pub(super) fn explain(failure: &Failure) -> SandboxError {
              network and overlay file systems don't). Start the program as an ordinary user, or work in another place"
         }
         "bubblewrap" => {
-            "Where this program may not make namespaces, bubblewrap makes them if it is installed as /usr/bin/bwrap \
-             (the package `bubblewrap`), belongs to root, and may make them"
+            "It is taken from /usr/bin/bwrap alone (the package `bubblewrap`), where it must belong to root, and the system \
+             must let it make namespaces: on Ubuntu by its AppArmor profile, `bwrap-userns-restrict`"
         }
         "seccomp" => "The kernel must have CONFIG_SECCOMP_FILTER",
         "scratch" => "The session's own directory must be writable",
         _ => "",
     };
     let dot = if hint.is_empty() { "" } else { ". " };
-    SandboxError {
-        message: format!(
-            "no sandbox: {layer}: {reason}{dot}{hint}. To run without one, at your own risk: --sandbox danger-full-access"
-        ),
-    }
+    format!("{layer}: {reason}{dot}{hint}")
 }
 
 /// Whether it was the kernel that would not let this program have namespaces of its own.
 fn refuses_namespaces(failure: &Failure) -> bool {
     // Root is given another identity by one.
     let by_root = failure.layer == "identity" && rustix::process::geteuid().is_root();
-    (by_root || NAMESPACES.contains(&failure.layer)) && refused(&failure.reason)
+    // A security module denies this way, too; a file of the workspace is denied to the person themself.
+    let denied = !by_root && failure.layer != "mounts" && gives(&failure.reason, libc::EACCES);
+    (by_root || NAMESPACES.contains(&failure.layer)) && (denied || refused(&failure.reason))
 }
 
 /// Whether it is the machine that does not let it be: not permitted, no more of them, or not known to the kernel.
 fn refused(reason: &str) -> bool {
-    [libc::EPERM, libc::ENOSPC, libc::ENOSYS]
-        .iter()
-        .any(|code| reason.contains(&format!("(os error {code})")))
+    [libc::EPERM, libc::ENOSPC, libc::ENOSYS].into_iter().any(|code| gives(reason, code))
+}
+
+fn gives(reason: &str, code: i32) -> bool {
+    reason.contains(&format!("(os error {code})"))
 }
 
 #[cfg(test)]
@@ -182,12 +194,24 @@ mod tests {
             ("No space left on device (os error 28)", true),
             ("Function not implemented (os error 38)", true),
             ("/ws: Too many levels of symbolic links (os error 40)", false),
-            ("/ws: Permission denied (os error 13)", false),
         ] {
             for layer in ["namespaces", "mounts"] {
                 let SandboxError { message } = explain(&Failure { layer, reason: reason.into() });
                 assert_eq!(message.contains("sysctl"), blamed, "{message}");
             }
+        }
+        for (layer, blamed) in
+            [("namespaces", true), ("user namespace", true), ("mounts", false), ("landlock", false)]
+        {
+            let reason = "Permission denied (os error 13)".to_owned();
+            assert_eq!(refuses_namespaces(&Failure { layer, reason }), blamed, "{layer}");
+        }
+        for layer in ["identity", "seccomp", "landlock", "scratch", "process"] {
+            let reason = "Operation not permitted (os error 1)".to_owned();
+            assert!(
+                !refuses_namespaces(&Failure { layer, reason }),
+                "no other way may be taken for want of {layer}"
+            );
         }
     }
 }

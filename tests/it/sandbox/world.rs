@@ -13,6 +13,7 @@ use agent::{
     sandbox::{CommandLine, Settings, SharedSandbox, env, outside, pick},
 };
 
+use super::refused::{NOTICE, over_bubblewrap};
 use crate::support::{program, skip};
 
 /// A marker that nobody inside may find anywhere.
@@ -79,9 +80,12 @@ impl World {
         published.into_iter().map(begun).collect()
     }
 
-    /// Has what commands changed brought out, and gives what is said of it.
+    /// Has what commands changed brought out, and gives what is said of it. Which way the sandbox is comes first in a
+    /// session, and is not of that.
     pub fn publish(&self) -> Vec<String> {
-        block_on(self.sandbox.publish()).warnings
+        let mut said = block_on(self.sandbox.publish()).warnings;
+        said.retain(|said| !over_bubblewrap() || !said.starts_with(NOTICE));
+        said
     }
 
     /// Starts a script in the sandbox.

@@ -5,7 +5,7 @@ use std::{
     io,
     os::{
         fd::{AsRawFd as _, OwnedFd},
-        unix::ffi::OsStrExt as _,
+        unix::{ffi::OsStrExt as _, net::UnixStream},
     },
     path::Path,
     process::ExitCode,
@@ -31,6 +31,7 @@ use super::{
     ENTER, INSIDE, PROGRAM,
     layout::Layout,
     letter::{self, Letter, number},
+    proxy,
     table::Cover,
     trusted,
 };
@@ -72,11 +73,23 @@ fn enter(plan: &Plan, entry: &Entry, command: &[OsString]) -> io::Result<i32> {
     let line = Lifeline::new()?;
     let (began, begin) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let start = Start { plan, entry, command, env: &env::inherited(), task: Task::Run };
-    let handed = Handed { line: line.inner, keeper: keeper(entry)?, used: Some(used), begin };
+    let (inner, proxy) = if plan.network {
+        let (ours, theirs) = UnixStream::pair()?;
+        (Some(ours), Some(theirs.into()))
+    } else {
+        (None, None)
+    };
+    let handed = Handed { line: line.inner, keeper: keeper(entry)?, begin, used: Some(used), proxy };
     start.bubblewrap(&handed)?;
     // All that is kept is the word that a command runs, until everything of it has ended.
-    let Handed { line: inner, keeper, used: _used, begin } = handed;
-    drop((inner, keeper, begin));
+    let Handed { line: inner_line, keeper, begin, used: _used, proxy } = handed;
+    drop((inner_line, keeper, begin, proxy));
+    let _served =
+        inner.map(|inner| proxy::bring_out(inner, &plan.scratch)).transpose().unwrap_or_else(|error| {
+            // The inner stage hears that nobody serves it, and ends.
+            eprint_raw(&format!("agent: the proxy of the network can't be reached: {error}\n"));
+            None
+        });
     let code = match relay(line.outer, None) {
         Ended::Code(code) => code,
         Ended::Killed => 137,
@@ -111,10 +124,12 @@ pub(super) enum Task {
 pub(super) struct Handed {
     pub(super) line: OwnedFd,
     pub(super) keeper: OwnedFd,
-    /// Says that a command runs.
-    pub(super) used: Option<OwnedFd>,
     /// Where it says that the command has begun, or what came of the trial.
     pub(super) begin: OwnedFd,
+    /// Says that a command runs.
+    pub(super) used: Option<OwnedFd>,
+    /// Where it hands over what the proxy listens on.
+    pub(super) proxy: Option<OwnedFd>,
 }
 
 /// One start of bubblewrap.
@@ -150,8 +165,8 @@ impl Start<'_> {
         match sys::clone_process(0)? {
             Cloned::Parent(child) => Ok(child),
             Cloned::Child => {
-                let used = handed.used.as_ref();
-                let kept = [&handed.line, &handed.keeper, &handed.begin, &program].into_iter().chain(used);
+                let kept = [&handed.line, &handed.keeper, &handed.begin, &program].into_iter();
+                let kept = kept.chain(&handed.used).chain(&handed.proxy);
                 let kept = kept.map(|descriptor| fcntl_setfd(descriptor, FdFlags::empty()));
                 let error = match kept.collect::<Result<Vec<_>, _>>() {
                     // With nothing in its environment.
@@ -170,7 +185,8 @@ impl Start<'_> {
         entry.extend(self.command.iter().cloned());
         let mut numbers =
             vec![number(&handed.line), number(&handed.keeper), number(&handed.begin), number(program)];
-        numbers.extend(handed.used.as_ref().map(number));
+        let or_none = |descriptor: &Option<OwnedFd>| descriptor.as_ref().map_or_else(|| "-".into(), number);
+        numbers.extend([&handed.used, &handed.proxy].map(or_none));
         Letter {
             lists: vec![
                 vec![if self.task == Task::Run { "run" } else { "try" }.into()],

@@ -23,6 +23,7 @@ use super::{
         sys,
     },
     letter::Letter,
+    proxy,
     table::{self, Cover},
 };
 use crate::sandbox::env::Vars;
@@ -40,6 +41,7 @@ struct Sent {
     begin: OwnedFd,
     /// Kept until the end.
     _used: Option<OwnedFd>,
+    proxy: Option<OwnedFd>,
     is_trial: bool,
 }
 
@@ -50,7 +52,7 @@ pub(in crate::sandbox::linux) fn main(args: &[OsString]) -> ExitCode {
     let sent = sys::take(letter).and_then(Letter::open).ok().and_then(|letter| read(&letter));
     // Nobody else than the outer stage starts this.
     let Some(sent) = sent.filter(|_| getpid().is_init()) else { return ExitCode::from(2) };
-    exit_code(if sent.is_trial { attempt(&sent) } else { run(&sent) })
+    exit_code(if sent.is_trial { attempt(sent) } else { run(sent) })
 }
 
 fn read(letter: &Letter) -> Option<Sent> {
@@ -58,7 +60,8 @@ fn read(letter: &Letter) -> Option<Sent> {
     let (entry, command) = Entry::from_args(entry)?;
     let mut numbers = numbers.iter();
     let mut take = || sys::take(numbers.next()?).ok();
-    let (line, keeper, begin, program, used) = (take()?, take()?, take()?, take()?, take());
+    let (line, keeper, begin, program) = (take()?, take()?, take()?, take()?);
+    let (used, proxy) = (take(), take());
     drop(program);
     let variable = |words: &[OsString]| match words {
         [name, value] => Some((name.clone(), value.clone())),
@@ -75,6 +78,7 @@ fn read(letter: &Letter) -> Option<Sent> {
         keeper,
         begin,
         _used: used,
+        proxy,
         is_trial: task.first().is_some_and(|task| task == "try"),
     })
 }
@@ -83,10 +87,11 @@ fn failed(layer: &'static str) -> impl Fn(io::Error) -> Failure {
     move |error| Failure { layer, reason: error.to_string() }
 }
 
-fn run(sent: &Sent) -> i32 {
-    let Sent { entry, .. } = sent;
+fn run(mut sent: Sent) -> i32 {
+    let (entry, proxy) = (&sent.entry, sent.proxy.take());
     let prepared = table::check(&sent.covers, &sent.known)
         .map_err(failed("mounts"))
+        .and_then(|()| proxy.map_or(Ok(()), proxy::hand_over).map_err(failed("network namespace")))
         .and_then(|()| limits::confine(!entry.groups.is_empty(), entry.file_size).map_err(failed("limits")))
         .and_then(|()| init::confine(None, &entry.written));
     if let Err(Failure { layer, reason }) = prepared {
@@ -112,7 +117,7 @@ fn run(sent: &Sent) -> i32 {
 }
 
 /// Attacks the layers as a command would, says what came of it, and then does what the life line wants: the end.
-fn attempt(sent: &Sent) -> i32 {
+fn attempt(sent: Sent) -> i32 {
     let tried = table::check(&sent.covers, &sent.known)
         .map_err(failed("mounts"))
         .and_then(|()| probe::attempt(&sent.plan));
@@ -126,8 +131,11 @@ fn attempt(sent: &Sent) -> i32 {
     if rustix::io::write(&sent.begin, report.to_string().as_bytes()).is_err() {
         return 1;
     }
+    // The end of the report is the end of what is written there.
+    let Sent { line, begin, .. } = sent;
+    drop(begin);
     loop {
-        match poll(&mut [PollFd::new(&sent.line, PollFlags::IN)], None) {
+        match poll(&mut [PollFd::new(&line, PollFlags::IN)], None) {
             Err(Errno::INTR) => {}
             _ => return code,
         }

@@ -99,7 +99,7 @@ fn attempt(plan: &Plan, keeper: Pid) -> Result<Report, Failure> {
     let started = started(keeper).map_err(&process)?;
     let entry = trial(plan, keeper, started);
     let opened = pidfd_open(keeper, PidfdFlags::empty()).map_err(|error| process(error.into()))?;
-    let handed = Handed { line: line.inner, keeper: opened, used: None, begin };
+    let handed = Handed { line: line.inner, keeper: opened, begin, used: None, proxy: None };
     let start = Start { plan, entry: &entry, command: &["true".into()], env: &Vec::new(), task: Task::Try };
     let child = {
         // What bubblewrap has to say is the reason.

@@ -28,8 +28,10 @@ const EMPTY_FILE: &str = "covers/file";
 const WAYS: &str = "covers/ways";
 const MASK: &str = "covers/mask";
 
-/// What lies behind /dev/shm, so that commands of the session share it.
-pub(in crate::sandbox::linux) const SHM: &str = "shm";
+/// Where the machine's own root is for bubblewrap while it mounts, seen from the new one. It makes a place there when a
+/// link of a command's leads to where none is. Should it be called otherwise one day, a place too much is found inside,
+/// and no command runs.
+const MACHINE: &str = "/../oldroot";
 
 /// All that bubblewrap is told, and what is to be found inside then.
 #[derive(Debug, Default)]
@@ -64,7 +66,6 @@ pub(super) fn prepare(plan: &Plan) -> io::Result<()> {
     };
     make(covers, 0o700)?;
     make(plan.scratch.join(EMPTY_DIRECTORY), 0o500)?;
-    make(plan.scratch.join(SHM), 0o700)?;
     make(plan.scratch.join(WAYS), 0o755)?;
     for way in plan
         .shown
@@ -134,7 +135,7 @@ impl Layout {
         layout.namespaces();
         let mounts = table::places()?;
         layout.system(plan, &mounts)?;
-        layout.devices(plan);
+        layout.devices();
         layout.processes(plan)?;
         layout.trees(plan, &mounts);
         layout.secrets(plan)?;
@@ -211,10 +212,11 @@ impl Layout {
         Ok(())
     }
 
-    fn devices(&mut self, plan: &Plan) {
+    fn devices(&mut self) {
         self.add("--dev", ["/dev"]);
-        let shm = Path::new("/dev/shm").to_owned();
-        self.bind(&Bind { from: plan.scratch.join(SHM), to: shm, write: true, optional: false }, &[]);
+        self.add("--size", [mounts::SHM_SIZE]);
+        self.add("--perms", ["1777"]);
+        self.add("--tmpfs", ["/dev/shm"]);
         // Where the kernel has no message queues, there are none.
         let systems = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
         if systems.lines().any(|line| line.ends_with("\tmqueue")) {
@@ -266,6 +268,10 @@ impl Layout {
         let system = SECRETS.iter().filter_map(|path| Path::new(path).canonicalize().ok());
         let own = plan.own.iter().chain(&plan.secrets).chain([&plan.scratch]).cloned();
         for path in system.chain(own).filter(|path| is_shown(plan, path)) {
+            // Nothing is seen of what is covered.
+            if self.covers.iter().any(|cover| path.starts_with(&cover.at)) {
+                continue;
+            }
             let nothing = match open_plain(&path).and_then(|opened| kind(&opened)) {
                 Ok(FileType::Directory) if plan.shown.iter().any(|shown| shown.starts_with(&path)) => {
                     plan.scratch.join(WAYS)
@@ -302,8 +308,11 @@ impl Layout {
         }
     }
 
-    /// What is of this command: what it must not change, and what it must not see.
+    /// What is of this command: what it must not change, and what it must not see. Others that still run may move
+    /// things there meanwhile, so that it is done when nothing of the machine can be written any more from here, by
+    /// whatever link.
     fn entry(&mut self, plan: &Plan, entry: &Entry) -> io::Result<()> {
+        self.add("--ro-bind", [Path::new("/"), Path::new(MACHINE)]);
         for path in &entry.protected {
             match open_plain(path) {
                 // Something else is there meanwhile, of which the next look takes care.

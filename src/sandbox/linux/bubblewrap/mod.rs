@@ -19,13 +19,14 @@ pub(super) mod inside;
 pub(super) mod keep;
 mod layout;
 mod letter;
+mod proxy;
 mod table;
 
 use std::{io, os::unix::fs::MetadataExt as _, path::Path};
 
 use super::place::at;
 
-pub(super) use layout::SHM;
+pub(super) use proxy::{Listeners, PORT};
 
 /// The helper's roles of this way.
 pub(super) const KEEP: &str = "keep";
@@ -33,8 +34,7 @@ pub(super) const ENTER: &str = "bubblewrap";
 pub(super) const INSIDE: &str = "inside";
 
 /// What is less than with namespaces of this program's own, in words.
-pub(super) const LESS: &str =
-    "the .git of each repository is read-only, and each command has a loopback network of its own";
+pub(super) const LESS: &str = "the .git of each repository is read-only, and each command has a loopback network and shared memory of its own";
 
 /// The one place that bubblewrap is taken from. What PATH says, nobody asks.
 const PROGRAM: &str = "/usr/bin/bwrap";

@@ -16,7 +16,10 @@ use super::{
     table::{Attack, Class},
 };
 use crate::{
-    sandbox::world,
+    sandbox::{
+        refused::{NOTICE, over_bubblewrap},
+        world,
+    },
     support::{
         has_sandbox,
         mock::Step,
@@ -29,7 +32,10 @@ use crate::{
 fn inside(bare: &Bare, script: &str) -> (Option<i32>, String) {
     let output = bare.command(&Where::Inside(backend()), &["bash", "-c", script]).output().unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    (output.status.code(), said.concat())
+    // Which way the sandbox is, is said as well.
+    let said = said.concat();
+    let of_it = said.split_inclusive('\n').filter(|line| !over_bubblewrap() || !line.contains(NOTICE));
+    (output.status.code(), of_it.collect())
 }
 
 /// Attacks of a class, by name. None succeeds.
@@ -182,6 +188,12 @@ fn promise_07_weaker_is_refused_not_hidden() {
     };
     for (layer, named) in [("namespaces", "namespace"), ("seccomp", "seccomp"), ("mounts", "os error 38")] {
         let (code, said) = lacking(layer, &["sandbox", "--", "sh", "-c", "echo x > ran"]);
+        // Bubblewrap does without the newer calls for mounts; that it is so is said then.
+        if layer == "mounts" && code == Some(0) {
+            assert!(said.contains(NOTICE) && !rustix::process::geteuid().is_root(), "{said}");
+            fs::remove_file(bare.workspace.join("ran")).unwrap();
+            continue;
+        }
         assert_eq!(code, Some(6), "{layer}: {said}");
         assert!(said.contains("no sandbox: ") && said.contains(named), "{layer}: {said}");
         assert!(!bare.workspace.join("ran").exists(), "{layer}: it ran");

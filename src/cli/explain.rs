@@ -31,23 +31,18 @@ pub(super) async fn policy(start: &Start, json: bool) -> Result<ExitCode, CliErr
     let policy = if contained { Ok(Vec::new()) } else { sandbox::policy(&parts) };
     let mut articles: Vec<(&str, String)> =
         policy.map_err(none)?.into_iter().map(|article| (article.about, article.text)).collect();
-    if let Some(words) = start.network_in_words() {
+    articles.push(("environment", environment(start, mode)));
+    let backend = start.config.backend.clone();
+    let sandbox = start.sandbox_in(&backend, mode, scratch.path(), start.listed_network())?;
+    let described = sandbox.describe();
+    if let Some(words) = start.network_in_words().filter(|_| sandbox.can_reach()) {
         articles
             .iter_mut()
             .filter(|(about, _)| *about == "network")
             .for_each(|(_, text)| text.clone_from(&words));
     }
-    articles.push(("environment", environment(start, mode)));
-    articles.push(("asked", asked(start)));
-    let backend = start.config.backend.clone();
-    let sandbox = start.sandbox_in(&backend, mode, scratch.path(), start.listed_network())?;
-    let described = sandbox.describe();
-    let trial = Trial {
-        start,
-        mode,
-        sandbox: std::sync::Arc::clone(&sandbox),
-        attacker: (!contained).then(|| sandbox::attacker(&parts)),
-    };
+    articles.push(("asked", asked(start, sandbox.weakness().is_some())));
+    let trial = Trial { start, mode, sandbox: std::sync::Arc::clone(&sandbox), attacker: sandbox.attacker() };
     let tried = trial.run().await;
     sandbox.stop().await;
     let tried = tried
@@ -110,8 +105,10 @@ fn environment(start: &Start, mode: SandboxMode) -> String {
 }
 
 /// When somebody is asked.
-fn asked(start: &Start) -> String {
+fn asked(start: &Start, weak: bool) -> String {
     let on = |person| match start::approval(&start.config, person) {
+        Approval::Never if weak => "never, so that every command is refused",
+        Approval::Untrusted | Approval::OnRequest if weak => "before every command",
         Approval::Untrusted => "before every command that is not known to be harmless",
         Approval::OnRequest => "when the model asks to leave the sandbox, or a patch does",
         Approval::Never => "never, and what would need a yes is refused",
@@ -123,6 +120,16 @@ fn asked(start: &Start) -> String {
     }
 }
 
+/// Why each command of this mode is asked for here, if that is so. Where there is no sandbox, nothing runs anyway.
+fn weakness(start: &Start) -> Option<String> {
+    let scratch = tempfile::tempdir().ok()?;
+    let parts = start.sandbox_settings(start.config.sandbox, scratch.path()).ok()?;
+    if start.config.backend != Backend::Local {
+        return None;
+    }
+    sandbox::pick(parts).ok()?.weakness()
+}
+
 /// Says what would become of a command of the model.
 pub(super) fn command(start: &Start, words: &[String], json: bool) -> Result<ExitCode, CliError> {
     let text = match words {
@@ -132,9 +139,11 @@ pub(super) fn command(start: &Start, words: &[String], json: bool) -> Result<Exi
     let rules = start.rules_now().map_err(CliError::usage)?;
     let mut roots = vec![start.workspace.clone()];
     roots.extend(start.writable_roots());
+    let weak = weakness(start);
     let policy = |person| Policy {
         approval: start::approval(&start.config, person),
         sandbox: start.config.sandbox,
+        weak: weak.clone(),
         roots: roots.clone(),
         scripts: std::collections::BTreeMap::new(),
         configured: std::collections::BTreeSet::new(),

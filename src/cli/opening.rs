@@ -23,8 +23,9 @@ impl Start {
         Permissions {
             sandbox: settings.sandbox,
             approval: settings.approval,
-            network: self.told_network(settings),
+            network: if sandbox.can_reach() { self.told_network(settings) } else { context::Network::Off },
             backend: sandbox.describe(),
+            weak: sandbox.weakness(),
             person: self.person,
         }
     }

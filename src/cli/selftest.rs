@@ -331,13 +331,16 @@ impl Trial<'_> {
         if said.succeeded() {
             given.push(answered.as_str());
         }
-        if self.attempt("power", "").await?.succeeded() {
+        let keeps_root = self.sandbox.keeps_root();
+        if !keeps_root && self.attempt("power", "").await?.succeeded() {
             given.push("it is root");
         }
         if self.attempt("cores", "").await?.succeeded() {
             given.push("it may leave images of memory behind");
         }
-        Ok(judged("has no power over the kernel", &given, "file systems, namespaces, keyrings, being root"))
+        let root = if keeps_root { "" } else { ", being root" };
+        let tried = format!("file systems, namespaces, keyrings{root}");
+        Ok(judged("has no power over the kernel", &given, &tried))
     }
 
     async fn lingers(&self) -> io::Result<Tried> {

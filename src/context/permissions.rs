@@ -14,6 +14,8 @@ pub struct Permissions {
     pub network: Network,
     /// What the sandbox itself says in one line. Empty to say nothing.
     pub backend: String,
+    /// Why every command is asked for that may change the workspace; nothing where the sandbox holds it.
+    pub weak: Option<String>,
     pub person: Person,
 }
 
@@ -41,7 +43,10 @@ impl Permissions {
         let mut parts = vec![
             sandbox(self.sandbox).to_owned(),
             network(self.sandbox, &self.network),
-            approval(self.sandbox, self.approval).to_owned(),
+            match &self.weak {
+                Some(why) if self.sandbox == SandboxMode::WorkspaceWrite => unheld(why, self.approval),
+                _ => approval(self.sandbox, self.approval).to_owned(),
+            },
         ];
         if !self.backend.is_empty() {
             parts.insert(1, format!("Where commands run: {}.", self.backend.trim_end_matches('.')));
@@ -112,6 +117,22 @@ fn network(mode: SandboxMode, network: &Network) -> String {
     }
 }
 
+/// Where commands in the sandbox are asked for like those outside.
+fn unheld(why: &str, approval: Approval) -> String {
+    match approval {
+        Approval::Never => format!(
+            "Approval policy is `never`: nobody will approve anything. Every command is rejected, because {why}. Work with \
+             the other tools, and say at the end that `--sandbox read-only` would let commands look unasked."
+        ),
+        Approval::OnRequest | Approval::Untrusted => format!(
+            "Approval policy is `{approval}`, and the user is asked before every command, because {why}. So use few commands, \
+             each of which says a lot. A command that must run outside the sandbox needs `sandbox_permissions` set to \
+             `require_escalated` and a `justification`: a short question to the user that says why. The user may say no: then \
+             go on without it, and don't seek a way around."
+        ),
+    }
+}
+
 fn approval(mode: SandboxMode, approval: Approval) -> &'static str {
     match (approval, mode) {
         (Approval::Never, _) => {
@@ -152,8 +173,24 @@ pub(super) mod tests {
             approval: Approval::OnRequest,
             network: Network::Off,
             backend: String::new(),
+            weak: None,
             person: Person::Present,
         }
+    }
+
+    #[test]
+    fn who_is_asked_before_every_command_is_said_where_the_workspace_is_not_held() {
+        let weak = |sandbox, approval| {
+            let why = Some("its .git is open".into());
+            text(&Permissions { weak: why, sandbox, approval, ..permissions() })
+        };
+        let asked = weak(SandboxMode::WorkspaceWrite, Approval::OnRequest);
+        assert!(asked.contains("before every command, because its .git is open"), "{asked}");
+        assert!(!asked.contains("without asking"), "{asked}");
+        let refused = weak(SandboxMode::WorkspaceWrite, Approval::Never);
+        assert!(refused.contains("Every command is rejected, because its .git is open"), "{refused}");
+        let looks = weak(SandboxMode::ReadOnly, Approval::OnRequest);
+        assert!(!looks.contains("its .git is open"), "{looks}");
     }
 
     fn text(permissions: &Permissions) -> String {

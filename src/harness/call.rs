@@ -119,8 +119,9 @@ impl Harness {
     /// who wants to be asked before everything. What leaves the sandbox is another matter, and so are rules that limit.
     fn needed_by_skill(&self, intent: &Intent, policy: &Policy) -> bool {
         let Intent::Command { command, escalated: false, shell: None, .. } = intent else { return false };
+        let held = policy.sandbox == SandboxMode::ReadOnly || policy.weak.is_none();
         let careful =
-            policy.approval == Approval::Untrusted && policy.sandbox != SandboxMode::DangerFullAccess;
+            held && policy.approval == Approval::Untrusted && policy.sandbox != SandboxMode::DangerFullAccess;
         careful
             && skills::in_use(&self.session.items).iter().filter(|skill| skill.by_person).any(|skill| {
                 let needs = self.surroundings.allowed_by_skill(&skill.name);

@@ -146,7 +146,8 @@ impl Harness {
             });
         let mut roots = vec![self.workspace.root.clone()];
         roots.extend(self.workspace.writable.iter().cloned());
-        Policy { approval, sandbox, roots, scripts: BTreeMap::new(), configured: BTreeSet::new() }
+        let weak = self.permissions.weak.clone();
+        Policy { approval, sandbox, weak, roots, scripts: BTreeMap::new(), configured: BTreeSet::new() }
     }
 }
 

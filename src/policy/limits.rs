@@ -108,6 +108,7 @@ mod tests {
         let policy = Policy {
             approval,
             sandbox: SandboxMode::WorkspaceWrite,
+            weak: None,
             roots: vec![],
             scripts: BTreeMap::new(),
             configured: BTreeSet::new(),

@@ -43,6 +43,9 @@ pub const READ_ONLY_REFUSED: &str =
 pub struct Policy {
     pub approval: Approval,
     pub sandbox: SandboxMode,
+    /// What a command that may change the workspace could do to it, because the sandbox of this machine can't hold it.
+    /// Nothing where it can.
+    pub weak: Option<String>,
     /// The workspace and the further directories that may be written. Absolute, links resolved.
     pub roots: Vec<PathBuf>,
     /// The BLAKE3 hashes of programs in the workspace that rules may be bound to. One that is not here has no rule.
@@ -106,6 +109,9 @@ pub fn judge(intent: &Intent, policy: &Policy, rules: &[Rule]) -> Judgement {
 }
 
 fn judge_command(command: &str, workdir: &Path, policy: &Policy, rules: &[Rule]) -> Judgement {
+    if let (SandboxMode::WorkspaceWrite, Some(why)) = (policy.sandbox, &policy.weak) {
+        return judge_unheld(command, workdir, why, policy, rules);
+    }
     let reason = match (policy.approval, policy.sandbox) {
         (Approval::Never, _) | (Approval::OnRequest, SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite) => {
             return Judgement::Allow(By::Policy);
@@ -124,6 +130,22 @@ fn judge_command(command: &str, workdir: &Path, policy: &Policy, rules: &[Rule])
     match grants::for_command(command, workdir, policy, rules) {
         Some(rule) => Judgement::Allow(by(rule)),
         None => Judgement::Ask { reason },
+    }
+}
+
+/// Where the sandbox does not hold what the workspace's owner relies on, a command in it is judged as one that leaves
+/// it: reading it makes it no safer, and a rule counts that would let it run without any sandbox.
+fn judge_unheld(command: &str, workdir: &Path, why: &str, policy: &Policy, rules: &[Rule]) -> Judgement {
+    if policy.approval == Approval::Never {
+        let reason = format!(
+            "command rejected: {why}, so that only the user can allow it, and nobody is asked here. Tell the user that \
+             `--sandbox read-only` runs commands unasked"
+        );
+        return Judgement::Refuse { reason };
+    }
+    match grants::for_command(command, workdir, policy, rules) {
+        Some(rule) => Judgement::Allow(by(rule)),
+        None => Judgement::Ask { reason: why.to_owned() },
     }
 }
 

@@ -8,6 +8,7 @@ fn policy(approval: Approval, sandbox: SandboxMode) -> Policy {
     Policy {
         approval,
         sandbox,
+        weak: None,
         roots: vec!["/ws".into(), "/extra".into()],
         scripts: BTreeMap::new(),
         configured: BTreeSet::new(),
@@ -82,6 +83,53 @@ fn commands_are_judged_by_sandbox_and_approval() {
     ] {
         assert_eq!(everywhere(&command(text, escalated), &[]), verdicts, "{text} {escalated}");
     }
+}
+
+/// The same where the sandbox does not hold what a command may do to the workspace.
+fn everywhere_unheld(intent: &Intent, grants: &[Grant]) -> String {
+    [ReadOnly, WorkspaceWrite, DangerFullAccess]
+        .map(|sandbox| {
+            [Untrusted, OnRequest, Never]
+                .map(|approval| Policy {
+                    weak: Some("its .git is open to it".into()),
+                    ..policy(approval, sandbox)
+                })
+                .map(|policy| letter(&judge(intent, &policy, &rules(grants))))
+                .iter()
+                .collect::<String>()
+        })
+        .join(" ")
+}
+
+#[test]
+fn where_the_workspace_is_not_held_a_command_is_judged_as_one_that_leaves_the_sandbox() {
+    let grants = [prefix(&["cargo", "test"])];
+    for (text, escalated, without, with) in [
+        // What only looks is a matter of its words, which are no border.
+        ("ls -la", false, "aaa ??x ?aa", "aaa ??x ?aa"),
+        ("cargo test", false, "?aa ??x ?aa", "gaa ggx gaa"),
+        ("cargo test && rm -rf .git", false, "?aa ??x ??a", "?aa ??x ??a"),
+        ("rm -rf build", false, "?aa ??x ??a", "?aa ??x ??a"),
+        ("ls -la", true, "??x ??x ?aa", "??x ??x ?aa"),
+        ("cargo test", true, "??x ??x ?aa", "ggx ggx gaa"),
+    ] {
+        let intent = command(text, escalated);
+        assert_eq!(everywhere_unheld(&intent, &[]), without, "{text} {escalated}");
+        assert_eq!(everywhere_unheld(&intent, &grants), with, "{text} {escalated}, with a rule");
+        // A rule counts as much as it does for leaving the sandbox, and no more.
+        let leaves = everywhere(&command(text, true), &grants);
+        let (unheld, leaves) = (everywhere_unheld(&intent, &grants), leaves);
+        assert_eq!(unheld.split(' ').nth(1), leaves.split(' ').nth(1), "{text}");
+    }
+}
+
+#[test]
+fn who_can_not_be_asked_is_told_what_works_where_the_workspace_is_not_held() {
+    let policy = Policy { weak: Some("its .git is open to it".into()), ..policy(Never, WorkspaceWrite) };
+    let Judgement::Refuse { reason } = judge(&command("ls", false), &policy, &[]) else { panic!() };
+    assert!(reason.contains("its .git is open to it") && reason.contains("--sandbox read-only"), "{reason}");
+    let typed = Intent::Input { process: ProcessId(1), text: "x".into() };
+    assert_eq!(letter(&judge(&typed, &policy, &[])), 'a', "whoever was let in may be spoken to");
 }
 
 #[test]

@@ -100,6 +100,27 @@ pub trait Sandbox: Send + Sync {
     /// In one line, what holds: for the status line, `doctor`, and the model.
     fn describe(&self) -> String;
 
+    /// What a command that may change the workspace could do to it, because this sandbox can't hold it: why each one is
+    /// asked for. Nothing where it can.
+    fn weakness(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether commands here can be let reach other machines at all, whatever is allowed.
+    fn can_reach(&self) -> bool {
+        true
+    }
+
+    /// Whether commands of root stay root here, if without its rights; then that is said, and nothing else promised.
+    fn keeps_root(&self) -> bool {
+        false
+    }
+
+    /// What starts this program inside, to make an [`attempt`]; nothing where it is not there.
+    fn attacker(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// The environment of commands there, from what it would be on this machine.
     fn environment(&self, env: env::Vars) -> env::Vars {
         env
@@ -178,17 +199,6 @@ pub fn policy(settings: &Settings) -> Result<Vec<Article>, SandboxError> {
     return Ok(seatbelt::policy(settings));
     #[cfg(not(any(target_os = "linux", target_os = "macos")))]
     local(settings.clone()).map(|_| Vec::new())
-}
-
-/// What starts this program inside, to make an [`attempt`].
-#[must_use]
-pub fn attacker(settings: &Settings) -> PathBuf {
-    match settings.mode {
-        SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite if cfg!(target_os = "linux") => {
-            PathBuf::from(env::PROGRAMS).join("apply_patch")
-        }
-        _ => settings.program.clone(),
-    }
 }
 
 /// The sandbox that `settings` ask for, started and tried. Never a weaker one.

@@ -31,6 +31,10 @@ impl Sandbox for Unconfined {
         "no sandbox: commands may do everything that you may".into()
     }
 
+    fn attacker(&self) -> Option<PathBuf> {
+        self.links.as_ref().map(|(program, _)| program.clone())
+    }
+
     async fn stop(&self) {
         // Each guard ends its own command, with the shell or with this process.
     }

@@ -260,6 +260,10 @@ impl Sandbox for Seatbelt {
         Ok(wrapped(&self.settings, &self.profile, command))
     }
 
+    fn attacker(&self) -> Option<PathBuf> {
+        Some(self.settings.program.clone())
+    }
+
     fn describe(&self) -> String {
         let writes = match self.settings.mode {
             SandboxMode::ReadOnly => "only HOME and TMPDIR (both private) are writable",

@@ -52,6 +52,7 @@ fn permissions(approval: Approval) -> Permissions {
         approval,
         network: Network::On,
         backend: String::new(),
+        weak: None,
         person: Person::Present,
     }
 }

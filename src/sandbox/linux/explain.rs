@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::{
-    limits, mounts,
-    plan::Plan,
+    alone, limits, mounts,
     ways::{self, Way},
 };
 use crate::{
@@ -17,7 +16,10 @@ const NAMED: usize = 6;
 
 /// The policy for these settings.
 pub(in crate::sandbox) fn policy(settings: &Settings) -> Result<Vec<Article>, SandboxError> {
-    let plan = Plan::new(settings)?;
+    let (way, plan, _) = ways::holder(settings, None).map_err(|missing| missing.error)?;
+    if way == Way::Alone {
+        return Ok(alone::articles(settings, &plan));
+    }
     let article = |about: &'static str, text: String| Article { about, text };
     let private = "/tmp, /var/tmp and HOME, which are the session's own and not yours";
     let roots: Vec<&Path> = plan.shared().collect();

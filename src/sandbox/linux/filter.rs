@@ -3,7 +3,7 @@
 //! The program is a search tree over the numbers, so that it stays cheap to install and to run. It does not know
 //! what the calls mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use libc::{
     BPF_ABS, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, c_long, sock_filter,
@@ -50,6 +50,18 @@ pub(super) fn program(rules: &[(c_long, Answer)]) -> Vec<sock_filter> {
     }
     let leaves: Vec<(u32, Vec<sock_filter>)> =
         listed.into_iter().map(|(number, answers)| (number, leaves(&answers))).collect();
+    finding(&leaves)
+}
+
+/// The program that has somebody else asked about these calls, who then makes them in the caller's place or not.
+pub(super) fn asking(calls: &[c_long]) -> Vec<sock_filter> {
+    let numbers: BTreeSet<u32> = calls.iter().filter_map(|call| u32::try_from(*call).ok()).collect();
+    let ask = |number| (number, vec![answer(libc::SECCOMP_RET_USER_NOTIF)]);
+    finding(&numbers.into_iter().map(ask).collect::<Vec<_>>())
+}
+
+/// The program that gives each number its leaf, in their order.
+fn finding(leaves: &[(u32, Vec<sock_filter>)]) -> Vec<sock_filter> {
     let mut program = vec![
         load(ARCH_AT),
         jump(BPF_JEQ, ARCH, 1, 0),
@@ -58,7 +70,7 @@ pub(super) fn program(rules: &[(c_long, Answer)]) -> Vec<sock_filter> {
         jump(BPF_JGE, FOREIGN, 0, 1),
         answer(libc::SECCOMP_RET_KILL_PROCESS),
     ];
-    program.extend(tree(&leaves));
+    program.extend(tree(leaves));
     program
 }
 
@@ -260,6 +272,21 @@ pub(super) mod tests {
                 prop_assert_eq!(run(&program, ARCH, number, args), want);
             }
         }
+    }
+
+    #[test]
+    fn who_is_to_be_asked_is_asked_about_these_calls_alone() {
+        let program = asking(&[90, 91, 268]);
+        for (number, want) in [
+            (89, libc::SECCOMP_RET_ALLOW),
+            (90, libc::SECCOMP_RET_USER_NOTIF),
+            (91, libc::SECCOMP_RET_USER_NOTIF),
+            (92, libc::SECCOMP_RET_ALLOW),
+            (268, libc::SECCOMP_RET_USER_NOTIF),
+        ] {
+            assert_eq!(run(&program, ARCH, number, [0; 4]), want, "{number}");
+        }
+        assert_eq!(run(&program, 0x4000_0003, 90, [0; 4]), libc::SECCOMP_RET_KILL_PROCESS);
     }
 
     #[test]

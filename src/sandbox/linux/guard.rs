@@ -128,7 +128,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Kills everything below this process, which must be a subreaper. Returns when nothing is left, or only processes
 /// of other users (such as root's), which it can't end.
-fn end_descendants() {
+pub(super) fn end_descendants() {
     loop {
         loop {
             match wait(WaitOptions::NOHANG) {

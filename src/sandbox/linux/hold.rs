@@ -135,7 +135,7 @@ fn listen(report: OwnedFd, child: Pid, identity: Identity) -> Result<Report, Fai
 }
 
 /// Tells the agent, and lets go of the standard output: its end is the end of the report.
-fn say(report: &Report) {
+pub(super) fn say(report: &Report) {
     // If nobody listens, the life line is broken too.
     let _ = io::stdout().write_all(report.to_string().as_bytes()).and_then(|()| io::stdout().flush());
     super::relay::release_stdout();

@@ -68,6 +68,19 @@ fn drop_rights() -> io::Result<()> {
     if !has_no_rights()? {
         lock_rights()?;
     }
+    give_up_what_is_there()
+}
+
+/// The same of a process that may have no right to lock anything: that no program gives any right is locked already.
+pub(super) fn give_up_rights() -> io::Result<()> {
+    set_no_new_privs(true)?;
+    if capabilities(None)?.effective.contains(CapabilitySet::SETPCAP) {
+        lock_rights()?;
+    }
+    give_up_what_is_there()
+}
+
+fn give_up_what_is_there() -> io::Result<()> {
     clear_ambient_capability_set()?;
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;

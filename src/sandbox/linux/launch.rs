@@ -28,10 +28,20 @@ pub(super) struct Launch<'a> {
 impl Launch<'_> {
     /// Starts the command as a child: leader of its own session and process group.
     pub(super) fn start(&self, env: &Vars) -> io::Result<Pid> {
+        self.start_confined(env, || Ok(()))
+    }
+
+    /// The same, of a command that gives something up that its parent keeps.
+    pub(super) fn start_confined(
+        &self,
+        env: &Vars,
+        confine: impl FnOnce() -> Result<(), String>,
+    ) -> io::Result<Pid> {
         match sys::clone_process(0)? {
             Cloned::Parent(pid) => Ok(pid),
             Cloned::Child => {
-                let Failure { text, code } = self.become_it(env);
+                let failed = |why| Failure { code: 126, text: format!("cannot enter the sandbox: {why}") };
+                let Failure { text, code } = confine().map_or_else(failed, |()| self.become_it(env));
                 eprint_raw(&format!("agent: {text}\n"));
                 sys::exit_now(code)
             }

@@ -158,18 +158,41 @@ pub(super) fn join(directories: &[PathBuf]) -> io::Result<()> {
 
 /// Limits this process and what it starts, a file to `file_size` bytes; further where there is no group.
 pub(super) fn confine(has_group: bool, file_size: u64) -> io::Result<()> {
+    confine_to(has_group, file_size, counts_by_namespace().then_some(PROCESSES))
+}
+
+/// The same where all processes of this user are counted as one: as many more may come.
+pub(super) fn confine_user(has_group: bool, file_size: u64) -> io::Result<()> {
+    let count = || PROCESSES + processes_of(rustix::process::geteuid().as_raw());
+    confine_to(has_group, file_size, (!has_group).then(count))
+}
+
+fn confine_to(has_group: bool, file_size: u64, processes: Option<u64>) -> io::Result<()> {
     // No core. With a limit of 0, a machine that hands cores to a program would still start that, as root and outside,
     // with what the command left in its memory; 1 is what the kernel takes for "not even that".
     limit(Resource::Core, 1)?;
     limit(Resource::Nofile, FILES)?;
     limit(Resource::Fsize, file_size)?;
     if !has_group {
-        if counts_by_namespace() {
-            limit(Resource::Nproc, PROCESSES)?;
+        if let Some(processes) = processes {
+            limit(Resource::Nproc, processes)?;
         }
         limit(Resource::Data, MEMORY)?;
     }
     Ok(())
+}
+
+/// The processes and threads of a user that this process can see.
+fn processes_of(user: u32) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(entries) = fs::read_dir("/proc") else { return 0 };
+    let is_process = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.parse::<u32>().is_ok());
+    let of_user = |entry: &fs::DirEntry| entry.metadata().is_ok_and(|meta| meta.uid() == user);
+    entries
+        .flatten()
+        .filter(|entry| is_process(&entry.file_name()) && of_user(entry))
+        .map(|entry| fs::read_dir(entry.path().join("task")).map_or(1, |tasks| tasks.count() as u64))
+        .sum()
 }
 
 /// Whether the kernel counts the processes of a session by themselves. Before Linux 5.14 it counted all of the user's.

@@ -31,9 +31,9 @@ pub(super) fn make(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
 }
 
-/// Hands a listener over.
-pub(super) fn send(to: impl AsFd, listener: &TcpListener) -> io::Result<()> {
-    let fds = [listener.as_fd()];
+/// Hands a descriptor over.
+pub(super) fn send(to: impl AsFd, what: &impl AsFd) -> io::Result<()> {
+    let fds = [what.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
@@ -43,8 +43,8 @@ pub(super) fn send(to: impl AsFd, listener: &TcpListener) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads a report to its end, and takes the listener that came before it.
-pub(super) fn hear(stream: &UnixStream) -> io::Result<(String, Option<TcpListener>)> {
+/// Reads a report to its end, and takes the descriptor that came before it.
+pub(super) fn hear(stream: &UnixStream) -> io::Result<(String, Option<OwnedFd>)> {
     let mut said = Vec::new();
     let mut listener = None;
     loop {
@@ -59,7 +59,7 @@ pub(super) fn hear(stream: &UnixStream) -> io::Result<(String, Option<TcpListene
         };
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(fds) = message {
-                listener = fds.last().map(|fd: OwnedFd| TcpListener::from(fd));
+                listener = fds.last();
             }
         }
         if received.flags.contains(ReturnFlags::CTRUNC) {

@@ -11,9 +11,10 @@
 //! Nothing here reads the command: what it may touch is decided by what it can see.
 //!
 //! Where this program may not make namespaces and bubblewrap may, that makes them, for each command anew: see
-//! `bubblewrap`. Which way it is, is decided in `ways`.
+//! `bubblewrap`. Where none can be had at all, what is left is `alone`. Which way it is, is decided in `ways`.
 
 mod aftermath;
+mod alone;
 mod bubblewrap;
 mod disk;
 mod enter;
@@ -48,7 +49,7 @@ use std::{
     ffi::{OsStr, OsString},
     net::TcpListener,
     os::unix::net::UnixStream,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -95,6 +96,8 @@ pub(super) fn helper(args: &[OsString]) -> Option<ExitCode> {
     Some(match rest.split_first() {
         Some((part, rest)) if part == "hold" => hold::main(rest),
         Some((part, rest)) if part == "enter" => enter::main(rest),
+        Some((part, rest)) if part == alone::HOLD => alone::hold(rest),
+        Some((part, rest)) if part == alone::ENTER => alone::enter(rest),
         Some((part, rest)) if part == bubblewrap::KEEP => bubblewrap::keep::main(rest),
         Some((part, rest)) if part == bubblewrap::ENTER => bubblewrap::enter::main(rest),
         Some((part, rest)) if part == bubblewrap::INSIDE => bubblewrap::inside::main(rest),
@@ -217,7 +220,8 @@ impl Linux {
         {
             return Ok((holder.ready.clone(), holder.port()));
         }
-        let holder = Holder::start(self.way, &self.settings, &self.plan, self.network.as_ref())
+        let network = self.network.as_ref().filter(|_| self.plan.network);
+        let holder = Holder::start(self.way, &self.settings, &self.plan, network)
             .map_err(|failure| explain(&failure))?;
         let holder = slot.insert(holder);
         Ok((holder.ready.clone(), holder.port()))
@@ -243,6 +247,9 @@ impl Linux {
     }
 
     fn env(&self, vars: env::Vars, port: Option<u16>, call: Option<&CallId>) -> env::Vars {
+        if self.way == Way::Alone {
+            return alone::environment(vars, &self.plan.scratch);
+        }
         let vars = env::with_programs(vars, Path::new(env::PROGRAMS));
         match (&self.network, port) {
             (Some(network), Some(port)) => network.vars(vars, (network.lease(call), port).into()),
@@ -306,6 +313,10 @@ impl Sandbox for Linux {
 
     fn describe(&self) -> String {
         let slot = lock(&self.holder);
+        if self.way == Way::Alone {
+            let landlock = slot.as_ref().map_or(0, |holder| holder.ready.landlock);
+            return alone::describe(self.settings.mode, landlock, self.group.is_ok(), self.network.is_some());
+        }
         let writes = match self.settings.mode {
             SandboxMode::ReadOnly => "only /tmp and HOME (both private) are writable",
             _ => "only the workspace, /tmp and HOME (the last two private) are writable",
@@ -327,6 +338,26 @@ impl Sandbox for Linux {
             self.way.in_words(),
             self.network.as_ref().map_or_else(|| "no network".to_owned(), Network::describe),
         )
+    }
+
+    fn weakness(&self) -> Option<String> {
+        (self.way == Way::Alone && self.plan.write).then(alone::question)
+    }
+
+    fn can_reach(&self) -> bool {
+        self.way != Way::Alone
+    }
+
+    fn keeps_root(&self) -> bool {
+        self.way == Way::Alone && rustix::process::geteuid().is_root()
+    }
+
+    fn attacker(&self) -> Option<PathBuf> {
+        let programs = match self.way {
+            Way::Own | Way::Bubblewrap => PathBuf::from(env::PROGRAMS),
+            Way::Alone => alone::programs(&self.plan.scratch),
+        };
+        Some(programs.join("apply_patch"))
     }
 
     fn refusals(&self, call: Option<&CallId>) -> Vec<String> {
@@ -418,7 +449,8 @@ impl Holder {
             .stderr(Stdio::null())
             .spawn()
             .map_err(process)?;
-        let heard = listener::hear(&ours).map(|(text, listener)| (Report::parse(&text), listener));
+        let heard = listener::hear(&ours)
+            .map(|(text, listener)| (Report::parse(&text), listener.map(TcpListener::from)));
         let failure = match heard {
             Ok((Some(Report::Ready { holder, started, user, landlock, layers }), listener)) => {
                 match serve(way, plan, network, listener) {
@@ -489,6 +521,7 @@ fn ends_within(child: &Child, time: Timespec) -> bool {
 pub(super) fn layers(settings: &Settings) -> Vec<super::Layer> {
     let layer = |name: &str, ok: bool, detail: String| super::Layer { name: name.into(), ok, detail };
     match ways::holder(settings, None) {
+        Ok((Way::Alone, plan, holder)) => alone::layers(&plan, holder.ready.landlock),
         Ok((way, _, holder)) => {
             let Ready { landlock, user, layers, .. } = holder.ready.clone();
             let identity = match user {

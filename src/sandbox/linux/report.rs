@@ -55,6 +55,7 @@ impl Report {
 
 /// Everything that can be missing.
 const LAYERS: &[&str] = &[
+    "workspace",
     "scratch",
     "process",
     "namespaces",

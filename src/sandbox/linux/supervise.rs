@@ -25,6 +25,19 @@ pub(super) enum Watched {
 
 /// Watches over `command` until it ends, or until `lifeline` breaks or `other` becomes readable.
 pub(super) fn supervise(command: Pid, lifeline: &OwnedFd, other: Option<&OwnedFd>) -> Watched {
+    supervise_asked(command, lifeline, other, None)
+}
+
+/// Somebody who is asked when a descriptor becomes readable.
+pub(super) type AskedBy<'a> = (&'a OwnedFd, &'a dyn Fn());
+
+/// The same, with somebody who is asked meanwhile.
+pub(super) fn supervise_asked(
+    command: Pid,
+    lifeline: &OwnedFd,
+    other: Option<&OwnedFd>,
+    asked: Option<AskedBy<'_>>,
+) -> Watched {
     release_streams();
     let Ok(children) = sys::child_signals() else { return Watched::Abandoned };
     loop {
@@ -35,15 +48,19 @@ pub(super) fn supervise(command: Pid, lifeline: &OwnedFd, other: Option<&OwnedFd
             PollFd::new(&children, PollFlags::IN),
             PollFd::new(lifeline, PollFlags::IN),
             PollFd::new(other.unwrap_or(&children), PollFlags::IN),
+            PollFd::new(asked.map_or(&children, |(asked, _)| asked), PollFlags::IN),
         ];
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return Watched::Abandoned,
         }
-        let [child, line, other_fd] =
-            [0, 1, 2].map(|at: usize| !fds.get(at).is_none_or(|fd| fd.revents().is_empty()));
+        let [child, line, other_fd, question] =
+            [0, 1, 2, 3].map(|at: usize| !fds.get(at).is_none_or(|fd| fd.revents().is_empty()));
         if other.is_some() && other_fd {
             return Watched::Abandoned;
+        }
+        if question && let Some((_, answer)) = asked {
+            answer();
         }
         if child {
             let mut buffer = [0_u8; 1024];

@@ -5,7 +5,11 @@
 use std::{
     ffi::{CStr, CString},
     io,
-    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+    os::{
+        fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
 };
 
 use rustix::process::Pid;
@@ -188,19 +192,77 @@ pub(super) fn loopback_up() -> io::Result<()> {
 }
 
 /// Has the kernel run `program` at every system call of this process from now on. Needs no-new-privileges.
-#[expect(unsafe_code, reason = "seccomp")]
 pub(super) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
+    install(program, libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW).map(drop)
+}
+
+/// The same of a program that has somebody asked: who reads the descriptor, see [`next_call`].
+#[expect(unsafe_code, reason = "a descriptor that the kernel made")]
+pub(super) fn install_listener(program: &[libc::sock_filter]) -> io::Result<OwnedFd> {
+    let flags = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW | libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    let listener = i32::try_from(install(program, flags)?).map_err(|_| io::ErrorKind::InvalidData)?;
+    // SAFETY: it was just made, for this process.
+    Ok(unsafe { OwnedFd::from_raw_fd(listener) })
+}
+
+#[expect(unsafe_code, reason = "seccomp")]
+fn install(program: &[libc::sock_filter], flags: libc::c_ulong) -> io::Result<i64> {
     let too_long = |_| io::Error::from(io::ErrorKind::InvalidInput);
     let filter = libc::sock_fprog {
         len: program.len().try_into().map_err(too_long)?,
         // The kernel only reads it.
         filter: program.as_ptr().cast_mut(),
     };
-    let flags = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     // SAFETY: the program lives until the call ends, and its length is given.
     check(unsafe {
         libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const filter)
-    })?;
+    })
+}
+
+/// A system call whose caller waits for somebody to answer it.
+pub(super) struct Asked {
+    pub(super) id: u64,
+    /// The thread that makes it.
+    pub(super) caller: u32,
+    pub(super) number: i64,
+    pub(super) args: [u64; 6],
+}
+
+/// The next call that is asked about; waits for one.
+#[expect(unsafe_code, reason = "an ioctl on a listener of seccomp")]
+pub(super) fn next_call(listener: BorrowedFd<'_>) -> io::Result<Asked> {
+    // SAFETY: the kernel wants it zeroed, and fills it.
+    let call = unsafe {
+        let mut call: libc::seccomp_notif = std::mem::zeroed();
+        check(libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV as _, &raw mut call).into())?;
+        call
+    };
+    Ok(Asked { id: call.id, caller: call.pid, number: call.data.nr.into(), args: call.data.args })
+}
+
+/// Whether the caller still waits: else its number may be somebody else's.
+#[expect(unsafe_code, reason = "an ioctl on a listener of seccomp")]
+pub(super) fn still_asks(listener: BorrowedFd<'_>, id: u64) -> bool {
+    // SAFETY: the kernel reads the number alone.
+    let answer =
+        unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID as _, &raw const id) };
+    answer == 0
+}
+
+/// Has a call return 0, or this error. Nobody may be there any more to get it.
+#[expect(unsafe_code, reason = "an ioctl on a listener of seccomp")]
+pub(super) fn answer_call(listener: BorrowedFd<'_>, id: u64, error: i32) {
+    let answer = libc::seccomp_notif_resp { id, val: 0, error: -error, flags: 0 };
+    // SAFETY: the kernel only reads it.
+    unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND as _, &raw const answer) };
+}
+
+/// Empties a file, without opening it.
+#[expect(unsafe_code, reason = "truncate")]
+pub(super) fn truncate(path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the path ends with a zero byte.
+    check(unsafe { libc::truncate(path.as_ptr(), 0) }.into())?;
     Ok(())
 }
 

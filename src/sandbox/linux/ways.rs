@@ -3,7 +3,7 @@
 
 use std::{ffi::OsString, sync::Arc};
 
-use super::{Holder, Linux, bubblewrap, hold::Failure, plan::Plan};
+use super::{Holder, Linux, alone, bubblewrap, hold::Failure, plan::Plan};
 use crate::sandbox::{SandboxError, Settings, SharedSandbox, network::Network};
 
 /// What needs user namespaces, and is refused where they are.
@@ -16,6 +16,8 @@ pub(super) enum Way {
     Own,
     /// Through those that bubblewrap makes, for each command anew.
     Bubblewrap,
+    /// Without any: by rules of Landlock and a list of system calls alone.
+    Alone,
 }
 
 /// Why there is no sandbox here: the layer that is missing, and what is said of it.
@@ -34,7 +36,6 @@ pub(in crate::sandbox) fn start(
 ) -> Result<SharedSandbox, SandboxError> {
     match holder(&settings, network.as_ref()) {
         Ok((way, plan, holder)) => Ok(Arc::new(Linux::held(settings, plan, network, way, holder))),
-        // A way without namespaces at all would be tried here, where `missing.is_refused`.
         Err(missing) => Err(missing.error),
     }
 }
@@ -51,13 +52,22 @@ pub(super) fn holder(settings: &Settings, network: Option<&Network>) -> Result<(
     if !refuses_namespaces(&own) {
         return Err(Missing { layer: own.layer, error: explain(&own) });
     }
-    match Holder::start(Way::Bubblewrap, settings, &plan, network) {
-        Ok(holder) => Ok((Way::Bubblewrap, plan, holder)),
-        Err(failure) => {
-            let error = explain_both(&own, &failure);
-            Err(Missing { layer: own.layer, error })
+    let bubblewrap = match Holder::start(Way::Bubblewrap, settings, &plan, network) {
+        Ok(holder) => return Ok((Way::Bubblewrap, plan, holder)),
+        Err(failure) => failure,
+    };
+    // There is nowhere to listen for what commands send.
+    let plan = Plan { network: false, ..plan };
+    let is_none = bubblewrap.layer == "bubblewrap" || refuses_namespaces(&bubblewrap);
+    let alone = match is_none.then(|| Holder::start(Way::Alone, settings, &plan, None)) {
+        Some(Ok(holder)) => return Ok((Way::Alone, plan, holder)),
+        Some(Err(failure)) => {
+            format!(". Nor can commands be held without any: {}: {}", failure.layer, failure.reason)
         }
-    }
+        // It was there, and did not hold.
+        None => String::new(),
+    };
+    Err(Missing { layer: own.layer, error: explain_both(&own, &bubblewrap, &alone) })
 }
 
 impl Way {
@@ -66,6 +76,7 @@ impl Way {
         match self {
             Self::Own => "hold",
             Self::Bubblewrap => bubblewrap::KEEP,
+            Self::Alone => alone::HOLD,
         }
     }
 
@@ -74,6 +85,7 @@ impl Way {
         match self {
             Self::Own => vec!["enter".into()],
             Self::Bubblewrap => bubblewrap::enter::arguments(plan),
+            Self::Alone => alone::arguments(plan),
         }
     }
 
@@ -85,13 +97,14 @@ impl Way {
                 "this machine does not let agent make namespaces, so that bubblewrap makes them for each command: {}",
                 bubblewrap::LESS
             )),
+            Self::Alone => Some(alone::notice()),
         }
     }
 
     /// For the one line that says what holds.
     pub(super) fn in_words(self) -> String {
         match self {
-            Self::Own => String::new(),
+            Self::Own | Self::Alone => String::new(),
             Self::Bubblewrap => format!(", by bubblewrap: {}", bubblewrap::LESS),
         }
     }
@@ -99,7 +112,7 @@ impl Way {
     /// Who makes the namespaces, where this program does not.
     pub(super) fn of_whom(self) -> &'static str {
         match self {
-            Self::Own => "",
+            Self::Own | Self::Alone => "",
             Self::Bubblewrap => {
                 ", made by bubblewrap for each command, for the kernel does not let agent make them itself"
             }
@@ -107,16 +120,22 @@ impl Way {
     }
 }
 
+/// What lets somebody have namespaces.
+pub(super) const HINT: &str = "The kernel must let you make user namespaces: see `sysctl user.max_user_namespaces`, on Debian \
+                               `kernel.unprivileged_userns_clone=1`, on Ubuntu \
+                               `kernel.apparmor_restrict_unprivileged_userns=0` (or an AppArmor profile for this program); in \
+                               a container, a seccomp profile that allows `unshare` and `mount`. Linux 5.12 or newer is needed";
+
 /// What a missing layer means, and how to get it.
 pub(super) fn explain(failure: &Failure) -> SandboxError {
     SandboxError { message: format!("no sandbox: {}. {AT_RISK}", in_words(failure)) }
 }
 
 /// The same where bubblewrap was tried in place of this program's own way, and failed too.
-fn explain_both(own: &Failure, bubblewrap: &Failure) -> SandboxError {
+fn explain_both(own: &Failure, bubblewrap: &Failure, alone: &str) -> SandboxError {
     SandboxError {
         message: format!(
-            "no sandbox: {}. Nor is there one by bubblewrap, which was tried in its place: {}. {AT_RISK}",
+            "no sandbox: {}. Nor is there one by bubblewrap, which was tried in its place: {}{alone}. {AT_RISK}",
             in_words(own),
             in_words(bubblewrap)
         ),
@@ -128,12 +147,7 @@ const AT_RISK: &str = "To run without one, at your own risk: --sandbox danger-fu
 fn in_words(failure: &Failure) -> String {
     let Failure { layer, reason } = failure;
     let hint = match *layer {
-        _ if refuses_namespaces(failure) => {
-            "The kernel must let you make user namespaces: see `sysctl user.max_user_namespaces`, on Debian \
-             `kernel.unprivileged_userns_clone=1`, on Ubuntu `kernel.apparmor_restrict_unprivileged_userns=0` \
-             (or an AppArmor profile for this program); in a container, a seccomp profile that allows `unshare` \
-             and `mount`. Linux 5.12 or newer is needed"
-        }
+        _ if refuses_namespaces(failure) => HINT,
         "identity" if rustix::process::geteuid().is_root() => {
             "Commands of root run as somebody without power, who is shown the workspace, its further directories and the \
              session's own one as his: their file systems must take id-mapped mounts (ext4, xfs, btrfs and others do, \
@@ -153,9 +167,11 @@ fn in_words(failure: &Failure) -> String {
 
 /// Whether it was the kernel that would not let this program have namespaces of its own.
 fn refuses_namespaces(failure: &Failure) -> bool {
+    // Root is given another identity by one.
+    let by_root = failure.layer == "identity" && rustix::process::geteuid().is_root();
     // A security module denies this way, too; a file of the workspace is denied to the person themself.
-    let denied = failure.layer != "mounts" && gives(&failure.reason, libc::EACCES);
-    NAMESPACES.contains(&failure.layer) && (denied || refused(&failure.reason))
+    let denied = !by_root && failure.layer != "mounts" && gives(&failure.reason, libc::EACCES);
+    (by_root || NAMESPACES.contains(&failure.layer)) && (denied || refused(&failure.reason))
 }
 
 /// Whether it is the machine that does not let it be: not permitted, no more of them, or not known to the kernel.

@@ -267,6 +267,7 @@ fn permissions() -> Permissions {
         approval: Approval::Never,
         network: Network::On,
         backend: String::new(),
+        weak: None,
         person: Person::Present,
     }
 }

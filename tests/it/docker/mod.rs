@@ -1,6 +1,7 @@
 //! Containers on a real engine: commands in them, the workspace's way in and out, and what is left behind.
 #![cfg(target_os = "linux")]
 
+mod alone;
 mod border;
 mod chaos;
 mod commands;

@@ -47,6 +47,7 @@ fn verdicts(command: &str, ground: &Ground, escalated: bool) -> String {
         let policy = Policy {
             approval,
             sandbox,
+            weak: None,
             roots: vec![ground.workspace.clone()],
             scripts: Default::default(),
             configured: Default::default(),

@@ -2,13 +2,14 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests; and what is skipped is said")]
 
+mod alone;
 mod attacks;
 mod border;
 mod ends;
-mod escape;
+pub mod escape;
 mod git;
 mod limits;
-mod missing;
+pub mod missing;
 mod ordinary;
 pub mod refused;
 pub mod terminal;

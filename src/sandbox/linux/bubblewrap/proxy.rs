@@ -83,7 +83,7 @@ fn serve(mut stream: UnixStream, network: &Network) -> io::Result<()> {
         return Ok(());
     }
     let (_, Some(listener)) = listener::hear(&stream)? else { return Ok(()) };
-    let _served = network.listen(listener)?;
+    let _served = network.listen(listener.into())?;
     stream.write_all(SERVED)?;
     // Until whoever stands for the command lets go of it, however that happens.
     loop {

@@ -7,13 +7,15 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::support::program;
+use crate::{sandbox::missing::without_namespaces, support::program};
 
 /// Where something runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Where {
     /// In the sandbox, with further arguments of `agent sandbox`.
     Inside(Vec<String>),
+    /// The same on a machine without namespaces.
+    Alone,
     /// Without any.
     Outside,
     /// Without any, in namespaces that end with it.
@@ -62,6 +64,7 @@ impl Bare {
                 before.push("--".into());
                 (program(), before)
             }
+            Where::Alone => (program(), ["sandbox", "--"].map(str::to_owned).into()),
             Where::Outside => ("env".into(), Vec::new()),
             Where::ThrownAway => {
                 let namespaces = ["--mount", "--uts", "--ipc", "--pid", "--fork", "--mount-proc"];
@@ -71,6 +74,20 @@ impl Bare {
         let mut command = Command::new(program);
         command.args(before).args(words).current_dir(&self.workspace);
         self.surround(&mut command);
+        if *place == Where::Alone {
+            without_namespaces(&mut command);
+        }
+        command
+    }
+
+    /// This program with any arguments, in the workspace.
+    pub fn agent(&self, place: &Where, args: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(args).current_dir(&self.workspace);
+        self.surround(&mut command);
+        if *place == Where::Alone {
+            without_namespaces(&mut command);
+        }
         command
     }
 

@@ -6,7 +6,8 @@
 //!
 //! `AGENT_TEST_BACKEND` runs them over another backend than `local`.
 
-mod bare;
+mod alone;
+pub mod bare;
 #[cfg(target_os = "linux")]
 mod contained;
 mod controls;
@@ -19,6 +20,7 @@ mod victims;
 
 use std::fmt::Write as _;
 
+pub use self::field::listing;
 use self::{
     bare::Where,
     run::Outcome,

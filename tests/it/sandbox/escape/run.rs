@@ -146,7 +146,7 @@ fn judge(class: &Class, field: &Field, mut ready: Ready, heard: &str, place: &Wh
     let said = said.unwrap_or_default();
     let mut said = String::from_utf8_lossy(&said).into_owned();
     let victim = ready.victim.take().map(super::victims::Victim::harmed);
-    let inside = matches!(place, Where::Inside(_));
+    let inside = matches!(place, Where::Inside(_) | Where::Alone);
     if let Some(trigger) = &ready.attack.trigger {
         let proof = ready.attack.trigger_proof.as_ref().filter(|_| !inside);
         let (_, told) = field.host_for(&ready, &field.bare.workspace, proof.unwrap_or(trigger));

@@ -74,6 +74,8 @@ pub struct Attack {
     pub unproven: Option<String>,
     /// Why it means nothing in a container.
     pub not_in_containers: Option<String>,
+    /// Why it is not held where there are no namespaces; the same is said by `describe` and the README.
+    pub not_alone: Option<String>,
     /// It succeeds: what is to be done about it. Loud, and not a failure.
     pub awaits: Option<String>,
 }

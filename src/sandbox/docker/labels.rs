@@ -13,7 +13,7 @@ use bollard::{
     query_parameters::{ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions},
 };
 
-use super::container::remove;
+use super::{container::remove, podman::VOLUME};
 
 const ALL: &str = "agent.sandbox";
 const SESSION: &str = "agent.session";
@@ -52,7 +52,10 @@ pub(super) async fn kept(docker: &Docker, session: &Path, image: &str) -> Result
     ]);
     let options = ListContainersOptionsBuilder::default().filters(&filters).build();
     let found = docker.list_containers(Some(options)).await?;
-    Ok(found.into_iter().find(|kept| kept.image_id.as_deref() == Some(image)).and_then(|kept| kept.id))
+    // With or without the kind of number before it.
+    let number = |id: &str| id.trim_start_matches("sha256:").to_owned();
+    let same = |id: &Option<String>| id.as_deref().is_some_and(|id| number(id) == number(image));
+    Ok(found.into_iter().find(|kept| same(&kept.image_id)).and_then(|kept| kept.id))
 }
 
 /// Removes what dead agents left.
@@ -62,7 +65,7 @@ pub(super) async fn sweep(docker: &Docker) -> Result<(), Error> {
     for container in docker.list_containers(Some(options)).await? {
         let labels = container.labels.unwrap_or_default();
         if let Some(id) = container.id.filter(|_| is_left(&labels, &host(), now(), owner)) {
-            remove(docker, &id).await?;
+            remove(docker, &id, &[]).await?;
         }
     }
     sweep_volumes(docker).await
@@ -77,7 +80,10 @@ pub(super) async fn sweep_volumes(docker: &Docker) -> Result<(), Error> {
     let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
     let mine = owner(std::process::id());
     for volume in docker.list_volumes(Some(options)).await?.volumes.unwrap_or_default() {
-        let own = volume.labels.get(OWNER) == mine.as_ref() && volume.labels.get(HOST) == Some(&host());
+        // One with a name of ours may be about to be used by another session, and is seen to by whoever made it.
+        let own = volume.labels.get(OWNER) == mine.as_ref()
+            && volume.labels.get(HOST) == Some(&host())
+            && !volume.name.starts_with(VOLUME);
         if own || is_left(&volume.labels, &host(), now(), owner) {
             // Taken again, or gone, in between.
             let _ = docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await;

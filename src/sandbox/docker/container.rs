@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use bollard::{
@@ -19,7 +20,11 @@ use bollard::{
     query_parameters::{RemoveContainerOptionsBuilder, RemoveVolumeOptions},
 };
 use futures::StreamExt as _;
-use tokio::{io::AsyncReadExt as _, task::JoinHandle};
+use tokio::{
+    io::AsyncReadExt as _,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use super::{
     endpoint::Endpoint,
@@ -147,6 +152,10 @@ impl Private {
     }
 }
 
+/// How long a container that is being removed is waited for, and the time between two looks.
+const GOING: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(20);
+
 const SHARED_MODE: &str = "1777";
 
 impl Blueprint {
@@ -264,8 +273,10 @@ impl Container {
 
     /// Ends it, and everything that it holds.
     pub(super) async fn end(self) -> Result<(), Error> {
+        // The life line last: without it the container would be going already.
+        let removed = remove(&self.docker, &self.id, &self.volumes).await;
         self.watch.abort();
-        remove(&self.docker, &self.id, &self.volumes).await
+        removed
     }
 }
 
@@ -280,15 +291,37 @@ impl Drop for Container {
 pub(super) async fn remove(docker: &Docker, id: &str, volumes: &[String]) -> Result<(), Error> {
     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
     let removed = match docker.remove_container(id, Some(options)).await {
-        // Gone, or going.
-        Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
-        other => other,
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+        // Going: by itself, or because somebody else saw to it.
+        Err(error) => match (timeout(GOING, gone(docker, id)).await, &error) {
+            (Ok(()), _) | (_, Error::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
+            _ => Err(error),
+        },
+        done => done,
     };
     for volume in volumes {
-        // One that somebody still holds is removed by the next start.
-        let _ = docker.remove_volume(volume, None::<RemoveVolumeOptions>).await;
+        let away = async {
+            // In use until the container is wholly gone.
+            while let Err(Error::DockerResponseServerError { status_code: 409, .. }) =
+                docker.remove_volume(volume, None::<RemoveVolumeOptions>).await
+            {
+                sleep(AGAIN).await;
+            }
+        };
+        // What stays is removed by the next start.
+        let _ = timeout(GOING, away).await;
     }
     removed
+}
+
+/// Waits until an engine does not know a container any more.
+async fn gone(docker: &Docker, id: &str) {
+    while !matches!(
+        docker.inspect_container(id, None).await,
+        Err(Error::DockerResponseServerError { status_code: 404, .. })
+    ) {
+        sleep(AGAIN).await;
+    }
 }
 
 /// Holds the life line. A container that is stopped or paused by somebody is no use any more: it is removed, so that

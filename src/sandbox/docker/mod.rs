@@ -30,6 +30,7 @@ mod labels;
 mod listing;
 mod manifest;
 mod mirror;
+mod mount;
 mod order;
 mod outgoing;
 mod pack;
@@ -43,6 +44,7 @@ mod seccomp;
 mod shown;
 mod streams;
 mod tls;
+mod trial;
 mod tunnel;
 mod underway;
 mod walls;
@@ -325,7 +327,7 @@ impl Inner {
             })?
             .map_err(|error| unreachable(&error))?;
         let engine = Engine::of(&client).await.map_err(|error| unreachable(&error))?;
-        labels::sweep(&client).await.map_err(|error| unreachable(&error))?;
+        labels::sweep(&client, &endpoint).await.map_err(|error| unreachable(&error))?;
         let image = image::find(&client, docker.image.as_deref(), say).await?;
         let architecture = info.architecture.unwrap_or_default();
         let (owner, runner) = who(&settings);
@@ -437,7 +439,9 @@ impl Inner {
             None
         } else {
             let label = label(&self.settings);
-            labels::kept(&self.client, &label, &self.image.id).await.map_err(|error| no_container(&error))?
+            labels::kept(&self.endpoint, &label, &self.image.id)
+                .await
+                .map_err(|error| no_container(&error))?
         };
         state.resumed = true;
         let found = kept.is_some();
@@ -498,7 +502,13 @@ impl Inner {
     }
 
     fn lost(&self, state: &mut State) {
-        state.room = None;
+        if let Some(Room { container, .. }) = state.room.take() {
+            // What is left of it goes beside what comes next.
+            tokio::spawn(async move {
+                // What stays is removed by the next start.
+                let _ = container.end().await;
+            });
+        }
         state.carrier.warn_again(
             "the container was lost (killed, stopped, paused or removed by somebody, or the engine was). What commands \
              changed and was not brought out yet is lost with it; there is a fresh one now, with the workspace as it is \

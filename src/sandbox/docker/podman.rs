@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     container::{
-        Blueprint, FILE_SIZE, FILES, FIRST, FIRST_USER, HOST, MASKED, OOM_SCORE, PROCESSES, Private, remove,
+        Blueprint, FILE_SIZE, FILES, FIRST_USER, HOST, MASKED, OOM_SCORE, PROCESSES, Private, remove,
     },
     endpoint::Endpoint,
     hijack, script,
@@ -33,6 +33,9 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// How names of volumes begin that we gave.
 pub(super) const VOLUME: &str = "agent-";
 
+/// How the name of the file ends in which the rules for system calls are.
+const RULES: &str = ".seccomp.json";
+
 /// Makes a container, and gives its number and the names of the volumes that don't go with it.
 pub(super) async fn create(
     docker: &Docker,
@@ -48,27 +51,21 @@ pub(super) async fn create(
                 mounts.push(mount(private));
                 continue;
             }
-            let name = if private.owner == FIRST {
-                // Belongs to the first process, as volumes without a name do, and goes with the container as these.
-                String::new()
-            } else {
-                let name = format!("{VOLUME}{}", uuid::Uuid::new_v4().simple());
-                docker.create_volume(volume(&name, private, blueprint)).await?;
-                volumes.push(name.clone());
-                name
-            };
-            owned.push(place(name, private));
+            let name = format!("{VOLUME}{}", uuid::Uuid::new_v4().simple());
+            docker.create_volume(volume(&name, private, blueprint)).await?;
+            volumes.push(name.clone());
+            owned.push(place(&name, private));
         }
         // Podman reads the rules from a file of its machine, and is told its name.
         fs::create_dir_all(&blueprint.scratch)?;
-        let rules = tempfile::Builder::new().suffix(".seccomp.json").tempfile_in(&blueprint.scratch)?;
+        let rules = tempfile::Builder::new().suffix(RULES).tempfile_in(&blueprint.scratch)?;
         fs::write(rules.path(), &blueprint.seccomp)?;
         let mut spec = spec(blueprint, rules.path(), version_6);
         if let Some(spec) = spec.as_object_mut() {
             spec.insert("volumes".to_owned(), owned.into());
             spec.insert("mounts".to_owned(), mounts.into());
         }
-        let answer = hijack::post(endpoint, CREATE, &spec).await?;
+        let answer = hijack::post(endpoint, CREATE, &spec).await.map_err(|error| told(&error))?;
         let id = answer.get("Id").and_then(Value::as_str).unwrap_or_default().to_owned();
         let named = name_hosts(docker, &id).await;
         if named.is_err() {
@@ -89,6 +86,18 @@ pub(super) async fn create(
             Err(error)
         }
     }
+}
+
+/// What Podman said, and what it means where that is not plain.
+fn told(error: &io::Error) -> io::Error {
+    let said = error.to_string();
+    let more = if said.contains(RULES) {
+        ". Podman reads the rules for system calls from a file, which must lie on its own machine where it may read it: \
+         run agent on that machine and as the same user"
+    } else {
+        ""
+    };
+    io::Error::other(format!("{said}{more}"))
 }
 
 /// The volumes of a container that don't go with it.
@@ -167,17 +176,9 @@ fn mount(private: &Private) -> Value {
 
 /// One in the place of what the image has: Podman knows owners of volumes alone, and what is no volume gets the rights
 /// that the image has there from older runtimes.
-fn place(name: String, private: &Private) -> Value {
-    let mut options = vec![
-        "rw".to_owned(),
-        "nosuid".to_owned(),
-        "nodev".to_owned(),
-        "exec".to_owned(),
-        "nocopy".to_owned(),
-    ];
-    if name.is_empty() {
-        options.extend(in_memory(private).map(|(key, value)| format!("volume-opt={key}={value}")));
-    }
+fn place(name: &str, private: &Private) -> Value {
+    // Without what the image has there.
+    let options = ["rw", "nosuid", "nodev", "exec", "nocopy"];
     json!({ "Name": name, "Dest": private.path, "Options": options })
 }
 

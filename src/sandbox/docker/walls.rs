@@ -3,17 +3,14 @@
 //! Engines leave out what they do not know, and what they say of a container is what they were told. What counts is
 //! what the kernel shows to a process there. A container that lacks a wall is not used, and the wall is named.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use super::{
     container::{Blueprint, FILE_SIZE, FILES, MASKED, Private},
     control::quoted,
+    engine::Engine,
     inside::Inside,
+    mount, trial,
 };
 use crate::sandbox::SandboxError;
 
@@ -21,20 +18,6 @@ use crate::sandbox::SandboxError;
 const MOST: u64 = 1 << 20;
 /// Walls that are named at most.
 const NAMED: usize = 4;
-/// Files that engines lay over those of an image.
-const THEIRS: &[&str] = &[
-    "/.dockerenv",
-    "/dev/init",
-    "/etc/group",
-    "/etc/hostname",
-    "/etc/hosts",
-    "/etc/passwd",
-    "/etc/resolv.conf",
-    "/run/.containerenv",
-    "/run/podman-init",
-    "/run/secrets",
-    "/sbin/docker-init",
-];
 /// Devices that do no harm.
 const DEVICES: &[&str] =
     &["console", "full", "null", "ptmx", "random", "tty", "urandom", "zero", "pts", "mqueue", "shm"];
@@ -52,6 +35,11 @@ pub(super) async fn stand(inside: &mut Inside, blueprint: &Blueprint) -> Result<
     let mut gaps = seen.gaps(blueprint, &own_namespaces());
     if code != 0 || !seen.whole {
         gaps.insert(0, "it can't be seen what it is like".to_owned());
+    }
+    // What lacks a wall that can be seen is not tried: it may lack what that takes.
+    if gaps.is_empty() && blueprint.engine == Engine::Podman {
+        let tried = trial::gaps(inside, blueprint).await;
+        gaps.extend(tried.map_err(|why| error(format!("the container can't be tried: {why}")))?);
     }
     if gaps.is_empty() {
         return Ok(());
@@ -139,16 +127,6 @@ struct Seen {
     whole: bool,
 }
 
-/// A place where something is mounted, as the kernel tells of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Mount {
-    path: PathBuf,
-    options: String,
-    kind: String,
-    /// Of the file system.
-    its: String,
-}
-
 impl Seen {
     fn parse(text: &str) -> Self {
         let mut seen = Self::default();
@@ -172,10 +150,10 @@ impl Seen {
         let mut gaps = Vec::new();
         self.identity(blueprint, &mut gaps);
         self.limits(&mut gaps);
-        self.mounts(blueprint, &mut gaps);
         for place in self.lines("shown") {
             gaps.push(format!("{place} is not hidden"));
         }
+        self.mounts(blueprint, &mut gaps);
         for device in self.lines("devices") {
             let name = device.strip_prefix("/dev/").unwrap_or(device);
             let first = name.split('/').next().unwrap_or_default();
@@ -233,21 +211,8 @@ impl Seen {
         }
     }
 
-    /// What is mounted and not covered by something later.
-    fn visible(&self) -> Vec<Mount> {
-        let all: Vec<Mount> = self.lines("mounts").filter_map(Mount::parse).collect();
-        let covered = |at: usize, mount: &Mount| {
-            all.iter().skip(at + 1).any(|later| mount.path.starts_with(&later.path))
-        };
-        all.iter()
-            .enumerate()
-            .filter(|(at, mount)| !covered(*at, mount))
-            .map(|(_, mount)| mount.clone())
-            .collect()
-    }
-
     fn mounts(&self, blueprint: &Blueprint, gaps: &mut Vec<String>) {
-        let visible = self.visible();
+        let visible = mount::visible(self.lines("mounts"));
         let mut ours = self::ours(blueprint);
         // An image may have links to one place at another.
         for (private, place) in ours.iter_mut().zip(self.lines("places")) {
@@ -313,91 +278,144 @@ impl Seen {
     }
 }
 
-impl Mount {
-    /// From a line of `mountinfo`.
-    fn parse(line: &str) -> Option<Self> {
-        let (left, right) = line.split_once(" - ")?;
-        let mut left = left.split(' ').skip(4);
-        let (path, options) = (left.next()?, left.next()?);
-        let mut right = right.split(' ');
-        let (kind, _source, its) = (right.next()?, right.next()?, right.next()?);
-        let [options, kind, its] = [options, kind, its].map(str::to_owned);
-        Some(Self { path: unescaped(path).into(), options, kind, its })
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn blueprint() -> Blueprint {
+        Blueprint {
+            engine: Engine::Docker,
+            scratch: "/state".into(),
+            image: "sha256:1".into(),
+            labels: HashMap::new(),
+            workspace: "/home/me/project".into(),
+            home: "/home/me".into(),
+            owner: (1000, 1000),
+            runner: (1000, 1000),
+            memory: 4 << 30,
+            seccomp: "{}".into(),
+            keep: false,
+            shown: Vec::new(),
+        }
     }
 
-    fn has(&self, option: &str) -> bool {
-        self.options.split(',').any(|found| found == option)
+    fn own() -> Own {
+        let numbers = [("ipc", 11), ("uts", 12), ("pid", 13), ("net", 14), ("mnt", 15)];
+        Own {
+            boot: "this-machine".into(),
+            namespaces: numbers.map(|(kind, number)| (kind.to_owned(), number)).into(),
+        }
     }
 
-    /// What a directory in memory lacks, in words.
-    fn lacks(&self, private: &Private) -> impl Iterator<Item = String> {
-        let mut lacks = Vec::new();
-        if self.kind != "tmpfs" {
-            lacks.push(format!("is no directory in memory but {}", self.kind));
-        }
-        for option in ["nosuid", "nodev"] {
-            if !self.has(option) {
-                lacks.push(format!("is mounted without {option}"));
-            }
-        }
-        let size = self.its.split(',').find_map(|option| option.strip_prefix("size=")).and_then(bytes);
-        // In whole pages, of any size.
-        if !size.is_some_and(|size| size <= private.size + (64 << 10)) {
-            lacks.push(format!("may grow to more than {} bytes", private.size));
-        }
-        lacks.into_iter()
-    }
-
-    /// Whether nothing can be changed through it, nor anything seen that is of the machine.
-    fn is_harmless(&self) -> bool {
-        let path = &self.path;
-        let file = THEIRS.iter().any(|theirs| path == Path::new(theirs));
-        let kernel = match self.kind.as_str() {
-            "proc" => path == Path::new("/proc") || (path.starts_with("/proc") && self.has("ro")),
-            "devpts" | "mqueue" => path.starts_with("/dev"),
-            // What is hidden is hidden by these; whether it is, is looked at apart.
-            "tmpfs" | "devtmpfs" => {
-                path.starts_with("/proc")
-                    || path.starts_with("/sys")
-                    || path == Path::new("/dev")
-                    || path.parent() == Some(Path::new("/dev"))
-            }
-            _ => false,
+    /// A container that is as it must be, as the kernel tells of it.
+    fn good() -> String {
+        let tmpfs = |path: &str, size: &str| {
+            format!("9 1 0:9 / {path} rw,nosuid,nodev,relatime - tmpfs tmpfs rw,size={size}\n")
         };
-        kernel
-            || (file && (self.has("ro") || self.kind == "tmpfs"))
-            || (path == Path::new("/") && self.has("ro"))
+        let private = [
+            tmpfs("/tmp", "1048576k"),
+            tmpfs("/var/tmp", "1048576k"),
+            tmpfs("/home/me", "1048576k"),
+            tmpfs("/.agent", "1024k"),
+            tmpfs("/dev/shm", "65536k"),
+            tmpfs("/home/me/project", "2097152k"),
+        ]
+        .concat();
+        format!(
+            "= status\nUid:\t1000\t1000\t1000\t1000\nGid:\t1000\t1000\t1000\t1000\nGroups:\t1000 \n\
+             CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n\
+             CapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n\
+             = limits\nMax open files            8192                 8192                 files\n\
+             Max core file size        1                    1                    bytes\n\
+             Max file size             17179869184          17179869184          bytes\n\
+             = mounts\n1 0 0:1 / / ro,relatime - overlay overlay rw\n\
+             2 1 0:2 / /proc rw,nosuid,nodev,noexec - proc proc rw\n\
+             3 2 0:2 /sys /proc/sys ro,nosuid - proc proc rw\n\
+             4 2 0:4 / /proc/acpi ro - tmpfs tmpfs ro\n\
+             4 2 0:4 /null /proc/kallsyms rw,nosuid,noexec - tmpfs tmpfs rw,size=65536k\n\
+             5 1 0:5 / /dev rw,nosuid,noexec - tmpfs tmpfs rw,size=65536k\n\
+             6 5 0:6 / /dev/pts rw,nosuid,noexec - devpts devpts rw\n\
+             7 1 0:7 / /sys ro,nosuid - sysfs sysfs ro\n8 7 0:8 / /sys/fs/cgroup ro - cgroup2 cgroup rw\n\
+             9 1 0:9 / /sys ro - tmpfs tmpfs ro\n\
+             10 1 8:1 /var/lib/x/hosts /etc/hosts ro,relatime - ext4 /dev/sda1 rw\n{private}\
+             = routes\nIface\tDestination\tGateway\n= routes6\n\
+             00000000000000000000000000000001 80 0 00 0 0 00000000 00000002 00000000 80200001       lo\n\
+             = hosts\n127.0.0.1\tlocalhost agent\n::1 ip6-localhost # here\nff02::1 ip6-allnodes\n\
+             = servers\nnameserver 127.0.0.1\nsearch .\n= boot\nthis-machine\n\
+             = namespaces\nipc 21\nuts 22\npid 23\nnet 24\nmnt 25\n\
+             = devices\n/dev/null\n/dev/pts/0\n/dev/pts/ptmx\n/dev/tty\n\
+             = places\n/tmp\n/var/tmp\n/home/me\n/.agent\n/dev/shm\n/home/me/project\n\
+             = shown\n= names\nexport PATH='/bin'\n= end\n"
+        )
     }
-}
 
-/// A size as the kernel writes it.
-fn bytes(text: &str) -> Option<i64> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: i64 = digits.parse().ok()?;
-    match text.get(digits.len()..)? {
-        "" => Some(number),
-        "k" => number.checked_mul(1 << 10),
-        "m" => number.checked_mul(1 << 20),
-        "g" => number.checked_mul(1 << 30),
-        _ => None,
+    fn gaps(text: &str) -> Vec<String> {
+        Seen::parse(text).gaps(&blueprint(), &own())
     }
-}
 
-/// A path as `mountinfo` has it: blanks and the like as three digits behind a backslash.
-fn unescaped(path: &str) -> String {
-    let mut parts = path.split('\\');
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        match part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) => {
-                text.push(char::from(byte));
-                text.push_str(part.get(3..).unwrap_or_default());
-            }
-            None => {
-                text.push('\\');
-                text.push_str(part);
-            }
+    #[test]
+    fn a_container_that_is_as_it_must_be_has_no_gap() {
+        assert_eq!(gaps(&good()), [] as [&str; 0]);
+        assert!(Seen::parse(&good()).whole);
+        // An image in which one place is a link to another.
+        let linked = good()
+            .replace("= places\n/tmp\n/var/tmp", "= places\n/tmp\n/tmp")
+            .replace(" /var/tmp rw", " /tmp rw");
+        assert_eq!(gaps(&linked), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn each_wall_that_is_missing_is_named() {
+        for (was, is, words) in [
+            ("Uid:\t1000\t1000", "Uid:\t0\t0", "should be Uid 1000 is 0"),
+            ("Groups:\t1000 ", "Groups:\t0 1000 ", "group of root"),
+            ("CapBnd:\t0000000000000000", "CapBnd:\t00000000a80425fb", "CapBnd 00000000a80425fb"),
+            ("NoNewPrivs:\t1", "NoNewPrivs:\t0", "no-new-privileges"),
+            ("Seccomp:\t2", "Seccomp:\t0", "seccomp"),
+            ("8192                 8192 ", "8192                 1048576 ", "max open files is 1048576"),
+            ("Max core file size        1                    1 ", "", "max core file size is nothing"),
+            (" / / ro,relatime", " / / rw,relatime", "files of the image can be written"),
+            ("3 2 0:2 /sys /proc/sys ro", "3 2 0:2 /sys /proc/sys rw", "mounted at /proc/sys (proc)"),
+            ("9 1 0:9 / /sys ro - tmpfs tmpfs ro\n", "", "mounted at /sys (sysfs)"),
+            ("/etc/hosts ro", "/etc/hosts rw", "mounted at /etc/hosts (ext4)"),
+            (" /etc/hosts ro", " /srv/data ro", "mounted at /srv/data (ext4)"),
+            ("/tmp rw,nosuid,nodev", "/tmp rw,nosuid", "/tmp is mounted without nodev"),
+            (
+                "/home/me/project rw,nosuid,nodev,relatime - tmpfs tmpfs rw,size=2097152k",
+                "/home/me/project rw,nosuid,nodev,relatime - tmpfs tmpfs rw",
+                "/home/me/project may grow",
+            ),
+            (
+                "/dev/shm rw,nosuid,nodev,relatime - tmpfs tmpfs rw,size=65536k",
+                "/x ro - tmpfs tmpfs rw",
+                "/dev/shm is no directory in memory",
+            ),
+            (
+                "/home/me rw,nosuid,nodev,relatime - tmpfs tmpfs",
+                "/home/me rw,nosuid,nodev,relatime - ext4 /dev/sda1",
+                "/home/me is no directory in memory but ext4",
+            ),
+            ("Gateway\n", "Gateway\neth0\t00000000\t010011AC\n", "it has a network"),
+            ("80200001       lo", "80200001     eth0", "it has a network"),
+            ("127.0.0.1\tlocalhost", "10.0.0.5\tdatabase", "/etc/hosts tells of"),
+            ("nameserver 127.0.0.1", "nameserver 192.168.1.1", "/etc/resolv.conf tells of"),
+            ("pid 23", "pid 13", "shares a namespace with its machine (pid)"),
+            ("ipc 21", "ipc 4026531839", "shares a namespace with its machine (ipc)"),
+            ("net 24\n", "", "shares a namespace with its machine (net)"),
+            ("/dev/tty\n", "/dev/tty\n/dev/sda\n", "there is a device /dev/sda"),
+            ("= shown\n", "= shown\n/proc/kallsyms\n", "/proc/kallsyms is not hidden"),
+            ("PATH='/bin'\n", "PATH='/bin'\nexport https_proxy='http://me:secret@proxy'\n", "proxy"),
+        ] {
+            assert!(good().contains(was), "{was}");
+            let found = gaps(&good().replacen(was, is, 1));
+            let named = found.iter().any(|gap| gap.contains(words));
+            assert!(named, "{was} -> {is}: {found:?}");
         }
+        // The numbers of another machine's namespaces say nothing.
+        let far = good().replace("this-machine", "another").replace("pid 23", "pid 13");
+        assert_eq!(gaps(&far), [] as [&str; 0]);
+        assert!(gaps("").len() > 10);
     }
-    text
 }

@@ -72,6 +72,12 @@ pub fn host() -> Option<String> {
     std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty())
 }
 
+/// Whether that is Podman.
+pub fn podman() -> bool {
+    static PODMAN: OnceLock<bool> = OnceLock::new();
+    *PODMAN.get_or_init(|| String::from_utf8_lossy(&docker(&["version"]).stdout).contains("Podman"))
+}
+
 /// Containers of an image on the engine that these tests are of.
 pub fn of_image(image: &str) -> DockerSettings {
     DockerSettings { image: Some(image.to_owned()), host: host(), ..DockerSettings::default() }

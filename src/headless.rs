@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use crate::protocol::{
     Connection, Content, Context, Delta, Event, Excerpt, Fact, FileOperation, HostedCall, Item, Level,
-    Outcome, Passage, PatchedFile, Rejection, Shown, StepStatus, Update, printable, words,
+    Outcome, Passage, PatchedFile, Rejection, Shown, StepStatus, Update, grouped, printable, words,
 };
 use crate::session::Session;
 
@@ -170,9 +170,9 @@ impl<D: Write, N: Write> Headless<D, N> {
                 self.note(&format!(
                     "{how} · {:.1} s · {} tokens in ({} cached), {} out{cost}",
                     seconds(*duration_ms),
-                    usage.input,
-                    usage.cached,
-                    usage.output
+                    grouped(usage.input),
+                    grouped(usage.cached),
+                    grouped(usage.output)
                 ))
             }
             Fact::Rewound { to, .. } => {

@@ -32,10 +32,10 @@ pub(super) fn remote(settings: &SnapshotSettings) -> Option<Remote> {
     };
     set("AWS_REGION", settings.remote_region.as_deref());
     let endpoint = settings.remote_endpoint.as_deref();
-    let (name, plain) = if url.starts_with("az") {
-        ("AZURE_ENDPOINT", "AZURE_ALLOW_HTTP")
-    } else {
-        ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP")
+    let (name, plain) = match url.split_once(':') {
+        Some(("az", _)) => ("AZURE_ENDPOINT", "AZURE_ALLOW_HTTP"),
+        Some(("gs", _)) => ("GOOGLE_BASE_URL", "GOOGLE_ALLOW_HTTP"),
+        _ => ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP"),
     };
     set(name, endpoint);
     if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {

@@ -132,7 +132,7 @@ pub struct SnapshotSettings {
     pub limits: snapshot::Limits,
     /// A bucket that they are sent to as well: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://CONTAINER/PREFIX`.
     pub remote: Option<String>,
-    /// Where a bucket is that is compatible with S3 or with Azure, if it is not theirs: a URL.
+    /// Where a bucket is that is compatible with one of these, if it is not theirs: a URL.
     pub remote_endpoint: Option<String>,
     /// The region of an S3-compatible bucket.
     pub remote_region: Option<String>,

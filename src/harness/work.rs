@@ -177,6 +177,8 @@ impl Harness {
                 (ResponseOutcome::Failed { kind, message: error.message }, error.usage)
             }
         };
+        let unpriced = self.session.asked_provider();
+        let usage = usage.map(|usage| Usage { unpriced: usage.unpriced || unpriced, ..usage });
         facts.push(Fact::ResponseFinished { response, outcome, usage });
         self.record(facts);
         self.explain_miss();

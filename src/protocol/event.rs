@@ -431,6 +431,9 @@ pub struct Usage {
     /// What all of it cost, where the model's prices are known.
     #[serde(default, rename = "cost_usd", skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
+    /// The provider ran tools of its own meanwhile, which it charges for by the call: that is not in `cost`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unpriced: bool,
 }
 
 fn delivery<'de, D: Deserializer<'de>>(from: D) -> Result<Delivery, D::Error> {
@@ -457,6 +460,8 @@ impl std::ops::AddAssign for Usage {
             (None, Some(cost)) if !free(self) => Some(cost.at_least()),
             (cost, other) => cost.or(other),
         };
+        self.unpriced |= other.unpriced;
+        self.cost = self.cost.map(|cost| if self.unpriced { cost.at_least() } else { cost });
         self.input = self.input.saturating_add(other.input);
         self.cached = self.cached.saturating_add(other.cached);
         self.output = self.output.saturating_add(other.output);
@@ -467,6 +472,23 @@ impl std::ops::AddAssign for Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sum_says_that_something_in_it_has_no_price() {
+        let cost = Cost::try_from(0.5).ok();
+        let paid = Usage { input: 9, cost, ..Usage::default() };
+        for (more, sum) in [
+            (paid, "$1.00"),
+            (Usage { unpriced: true, ..paid }, "$1.00+"),
+            (Usage { cost: None, ..paid }, "$0.500+"),
+            (Usage { unpriced: true, ..Usage::default() }, "$0.500+"),
+        ] {
+            for (mut first, second) in [(paid, more), (more, paid)] {
+                first += second;
+                assert_eq!(first.cost.map(|cost| cost.to_string()).as_deref(), Some(sum), "{more:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_fact_of_a_newer_version_is_kept_and_written_back() {

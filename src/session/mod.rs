@@ -30,8 +30,8 @@ use std::{
 };
 
 use crate::protocol::{
-    BlobId, By, CallId, Checked, Content, Delivery, Event, Fact, InputId, Item, Outcome, PlanStep, ProcessId,
-    Rule, Scope, Seq, SessionId, Settings, Shown, Time, TurnId, Usage,
+    BlobId, By, CallId, Checked, Content, Delivery, Event, Fact, HostedCall, InputId, Item, Outcome,
+    PlanStep, ProcessId, Rule, Scope, Seq, SessionId, Settings, Shown, Time, TurnId, Usage,
 };
 
 use checks::Checks;
@@ -345,6 +345,17 @@ impl Session {
     #[must_use]
     pub fn checked(&self) -> Option<Checked> {
         self.checks.report()
+    }
+
+    /// Whether the provider ran tools of its own for the answer that came last.
+    #[must_use]
+    pub fn asked_provider(&self) -> bool {
+        let answer = |item: &&Arc<Item>| {
+            !matches!(***item, Item::Context { .. } | Item::User { .. } | Item::ToolResult { .. })
+        };
+        let hosted =
+            |item: &Arc<Item>| matches!(&**item, Item::Unknown(value) if HostedCall::of(value).is_some());
+        self.items.iter().rev().take_while(answer).any(hosted)
     }
 
     /// The calls that wait for a person, in the order in which the model made them.

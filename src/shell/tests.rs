@@ -36,7 +36,7 @@ impl Sandbox for Plain {
 
 pub(super) struct World {
     dir: TempDir,
-    shell: Shell,
+    pub(super) shell: Shell,
     exits: UnboundedReceiver<Exit>,
 }
 

@@ -82,6 +82,7 @@ async fn programs_that_wait_for_input_are_seen_to() {
         assert_eq!(seen.waiting, Some(*expected), "{command}: {seen:?}");
         assert!(seen.wall < PATIENCE, "{command}: the look did not end when it was seen");
     }
+    world.shell.stop().await;
 }
 
 #[tokio::test]
@@ -93,6 +94,8 @@ async fn programs_that_take_their_time_are_left_alone() {
         assert!(matches!(seen.state, State::Running(_)), "{command}: {seen:?}");
         assert_eq!(seen.waiting, None, "{command}: {seen:?}");
     }
+    // Without it, one of them may miss that its terminal is gone, and take its time for ever.
+    world.shell.stop().await;
 }
 
 #[tokio::test]
@@ -105,6 +108,7 @@ async fn what_is_typed_is_taken_before_anybody_is_said_to_wait() {
     assert_eq!(seen.waiting, Some(Waiting::Secret), "{seen:?}");
     let seen = world.type_for(id, "two\n", A_WHILE).await;
     assert_eq!((seen.waiting, seen.output.head.contains("onetwo")), (None, true), "{seen:?}");
+    world.shell.stop().await;
 }
 
 #[tokio::test]
@@ -116,4 +120,5 @@ async fn a_program_that_also_takes_keys_does_not_end_every_look() {
     let seen = world.type_for(id, "", A_WHILE).await;
     assert_eq!(seen.waiting, Some(Waiting::Keys), "{seen:?}");
     assert!(seen.wall >= A_WHILE, "nothing was new, and yet the look ended after {:?}", seen.wall);
+    world.shell.stop().await;
 }

@@ -296,7 +296,7 @@ fn known(store: &Store, remote: &Remote) -> Result<PathBuf, SnapshotError> {
     use std::os::unix::fs::DirBuilderExt as _;
     // A bucket of the same name elsewhere is another one.
     let place = remote.options.iter().filter(|(name, _)| {
-        ["ENDPOINT_URL", "ENDPOINT", "ACCOUNT_NAME"].iter().any(|end| name.ends_with(end))
+        ["ENDPOINT_URL", "ENDPOINT", "BASE_URL", "ACCOUNT_NAME"].iter().any(|end| name.ends_with(end))
     });
     let all = place.fold(remote.url.clone(), |all, (_, value)| format!("{all} {value}"));
     let key: String = Hash::of(all.as_bytes()).to_string().chars().take(16).collect();

@@ -13,7 +13,7 @@ use super::{
     SnapshotError,
     hash::Hash,
     pack::{Line, PackWriter},
-    store::{GROUP, LEVEL, PACK, Store},
+    store::{GROUP, PACK, Store, compressor},
 };
 
 /// A pack that was written: its name and the bytes it takes.
@@ -104,7 +104,8 @@ impl<'a> Repack<'a> {
         if self.objects.is_empty() {
             return Ok(());
         }
-        let group = zstd::bulk::compress(&self.group, LEVEL).map_err(|error| self.told(error))?;
+        let group = compressor().and_then(|mut compressor| compressor.compress(&self.group));
+        let group = group.map_err(|error| self.told(error))?;
         let objects = std::mem::take(&mut self.objects);
         self.group.clear();
         self.append(&group, &objects)

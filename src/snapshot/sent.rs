@@ -16,7 +16,7 @@ use super::{
     pack::{PackWriter, SUFFIX, read_list},
     reach::secret,
     remote::Pack,
-    store::{GROUP, LEVEL, Store},
+    store::{GROUP, Store, compressor},
 };
 
 /// A pack that is sent takes no further group from here on: so much is sent twice at most.
@@ -135,7 +135,8 @@ impl Sent {
                 Some(pack) => pack,
                 None => PackWriter::create(&folder).map_err(told)?,
             };
-            pack.append(&zstd::bulk::compress(&bytes, LEVEL).map_err(told)?, &group).map_err(told)?;
+            let stored = compressor().and_then(|mut compressor| compressor.compress(&bytes)).map_err(told)?;
+            pack.append(&stored, &group).map_err(told)?;
             bytes.clear();
             group.clear();
             if pack.at < PACK && !last {

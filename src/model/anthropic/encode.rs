@@ -202,22 +202,25 @@ impl Blocks {
     }
 
     fn push(&mut self, block: &Block<'_>) {
-        if !self.is_empty() {
+        // Every block ends with a brace; a bracket opens the list that this one is the first of.
+        if self.0.last().is_some_and(|last| *last != b'[') {
             self.0.push(b',');
         }
         into_vec(block, &mut self.0);
     }
 
-    /// A result. Its content is written already, and long: it is copied, and not read once more.
-    fn answer(&mut self, call: &CallId, content: &Self, is_error: bool) {
-        self.0.reserve(content.0.len() + AROUND);
+    /// A result, whose content is written where it belongs.
+    fn answer(&mut self, call: &CallId, is_error: bool, content: impl FnOnce(&mut Self)) {
         self.push(&Block::ToolResult { tool_use_id: id(call) });
         if self.0.pop().is_none() {
             return;
         }
-        if !content.is_empty() {
-            self.0.extend_from_slice(b",\"content\":[");
-            self.0.extend_from_slice(&content.0);
+        let without = self.0.len();
+        self.0.extend_from_slice(b",\"content\":[");
+        content(self);
+        if self.0.last() == Some(&b'[') {
+            self.0.truncate(without);
+        } else {
             self.0.push(b']');
         }
         if is_error {
@@ -241,21 +244,19 @@ impl Blocks {
     }
 
     /// The parts of a message. An empty text is refused.
-    fn of(content: &[Content], images: bool, blobs: &dyn ReadBlob) -> Self {
-        let mut blocks = Self::default();
+    fn parts(&mut self, content: &[Content], images: bool, blobs: &dyn ReadBlob) {
         for part in content {
             match content::part(part, images, blobs) {
                 content::Part::Text(text) if text.trim().is_empty() => {}
                 content::Part::Text(text) => {
-                    blocks.0.reserve(text.len() + text.len() / 8 + AROUND);
-                    blocks.push(&Block::Text { text: &text });
+                    self.0.reserve(text.len() + text.len() / 8 + AROUND);
+                    self.push(&Block::Text { text: &text });
                 }
-                content::Part::Picture { mime, base64 } => blocks.push(&Block::Image {
+                content::Part::Picture { mime, base64 } => self.push(&Block::Image {
                     source: Source { r#type: "base64", media_type: mime, data: base64 },
                 }),
             }
         }
-        blocks
     }
 
     fn text(text: &str) -> Self {
@@ -279,7 +280,9 @@ impl Write for Messages {
             Item::Context { text, .. } => self.user(Blocks::text(&note(text)), out),
             Item::User { content, .. } => {
                 self.unthought = false;
-                self.user(Blocks::of(content, self.images, blobs), out);
+                let mut blocks = Blocks::default();
+                blocks.parts(content, self.images, blobs);
+                self.user(blocks, out);
             }
             Item::Reasoning { summary, encrypted: Some(sealed), .. } => {
                 if let Some(thought) = thought(summary, sealed) {
@@ -301,8 +304,9 @@ impl Write for Messages {
                 let Some(at) = self.calls.iter().position(|open| open == call) else { return };
                 self.calls.remove(at);
                 self.thoughts = Blocks::default();
-                let content = Blocks::of(content, self.images, blobs);
-                self.answer(call, &content, false, out);
+                let images = self.images;
+                let answers = self.open(Role::User, out);
+                answers.blocks.answer(call, false, |blocks| blocks.parts(content, images, blobs));
             }
             Item::Sealed { instead, .. } => self.user(Blocks::text(instead), out),
             Item::Unknown(value) if hosted::is_of_anthropic(value) => self.hosted(value, out),
@@ -389,15 +393,11 @@ impl Messages {
         }
     }
 
-    /// A result, in the message behind the calls.
-    fn answer(&mut self, call: &CallId, content: &Blocks, is_error: bool, out: &mut Vec<u8>) {
-        self.open(Role::User, out).blocks.answer(call, content, is_error);
-    }
-
     /// Answers the calls that nobody answered.
     fn settle(&mut self, out: &mut Vec<u8>) {
         for call in std::mem::take(&mut self.calls) {
-            self.answer(&call, &Blocks::text(NO_RESULT), true, out);
+            let none = |blocks: &mut Blocks| blocks.push(&Block::Text { text: NO_RESULT });
+            self.open(Role::User, out).blocks.answer(&call, true, none);
         }
     }
 

@@ -367,7 +367,7 @@ impl From<&WireUsage> for Usage {
             cached: usage.input_tokens_details.as_ref().and_then(|of| of.cached_tokens).unwrap_or(0),
             output: usage.output_tokens.unwrap_or(0),
             reasoning: usage.output_tokens_details.as_ref().and_then(|of| of.reasoning_tokens).unwrap_or(0),
-            cost: None,
+            ..Usage::default()
         }
     }
 }

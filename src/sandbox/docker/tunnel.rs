@@ -15,7 +15,9 @@ use crate::sandbox::{SandboxError, env};
 
 /// How long the way there may take.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Between two looks whether it is open.
+/// How long its end may take.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// Between two looks whether it is open, or has ended.
 const AGAIN: Duration = Duration::from_millis(20);
 /// Where engines listen, where nothing else is said.
 const SOCKET: &str = "/var/run/docker.sock";
@@ -105,6 +107,12 @@ impl Tunnel {
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
+        // It ends with its input, and takes along what it has started: a way through a third machine, say.
+        drop(self.ssh.stdin.take());
+        let since = Instant::now();
+        while matches!(self.ssh.try_wait(), Ok(None)) && since.elapsed() < FAREWELL {
+            thread::sleep(AGAIN);
+        }
         // It may be gone already.
         let _ = self.ssh.kill();
         let _ = self.ssh.wait();

@@ -4,7 +4,7 @@
 //! A socket is bound to the network namespace that it was made in: those that commands make themselves are none of
 //! the host's, and stay. One that the host makes while a command runs is covered for the next command.
 
-use std::{io, os::fd::AsFd as _, path::PathBuf};
+use std::{collections::BTreeSet, io, os::fd::AsFd as _, path::PathBuf};
 
 use rustix::{
     fs::{CWD, FileType},
@@ -32,8 +32,8 @@ pub(super) fn below(roots: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 /// The paths in the kernel's table that may lie in one of `roots`. A name that begins nowhere was given by a process
-/// that stood somewhere: most likely in one of them.
-fn listed(table: &str, roots: &[PathBuf]) -> Vec<PathBuf> {
+/// that stood somewhere: most likely in one of them. Each once: one that begins at the root is the same for all of them.
+fn listed(table: &str, roots: &[PathBuf]) -> BTreeSet<PathBuf> {
     table
         .lines()
         .skip(1)
@@ -86,8 +86,7 @@ mod tests {
         let roots = ["/a", "/b"].map(PathBuf::from);
         assert_eq!(
             listed(table, &roots),
-            ["/run/user/1 2/bus", "/run/user/1 2/bus", "/a/tmp/puma.sock", "/b/tmp/puma.sock"]
-                .map(PathBuf::from)
+            ["/run/user/1 2/bus", "/a/tmp/puma.sock", "/b/tmp/puma.sock"].map(PathBuf::from).into()
         );
     }
 

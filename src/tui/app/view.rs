@@ -2,7 +2,7 @@
 
 use ratatui::text::Line;
 
-use crate::protocol::{Outcome, Usage};
+use crate::protocol::{Outcome, Usage, grouped};
 
 use crate::tui::{
     asked::Asked,
@@ -170,6 +170,7 @@ impl App {
     pub(in crate::tui) fn farewell(&self) -> Option<String> {
         let id = self.session.id?;
         let Usage { input, cached, output, cost, .. } = self.session.usage;
+        let [input, cached, output] = [input, cached, output].map(grouped);
         let cost = cost.map(|cost| format!(", {cost}")).unwrap_or_default();
         let waits = match &self.session.outcome {
             _ if self.session.asked().next().is_some() => "\nAn approval is pending; it will be asked again.",

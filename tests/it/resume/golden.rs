@@ -36,6 +36,8 @@ const REWOUND: &str = include_str!("rewound.jsonl");
 const COMPACTED: &str = include_str!("compacted.jsonl");
 /// A conversation that the provider has made smaller, and then does not take back.
 const SEALED: &str = include_str!("sealed.jsonl");
+/// What the provider's own tools found, a question of one that is answered with no, and sources.
+const HOSTED: &str = include_str!("hosted.jsonl");
 /// A turn that was paused and gone on with, files that were put back as they were left, and with the conversation.
 const PAUSED: &str = include_str!("paused.jsonl");
 /// A budget that is reached, a command that has to pass, checks, and a goal that is blocked and paused.
@@ -63,6 +65,7 @@ fn record() {
         ("v1-compacted.jsonl", COMPACTED),
         ("v1-goals.jsonl", GOALS),
         ("v1-sealed.jsonl", SEALED),
+        ("v1-hosted.jsonl", HOSTED),
     ] {
         let facts = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         write(name, vec![(facts, BEGIN.parse().unwrap())]);
@@ -206,7 +209,7 @@ fn the_first_demonstration_replays() {
     turn: none
     next: None
     outcome: Some(Done)
-    usage: Usage { input: 0, cached: 0, output: 0, reasoning: 0, cost: None }
+    usage: Usage { input: 0, cached: 0, output: 0, reasoning: 0, cost: None, unpriced: false }
     "#);
 }
 
@@ -232,7 +235,7 @@ fn the_first_pending_approval_replays_and_waits() {
     call: c2 is Asked { intent: Command { command: "touch ../outside", workdir: "/home/me/workspace", escalated: true, justification: Some("The file belongs outside of the workspace."), prefix: ["touch"], shell: None }, reason: "The file belongs outside of the workspace.", grants: [], effects: None }
     next: None
     outcome: None
-    usage: Usage { input: 0, cached: 0, output: 0, reasoning: 0, cost: None }
+    usage: Usage { input: 0, cached: 0, output: 0, reasoning: 0, cost: None, unpriced: false }
     "#);
 }
 
@@ -261,7 +264,7 @@ fn a_session_of_a_newer_version_opens_and_what_is_unknown_folds_to_nothing() {
     outcome: None
     queued: Queued { input: InputId(1), content: [Text { text: "and then this" }], delivery: AfterTurn }
     rule: Rule { grant: Unknown, scope: Session }
-    usage: Usage { input: 10, cached: 0, output: 5, reasoning: 0, cost: None }
+    usage: Usage { input: 10, cached: 0, output: 5, reasoning: 0, cost: None, unpriced: false }
     "#);
 
     // Unknown facts, items, parts and shapes are kept to the letter (4, 5, 7, 10, 18, 20). What a known fact says in
@@ -311,7 +314,7 @@ fn the_first_fork_that_went_back_replays() {
     turn: none
     next: None
     outcome: None
-    usage: Usage { input: 30, cached: 0, output: 5, reasoning: 0, cost: None }
+    usage: Usage { input: 30, cached: 0, output: 5, reasoning: 0, cost: None, unpriced: false }
     "#);
 }
 
@@ -359,7 +362,7 @@ fn the_first_compactions_replay() {
     turn: none
     next: None
     outcome: Some(Done)
-    usage: Usage { input: 31850, cached: 8000, output: 230, reasoning: 0, cost: None }
+    usage: Usage { input: 31850, cached: 8000, output: 230, reasoning: 0, cost: None, unpriced: false }
     "#);
     insta::assert_snapshot!(in_words(&session), @r#"
     workspace: /home/me/sum
@@ -372,7 +375,7 @@ fn the_first_compactions_replay() {
     turn: none
     next: None
     outcome: None
-    usage: Usage { input: 31850, cached: 8000, output: 230, reasoning: 0, cost: None }
+    usage: Usage { input: 31850, cached: 8000, output: 230, reasoning: 0, cost: None, unpriced: false }
     "#);
 }
 
@@ -388,6 +391,22 @@ fn the_first_conversation_that_a_provider_has_sealed_replays_and_is_made_smaller
     assert_eq!((session.items.len(), session.compactions), (5, 1));
     let Some(Step::Compact(wanted)) = session.next() else { panic!("{:?}", session.next()) };
     assert_eq!(wanted.reason, CompactionReason::Overflow);
+}
+
+#[test]
+fn the_first_search_of_a_provider_replays_with_its_sources_and_a_cost_that_lacks_something() {
+    assert_written_the_same("v1-hosted.jsonl");
+    let (_, session) = read("v1-hosted.jsonl");
+    assert!(session.idle() && session.reconcile().is_empty());
+    assert_eq!(session.usage.cost.unwrap().to_string(), "$0.0030+");
+    let items: Vec<String> = session.items.iter().skip(2).map(|item| item_in_words(item)).collect();
+    insta::assert_snapshot!(items.join("\n"), @r#"
+    unknown: {"type":"web_search_call","id":"ws_1","status":"completed","action":{"type":"search","query":"is it mended","sources":[{"type":"url","url":"https://example.com/news"}]}}
+    call mcpr_1: hosted_mcp {"server":"docs","tool":"look","arguments":"{}"}
+    result mcpr_1: not now / shown "failure"
+    assistant (partial false): It is.
+    sources: [Source { title: "News", url: "https://example.com/news" }, Source { title: "notes.txt", url: "" }]
+    "#);
 }
 
 #[test]

@@ -42,13 +42,14 @@ async fn with_a_terminal_a_command_sees_one_and_without_it_does_not() {
 
 #[tokio::test]
 async fn a_command_that_goes_on_is_typed_into_looked_at_and_ended() {
+    // Each look ends because the program waits for input, however long that takes it.
     let script = "echo ready; read -r line; echo \"got $line\"; read -r line; echo \"and $line\"; exec cat";
     let write = |request: &crate::support::mock::Request, chars: &str| {
         let first = results(&sent(request))[0].1.as_str().unwrap().to_owned();
-        call("write_stdin", json!({"session_id": process(&first), "chars": chars, "yield_time_ms": 250}))
+        call("write_stdin", json!({"session_id": process(&first), "chars": chars, "yield_time_ms": 30_000}))
     };
     let world = World::new([
-        Step::call("exec_command", json!({"cmd": script, "tty": true, "yield_time_ms": 250})),
+        Step::call("exec_command", json!({"cmd": script, "tty": true, "yield_time_ms": 30_000})),
         Step::reply(move |request| Step::items([write(request, "one\n")])),
         Step::reply(move |request| Step::items([write(request, "two\n")])),
         Step::reply(move |request| Step::items([write(request, "\u{3}")])),
@@ -111,10 +112,10 @@ async fn a_look_waits_for_the_end_of_a_command_and_not_for_its_own() {
     tokio::task::spawn_blocking(move || std::fs::write(gate, "through the gate\n")).await.unwrap().unwrap();
     run.end().await.expect(0);
     let results = world.results(3);
-    assert_eq!(output(results[0].1.as_str().unwrap()), "begun\n");
-    let second = results[1].1.as_str().unwrap();
+    let [first, second] = [0, 1].map(|at: usize| results[at].1.as_str().unwrap());
     assert!(second.contains("Process exited with code 0"), "{second}");
-    assert_eq!(output(second), "through the gate\n");
+    // On a machine that is busy the first words may come with the second look.
+    assert_eq!(format!("{}{}", output(first), output(second)), "begun\nthrough the gate\n");
 }
 
 #[tokio::test]

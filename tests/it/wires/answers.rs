@@ -43,7 +43,14 @@ async fn an_answer_comes_in_deltas_and_whole_items() {
             args: Args::Text("*** Begin".into()),
         }),
         Chunk::Finished {
-            usage: Some(Usage { input: 100, cached: 80, output: 20, reasoning: 7, cost: None }),
+            usage: Some(Usage {
+                input: 100,
+                cached: 80,
+                output: 20,
+                reasoning: 7,
+                cost: None,
+                unpriced: false,
+            }),
         },
     ];
     assert_eq!(chunks, expected);

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 
 use agent::model::{
     chat::{Dialect, decode::Decoder as ChatDecoder, encode::Encoder as ChatEncoder},
-    sse,
-    stream::{self as answers, Flow},
+    stream as answers,
 };
 
 use super::{requests::assert_golden, *};
@@ -141,30 +140,6 @@ fn a_thought_that_led_nowhere_is_not_sent_and_parts_nothing() {
     assert_eq!(broken_off, json!([{"role": "user", "content": "hi\n\nagain"}]));
     let led = sent(vec![Item::user("hi"), thinks, assistant("msg_1", "said")]);
     assert_eq!(led[1], json!({"role": "assistant", "content": "said", "reasoning": "thought"}));
-}
-
-#[test]
-fn every_dialect_reads_the_same_wherever_it_is_split() {
-    for name in ["deepseek", "openrouter", "gemini", "mistral"] {
-        let bytes = sample(name);
-        let whole = read(&bytes);
-        for at in 0..=bytes.len() {
-            let (a, b) = bytes.split_at(at);
-            let pieces = [a, b].map(|part| Ok(Bytes::copy_from_slice(part)));
-            let events =
-                sse::events(stream::iter(pieces), 1 << 20).collect::<Vec<_>>().now_or_never().unwrap();
-            let mut decoder = decoder();
-            let mut chunks = VecDeque::new();
-            let mut over = false;
-            for event in events {
-                over = over || decoder.event(&event.unwrap(), &mut chunks).unwrap() == Flow::Done;
-            }
-            if !over {
-                decoder.ended(&mut chunks).unwrap();
-            }
-            assert_eq!(Vec::from(chunks), whole.0, "{name} split at {at}");
-        }
-    }
 }
 
 #[tokio::test]

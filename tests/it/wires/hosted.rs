@@ -218,14 +218,18 @@ fn outcome(run: &Run) -> Value {
 
 #[tokio::test]
 async fn a_search_is_off_until_one_line_turns_it_on_and_a_person_sees_what_was_found() {
-    let steps = || vec![Step::items([searched(), cited("Rust is fine.", "https://a.b")])];
+    let answer = || Step::items([searched(), cited("Rust is fine.", "https://a.b")]).usage_all(100, 0, 20, 5);
+    let steps = || vec![answer()];
     let world = hosting("responses", "", steps()).await;
     world.exec(&["task"]).await.expect(0);
     assert!(!world.mock.requests()[0].body["tools"].to_string().contains("web_search"));
 
     let world = hosting("responses", "web_search = true", steps()).await;
-    let run = world.exec(&["task"]).await.expect(0);
+    let price = "models.m.price = { input = 5.0, output = 30.0 }";
+    let run = world.exec(&["-c", price, "task"]).await.expect(0);
     assert!(world.mock.requests()[0].body["tools"].to_string().contains("web_search"));
+    // The tokens are paid for by a price that is known, and the search by one that is not.
+    assert!(run.stderr.contains("$0.0011+"), "{run:#?}");
     assert_eq!(run.stdout, "Rust is fine.\n");
     for words in ["Searched the web rust", "https://a.b", "A (https://a.b)"] {
         assert!(run.stderr.contains(words), "{}", run.stderr);

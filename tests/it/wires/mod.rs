@@ -16,7 +16,6 @@ mod switching;
 mod thinking;
 
 use std::{
-    collections::VecDeque,
     io,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -35,7 +34,7 @@ use agent::{
     },
 };
 use bytes::Bytes;
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::StreamExt as _;
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};

@@ -32,10 +32,11 @@ pub(super) async fn stand(inside: &mut Inside, blueprint: &Blueprint) -> Result<
     let error = |why: String| SandboxError { message: why };
     let code = looked.map_err(|why| error(format!("the container does not answer: {why}")))?;
     let seen = Seen::parse(&String::from_utf8_lossy(&text));
-    let mut gaps = seen.gaps(blueprint, &own_namespaces());
-    if code != 0 || !seen.whole {
-        gaps.insert(0, "it can't be seen what it is like".to_owned());
-    }
+    let mut gaps = if code == 0 && seen.whole {
+        seen.gaps(blueprint, &own_namespaces())
+    } else {
+        vec!["what the kernel shows there can't be seen, or the workspace is not there".to_owned()]
+    };
     // What lacks a wall that can be seen is not tried: it may lack what that takes.
     if gaps.is_empty() && blueprint.engine == Engine::Podman {
         let tried = trial::gaps(inside, blueprint).await;

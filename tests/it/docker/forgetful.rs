@@ -33,7 +33,7 @@ const PODMAN: &[(&str, &str)] = &[
     ("seccomp_profile_path", "clone3 is possible"),
     ("resource_limits", "its memory is not bounded"),
     ("use_image_hosts", "/etc/hosts"),
-    ("volumes", "is no directory in memory"),
+    ("volumes", "the workspace is not there"),
 ];
 
 /// Stands in front of an engine, and gives a field of what is to be created another name.

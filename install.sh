@@ -130,6 +130,43 @@ engine() {
     say "note: no container engine answers; what needs one is skipped, aloud"
 }
 
+# The socket of a Podman that is started for the tests and stopped after them. It keeps its containers and images apart
+# from those of the user's own.
+podman_service() {
+    [ "$(uname -s)" = Linux ] && [ $root = yes ] && [ -z "${AGENT_TEST_PODMAN:-}" ] || return 0
+    command -v podman >/dev/null 2>&1 || get podman || return 0
+    podman_home=$(mktemp -d)
+    # Others than the newest crun can't do with all that machines have of control groups.
+    runtime=
+    ! command -v runc >/dev/null 2>&1 || runtime="--runtime runc"
+    # Layers of files can't be had within every container.
+    for driver in overlay vfs; do
+        # shellcheck disable=SC2086 # words on purpose
+        set -- podman $runtime --root "$podman_home/$driver" --runroot "$podman_home/run" --tmpdir "$podman_home/tmp" \
+            --cgroup-manager cgroupfs --events-backend file --storage-driver $driver
+        ! "$@" info >/dev/null 2>&1 || break
+    done
+    "$@" system service --time=0 "unix://$podman_home/socket" >"$podman_home/log" 2>&1 &
+    podman=$!
+    for _ in $(seq 30); do
+        [ ! -S "$podman_home/socket" ] || { AGENT_TEST_PODMAN=unix://$podman_home/socket; export AGENT_TEST_PODMAN; return 0; }
+        kill -0 $podman 2>/dev/null || break
+        sleep 1
+    done
+    say "note: Podman does not start: $(tail -n 1 "$podman_home/log")"
+}
+
+# Ends what was started for the tests.
+end_services() {
+    rm -f "$AGENT_TEST_SKIPS"
+    [ -z "$dockerd" ] || kill "$dockerd" 2>/dev/null || true
+    if [ -n "$podman" ]; then
+        kill "$podman" 2>/dev/null || true
+        wait "$podman" 2>/dev/null || true
+    fi
+    [ -z "$podman_home" ] || { umount -R "$podman_home"/*/overlay 2>/dev/null || true; rm -rf "$podman_home" 2>/dev/null || true; }
+}
+
 # A Python with what FILE lists, in a folder of this NAME beside what is built, which is then in $tools.
 python_tools() {
     name=$1 file=$2 check=$3
@@ -215,11 +252,12 @@ case $action in
         gateway
         schemas
         [ $action = test ] || azure
-        dockerd=
+        dockerd='' podman='' podman_home=''
         engine
+        podman_service
         AGENT_TEST_SKIPS=$(mktemp)
         export AGENT_TEST_SKIPS
-        trap 'rm -f "$AGENT_TEST_SKIPS"; [ -z "$dockerd" ] || kill "$dockerd" 2>/dev/null' EXIT
+        trap end_services EXIT
         if [ $action = long ]; then AGENT_TEST_LONG=1 PROPTEST_CASES=20000; export AGENT_TEST_LONG PROPTEST_CASES; fi
         result=0
         cargo test --locked "$@" || result=$?

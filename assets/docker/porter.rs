@@ -3,6 +3,7 @@
 //! `porter serve` listens on the loopback of the container, and carries each connection over its own standard streams
 //! to the agent, whose proxy answers there. `porter watch TOKEN COMMAND...` runs a command on a terminal, and tells who
 //! waits at that terminal, by writing to it: the token parts that from what commands write, and the agent takes it out.
+//! `porter try` tries what no command may do, and says what was not refused.
 //!
 //! It is compiled by `build.rs` beside it, and is no part of the crate. The language of `serve` is told in
 //! `src/sandbox/docker/porter.rs`.
@@ -48,6 +49,11 @@ mod number {
     pub const STATAT: usize = 262;
     pub const PPOLL: usize = 271;
     pub const ACCEPT4: usize = 288;
+    pub const KILL: usize = 62;
+    pub const KEYCTL: usize = 250;
+    pub const PERSONALITY: usize = 135;
+    pub const UNSHARE: usize = 272;
+    pub const NAME_TO_HANDLE: usize = 303;
     /// read, readv.
     pub const READS: [u64; 2] = [0, 19];
     /// poll, ppoll, select, pselect6, epoll_wait, epoll_pwait, epoll_pwait2.
@@ -79,6 +85,11 @@ mod number {
     pub const STATAT: usize = 79;
     pub const PPOLL: usize = 73;
     pub const ACCEPT4: usize = 242;
+    pub const KILL: usize = 129;
+    pub const KEYCTL: usize = 219;
+    pub const PERSONALITY: usize = 92;
+    pub const UNSHARE: usize = 97;
+    pub const NAME_TO_HANDLE: usize = 264;
     /// read, readv.
     pub const READS: [u64; 2] = [63, 65];
     /// ppoll, pselect6, epoll_pwait, epoll_pwait2.
@@ -203,6 +214,7 @@ extern "C" fn begin(stack: *const usize) -> ! {
     let arg = |at: usize| if at < count { text(unsafe { *args.add(at) }) } else { &[] };
     match arg(1) {
         b"serve" => serve(),
+        b"try" => attack(),
         b"watch" if count > 3 => {
             // SAFETY: there are more than three.
             let command = unsafe { args.add(3) };
@@ -831,4 +843,90 @@ fn hexadecimal(word: &[u8]) -> Option<u64> {
         number = number << 4 | u64::from(digit);
     }
     Some(number)
+}
+
+// ------------------------------------------------------------------------------------------------------------ trying
+
+const PERM: isize = -1;
+const NOSYS: isize = -38;
+/// Processes that are tried to be started: more than a container may have.
+const TOO_MANY: usize = 640;
+/// The numbers of the newest calls are the same everywhere.
+const IO_URING_SETUP: usize = 425;
+const CLONE3: usize = 435;
+const OPENAT2: usize = 437;
+
+/// Calls that the rules refuse, with two arguments, and the answer of the rules: the kernel alone has another one.
+static CALLS: [(&[u8], usize, usize, usize, isize); 10] = [
+    (b"keyctl\n", number::KEYCTL, 0, 0, PERM),
+    (b"io_uring_setup\n", IO_URING_SETUP, 1, 0, NOSYS),
+    (b"clone3\n", CLONE3, 0, 0, NOSYS),
+    (b"openat2\n", OPENAT2, 0, 0, NOSYS),
+    (b"name_to_handle_at\n", number::NAME_TO_HANDLE, 0, 0, PERM),
+    (b"socket(AF_VSOCK)\n", number::SOCKET, 40, 1, PERM),
+    (b"socket(AF_ALG)\n", number::SOCKET, 38, 5, PERM),
+    (b"ioctl(TIOCSTI)\n", number::IOCTL, 0, 0x5412, PERM),
+    (b"personality(READ_IMPLIES_EXEC)\n", number::PERSONALITY, 0x0040_0000, 0, PERM),
+    (b"unshare(CLONE_NEWUSER)\n", number::UNSHARE, 0x1000_0000, 0, PERM),
+];
+
+/// Says what could be done that should not, a line each, and `tried` in the end.
+fn attack() -> ! {
+    for (name, number, a, b, answer) in CALLS {
+        if call(number, a, b, 0, 0, 0, 0) != answer {
+            write_all(1, name);
+        }
+    }
+    if other_calls() {
+        write_all(1, b"calls of another architecture\n");
+    }
+    if !is_bounded() {
+        write_all(1, b"any number of processes\n");
+    }
+    write_all(1, b"tried\n");
+    exit(0)
+}
+
+/// Whether a process lives on that makes a call in the way of 32-bit programs, which has numbers of its own.
+#[cfg(target_arch = "x86_64")]
+fn other_calls() -> bool {
+    let child = call(number::CLONE, 17, 0, 0, 0, 0, 0);
+    if child == 0 {
+        // SAFETY: the call (getpid) takes nothing, and its result is in no other register.
+        unsafe { asm!("int 0x80", inlateout("rax") 20_usize => _, out("r8") _, out("r9") _, out("r10") _, out("r11") _) };
+        exit(0);
+    }
+    let mut status = -1_i32;
+    call(number::WAIT4, child as usize, &raw mut status as usize, 0, 0, 0, 0);
+    status == 0
+}
+
+#[cfg(target_arch = "aarch64")]
+fn other_calls() -> bool {
+    false
+}
+
+/// Whether the number of processes is.
+fn is_bounded() -> bool {
+    let mut children = [0_isize; TOO_MANY];
+    let mut bounded = false;
+    for child in &mut children {
+        *child = call(number::CLONE, 17, 0, 0, 0, 0, 0);
+        if *child == 0 {
+            loop {
+                call(number::PPOLL, 0, 0, 0, 0, 0, 0);
+            }
+        }
+        if *child < 0 {
+            bounded = true;
+            break;
+        }
+    }
+    for child in children.iter().take_while(|child| **child > 0) {
+        call(number::KILL, *child as usize, 9, 0, 0, 0, 0);
+    }
+    for child in children.iter().take_while(|child| **child > 0) {
+        call(number::WAIT4, *child as usize, 0, 0, 0, 0, 0);
+    }
+    bounded
 }

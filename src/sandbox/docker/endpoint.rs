@@ -130,7 +130,7 @@ fn near(host: Option<&str>, sealed: bool) -> Result<Endpoint, SandboxError> {
     }
 }
 
-/// Where engines listen when nobody says otherwise. The last one is Podman's, which is then told of.
+/// Where engines listen when nobody says otherwise. The last one is Podman's.
 const PLACES: [&str; 2] = ["/var/run/docker.sock", "/run/podman/podman.sock"];
 
 impl std::fmt::Display for Endpoint {

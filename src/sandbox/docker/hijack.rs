@@ -3,12 +3,16 @@
 //! Our client crate does this too, but guesses by the first byte of each piece whether a stream has frames: a
 //! terminal's output that begins with a control character is then lost. Here who asks says which it is.
 
-use std::io;
+use std::{fmt::Write as _, io, time::Duration};
 
 use bollard::{Docker, models::ExecConfig};
-use tokio::io::{
-    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf,
-    split,
+use serde_json::Value;
+use tokio::{
+    io::{
+        AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf,
+        WriteHalf, split,
+    },
+    time::timeout,
 };
 
 use super::{
@@ -24,6 +28,10 @@ pub(super) struct Attached {
 
 /// Lines of an answer's head at most, and bytes of each.
 const HEAD_LINES: usize = 100;
+/// Bytes of an answer at most.
+const ANSWER: u64 = 16 << 20;
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Bytes that are read at once.
 const PIECE: usize = 64 << 10;
 
@@ -58,6 +66,51 @@ pub(super) async fn attach(endpoint: &Endpoint, container: &str) -> io::Result<A
     ask(endpoint, &format!("/containers/{container}/attach?stream=1&stdin=1&stdout=1&stderr=1"), "").await
 }
 
+/// Asks for what our client crate has no words for, and gives the answer.
+pub(super) async fn get(endpoint: &Endpoint, path: &str) -> io::Result<Value> {
+    exchange(endpoint, "GET", path, "").await
+}
+
+/// The same with something to be done.
+pub(super) async fn post(endpoint: &Endpoint, path: &str, body: &Value) -> io::Result<Value> {
+    exchange(endpoint, "POST", path, &body.to_string()).await
+}
+
+async fn exchange(endpoint: &Endpoint, verb: &str, path: &str, body: &str) -> io::Result<Value> {
+    let mut stream = BufReader::with_capacity(PIECE, endpoint.connect().await?);
+    // The older version, in which an answer comes in one piece and ends with the connection.
+    let head = format!(
+        "{verb} {path} HTTP/1.0\r\nHost: docker\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let said = async {
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(body.as_bytes()).await?;
+        stream.flush().await?;
+        let Head { code, .. } = read_head(&mut stream).await?;
+        let mut said = Vec::new();
+        stream.take(ANSWER).read_to_end(&mut said).await?;
+        match code {
+            Some(200..300) => Ok(serde_json::from_slice(&said)?),
+            _ => Err(refused(&said)),
+        }
+    };
+    timeout(PATIENCE, said).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// A text as a part of an address.
+pub(super) fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
 async fn ask(endpoint: &Endpoint, path: &str, body: &str) -> io::Result<Attached> {
     let mut stream = BufReader::with_capacity(PIECE, endpoint.connect().await?);
     let head = format!(
@@ -67,6 +120,28 @@ async fn ask(endpoint: &Endpoint, path: &str, body: &str) -> io::Result<Attached
     );
     stream.write_all(head.as_bytes()).await?;
     stream.flush().await?;
+    let Head { code, length } = read_head(&mut stream).await?;
+    match code {
+        Some(101 | 200) => {
+            let (output, input) = split(stream);
+            Ok(Attached { output, input })
+        }
+        _ => {
+            let mut said = Vec::new();
+            stream.take(length.min(PIECE as u64)).read_to_end(&mut said).await?;
+            Err(refused(&said))
+        }
+    }
+}
+
+/// How an answer begins.
+struct Head {
+    code: Option<u16>,
+    /// Bytes that follow, if it says so.
+    length: u64,
+}
+
+async fn read_head(stream: &mut BufReader<Box<dyn Stream>>) -> io::Result<Head> {
     let mut line = String::new();
     stream.read_line(&mut line).await?;
     let code: Option<u16> = line.split(' ').nth(1).and_then(|code| code.parse().ok());
@@ -84,26 +159,17 @@ async fn ask(endpoint: &Endpoint, path: &str, body: &str) -> io::Result<Attached
             length = value.trim().parse().unwrap_or(0);
         }
     }
-    match code {
-        Some(101 | 200) => {
-            let (output, input) = split(stream);
-            Ok(Attached { output, input })
-        }
-        _ => {
-            let mut said = Vec::new();
-            stream.take(length.min(PIECE as u64)).read_to_end(&mut said).await?;
-            let said = String::from_utf8_lossy(&said);
-            let message = serde_json::from_str::<serde_json::Value>(&said)
-                .ok()
-                .and_then(|value| value.get("message")?.as_str().map(str::to_owned))
-                .unwrap_or_else(|| said.trim().to_owned());
-            Err(io::Error::other(if message.is_empty() {
-                "the engine did not answer".into()
-            } else {
-                message
-            }))
-        }
-    }
+    Ok(Head { code, length })
+}
+
+/// What an engine says when it does not do what it is asked for.
+fn refused(said: &[u8]) -> io::Error {
+    let said = String::from_utf8_lossy(said);
+    let message = serde_json::from_str::<Value>(&said)
+        .ok()
+        .and_then(|value| value.get("message")?.as_str().map(str::to_owned))
+        .unwrap_or_else(|| said.trim().to_owned());
+    io::Error::other(if message.is_empty() { "the engine did not answer".into() } else { message })
 }
 
 /// Which stream a piece of output belongs to.
@@ -178,6 +244,11 @@ mod tests {
             found.push((which, piece.to_vec()));
         }
         found
+    }
+
+    #[test]
+    fn whatever_is_part_of_an_address_is_no_end_of_it() {
+        assert_eq!(encoded(r#"{"a":["b=1&c"]}"#), "%7B%22a%22%3A%5B%22b%3D1%26c%22%5D%7D");
     }
 
     #[tokio::test]

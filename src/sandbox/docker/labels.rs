@@ -10,10 +10,13 @@ use std::{
 use bollard::{
     Docker,
     errors::Error,
-    query_parameters::{ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions},
+    query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions},
 };
 
-use super::container::remove;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{container::remove, endpoint::Endpoint, hijack, podman::VOLUME};
 
 const ALL: &str = "agent.sandbox";
 const SESSION: &str = "agent.session";
@@ -43,26 +46,52 @@ pub(super) fn labels(session: &Path, keep: bool) -> HashMap<String, String> {
     labels
 }
 
+/// A container as engines list it. Our client crate knows it too, and fails where one of them is in a state that Docker
+/// has no word for.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    id: String,
+    #[serde(rename = "ImageID", default)]
+    image: String,
+    #[serde(default)]
+    labels: Option<HashMap<String, String>>,
+}
+
+/// The containers with these labels: all of them, or those that run.
+async fn list(endpoint: &Endpoint, labels: &[String], all: bool) -> Result<Vec<Listed>, Error> {
+    let mut filters = json!({ "label": labels });
+    if let Some(filters) = filters.as_object_mut().filter(|_| !all) {
+        filters.insert("status".to_owned(), json!(["running"]));
+    }
+    let path = format!("/containers/json?all={all}&filters={}", hijack::encoded(&filters.to_string()));
+    let found: Vec<Listed> = serde_json::from_value(hijack::get(endpoint, &path).await?)?;
+    // Whatever an engine makes of filters: what is not ours is never touched.
+    let ours = |listed: &Listed| {
+        let has = |label: &String| {
+            let (name, value) = label.split_once('=').unwrap_or((label, ""));
+            listed.labels.as_ref().and_then(|labels| labels.get(name)).is_some_and(|found| found == value)
+        };
+        labels.iter().all(has)
+    };
+    Ok(found.into_iter().filter(ours).collect())
+}
+
 /// The running container that was kept for a session, of this image.
-pub(super) async fn kept(docker: &Docker, session: &Path, image: &str) -> Result<Option<String>, Error> {
+pub(super) async fn kept(endpoint: &Endpoint, session: &Path, image: &str) -> Result<Option<String>, Error> {
     let wanted = [(SESSION, name(session)), (KEPT, "1".to_owned()), (HOST, host())];
-    let filters = HashMap::from([
-        ("label".to_owned(), wanted.map(|(name, value)| format!("{name}={value}")).into()),
-        ("status".to_owned(), vec!["running".to_owned()]),
-    ]);
-    let options = ListContainersOptionsBuilder::default().filters(&filters).build();
-    let found = docker.list_containers(Some(options)).await?;
-    Ok(found.into_iter().find(|kept| kept.image_id.as_deref() == Some(image)).and_then(|kept| kept.id))
+    let found = list(endpoint, &wanted.map(|(name, value)| format!("{name}={value}")), false).await?;
+    // With or without the kind of number before it.
+    let number = |id: &str| id.trim_start_matches("sha256:").to_owned();
+    Ok(found.into_iter().find(|kept| number(&kept.image) == number(image)).map(|kept| kept.id))
 }
 
 /// Removes what dead agents left.
-pub(super) async fn sweep(docker: &Docker) -> Result<(), Error> {
-    let filters = HashMap::from([("label".to_owned(), vec![format!("{ALL}=1")])]);
-    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-    for container in docker.list_containers(Some(options)).await? {
+pub(super) async fn sweep(docker: &Docker, endpoint: &Endpoint) -> Result<(), Error> {
+    for container in list(endpoint, &[format!("{ALL}=1")], true).await? {
         let labels = container.labels.unwrap_or_default();
-        if let Some(id) = container.id.filter(|_| is_left(&labels, &host(), now(), owner)) {
-            remove(docker, &id).await?;
+        if is_left(&labels, &host(), now(), owner) {
+            remove(docker, &container.id, &[]).await?;
         }
     }
     sweep_volumes(docker).await
@@ -76,8 +105,17 @@ pub(super) async fn sweep_volumes(docker: &Docker) -> Result<(), Error> {
     ]);
     let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
     let mine = owner(std::process::id());
-    for volume in docker.list_volumes(Some(options)).await?.volumes.unwrap_or_default() {
-        let own = volume.labels.get(OWNER) == mine.as_ref() && volume.labels.get(HOST) == Some(&host());
+    for mut volume in docker.list_volumes(Some(options)).await?.volumes.unwrap_or_default() {
+        // Podman gives what fits any of the filters, and not all: others' volumes are none of ours.
+        if volume.labels.get(ALL).is_none_or(|label| label != "1") {
+            continue;
+        }
+        // What was kept for later was so with its container.
+        volume.labels.remove(KEPT);
+        // One with a name of ours may be about to be used by another session, and is seen to by whoever made it.
+        let own = volume.labels.get(OWNER) == mine.as_ref()
+            && volume.labels.get(HOST) == Some(&host())
+            && !volume.name.starts_with(VOLUME);
         if own || is_left(&volume.labels, &host(), now(), owner) {
             // Taken again, or gone, in between.
             let _ = docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await;

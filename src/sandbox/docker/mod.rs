@@ -19,6 +19,7 @@ mod carry;
 mod container;
 mod control;
 mod endpoint;
+mod engine;
 mod helper;
 mod hijack;
 mod history;
@@ -29,10 +30,12 @@ mod labels;
 mod listing;
 mod manifest;
 mod mirror;
+mod mount;
 mod order;
 mod outgoing;
 mod pack;
 mod place;
+mod podman;
 mod porter;
 pub(super) mod probe;
 mod scan;
@@ -41,8 +44,10 @@ mod seccomp;
 mod shown;
 mod streams;
 mod tls;
+mod trial;
 mod tunnel;
 mod underway;
+mod walls;
 
 use std::{
     collections::BTreeSet,
@@ -60,6 +65,7 @@ use self::{
     carry::{Carrier, When},
     container::{Blueprint, Container},
     endpoint::{Endpoint, Way},
+    engine::Engine,
     image::Image,
     inside::Inside,
     order::Order,
@@ -320,12 +326,14 @@ impl Inner {
                 message: format!("the container engine at {endpoint} does not answer. {ENGINE}"),
             })?
             .map_err(|error| unreachable(&error))?;
-        refuse_podman(&client, &endpoint).await?;
-        labels::sweep(&client).await.map_err(|error| unreachable(&error))?;
+        let engine = Engine::of(&client).await.map_err(|error| unreachable(&error))?;
+        labels::sweep(&client, &endpoint).await.map_err(|error| unreachable(&error))?;
         let image = image::find(&client, docker.image.as_deref(), say).await?;
         let architecture = info.architecture.unwrap_or_default();
         let (owner, runner) = who(&settings);
         let blueprint = Blueprint {
+            engine,
+            scratch: settings.scratch.clone(),
             image: image.id.clone(),
             labels: labels::labels(&label(&settings), docker.keep),
             workspace: settings.workspace.clone(),
@@ -431,12 +439,20 @@ impl Inner {
             None
         } else {
             let label = label(&self.settings);
-            labels::kept(&self.client, &label, &self.image.id).await.map_err(|error| no_container(&error))?
+            labels::kept(&self.endpoint, &label, &self.image.id)
+                .await
+                .map_err(|error| no_container(&error))?
         };
         state.resumed = true;
         let found = kept.is_some();
         let container = match kept {
-            Some(id) => Container::again(&self.client, id),
+            Some(id) => {
+                let volumes = match self.blueprint.engine {
+                    Engine::Docker => Vec::new(),
+                    Engine::Podman => podman::volumes_of(&self.client, &id).await,
+                };
+                Container::again(&self.client, id, volumes)
+            }
             None => Container::start(&self.client, &self.endpoint, &self.blueprint)
                 .await
                 .map_err(|error| no_container(&error))?,
@@ -449,6 +465,10 @@ impl Inner {
             self.settings.workspace.clone(),
             self.owner(),
         );
+        if let Err(error) = walls::stand(&mut inside, &self.blueprint).await {
+            let _ = container.end().await;
+            return Err(error);
+        }
         let emptied = if found { inside.empty().await } else { Ok(()) };
         let filled = match emptied {
             Ok(()) => state.carrier.fill(&mut inside).await,
@@ -482,7 +502,13 @@ impl Inner {
     }
 
     fn lost(&self, state: &mut State) {
-        state.room = None;
+        if let Some(Room { container, .. }) = state.room.take() {
+            // What is left of it goes beside what comes next.
+            tokio::spawn(async move {
+                // What stays is removed by the next start.
+                let _ = container.end().await;
+            });
+        }
         state.carrier.warn_again(
             "the container was lost (killed, stopped, paused or removed by somebody, or the engine was). What commands \
              changed and was not brought out yet is lost with it; there is a fresh one now, with the workspace as it is \
@@ -538,21 +564,6 @@ impl Inner {
             let _ = container.end().await;
         }
     }
-}
-
-/// Podman speaks the same language, and does not understand all of what our containers are made of.
-async fn refuse_podman(client: &Client, place: &Endpoint) -> Result<(), SandboxError> {
-    let version = client.version().await.map_err(|error| unreachable(&error))?;
-    let podman = version.components.unwrap_or_default().into_iter().find(|part| part.name.contains("Podman"));
-    podman.map_or(Ok(()), |podman| {
-        Err(SandboxError {
-            message: format!(
-                "the engine at {place} is Podman {}: it takes neither our rules for system calls nor places in memory that \
-                 belong to somebody, so that its containers would be weaker. Docker does (DOCKER_HOST says where it is)",
-                crate::protocol::printable(&podman.version)
-            ),
-        })
-    })
 }
 
 /// What a container is known by when it was kept: the session, and what it may do.

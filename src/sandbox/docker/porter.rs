@@ -55,6 +55,9 @@ const BACKLOG: usize = 64;
 /// How long the porter may take to come.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// What it says last when it has tried everything.
+const TRIED: &str = "tried";
+
 const HELLO: u8 = b'H';
 const OPEN: u8 = b'O';
 const DATA: u8 = b'D';
@@ -81,11 +84,9 @@ impl Porter {
         network: Option<&Network>,
     ) -> io::Result<Self> {
         let coming = async {
-            let attached = bring(docker, endpoint, container, network.is_some()).await?;
+            let attached = bring(docker, endpoint, container, network.map_or("", |_| "serve")).await?;
             let mut heard = Heard::new(Frames::new(attached.output, false));
             let mut input = attached.input;
-            input.write_all(PROGRAM).await?;
-            input.flush().await?;
             let over = CancellationToken::new();
             let Some(network) = network else {
                 input.shutdown().await?;
@@ -137,14 +138,45 @@ pub(super) fn missing(architecture: &str) -> Option<String> {
         .then(|| format!("the engine's machine is {there}, and this program is for {here}"))
 }
 
-/// A command in the container that takes the program in, and becomes it if it is to serve.
-async fn bring(docker: &Docker, endpoint: &Endpoint, container: &str, serve: bool) -> io::Result<Attached> {
-    let then = if serve { "&& exec ./porter serve" } else { "" };
+/// What the porter can do in a container that it should not be able to.
+pub(super) async fn attack(docker: &Docker, endpoint: &Endpoint, container: &str) -> io::Result<Vec<String>> {
+    let trying = async {
+        let attached = bring(docker, endpoint, container, "try").await?;
+        let mut output = Frames::new(attached.output, false);
+        let (mut said, mut wrong) = (Vec::new(), Vec::new());
+        while let Some((which, piece)) = output.next().await? {
+            let to = if which == Which::Out { &mut said } else { &mut wrong };
+            if to.len() < PIECE {
+                to.extend_from_slice(piece);
+            }
+        }
+        let lines = String::from_utf8_lossy(&said).into_owned();
+        let mut lines: Vec<String> = lines.lines().map(str::to_owned).collect();
+        // What did not come to its end has tried nothing.
+        match lines.pop() {
+            Some(last) if last == TRIED => Ok(lines),
+            _ => Err(failed(&wrong)),
+        }
+    };
+    timeout(LIMIT, trying).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// A command in the container that takes the program in, and becomes it in a role, if there is one.
+async fn bring(docker: &Docker, endpoint: &Endpoint, container: &str, role: &str) -> io::Result<Attached> {
+    let then = if role.is_empty() { String::new() } else { format!("&& exec ./porter {role}") };
     let script = format!(
         "cd {PORTER} && rm -f porter && head -c {} >porter && chmod 755 porter {then}",
         PROGRAM.len()
     );
-    hijack::run_script(docker, endpoint, container, &script).await
+    let mut attached = hijack::run_script(docker, endpoint, container, &script).await?;
+    attached.input.write_all(PROGRAM).await?;
+    attached.input.flush().await?;
+    Ok(attached)
+}
+
+fn failed(said: &[u8]) -> io::Error {
+    let said = String::from_utf8_lossy(said);
+    io::Error::other(format!("its helper did not start in the container: {}", said.trim()))
 }
 
 /// What one piece says.
@@ -188,8 +220,7 @@ impl<R: AsyncRead + Unpin> Heard<R> {
     }
 
     fn failed(&self) -> io::Error {
-        let said = String::from_utf8_lossy(&self.said);
-        io::Error::other(format!("its helper did not start in the container: {}", said.trim()))
+        failed(&self.said)
     }
 }
 

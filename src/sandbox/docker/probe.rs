@@ -4,7 +4,7 @@ use std::sync::mpsc;
 
 use tokio::time::timeout;
 
-use super::{DockerSettings, ENGINE, HELLO, endpoint, image, reason};
+use super::{DockerSettings, ENGINE, HELLO, endpoint, engine::Engine, image, reason};
 use crate::sandbox::Layer;
 
 /// Runtimes before these let a container out, unless a distribution has mended them.
@@ -43,7 +43,15 @@ async fn look(settings: &DockerSettings) -> Vec<Layer> {
         Err(_) => return missing(format!("the one at {place} does not answer. {ENGINE}")),
     };
     let version = info.server_version.unwrap_or_default();
-    let mut layers = vec![layer("engine", true, format!("{version} at {place}"))];
+    let mut layers = vec![match Engine::of(&client).await {
+        Ok(Engine::Podman) if way.is_some() => layer(
+            "engine",
+            false,
+            format!("Podman {version} at {place}: only one of this machine can be used"),
+        ),
+        Ok(Engine::Podman) => layer("engine", true, format!("Podman {version} at {place}")),
+        _ => layer("engine", true, format!("{version} at {place}")),
+    }];
     let runtime = info.runc_commit.and_then(|commit| commit.id).unwrap_or_default();
     if let Some(old) = version_in(&runtime).filter(|version| is_old(*version)) {
         let (major, minor, patch) = old;

@@ -5,6 +5,8 @@
 set -eu
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
+# Users of it may enter it.
+chmod 755 "$root"
 mkdir -p "$root/usr/bin" "$root/usr/lib" "$root/usr/lib64" "$root/tmp" "$root/etc" "$root/proc" "$root/sys" "$root/dev"
 for folder in bin lib lib64; do ln -s "usr/$folder" "$root/$folder"; done
 libraries() {

@@ -2,7 +2,7 @@
 
 use agent::protocol::SandboxMode;
 
-use super::world::{World, docker, image};
+use super::world::{World, docker, image, of_image};
 use crate::sandbox::world::{becomes_true, gave};
 
 /// A command that has begun, in a workspace with one file that was brought out and one that was not.
@@ -84,12 +84,7 @@ fn a_full_disk_is_an_error_of_the_command_and_what_fitted_comes_out() {
 fn an_image_that_is_not_there_is_said_and_how_to_get_it() {
     let Some(world) = World::new(SandboxMode::WorkspaceWrite) else { return };
     image().unwrap();
-    let docker = agent::sandbox::DockerSettings {
-        image: Some("no.such/image:1".into()),
-        host: None,
-        certificates: None,
-        keep: false,
-    };
+    let docker = of_image("no.such/image:1");
     let error = agent::sandbox::contain(world.settings, docker, None, &|_| {}).err().unwrap();
     assert!(
         error.message.contains("has no image `no.such/image:1`") && error.message.contains("docker pull"),
@@ -110,41 +105,4 @@ fn an_engine_that_is_not_there_is_said() {
         let error = agent::sandbox::contain(world.settings.clone(), docker, None, &|_| {}).err().unwrap();
         assert!(error.message.contains("DOCKER_HOST"), "{host}: {error}");
     }
-}
-
-/// Answers as Podman's socket does.
-fn podman(listener: &std::os::unix::net::UnixListener) {
-    use std::io::{BufRead as _, Write as _};
-
-    for stream in listener.incoming() {
-        let mut stream = std::io::BufReader::new(stream.unwrap());
-        let mut asked = String::new();
-        stream.read_line(&mut asked).unwrap();
-        let said = if asked.contains("/version") {
-            r#"{"Components": [{"Name": "Podman Engine", "Version": "4.3.1"}]}"#
-        } else {
-            "{}"
-        };
-        let mut line = String::new();
-        while stream.read_line(&mut line).unwrap() > 2 {
-            line.clear();
-        }
-        let head =
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length:";
-        write!(stream.get_mut(), "{head} {}\r\n\r\n{said}", said.len()).unwrap();
-    }
-}
-
-#[test]
-fn podman_is_refused_in_words() {
-    let directory = tempfile::tempdir().unwrap();
-    let root = directory.path().canonicalize().unwrap();
-    std::fs::create_dir(root.join("workspace")).unwrap();
-    let listener = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
-    std::thread::spawn(move || podman(&listener));
-    let host = Some(format!("unix://{}", root.join("socket").display()));
-    let docker = agent::sandbox::DockerSettings { host, ..agent::sandbox::DockerSettings::default() };
-    let settings = crate::sandbox::world::settings(&root, SandboxMode::WorkspaceWrite);
-    let error = agent::sandbox::contain(settings, docker, None, &|_| {}).err().unwrap();
-    assert!(error.message.contains("is Podman 4.3.1") && error.message.contains("DOCKER_HOST"), "{error}");
 }

@@ -8,7 +8,7 @@ use agent::{
 };
 use serde_json::json;
 
-use super::world::{World as Container, agent_sandbox, block, docker, exists, image};
+use super::world::{World as Container, agent_sandbox, block, docker, exists, image, of_image};
 use crate::{
     sandbox::world::{gave, spawn},
     support::{
@@ -59,8 +59,7 @@ fn a_container_that_is_kept_is_found_again() {
     let mut settings = world.settings.clone();
     settings.scratch = world.root().join("kept-session");
     let start = |keep| {
-        let docker =
-            DockerSettings { image: image().map(str::to_owned), host: None, certificates: None, keep };
+        let docker = DockerSettings { keep, ..of_image(image().unwrap()) };
         contain(settings.clone(), docker, None, &|_| {}).unwrap()
     };
     let of = |sandbox: &agent::sandbox::SharedSandbox, script: &str| {

@@ -67,6 +67,22 @@ fn make_image(more: &str) -> Option<String> {
     Some(name)
 }
 
+/// The engine that these tests are of, where it is not the one of this machine.
+pub fn host() -> Option<String> {
+    std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty())
+}
+
+/// Whether that is Podman.
+pub fn podman() -> bool {
+    static PODMAN: OnceLock<bool> = OnceLock::new();
+    *PODMAN.get_or_init(|| String::from_utf8_lossy(&docker(&["version"]).stdout).contains("Podman"))
+}
+
+/// Containers of an image on the engine that these tests are of.
+pub fn of_image(image: &str) -> DockerSettings {
+    DockerSettings { image: Some(image.to_owned()), host: host(), ..DockerSettings::default() }
+}
+
 pub fn docker(args: &[&str]) -> Output {
     Command::new("docker").args(args).output().unwrap()
 }
@@ -101,8 +117,7 @@ impl World {
         let settings = settings(&root, mode);
         std::fs::create_dir(&settings.workspace).unwrap();
         prepare(&settings.workspace);
-        let docker =
-            DockerSettings { image: Some(image.to_owned()), host: None, certificates: None, keep: false };
+        let docker = of_image(image);
         let sandbox = contain(settings.clone(), docker, network, &|_| {}).unwrap();
         Some(Self { directory, settings, sandbox })
     }

@@ -134,6 +134,7 @@ impl World {
             .env("TMPDIR", self.root.join("tmp"))
             .env("AGENT_HOME", &self.home)
             .env("MOCK_KEY", KEY)
+            .envs(std::env::var_os("DOCKER_HOST").map(|host| ("DOCKER_HOST", host)))
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command

@@ -112,6 +112,7 @@ impl Bare {
             .envs([("PATH", path.as_os_str()), ("LC_ALL", OsStr::new("C.UTF-8"))])
             .envs([("HOME", &self.home), ("AGENT_HOME", &self.own)])
             .env("SHELL", "/bin/sh")
+            .envs(std::env::var_os("DOCKER_HOST").map(|host| ("DOCKER_HOST", host)))
             .stdin(Stdio::null());
         // Tools of whoever runs the tests lie in another home.
         for (name, place) in [("RUSTUP_HOME", ".rustup"), ("CARGO_HOME", ".cargo"), ("PYENV_ROOT", ".pyenv")]

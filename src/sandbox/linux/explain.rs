@@ -16,6 +16,7 @@ const NAMED: usize = 6;
 
 /// The policy for these settings.
 pub(in crate::sandbox) fn policy(settings: &Settings) -> Result<Vec<Article>, SandboxError> {
+    // Found out by trying: whoever asks for the policy is about to try it all.
     let (way, plan, _) = ways::holder(settings, None).map_err(|missing| missing.error)?;
     if way == Way::Alone {
         return Ok(alone::articles(settings, &plan));
@@ -42,12 +43,11 @@ pub(in crate::sandbox) fn policy(settings: &Settings) -> Result<Vec<Article>, Sa
             names.join(", ")
         );
         articles.push(article("in there", text));
-        // Found out by trying: whoever asks for the policy is about to try it all.
-        let text = match ways::holder(settings, None) {
-            Ok((Way::Bubblewrap, ..)) => {
-                "only read, in each repository: bubblewrap can't put a layer over it"
+        let text = match way {
+            Way::Bubblewrap => "only read, in each repository: bubblewrap can't put a layer over it",
+            Way::Own | Way::Alone => {
+                "history at most goes out of it: commits, branches, the stash; settings and hooks never do"
             }
-            _ => "history at most goes out of it: commits, branches, the stash; settings and hooks never do",
         };
         articles.push(article(".git", text.to_owned()));
     }

@@ -206,12 +206,17 @@ mod tests {
             let reason = "Permission denied (os error 13)".to_owned();
             assert_eq!(refuses_namespaces(&Failure { layer, reason }), blamed, "{layer}");
         }
-        for layer in ["identity", "seccomp", "landlock", "scratch", "process"] {
+        // Root is given another identity by a namespace.
+        let root = rustix::process::geteuid().is_root();
+        for (layer, blamed) in [
+            ("identity", root),
+            ("seccomp", false),
+            ("landlock", false),
+            ("scratch", false),
+            ("process", false),
+        ] {
             let reason = "Operation not permitted (os error 1)".to_owned();
-            assert!(
-                !refuses_namespaces(&Failure { layer, reason }),
-                "no other way may be taken for want of {layer}"
-            );
+            assert_eq!(refuses_namespaces(&Failure { layer, reason }), blamed, "{layer}");
         }
     }
 }

@@ -216,7 +216,7 @@ mod tests {
             found
         };
         assert_eq!(rules(&[]), [""]);
-        assert_eq!(rules(&["elsewhere"]), [""]);
+        assert_eq!(rules(&["not/yet"]), [".env", "/", "a", "c", "d", "x"], "what is made there stays hidden");
         // A name that ends in a stroke is a list of names alone.
         assert_eq!(rules(&[".env", "a/b/key"]), ["/", "a/", "a/b/", "a/b/z", "a/y", "c", "d", "x"]);
         assert_eq!(rules(&["d/secret"]), [".env", "a", "c", "d/v", "x"], "nobody lists a hidden directory");

@@ -22,9 +22,12 @@ impl Sandbox for Plain {
             return Ok(command);
         }
         let take = r#"exec 0<>"$(tty)" 1>&0 2>&0; exec "$@""#;
-        let mut args: Vec<OsString> = vec!["-c".into(), take.into(), "sh".into(), command.program];
+        // Nobody but the end of its terminal ends what a command leaves here, also where these tests run under `nohup`.
+        let words = ["--default-signal=HUP", "/bin/sh", "-c", take, "sh"];
+        let mut args: Vec<OsString> = words.map(OsString::from).into();
+        args.push(command.program);
         args.extend(command.args);
-        Ok(CommandLine { program: "/bin/sh".into(), args, ..command })
+        Ok(CommandLine { program: "/usr/bin/env".into(), args, ..command })
     }
 
     fn describe(&self) -> String {

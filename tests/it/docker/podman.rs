@@ -8,18 +8,13 @@ use crate::support::{chance::long, skip};
 
 /// What runs over Podman each time; the long form of the tests runs everything.
 const MAIN: &[&str] = &[
-    "docker::border::what_either",
-    "docker::chaos::a_",
     "docker::commands",
     "docker::ends",
     "docker::forgetful",
-    "docker::network::a_listed",
     "docker::sessions::a_",
-    "docker::terminal::what",
-    "docker::terminal::control",
-    "docker::waiting::the_model",
     "docker::walls",
-    "sandbox::escape::contained",
+    "sandbox::escape::contained::nothing_is_written",
+    "sandbox::escape::contained::nothing_secret",
 ];
 const EVERYTHING: &[&str] = &[
     "docker::",

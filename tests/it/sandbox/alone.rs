@@ -1,6 +1,6 @@
 //! A machine that allows no namespaces, as in most containers, and what a person has of it there.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Stdio};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio};
 
 use super::{
     escape::bare::{Bare, Where},
@@ -177,8 +177,7 @@ async fn without_a_person_only_what_is_read_only_runs() {
 /// What the README says of it, word for word where a test can.
 #[test]
 fn the_guide_names_what_does_not_hold() {
-    let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let guide = guide.split_whitespace().collect::<Vec<_>>().join(" ");
+    let guide = include_str!("../../../README.md").split_whitespace().collect::<Vec<_>>().join(" ");
     for words in ["no namespaces", "asked before each command", "how large and how old it is"] {
         assert!(guide.contains(words), "{words}");
     }

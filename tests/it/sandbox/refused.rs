@@ -14,13 +14,16 @@ use std::{
 };
 
 use super::world::CANARY;
-use crate::support::{PROGRAM, program, skip};
+use crate::support::{PROGRAM, chance::long, program, skip};
 
 /// Who tests over bubblewrap has it in the environment.
 pub const BUBBLEWRAP: &str = "AGENT_TEST_BUBBLEWRAP";
 
 /// How the sentence begins that says so, once in a session.
 pub const NOTICE: &str = "this machine does not let agent make namespaces, so that bubblewrap makes them";
+
+/// The same where bubblewrap may not make any, either.
+pub const ALONE: &str = "this machine allows no namespaces (as in most containers)";
 
 /// Whether this is such a machine: tests of what is not there say so.
 pub fn over_bubblewrap() -> bool {
@@ -212,10 +215,11 @@ fn where_only_bubblewrap_makes_namespaces_the_same_holds() {
     let Some(place) = place() else { return };
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let tests = place.tests.to_str().unwrap();
-    // Those of commits that go out have nothing to try: .git is read-only there.
-    let left = ["the_same_holds_for_an_ordinary_user", "contained", "sandbox::git::"];
+    // Those of commits that go out have nothing to try: .git is read-only there. Another way is tried by itself.
+    let left = ["the_same_holds_for_an_ordinary_user", "contained", "sandbox::git::", "alone"];
     eprintln!("not over bubblewrap: {}", left.join(", "));
-    let words = [tests, "sandbox::", "network::sandboxed::"].into_iter();
+    let all = if long() { "sandbox::" } else { "sandbox::escape::" };
+    let words = [tests, all, "network::sandboxed::"].into_iter();
     let words: Vec<&str> = words.chain(left.iter().flat_map(|name| ["--skip", name])).collect();
     let output = match place.run(&words) {
         Ok(output) => output,
@@ -223,7 +227,9 @@ fn where_only_bubblewrap_makes_namespaces_the_same_holds() {
     };
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("no_attack_succeeds_inside_that_succeeds_outside ... ok"), "{text}");
+    for ran in ["nothing_is_written_outside ... ok", "promise_06_it_cannot_hurt_the_machine ... ok"] {
+        assert!(text.contains(ran), "{ran}: {text}");
+    }
 }
 
 #[test]

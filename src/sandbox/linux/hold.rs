@@ -38,8 +38,20 @@ pub(super) const NAMESPACES: i32 = libc::CLONE_NEWUSER
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWCGROUP;
 
-/// The helper's main in this role. The life line is the standard input, the report goes to the standard output.
+/// The helper's main in this role.
 pub(super) fn main(args: &[OsString]) -> ExitCode {
+    // The kernel has ended all that was inside.
+    run(args, hold, |_| true)
+}
+
+/// The helper's main in the role of whoever holds a session. The life line is the standard input, the report goes to the
+/// standard output. `hold` gives the process with which the session ends; then `ended` waits for what ends after it,
+/// and says whether all has.
+pub(super) fn run(
+    args: &[OsString],
+    hold: fn(&Plan) -> Result<Pid, Failure>,
+    ended: fn(&Plan) -> bool,
+) -> ExitCode {
     sys::close_from(3);
     sys::block_signals();
     // Away from the terminal and the process group of the agent: a ^C there is not meant for the session.
@@ -50,7 +62,7 @@ pub(super) fn main(args: &[OsString]) -> ExitCode {
         Ok(child) => {
             let _ = waitpid(Some(child), WaitOptions::empty());
             // Unless the agent itself looks after what was left.
-            if rustix::process::getppid() != agent {
+            if ended(&plan) && rustix::process::getppid() != agent {
                 aftermath::clear(&plan);
             }
             ExitCode::SUCCESS
@@ -62,13 +74,30 @@ pub(super) fn main(args: &[OsString]) -> ExitCode {
     }
 }
 
+/// Starts the process with which a session without a process namespace ends: its commands look at it, each by itself.
+pub(super) fn sign() -> Result<Pid, Failure> {
+    match sys::clone_process(0).map_err(failed("process"))? {
+        Cloned::Child => {
+            super::relay::release_stdout();
+            wait_for_the_end();
+            sys::exit_now(0)
+        }
+        Cloned::Parent(child) => Ok(child),
+    }
+}
+
+/// Waits until the commands of such a session have ended: what they made can then be looked at. Whether they have.
+pub(super) fn commands_ended(plan: &Plan) -> bool {
+    overlay::wait_alone(&overlay::place(&plan.scratch)).is_ok()
+}
+
 /// A step of the way that failed: which layer, and why.
 pub(super) struct Failure {
     pub(super) layer: &'static str,
     pub(super) reason: String,
 }
 
-fn failed(layer: &'static str) -> impl Fn(io::Error) -> Failure {
+pub(super) fn failed(layer: &'static str) -> impl Fn(io::Error) -> Failure {
     move |error| Failure { layer, reason: error.to_string() }
 }
 
@@ -202,7 +231,7 @@ pub(super) fn become_user(user: Option<u32>) -> io::Result<()> {
 }
 
 /// Waits until the life line at the standard input is cut.
-pub(super) fn wait_for_the_end() {
+fn wait_for_the_end() {
     // Ended orphans vanish by themselves.
     sys::ignore_children();
     let stdin = rustix::stdio::stdin();

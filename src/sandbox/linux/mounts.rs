@@ -322,32 +322,58 @@ fn cover(plan: &Plan) -> io::Result<()> {
     for own in &plan.own {
         pin(plan, own)?;
     }
-    // Where a link of the system leads is what has to be covered.
-    let system = SECRETS.iter().filter_map(|path| Path::new(path).canonicalize().ok());
-    // A session's own folder may lie in the workspace; what it holds is not for commands.
-    let own = plan.own.iter().chain(&plan.secrets).chain([&plan.scratch]).cloned();
-    for path in system.chain(own) {
-        // In trees that commands write there may be links of theirs, which lead to nothing that was meant.
-        let nothing = match open_plain(&path).and_then(|opened| kind(&opened)) {
-            Ok(FileType::Directory) if plan.shown.iter().any(|shown| shown.starts_with(&path)) => {
+    for path in covered(plan) {
+        let nothing = match nothing_for(plan, &path)? {
+            Some(Nothing::Ways) => {
                 ways(plan, &path)?;
                 Path::new(WAYS)
             }
-            Ok(FileType::Directory) => empty.0,
-            Ok(_) => empty.1,
-            // What commands could reach and can't be covered is no sandbox.
-            Err(error)
-                if error.kind() != io::ErrorKind::NotFound
-                    && plan.own.contains(&path)
-                    && plan.shared().any(|root| path.starts_with(root)) =>
-            {
-                return Err(error);
-            }
-            Err(_) => continue,
+            Some(Nothing::Directory) => empty.0,
+            Some(Nothing::File) => empty.1,
+            None => continue,
         };
         Source::plain(nothing, &path, RO | NODEV)?.mount(&[])?;
     }
     Ok(())
+}
+
+/// What is shown in the place of something.
+pub(super) enum Nothing {
+    Directory,
+    /// A directory with the ways to what is shown all the same.
+    Ways,
+    File,
+}
+
+/// What nobody is to see, wherever it is shown.
+pub(super) fn covered(plan: &Plan) -> impl Iterator<Item = PathBuf> {
+    // Where a link of the system leads is what has to be covered.
+    let system = SECRETS.iter().filter_map(|path| Path::new(path).canonicalize().ok());
+    // A session's own folder may lie in the workspace; what it holds is not for commands.
+    system.chain(plan.own.iter().chain(&plan.secrets).chain([&plan.scratch]).cloned())
+}
+
+/// By what a path is covered; nothing where there is nothing to be covered.
+///
+/// # Errors
+/// When commands could reach what can't be covered: that is no sandbox.
+pub(super) fn nothing_for(plan: &Plan, path: &Path) -> io::Result<Option<Nothing>> {
+    // In trees that commands write there may be links of theirs, which lead to nothing that was meant.
+    match open_plain(path).and_then(|opened| kind(&opened)) {
+        Ok(FileType::Directory) if plan.shown.iter().any(|shown| shown.starts_with(path)) => {
+            Ok(Some(Nothing::Ways))
+        }
+        Ok(FileType::Directory) => Ok(Some(Nothing::Directory)),
+        Ok(_) => Ok(Some(Nothing::File)),
+        Err(error)
+            if error.kind() != io::ErrorKind::NotFound
+                && plan.own.iter().any(|own| own == path)
+                && plan.shared().any(|root| path.starts_with(root)) =>
+        {
+            Err(error)
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 /// Makes a directory that holds nothing but the ways to what is shown in a covered one.
@@ -369,17 +395,19 @@ pub(super) fn mask(paths: &[PathBuf]) -> io::Result<()> {
 /// Keeps the directories above a place of the program's own from being renamed, and others from taking their place:
 /// a directory that something is mounted on stays.
 fn pin(plan: &Plan, own: &Path) -> io::Result<()> {
-    let Some(root) =
-        plan.shared().filter(|root| own.starts_with(root)).max_by_key(|root| root.components().count())
-    else {
-        return Ok(());
-    };
-    let mut between: Vec<&Path> = own.ancestors().skip(1).take_while(|path| *path != root).collect();
-    between.reverse();
-    for path in between {
+    for path in above(plan, own) {
         Source::plain(path, path, NODEV)?.mount(&[])?;
     }
     Ok(())
+}
+
+/// The directories between a root that commands see and a place of the program's own in it, the outermost first.
+pub(super) fn above<'a>(plan: &Plan, own: &'a Path) -> Vec<&'a Path> {
+    let root = plan.shared().filter(|root| own.starts_with(root));
+    let Some(root) = root.max_by_key(|root| root.components().count()) else { return Vec::new() };
+    let mut between: Vec<&Path> = own.ancestors().skip(1).take_while(|path| *path != root).collect();
+    between.reverse();
+    between
 }
 
 /// Adds a line to a list of users or groups that does not have the number: programs want a name for it.

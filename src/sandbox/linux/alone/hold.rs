@@ -1,69 +1,40 @@
 //! The holder of a session without namespaces: a process whose end is the sign for all commands to end.
 
-use std::{ffi::OsString, io, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode};
 
-use rustix::process::{Pid, waitpid};
+use rustix::process::Pid;
 
 use super::{
     super::{
-        aftermath,
         enter::started,
-        hold::{Failure, say, wait_for_the_end},
-        mounts, overlay,
+        hold::{self, Failure, failed, say},
+        mounts,
         plan::Plan,
         report::Report,
-        sys::{self, Cloned},
+        sys,
     },
     furnish, probe,
 };
 
-/// The helper's main in this role. The life line is the standard input, the report goes to the standard output.
+/// The helper's main in this role.
 pub(in super::super) fn main(args: &[OsString]) -> ExitCode {
-    sys::close_from(3);
-    sys::block_signals();
-    // Away from the terminal and the process group of the agent: a ^C there is not meant for the session.
-    let _ = rustix::process::setsid();
-    let agent = rustix::process::getppid();
-    let Some(plan) = Plan::from_args(args) else { return ExitCode::from(2) };
-    match hold(&plan) {
-        Ok(child) => {
-            let _ = waitpid(Some(child), rustix::process::WaitOptions::empty());
-            // Unless the agent itself looks after what was left. The commands end now, each by its own watcher.
-            if rustix::process::getppid() != agent {
-                let _ended = overlay::wait_alone(&overlay::place(&plan.scratch));
-                aftermath::clear(&plan);
-            }
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            say(&Report::Failed(failure));
-            ExitCode::FAILURE
-        }
-    }
+    // Each command is ended by its own watcher.
+    hold::run(args, hold, hold::commands_ended)
 }
 
 fn hold(plan: &Plan) -> Result<Pid, Failure> {
-    let failed = |layer| move |error: io::Error| Failure { layer, reason: error.to_string() };
     check(plan)?;
     mounts::make_private(plan).and_then(|()| furnish(plan)).map_err(failed("scratch"))?;
     let landlock = probe::attempt(plan)?;
-    match sys::clone_process(0).map_err(failed("process"))? {
-        Cloned::Child => {
-            super::super::relay::release_stdout();
-            wait_for_the_end();
-            sys::exit_now(0)
-        }
-        Cloned::Parent(child) => {
-            say(&Report::Ready {
-                holder: child.as_raw_nonzero().get(),
-                started: started(child).map_err(failed("process"))?,
-                user: None,
-                landlock,
-                layers: Err("there are no namespaces to mount one in".to_owned()),
-            });
-            Ok(child)
-        }
-    }
+    let child = hold::sign()?;
+    say(&Report::Ready {
+        holder: child.as_raw_nonzero().get(),
+        started: started(child).map_err(failed("process"))?,
+        user: None,
+        landlock,
+        layers: Err("there are no namespaces to mount one in".to_owned()),
+    });
+    Ok(child)
 }
 
 /// The first version of Landlock that keeps files from being emptied, and the first that keeps signals from others.

@@ -1,7 +1,7 @@
 //! The inner stage of a command: pid 1 of what bubblewrap made. Looks whether that is what was asked for, gives up what is
 //! left, and starts the command.
 
-use std::{ffi::OsString, io, os::fd::OwnedFd, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, os::fd::OwnedFd, path::PathBuf, process::ExitCode};
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -11,7 +11,7 @@ use rustix::{
 
 use super::{
     super::{
-        hold::Failure,
+        hold::{Failure, failed},
         init,
         launch::{Launch, eprint_raw},
         limits,
@@ -81,10 +81,6 @@ fn read(letter: &Letter) -> Option<Sent> {
         proxy,
         is_trial: task.first().is_some_and(|task| task == "try"),
     })
-}
-
-fn failed(layer: &'static str) -> impl Fn(io::Error) -> Failure {
-    move |error| Failure { layer, reason: error.to_string() }
 }
 
 fn run(mut sent: Sent) -> i32 {

@@ -3,12 +3,7 @@
 //!
 //! Its child is what commands look at: they end when it does, and it ends with the agent.
 
-use std::{
-    ffi::OsString,
-    io::{self, Write as _},
-    os::fd::OwnedFd,
-    process::ExitCode,
-};
+use std::{ffi::OsString, io, os::fd::OwnedFd, process::ExitCode};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -18,14 +13,12 @@ use rustix::{
 
 use super::{
     super::{
-        aftermath,
         enter::started,
-        hold::{Failure, wait_for_the_end},
+        hold::{self, Failure, failed, say},
         overlay,
         plan::{Entry, Plan},
-        relay::{Lifeline, release_stdout},
+        relay::Lifeline,
         report::Report,
-        sys::{self, Cloned},
     },
     enter::{Handed, Start, Task},
     layout,
@@ -37,44 +30,13 @@ const END: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 /// The most that is read of a report.
 const REPORT: u64 = 64 << 10;
 
-/// The helper's main in this role. The life line is the standard input, the report goes to the standard output.
+/// The helper's main in this role.
 pub(in crate::sandbox::linux) fn main(args: &[OsString]) -> ExitCode {
-    sys::close_from(3);
-    sys::block_signals();
-    // Away from the terminal and the process group of the agent: a ^C there is not meant for the session.
-    let _ = rustix::process::setsid();
-    let agent = rustix::process::getppid();
-    let Some(plan) = Plan::from_args(args) else { return ExitCode::from(2) };
-    match keep(&plan) {
-        Ok(child) => {
-            let _ = waitpid(Some(child), WaitOptions::empty());
-            // The commands end as well now, and are waited for: what they made can then be looked at.
-            let ended = overlay::wait_alone(&overlay::place(&plan.scratch));
-            if ended.is_ok() && rustix::process::getppid() != agent {
-                aftermath::clear(&plan);
-            }
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            say(&Report::Failed(failure));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn failed(layer: &'static str) -> impl Fn(io::Error) -> Failure {
-    move |error| Failure { layer, reason: error.to_string() }
+    hold::run(args, keep, hold::commands_ended)
 }
 
 fn keep(plan: &Plan) -> Result<Pid, Failure> {
-    let child = match sys::clone_process(0).map_err(failed("process"))? {
-        Cloned::Child => {
-            release_stdout();
-            wait_for_the_end();
-            sys::exit_now(0)
-        }
-        Cloned::Parent(child) => child,
-    };
+    let child = hold::sign()?;
     let tried = layout::prepare(plan).map_err(failed("scratch")).and_then(|()| attempt(plan, child));
     match tried {
         Ok(ready) => {
@@ -161,11 +123,4 @@ fn text(from: OwnedFd) -> io::Result<String> {
     let mut bytes = Vec::new();
     std::fs::File::from(from).take(REPORT).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Tells the agent, and lets go of the standard output: its end is the end of the report.
-fn say(report: &Report) {
-    // If nobody listens, the life line is broken too.
-    let _ = io::stdout().write_all(report.to_string().as_bytes()).and_then(|()| io::stdout().flush());
-    release_stdout();
 }

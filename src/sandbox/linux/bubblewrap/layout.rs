@@ -12,7 +12,7 @@ use rustix::fs::{FileType, fstat};
 
 use super::{
     super::{
-        mounts::{self, SECRETS, SYSTEM},
+        mounts::{self, Nothing, SYSTEM},
         overlay,
         place::{self, at, kind, open_plain},
         plan::{Entry, Plan},
@@ -265,28 +265,16 @@ impl Layout {
         for own in &plan.own {
             self.pin(plan, own);
         }
-        let system = SECRETS.iter().filter_map(|path| Path::new(path).canonicalize().ok());
-        let own = plan.own.iter().chain(&plan.secrets).chain([&plan.scratch]).cloned();
-        for path in system.chain(own).filter(|path| is_shown(plan, path)) {
+        for path in mounts::covered(plan).filter(|path| is_shown(plan, path)) {
             // Nothing is seen of what is covered.
             if self.covers.iter().any(|cover| path.starts_with(&cover.at)) {
                 continue;
             }
-            let nothing = match open_plain(&path).and_then(|opened| kind(&opened)) {
-                Ok(FileType::Directory) if plan.shown.iter().any(|shown| shown.starts_with(&path)) => {
-                    plan.scratch.join(WAYS)
-                }
-                Ok(FileType::Directory) => directory.clone(),
-                Ok(_) => file.clone(),
-                // What commands could reach and can't be covered is no sandbox.
-                Err(error)
-                    if error.kind() != io::ErrorKind::NotFound
-                        && plan.own.contains(&path)
-                        && plan.shared().any(|root| path.starts_with(root)) =>
-                {
-                    return Err(error);
-                }
-                Err(_) => continue,
+            let nothing = match mounts::nothing_for(plan, &path)? {
+                Some(Nothing::Ways) => plan.scratch.join(WAYS),
+                Some(Nothing::Directory) => directory.clone(),
+                Some(Nothing::File) => file.clone(),
+                None => continue,
             };
             self.cover(&nothing, &path)?;
         }
@@ -298,11 +286,7 @@ impl Layout {
 
     /// Keeps the directories above a place of the program's own where they are.
     fn pin(&mut self, plan: &Plan, own: &Path) {
-        let root = plan.shared().filter(|root| own.starts_with(root));
-        let Some(root) = root.max_by_key(|root| root.components().count()) else { return };
-        let mut between: Vec<&Path> = own.ancestors().skip(1).take_while(|path| *path != root).collect();
-        between.reverse();
-        for path in between {
+        for path in mounts::above(plan, own) {
             let path = path.to_owned();
             self.bind(&Bind { from: path.clone(), to: path, write: plan.write, optional: false }, &[]);
         }
